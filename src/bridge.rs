@@ -1,0 +1,311 @@
+//! Wires the parts together: settings in, a running bridge out.
+
+use crate::config::{self, Settings};
+use crate::drivers;
+use crate::hub::{Hub, Pace, PlugRules, Rules};
+use crate::io::clock::Clock;
+use crate::io::engine::{Engine, SetLogLevel};
+use crate::io::http::Http;
+use crate::io::probe::{Quarry, Reach};
+use crate::io::store::{Store, StoreError};
+use crate::model::{Family, Lock, LogLevel, Memory, Name, PlugId, PowerUnit};
+use crate::sinks::mqtt::{
+    self, BridgeFacts, Wires,
+    homeassistant::{Announcer, Mode, PortDevices},
+    link::{Address, Tls},
+};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc, watch};
+use tracing::info;
+
+/// Orders that may wait for the hub; more are refused with a result.
+const MAX_ORDERS: usize = 1024;
+
+/// Notes that may wait for a sink; older ones are dropped and counted.
+const MAX_NOTES: usize = 1024;
+
+/// How long the MQTT sink may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// Somebody asked for a fresh start.
+    Restart,
+}
+
+/// Why a run could not begin; the text names the setting and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state directory.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The built-in broker.
+    #[cfg(feature = "broker")]
+    #[error(transparent)]
+    Broker(#[from] crate::broker::BrokerError),
+    /// Settings that turn out not to work.
+    #[error("{0}")]
+    Settings(String),
+}
+
+/// Runs the bridge until `stop` is ready or a restart is requested. `ready` is told the address of
+/// the broker in use once everything has started.
+///
+/// # Errors
+///
+/// When it cannot begin: the state directory or the built-in broker's address cannot be used, or
+/// files for TLS cannot be read.
+pub async fn run(
+    settings: &Settings,
+    set_log_level: SetLogLevel,
+    ready: impl FnOnce(&str),
+    stop: impl Future<Output = ()>,
+) -> Result<Ended, StartError> {
+    let store = Arc::new(Store::open(&state_directory(settings))?);
+    let mut memory = store.load();
+    if memory.client_id.is_empty() {
+        memory.client_id = format!("plug2mqtt-{:06x}", fastrand::u32(..0x0100_0000));
+    }
+    let broker = Broker::start(settings).await?;
+    let mqtt = mqtt_settings(settings, &memory, broker.address(settings))?;
+    ready(&format!("{}:{}", mqtt.address.host, mqtt.address.port));
+
+    let mut clock = Clock::start();
+    let announced = memory.announced.plugs.clone();
+    let hub = Hub::new(rules(settings), memory, &clock.now());
+    let (view, picture) = watch::channel(hub.view());
+    let (notes, heard) = broadcast::channel(MAX_NOTES);
+    let (orders, wanted) = mpsc::channel(MAX_ORDERS);
+    let (restart, mut restarts) = mpsc::channel(1);
+    let (stopping, stopped) = watch::channel(false);
+    let wires = Wires { view: picture, notes: heard, orders, restart, stop: stopped };
+    let sink = tokio::spawn(mqtt::run(mqtt, wires, announced));
+    let http = Http::new().map_err(StartError::Settings)?;
+    let engine = Engine::new(hub, clock, http, quarries(settings), store, set_log_level, view, notes.clone());
+
+    let mut ended = Ended::Stopped;
+    let until = async {
+        tokio::select! {
+            () = stop => {}
+            Some(()) = restarts.recv() => ended = Ended::Restart,
+        }
+    };
+    engine.run(wanted, until).await;
+    // The last results are on their way; after them the last word.
+    let _ = stopping.send(true);
+    drop(tokio::time::timeout(GOODBYE, sink).await);
+    broker.stop().await;
+    info!("stopped");
+    Ok(ended)
+}
+
+/// The state directory: the one set, else systemd's, else the user's.
+pub fn state_directory(settings: &Settings) -> PathBuf {
+    let env = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let own = settings.state.directory.clone().filter(|path| !path.as_os_str().is_empty());
+    own.or_else(|| env("STATE_DIRECTORY"))
+        .or_else(|| Some(env("XDG_STATE_HOME")?.join("plug2mqtt")))
+        .or_else(|| Some(env("HOME")?.join(".local/state/plug2mqtt")))
+        .unwrap_or_else(|| PathBuf::from("plug2mqtt-state"))
+}
+
+/// The broker in use: the one in the settings, or the built-in one.
+struct Broker {
+    #[cfg(feature = "broker")]
+    builtin: Option<crate::broker::Builtin>,
+}
+
+impl Broker {
+    #[cfg(feature = "broker")]
+    async fn start(settings: &Settings) -> Result<Self, StartError> {
+        if settings.mqtt.url.is_some() {
+            return Ok(Self { builtin: None });
+        }
+        let own = &settings.broker;
+        let login = own.username.as_deref().zip(own.password.as_ref());
+        let store = state_directory(settings).join("broker");
+        let builtin = crate::broker::start(own.listen, login, Some(&store)).await?;
+        info!(listen = %builtin.addr(), "the built-in broker is running");
+        Ok(Self { builtin: Some(builtin) })
+    }
+
+    #[cfg(not(feature = "broker"))]
+    #[expect(clippy::unused_async, reason = "the same signature as with the broker")]
+    async fn start(settings: &Settings) -> Result<Self, StartError> {
+        match settings.mqtt.url {
+            Some(_) => Ok(Self {}),
+            None => Err(StartError::Settings("this build has no broker of its own; set mqtt.url".into())),
+        }
+    }
+
+    fn address(&self, settings: &Settings) -> (String, u16, bool) {
+        #[cfg(feature = "broker")]
+        if let Some(builtin) = &self.builtin {
+            let addr = builtin.addr();
+            let host = if addr.ip().is_unspecified() { "127.0.0.1".into() } else { addr.ip().to_string() };
+            return (host, addr.port(), false);
+        }
+        let url = settings.mqtt.url.as_ref();
+        url.map_or_else(|| ("localhost".into(), 1883, false), |url| (url.host.clone(), url.port, url.tls))
+    }
+
+    async fn stop(self) {
+        #[cfg(feature = "broker")]
+        if let Some(builtin) = self.builtin {
+            builtin.stop().await;
+        }
+    }
+}
+
+fn mqtt_settings(
+    settings: &Settings,
+    memory: &Memory,
+    (host, port, tls): (String, u16, bool),
+) -> Result<mqtt::Settings, StartError> {
+    let own = &settings.mqtt;
+    let builtin = own.url.is_none();
+    let (user, password) = match builtin {
+        true => (&settings.broker.username, &settings.broker.password),
+        false => (&own.username, &own.password),
+    };
+    let tls = tls.then(|| Tls {
+        ca_file: own.tls.ca_file.clone(),
+        client: own.tls.cert_file.clone().zip(own.tls.key_file.clone()),
+    });
+    if let Some(tls) = &tls {
+        mqtt::link::check_tls(tls).map_err(StartError::Settings)?;
+    }
+    let announcer = announcer(settings);
+    Ok(mqtt::Settings {
+        address: Address {
+            host,
+            port,
+            tls,
+            login: user.clone().map(|user| (user, password.clone().unwrap_or_default())),
+            client_id: own.client_id.clone().unwrap_or_else(|| memory.client_id.clone()),
+            keep_alive: own.keep_alive.get(),
+        },
+        facts: BridgeFacts {
+            version: env!("CARGO_PKG_VERSION"),
+            started_ms: Clock::start().now().unix_ms,
+            discovery: announcer.mode.as_str(),
+            drivers: rules(settings).families.into_keys().collect(),
+            config_checksum: checksum(settings),
+        },
+        announcer,
+        birth_topic: settings.home_assistant.birth_topic.clone(),
+        respect_deletion: settings.home_assistant.respect_deletion,
+        allow_admin: own.allow_admin,
+    })
+}
+
+/// How plugs are announced to Home Assistant.
+pub fn announcer(settings: &Settings) -> Announcer {
+    let own = &settings.home_assistant;
+    Announcer {
+        base: settings.mqtt.base_topic.clone(),
+        prefix: own.prefix.clone(),
+        mode: match own.discovery {
+            config::Discovery::Device => Mode::Device,
+            config::Discovery::Component => Mode::Component,
+            config::Discovery::Off => Mode::Off,
+        },
+        port_devices: match own.port_devices {
+            config::PortDevices::None => PortDevices::None,
+            config::PortDevices::Child => PortDevices::Child,
+            config::PortDevices::Via => PortDevices::Via,
+        },
+        version: env!("CARGO_PKG_VERSION"),
+    }
+}
+
+/// Tells two runs with the same settings from two with different ones; secrets are not in it.
+fn checksum(settings: &Settings) -> String {
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_string(settings).unwrap_or_default().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// The settings in the hub's words.
+pub fn rules(settings: &Settings) -> Rules {
+    let own = &settings.maxsmart;
+    let pace = Pace {
+        poll: own.poll_interval.get(),
+        burst: own.burst_interval.get(),
+        burst_polls: own.burst_polls,
+        timeout: own.timeout.get(),
+        set_clock: own.set_clock,
+    };
+    let ids = |list: &[String]| list.iter().filter_map(|id| PlugId::new(id)).collect();
+    let plugs =
+        settings.device.iter().filter_map(|(id, device)| Some((PlugId::new(id)?, plug_rules(device))));
+    Rules {
+        families: if own.enabled { BTreeMap::from([("maxsmart", pace)]) } else { BTreeMap::new() },
+        power_change: settings.publish.power_change,
+        current_change: settings.publish.current_change,
+        voltage_change: settings.publish.voltage_change,
+        heartbeat: settings.publish.heartbeat.get(),
+        discovery: settings.discovery.interval.get(),
+        adopt: settings.discovery.adopt,
+        allow: ids(&settings.discovery.allow),
+        deny: ids(&settings.discovery.deny),
+        command_timeout: settings.commands.timeout.get(),
+        misses: u32::from(settings.availability.misses),
+        read_only: settings.commands.read_only,
+        plugs: plugs.collect(),
+        log_level: LogLevel::parse(settings.log.level.as_str()).unwrap_or_default(),
+    }
+}
+
+fn plug_rules(device: &config::Device) -> PlugRules {
+    let name = |text: &Option<String>| text.as_deref().and_then(Name::clean);
+    let lock = |lock| match lock {
+        config::Lock::None => Lock::None,
+        config::Lock::On => Lock::On,
+        config::Lock::Off => Lock::Off,
+        config::Lock::Both => Lock::Both,
+    };
+    PlugRules {
+        name: name(&device.name),
+        poll: device.poll_interval.as_ref().map(|interval| interval.get()),
+        power_change: device.power_change,
+        power_unit: match device.power_unit {
+            config::PowerUnit::Auto => None,
+            config::PowerUnit::Watts => Some(PowerUnit::W),
+            config::PowerUnit::Milliwatts => Some(PowerUnit::MilliW),
+        },
+        read_only: device.read_only,
+        port_names: device.port.iter().filter_map(|(&n, port)| Some((n, name(&port.name)?))).collect(),
+        locks: device.port.iter().map(|(&n, port)| (n, lock(port.lock))).collect(),
+    }
+}
+
+/// Where each family is looked for.
+pub fn quarries(settings: &Settings) -> Vec<Quarry> {
+    let own = &settings.maxsmart;
+    let family = Family {
+        udp_port: own.udp_port,
+        http_port: own.http_port,
+        timeout: own.timeout.get(),
+        set_clock: own.set_clock,
+    };
+    let named = own.broadcast.iter().filter_map(|broadcast| match broadcast {
+        config::Broadcast::Auto => None,
+        config::Broadcast::To(address) => Some(*address),
+    });
+    let reach = Reach {
+        everywhere: own.broadcast.contains(&config::Broadcast::Auto),
+        broadcast: named.collect(),
+        hosts: own.hosts.iter().map(|host| (host.name.clone(), host.port)).collect(),
+    };
+    let driver = drivers::named("maxsmart").filter(|_| own.enabled);
+    driver.map(|driver| Quarry { driver, family, reach }).into_iter().collect()
+}

@@ -1,0 +1,258 @@
+//! The built-in MQTT broker: starts it, keeps what it retains across restarts, stops it.
+//!
+//! Owns every choice about the broker inside; refuses to know what is published on it.
+
+mod store;
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mqtt5::broker::auth::{AuthProvider, AuthResult};
+use mqtt5::broker::config::{AuthConfig, RateLimitConfig, StorageBackend, StorageConfig};
+use mqtt5::broker::{BrokerConfig, BrokerShutdownHandle, MqttBroker};
+use mqtt5::packet::connect::ConnectPacket;
+use mqtt5::protocol::v5::reason_codes::ReasonCode;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use store::Keeper;
+
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(500);
+
+/// Why the built-in broker does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// Something else already listens on this address.
+    #[error(
+        "a broker already listens on {0}: set mqtt.url = \"mqtt://{near}\" to use it, or choose another broker.listen",
+        near = reachable(*.0)
+    )]
+    Taken(SocketAddr),
+    /// The address cannot be listened on: not of this machine, or not allowed.
+    #[error("cannot listen on {addr}: {source}; choose another broker.listen")]
+    Listen {
+        /// The address asked for.
+        addr: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder for retained messages cannot be used.
+    #[error("cannot keep retained messages in {path}: {source}; check state.directory", path = .path.display())]
+    Store {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The broker itself refused to start.
+    #[error("the built-in broker does not start: {0}")]
+    Broken(String),
+}
+
+/// The running broker. Dropping it without [`Builtin::stop`] ends it too, but waits for nothing.
+#[derive(Debug)]
+pub struct Builtin {
+    addr: SocketAddr,
+    handle: Handle,
+    running: JoinHandle<()>,
+    keeper: Option<(oneshot::Sender<()>, JoinHandle<Keeper>)>,
+}
+
+/// Ends the broker when dropped.
+struct Handle(BrokerShutdownHandle);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.shutdown();
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Handle")
+    }
+}
+
+/// Starts the broker and returns when it accepts connections.
+///
+/// Without `credentials` everybody who reaches `listen` may publish and subscribe; the caller
+/// allows that on loopback only. With `store`, retained messages survive a restart.
+pub async fn start(
+    listen: SocketAddr,
+    credentials: Option<(&str, &SecretString)>,
+    store: Option<&Path>,
+) -> Result<Builtin, BrokerError> {
+    let mut broker =
+        MqttBroker::with_config(limits(listen)).await.map_err(|error| why(listen, &error.to_string()))?;
+    if let Some((username, password)) = credentials {
+        let only = OneUser { username: username.into(), password: password.clone() };
+        broker = broker.with_auth_provider(Arc::new(only));
+    }
+    let addr =
+        broker.local_addr().ok_or_else(|| BrokerError::Broken("it does not tell its address".into()))?;
+    let router = broker.router();
+    let keeper = match store {
+        Some(folder) => Some(Keeper::open(folder, &router).await?),
+        None => None,
+    };
+
+    let handle = Handle(broker.shutdown_handle());
+    let mut ready = broker.ready_receiver();
+    let (failed, failure) = oneshot::channel();
+    let running = tokio::spawn(async move {
+        if let Err(error) = broker.run().await {
+            tracing::error!(%error, "the built-in broker ended");
+            // Nobody waits for it once the broker is ready.
+            let _ = failed.send(error.to_string());
+        }
+    });
+    // The sender lives in the task, so this ends when the broker is ready or gone.
+    while !*ready.borrow_and_update() {
+        if ready.changed().await.is_err() {
+            let reason = failure.await.unwrap_or_else(|_| "it ended at once".into());
+            return Err(BrokerError::Broken(reason));
+        }
+    }
+    let keeper = keeper.map(|keeper| {
+        let (stop, stopped) = oneshot::channel();
+        (stop, tokio::spawn(keeper.keep(router, stopped)))
+    });
+    Ok(Builtin { addr, handle, running, keeper })
+}
+
+impl Builtin {
+    /// Where it listens; the real port when port 0 was asked for.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Disconnects everybody and saves what is retained. Takes two seconds at most, plus the disk.
+    pub async fn stop(mut self) {
+        self.handle.0.shutdown();
+        if timeout(STOP_WITHIN, &mut self.running).await.is_err() {
+            tracing::warn!("the built-in broker still had clients after {STOP_WITHIN:?}; cut off");
+            self.running.abort();
+        }
+        // After the broker, so that the wills it published on its way down are saved too.
+        if let Some((stop, keeping)) = self.keeper {
+            drop(stop);
+            match keeping.await {
+                Ok(keeper) => tracing::debug!(topics = keeper.topics(), "retained messages saved"),
+                Err(error) => tracing::warn!(%error, "retained messages were not saved"),
+            }
+        }
+    }
+}
+
+/// Where a client on this machine reaches what listens on `addr`.
+fn reachable(addr: SocketAddr) -> SocketAddr {
+    let loopback = if addr.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    let ip: IpAddr = if addr.ip().is_unspecified() { loopback } else { addr.ip() };
+    SocketAddr::new(ip, addr.port())
+}
+
+/// The crate reports a failed bind as text; asking the system again gives a kind.
+fn why(listen: SocketAddr, text: &str) -> BrokerError {
+    match TcpListener::bind(listen) {
+        Err(source) if source.kind() == io::ErrorKind::AddrInUse => BrokerError::Taken(listen),
+        Err(source) => BrokerError::Listen { addr: listen, source },
+        Ok(_) => BrokerError::Broken(text.into()),
+    }
+}
+
+/// Sized for a house: its defaults allow 10 000 clients and packets of 256 MiB.
+fn limits(listen: SocketAddr) -> BrokerConfig {
+    let auth = AuthConfig {
+        // Five wrong passwords would lock out their address for five minutes. All of a house's
+        // programs share 127.0.0.1, so one wrong client would cut off the bridge.
+        rate_limit: RateLimitConfig { enabled: false, ..RateLimitConfig::default() },
+        ..AuthConfig::default()
+    };
+    let storage = StorageConfig {
+        backend: StorageBackend::Memory,
+        max_queued_messages_per_client: 10_000,
+        max_queued_bytes_per_client: 8 << 20,
+        ..StorageConfig::default()
+    };
+    BrokerConfig {
+        bind_addresses: vec![listen],
+        max_clients: 200,
+        max_packet_size: 2 << 20,
+        max_retained_messages: 20_000,
+        max_retained_message_size: 1 << 20,
+        max_subscriptions_per_client: 1_000,
+        session_expiry_interval: Duration::from_secs(24 * 60 * 60),
+        sys_topics_enabled: false,
+        storage_config: storage,
+        auth_config: auth,
+        ..BrokerConfig::default()
+    }
+}
+
+/// One name and one password, compared in memory. The crate's own provider hashes with Argon2 at
+/// every connect: 19 MiB and a good part of a second on a small board, on the thread of the polls.
+struct OneUser {
+    username: String,
+    password: SecretString,
+}
+
+impl OneUser {
+    fn knows(&self, connect: &ConnectPacket) -> bool {
+        let name = connect.username.as_deref().unwrap_or_default();
+        let password = connect.password.as_deref().unwrap_or_default();
+        let secret = self.password.expose_secret().as_bytes();
+        // Not `&&` and not `==`: how long the answer takes says nothing about the password.
+        same(name.as_bytes(), self.username.as_bytes()) & same(password, secret)
+    }
+}
+
+fn same(given: &[u8], wanted: &[u8]) -> bool {
+    let differing = given.iter().zip(wanted).fold(0, |differing, (a, b)| differing | (a ^ b));
+    given.len() == wanted.len() && differing == 0
+}
+
+impl AuthProvider for OneUser {
+    fn authenticate<'a>(
+        &'a self,
+        connect: &'a ConnectPacket,
+        from: SocketAddr,
+    ) -> Pin<Box<dyn Future<Output = mqtt5::Result<AuthResult>> + Send + 'a>> {
+        Box::pin(async move {
+            if self.knows(connect) {
+                return Ok(AuthResult::success_with_user(self.username.clone()));
+            }
+            tracing::warn!(%from, client = ?connect.client_id, "refused: wrong broker.username or broker.password");
+            tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
+            Ok(AuthResult::fail(ReasonCode::BadUsernameOrPassword))
+        })
+    }
+
+    fn authorize_publish<'a>(
+        &'a self,
+        _client_id: &str,
+        _user_id: Option<&'a str>,
+        _topic: &'a str,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        Box::pin(std::future::ready(true))
+    }
+
+    fn authorize_subscribe<'a>(
+        &'a self,
+        _client_id: &str,
+        _user_id: Option<&'a str>,
+        _filter: &'a str,
+    ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        Box::pin(std::future::ready(true))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! Keeps what the built-in broker retains in one file.
+//!
+//! The broker's own file store writes and syncs one file per retained message *before* delivering
+//! it, which costs a memory card its life and every message its latency. So the broker keeps
+//! everything in memory, and this saves the retained messages together: soon after a topic appears
+//! or disappears, once a minute while only values change, and at the end.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mqtt5::QoS;
+use mqtt5::broker::router::MessageRouter;
+use mqtt5::packet::publish::PublishPacket;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+
+use super::BrokerError;
+
+pub(super) const STORE_FILE: &str = "retained.json";
+const STORE_MAX_BYTES: u64 = 64 << 20;
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+const SAVE_VALUES_EVERY: Duration = Duration::from_secs(60);
+
+/// A retained message as it is kept in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    qos: u8,
+    /// The payload when it is UTF-8, as nearly all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    /// The payload in hex when it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hex: Option<String>,
+}
+
+impl Kept {
+    fn of(message: &PublishPacket) -> Self {
+        let qos = message.qos as u8;
+        match std::str::from_utf8(&message.payload) {
+            Ok(text) => Self { qos, text: Some(text.into()), hex: None },
+            Err(_) => {
+                let hex = message.payload.iter().map(|byte| format!("{byte:02x}")).collect();
+                Self { qos, text: None, hex: Some(hex) }
+            }
+        }
+    }
+
+    fn publish(self, topic: String) -> Option<PublishPacket> {
+        let payload = match (self.text, self.hex) {
+            (Some(text), _) => text.into_bytes(),
+            (None, Some(hex)) => hex
+                .as_bytes()
+                .chunks(2)
+                .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+                .collect::<Option<_>>()?,
+            (None, None) => return None,
+        };
+        let qos = match self.qos {
+            0 => QoS::AtMostOnce,
+            1 => QoS::AtLeastOnce,
+            _ => QoS::ExactlyOnce,
+        };
+        Some(PublishPacket::new(topic, payload, qos).with_retain(true))
+    }
+}
+
+/// Keeps the file equal to what the broker retains.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    file: PathBuf,
+    saved: BTreeMap<String, Kept>,
+}
+
+impl Keeper {
+    /// Gives the broker what was saved. A file that cannot be understood is kept aside.
+    pub(super) async fn open(folder: &Path, router: &MessageRouter) -> Result<Self, BrokerError> {
+        let file = folder.join(STORE_FILE);
+        let failed = |source| BrokerError::Store { path: file.clone(), source };
+        private_folder(folder).map_err(failed)?;
+        let saved: BTreeMap<String, Kept> = match read(&file).map_err(failed)? {
+            None => BTreeMap::new(),
+            Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+                let aside = file.with_extension("json.bad");
+                let moved = std::fs::rename(&file, &aside).is_ok();
+                tracing::warn!(%error, file = %file.display(), aside = moved, "retained messages cannot be read; starting without");
+                BTreeMap::new()
+            }),
+        };
+        for (topic, kept) in saved.clone() {
+            if let Some(message) = kept.publish(topic) {
+                router.route_message(&message, None).await;
+            }
+        }
+        Ok(Self { file, saved })
+    }
+
+    /// Runs until `stopped` is sent or dropped, saves a last time and returns itself.
+    pub(super) async fn keep(
+        mut self,
+        router: Arc<MessageRouter>,
+        mut stopped: oneshot::Receiver<()>,
+    ) -> Self {
+        let mut last = Instant::now();
+        let mut sick = false;
+        loop {
+            let stopping = timeout(LOOK_EVERY, &mut stopped).await.is_ok();
+            let now = retained(&router).await;
+            let moved = !now.keys().eq(self.saved.keys());
+            if now != self.saved && (stopping || moved || last.elapsed() >= SAVE_VALUES_EVERY) {
+                last = Instant::now();
+                match self.save(now).await {
+                    Ok(()) => sick = false,
+                    Err(error) if !sick => {
+                        sick = true;
+                        tracing::warn!(%error, file = %self.file.display(), "retained messages cannot be saved");
+                    }
+                    Err(_) => {}
+                }
+            }
+            if stopping {
+                return self;
+            }
+        }
+    }
+
+    /// How many topics the file holds.
+    pub(super) fn topics(&self) -> usize {
+        self.saved.len()
+    }
+
+    async fn save(&mut self, now: BTreeMap<String, Kept>) -> io::Result<()> {
+        let file = self.file.clone();
+        let bytes = serde_json::to_vec(&now)?;
+        tokio::task::spawn_blocking(move || write(&file, &bytes)).await.map_err(io::Error::other)??;
+        self.saved = now;
+        Ok(())
+    }
+}
+
+/// What would be worth keeping: a message that expires would come back without its expiry.
+async fn retained(router: &MessageRouter) -> BTreeMap<String, Kept> {
+    let messages = router.get_retained_messages("#").await;
+    let lasting = messages.iter().filter(|m| m.properties.get_message_expiry_interval().is_none());
+    lasting.map(|message| (message.topic_name.clone(), Kept::of(message))).collect()
+}
+
+fn private_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
+    let open = match std::fs::File::open(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let mut bytes = Vec::new();
+    open.take(STORE_MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// The old file or the new one, never half of one. Temporary files are 0600.
+fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let mut new = tempfile::NamedTempFile::new_in(folder)?;
+    new.write_all(bytes)?;
+    new.as_file().sync_all()?;
+    new.persist(file)?;
+    std::fs::File::open(folder)?.sync_all()
+}

@@ -1,0 +1,191 @@
+use std::collections::BTreeMap;
+
+use super::store::STORE_FILE;
+use super::*;
+use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Packet};
+
+const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+fn options(id: &str, at: SocketAddr) -> MqttOptions {
+    let mut options = MqttOptions::new(id, at.ip().to_string(), at.port());
+    options.set_max_packet_size(2 << 20, 2 << 20);
+    options
+}
+
+fn client(id: &str, at: SocketAddr) -> (AsyncClient, EventLoop) {
+    AsyncClient::new(options(id, at), 100)
+}
+
+async fn next(events: &mut EventLoop, wanted: impl Fn(&Packet) -> bool) -> Packet {
+    loop {
+        if let Event::Incoming(packet) = events.poll().await.expect("the link holds")
+            && wanted(&packet)
+        {
+            return packet;
+        }
+    }
+}
+
+async fn retain(at: SocketAddr, topics: usize) {
+    let (client, mut events) = client("writer", at);
+    let publishing = tokio::spawn(async move {
+        for n in 0..topics {
+            let payload = format!("value {n}");
+            client
+                .publish(format!("shelf/{n}/state"), rumqttc::QoS::AtLeastOnce, true, payload)
+                .await
+                .expect("the broker is there");
+        }
+        client
+    });
+    for _ in 0..topics {
+        next(&mut events, |packet| matches!(packet, Packet::PubAck(_))).await;
+    }
+    drop(publishing.await.expect("the broker is there"));
+}
+
+/// Subscribes to everything and returns what arrives until nothing does for a moment.
+async fn read_back(at: SocketAddr, topics: usize) -> BTreeMap<String, Vec<u8>> {
+    let (client, mut events) = client("reader", at);
+    client.subscribe("#", rumqttc::QoS::AtLeastOnce).await.expect("the broker is there");
+    let mut seen = BTreeMap::new();
+    while seen.len() < topics {
+        let Packet::Publish(publish) = next(&mut events, |packet| matches!(packet, Packet::Publish(_))).await
+        else {
+            unreachable!("asked for it")
+        };
+        assert!(publish.retain);
+        seen.insert(publish.topic, publish.payload.to_vec());
+    }
+    seen
+}
+
+#[tokio::test]
+async fn retained_messages_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("broker");
+    let broker = start(LOCAL, None, Some(&store)).await.unwrap();
+    retain(broker.addr(), 20).await;
+    let (client, mut events) = client("odd", broker.addr());
+    client.publish("odd", rumqttc::QoS::AtLeastOnce, true, vec![0xff, 0x00, 0x10]).await.unwrap();
+    next(&mut events, |packet| matches!(packet, Packet::PubAck(_))).await;
+    broker.stop().await;
+
+    let broker = start(LOCAL, None, Some(&store)).await.unwrap();
+    let seen = read_back(broker.addr(), 21).await;
+    assert_eq!(seen.get("shelf/7/state").unwrap(), b"value 7");
+    assert_eq!(seen.get("odd").unwrap(), &[0xff, 0x00, 0x10]);
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn a_damaged_store_is_kept_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(STORE_FILE), "{ not json").unwrap();
+    let broker = start(LOCAL, None, Some(folder.path())).await.unwrap();
+    broker.stop().await;
+    assert!(folder.path().join("retained.json.bad").exists());
+}
+
+#[tokio::test]
+async fn two_thousand_retained_topics_reach_one_subscriber() {
+    let broker = start(LOCAL, None, None).await.unwrap();
+    retain(broker.addr(), 2000).await;
+    let seen = timeout(Duration::from_secs(20), read_back(broker.addr(), 2000)).await.unwrap();
+    assert_eq!(seen.len(), 2000);
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn a_large_retained_message_passes() {
+    let broker = start(LOCAL, None, None).await.unwrap();
+    let (client, mut events) = client("large", broker.addr());
+    client.publish("large", rumqttc::QoS::AtLeastOnce, true, vec![b'x'; 1 << 20]).await.unwrap();
+    next(&mut events, |packet| matches!(packet, Packet::PubAck(_))).await;
+    let seen = read_back(broker.addr(), 1).await;
+    assert_eq!(seen.get("large").unwrap().len(), 1 << 20);
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn only_the_right_password_opens() {
+    let secret = SecretString::from("00123");
+    let broker = start(LOCAL, Some(("bridge", &secret)), None).await.unwrap();
+    let attempt = async |credentials: Option<(&str, &str)>| {
+        let mut options = options("somebody", broker.addr());
+        if let Some((username, password)) = credentials {
+            options.set_credentials(username, password);
+        }
+        let (_client, mut events) = AsyncClient::new(options, 10);
+        events.poll().await
+    };
+    for wrong in [None, Some(("bridge", "123")), Some(("other", "00123")), Some(("bridge", "00123 "))] {
+        let refused = attempt(wrong).await;
+        let code = rumqttc::ConnectReturnCode::BadUserNamePassword;
+        assert!(matches!(&refused, Err(ConnectionError::ConnectionRefused(c)) if *c == code), "{refused:?}");
+    }
+    // More refusals than the crate's own limit of five locks nobody out.
+    for _ in 0..3 {
+        assert!(attempt(Some(("bridge", "no"))).await.is_err());
+    }
+    assert!(attempt(Some(("bridge", "00123"))).await.is_ok());
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn a_taken_port_says_what_to_do() {
+    let first = start(LOCAL, None, None).await.unwrap();
+    let error = start(first.addr(), None, None).await.unwrap_err();
+    let addr = first.addr();
+    assert!(matches!(error, BrokerError::Taken(taken) if taken == addr));
+    let wanted = format!(
+        "a broker already listens on {addr}: set mqtt.url = \"mqtt://{addr}\" to use it, or choose another broker.listen"
+    );
+    assert_eq!(error.to_string(), wanted);
+    first.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_of_somebody_else_is_refused() {
+    let error = start("192.0.2.1:1883".parse().unwrap(), None, None).await.unwrap_err();
+    assert!(matches!(error, BrokerError::Listen { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_in_the_place_of_the_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = start(LOCAL, None, Some(&file)).await.unwrap_err();
+    assert!(matches!(error, BrokerError::Store { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_will_is_published_when_the_link_is_cut() {
+    let broker = start(LOCAL, None, None).await.unwrap();
+    let (watcher, mut seen) = client("watcher", broker.addr());
+    watcher.subscribe("will", rumqttc::QoS::AtLeastOnce).await.unwrap();
+    next(&mut seen, |packet| matches!(packet, Packet::SubAck(_))).await;
+    let mut options = options("mortal", broker.addr());
+    options.set_last_will(LastWill::new("will", "offline", rumqttc::QoS::AtLeastOnce, true));
+    let (mortal, mut events) = AsyncClient::new(options, 10);
+    next(&mut events, |packet| matches!(packet, Packet::ConnAck(_))).await;
+    drop((mortal, events));
+    let Packet::Publish(publish) = next(&mut seen, |packet| matches!(packet, Packet::Publish(_))).await
+    else {
+        unreachable!("asked for it")
+    };
+    assert_eq!(&publish.payload[..], b"offline");
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn stopping_is_quick_with_clients_that_stay_and_say_nothing() {
+    let broker = start(LOCAL, None, None).await.unwrap();
+    let _mute = tokio::net::TcpStream::connect(broker.addr()).await.unwrap();
+    let (_client, mut events) = client("idle", broker.addr());
+    next(&mut events, |packet| matches!(packet, Packet::ConnAck(_))).await;
+    let begun = std::time::Instant::now();
+    broker.stop().await;
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}

@@ -1,0 +1,212 @@
+//! `plug2mqtt config check|show|init|schema` and the reference table of the documentation. Writes
+//! what the settings know about themselves; adds nothing.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::Value as Json;
+
+use crate::config::{self, Known, Settings};
+
+/// A plug for which `config init` writes a section: id, name, number of ports.
+pub type Found = (String, String, u8);
+
+/// Says that the settings are valid and where they were read. Invalid ones never get here.
+pub fn check(file: Option<&Path>, out: &mut dyn Write) -> io::Result<()> {
+    match file {
+        Some(file) => writeln!(out, "settings are valid: {}", file.display()),
+        None => writeln!(out, "settings are valid: no file, defaults and environment only"),
+    }
+}
+
+/// Prints the settings in effect as TOML, each with where it came from unless it is the default.
+/// Secrets are hidden.
+pub fn show(settings: &Settings, file: Option<&Path>, out: &mut dyn Write) -> io::Result<()> {
+    match file {
+        Some(file) => writeln!(out, "# settings in effect, file {}", file.display())?,
+        None => writeln!(out, "# settings in effect, no file")?,
+    }
+    let values = serde_json::to_value(settings)?;
+    let mut section = Vec::new();
+    for known in config::all() {
+        // Map keys are filled in below, all settings of one plug together.
+        if known.path.iter().any(|part| part.starts_with('<')) {
+            continue;
+        }
+        let value = known.path.iter().try_fold(&values, |tree, key| tree.get(key));
+        line(&mut section, &known.path, value, settings, out)?;
+    }
+    let devices = values.get("device").and_then(Json::as_object);
+    for (id, device) in devices.into_iter().flatten() {
+        leaves(&mut section, &mut vec!["device".into(), id.clone()], device, settings, out)?;
+    }
+    Ok(())
+}
+
+fn leaves(
+    section: &mut Vec<String>,
+    path: &mut Vec<String>,
+    tree: &Json,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let inner = tree.as_object().into_iter().flatten();
+    // Plain values first: in TOML what follows the header of a section is inside it.
+    let (sections, plain): (Vec<_>, Vec<_>) = inner.partition(|(_, value)| value.is_object());
+    for (key, value) in plain.into_iter().chain(sections) {
+        path.push(key.clone());
+        if value.is_object() {
+            leaves(section, path, value, settings, out)?;
+        } else {
+            line(section, path, Some(value), settings, out)?;
+        }
+        path.pop();
+    }
+    Ok(())
+}
+
+fn line(
+    section: &mut Vec<String>,
+    path: &[String],
+    value: Option<&Json>,
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let (Some((key, parents)), Some(value)) = (path.split_last(), value.filter(|value| !value.is_null()))
+    else {
+        return Ok(());
+    };
+    if section != parents {
+        writeln!(out, "\n[{}]", header(parents))?;
+        *section = parents.to_vec();
+    }
+    write!(out, "{key} = {}", toml(value))?;
+    match settings.origins.get(&path.join(".")) {
+        Some(origin) => writeln!(out, "  # from {origin}"),
+        None => writeln!(out),
+    }
+}
+
+/// Writes a commented file with every setting at its default, and a section for each plug given.
+///
+/// With `output` the file is created there; one that exists is left alone and reported.
+pub fn init(plugs: &[Found], output: Option<&Path>, out: &mut dyn Write) -> io::Result<()> {
+    let text = template(plugs);
+    let Some(path) = output else { return out.write_all(text.as_bytes()) };
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
+        let why = if error.kind() == io::ErrorKind::AlreadyExists {
+            "already exists and is not overwritten; name another file".into()
+        } else {
+            error.to_string()
+        };
+        io::Error::new(error.kind(), format!("{}: {why}", path.display()))
+    })?;
+    file.write_all(text.as_bytes())?;
+    writeln!(out, "wrote {}", path.display())
+}
+
+fn template(plugs: &[Found]) -> String {
+    let mut text = String::from(
+        "# Settings of plug2mqtt. Every line that is commented out shows the default; remove the\n\
+         # leading # to change it. Check with: plug2mqtt config check\n",
+    );
+    let mut section = Vec::new();
+    let settings = config::all();
+    for known in settings.iter().filter(|known| !known.path.iter().any(|part| part.starts_with('<'))) {
+        if section != known.section() {
+            section = known.section().to_vec();
+            add(&mut text, format_args!("\n[{}]\n", header(&section)));
+        }
+        add(&mut text, format_args!("# {} Allowed: {}\n", known.doc, known.allowed.replace('`', "")));
+        add(&mut text, format_args!("#{} = {}\n", known.key(), toml(&known.default)));
+    }
+    let example = ("maxsmart-swp6000000000001".to_owned(), "Office strip".to_owned(), 1);
+    let (plugs, mark) = if plugs.is_empty() { (std::slice::from_ref(&example), "#") } else { (plugs, "") };
+    text.push_str("\n# What is special about single plugs, by id:\n");
+    for (id, name, ports) in plugs {
+        add(&mut text, format_args!("\n{mark}[device.{}]\n", quote(id)));
+        add(&mut text, format_args!("#name = {}\n", quote(name)));
+        for setting in settings.iter().filter(|known| known.section() == ["device", "<id>"]) {
+            if setting.key() != "name" {
+                let value =
+                    if setting.default.is_null() { inherited(&settings, setting) } else { &setting.default };
+                add(
+                    &mut text,
+                    format_args!("# {} Allowed: {}\n", setting.doc, setting.allowed.replace('`', "")),
+                );
+                add(&mut text, format_args!("#{} = {}\n", setting.key(), toml(value)));
+            }
+        }
+        for port in 1..=*ports {
+            add(&mut text, format_args!("#port.{port} = {{ name = \"Port {port}\", lock = \"none\" }}\n"));
+        }
+    }
+    text
+}
+
+/// The default that holds for a plug which says nothing: that of the setting of the same name.
+fn inherited<'a>(settings: &'a [Known], setting: &'a Known) -> &'a Json {
+    let same = settings.iter().find(|known| known.key() == setting.key() && known.section().len() == 1);
+    same.map_or(&setting.default, |known| &known.default)
+}
+
+/// Prints the JSON schema of the settings file.
+pub fn schema(out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &config::schema())?;
+    writeln!(out)
+}
+
+/// The reference of all settings as a Markdown table.
+pub fn reference() -> String {
+    let mut text =
+        String::from("| setting | default | allowed | what it does |\n| --- | --- | --- | --- |\n");
+    for known in config::all() {
+        let default =
+            if known.default.is_null() { String::new() } else { format!("`{}`", toml(&known.default)) };
+        let cell = |text: &str| text.replace('|', "\\|");
+        let (allowed, doc) = (cell(&known.allowed), cell(&known.doc));
+        add(&mut text, format_args!("| `{}` | {} | {allowed} | {doc} |\n", known.name(), cell(&default)));
+    }
+    text
+}
+
+fn add(text: &mut String, what: std::fmt::Arguments<'_>) {
+    text.write_fmt(what).expect("writing to a String cannot fail");
+}
+
+fn header(section: &[String]) -> String {
+    // The id of a plug may be any text before it is checked.
+    let part = |(at, part): (usize, &String)| match section.first() {
+        Some(first) if first == "device" && at == 1 => quote(part),
+        _ => part.clone(),
+    };
+    section.iter().enumerate().map(part).collect::<Vec<_>>().join(".")
+}
+
+/// A value as TOML; one without a default as empty text, which means not set.
+fn toml(value: &Json) -> String {
+    match value {
+        Json::Null => "\"\"".into(),
+        Json::String(text) => quote(text),
+        Json::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
+        Json::Bool(_) | Json::Number(_) | Json::Object(_) => value.to_string(),
+    }
+}
+
+/// Text in quotes on one line, whatever is in it: names of plugs come from the network.
+fn quote(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => add(&mut quoted, format_args!("\\u{:04X}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+use std::fs;
+
+use super::*;
+
+fn load(text: &str, env: &[(&str, &str)]) -> Result<Settings, String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("plug2mqtt.toml");
+    fs::write(&file, text).expect("a file");
+    let env = env.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    config::load(Some(&file), env, &[]).map(|(settings, _)| settings).map_err(|errors| errors.to_string())
+}
+
+fn printed(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
+    let mut out = Vec::new();
+    print(&mut out).expect("memory takes everything");
+    String::from_utf8(out).expect("text")
+}
+
+fn plugs() -> Vec<Found> {
+    vec![("maxsmart-swp6".into(), "Odd \"name\"\n[mqtt]\nurl = 5 \u{7f}".into(), 6)]
+}
+
+#[test]
+fn what_init_writes_loads_as_the_defaults() {
+    let text = printed(|out| init(&plugs(), None, out));
+    let settings = load(&text, &[]).unwrap();
+    assert_eq!(serde_json::to_value(&settings).unwrap(), serde_json::to_value(Settings::default()).unwrap());
+}
+
+#[test]
+fn what_init_writes_loads_with_every_line_switched_on() {
+    for plugs in [Vec::new(), plugs()] {
+        let text = printed(|out| init(&plugs, None, out));
+        let on = |line: &str| match line.strip_prefix('#') {
+            Some(rest) if !rest.starts_with(' ') => rest.to_owned(),
+            _ => line.to_owned(),
+        };
+        let text = text.lines().map(on).collect::<Vec<_>>().join("\n");
+        // A name from the network does not pass as it is, and does nothing else either.
+        let text = text.replace("\\u000A", " ").replace("\\u007F", " ");
+        let settings = load(&text, &[]).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+        assert_eq!(settings.device.len(), 1);
+        assert!(settings.origins.contains_key("mqtt.url"));
+        let mut plain = serde_json::to_value(&settings).unwrap();
+        plain["device"] = serde_json::json!({});
+        assert_eq!(plain, serde_json::to_value(Settings::default()).unwrap());
+    }
+}
+
+#[test]
+fn init_overwrites_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("plug2mqtt.toml");
+    let said = printed(|out| init(&[], Some(&file), out));
+    assert_eq!(said, format!("wrote {}\n", file.display()));
+    let before = fs::read(&file).unwrap();
+    let error = init(&plugs(), Some(&file), &mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    assert!(
+        error.to_string().ends_with("already exists and is not overwritten; name another file"),
+        "{error}"
+    );
+    assert_eq!(fs::read(&file).unwrap(), before);
+}
+
+#[test]
+fn show_says_where_values_come_from_and_hides_secrets() {
+    let file = "[mqtt]\nusername = \"me\"\npassword = \"hunter2\"\n\
+                [device.maxsmart-x]\nname = \"Strip\"\nport.2 = { lock = \"on\" }";
+    let settings = load(file, &[("PLUG2MQTT_MQTT__URL", "mqtt://h")]).unwrap();
+    let text = printed(|out| show(&settings, Some(Path::new("f.toml")), out));
+    assert!(!text.contains("hunter2"));
+    assert!(text.contains("\npassword = \"********\"  # from "), "{text}");
+    assert!(text.contains("\nurl = \"mqtt://h:1883\"  # from environment PLUG2MQTT_MQTT__URL\n"), "{text}");
+    assert!(text.contains("\nbase_topic = \"plug2mqtt\"\n"), "{text}");
+    assert!(text.contains("\n[device.\"maxsmart-x\".port.2]\nlock = \"on\"  # from "), "{text}");
+    let again = load(&text, &[]).unwrap();
+    assert_eq!(serde_json::to_value(again).unwrap(), serde_json::to_value(settings).unwrap());
+}
+
+#[test]
+fn check_names_the_file() {
+    assert_eq!(printed(|out| check(Some(Path::new("f.toml")), out)), "settings are valid: f.toml\n");
+    assert_eq!(
+        printed(|out| check(None, out)),
+        "settings are valid: no file, defaults and environment only\n"
+    );
+}
+
+#[test]
+fn the_schema_and_the_reference_know_every_setting() {
+    let schema: Json = serde_json::from_str(&printed(schema)).unwrap();
+    assert_eq!(schema["properties"]["mqtt"]["properties"]["base_topic"]["default"], "plug2mqtt");
+    let table = reference();
+    for row in [
+        "| `mqtt.url` |  | `mqtt://host:port` or `mqtts://host:port` | Address of the broker;",
+        "| `maxsmart.poll_interval` | `\"5s\"` | 200ms to 1h | Time between two polls of a plug. |",
+        "| `commands.timeout` | `\"10s\"` | 1s to 1m |",
+        "| `availability.misses` | `3` | 1 to 20 |",
+        "| `device.<id>.port.<n>.lock` | `\"none\"` | `none`, `on`, `off`, `both` |",
+        "| `home_assistant.discovery` | `\"device\"` | `device`, `component`, `off` |",
+    ] {
+        assert!(table.contains(row), "{row}\n{table}");
+    }
+    assert!(config::all().iter().all(|known| !known.doc.is_empty()));
+}

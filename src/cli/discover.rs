@@ -1,0 +1,200 @@
+//! `discover`: who is there? Touches no broker and changes nothing.
+
+use crate::bridge::{quarries, rules};
+use crate::config::Settings;
+use crate::drivers;
+use crate::hub::Hub;
+use crate::io::clock::Clock;
+use crate::io::http::Http;
+use crate::io::probe::{Quarry, search};
+use crate::io::talk::talk;
+use crate::model::{Answer, Ask, Failure, Found, Memory, Place, PowerUnit, Reading, Tuning};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// A plug with what it said when it was asked.
+#[derive(Debug)]
+pub struct Seen {
+    /// Who it is.
+    pub found: Found,
+    /// How it is, or why that is not known.
+    pub reading: Result<Reading, Failure>,
+}
+
+/// Searches once by all families and asks everybody who answered how they are.
+///
+/// # Errors
+///
+/// When no HTTP client can be made.
+pub async fn look(settings: &Settings) -> Result<Vec<Seen>, String> {
+    let http = Http::new()?;
+    let mut asked = JoinSet::new();
+    let mut places = BTreeMap::new();
+    for quarry in quarries(settings) {
+        let (heard, mut answers) = mpsc::channel(1024);
+        let silent = async { search(&quarry, &[], &heard).await };
+        let silent = silent.await;
+        drop(heard);
+        while let Some(found) = answers.recv().await {
+            places.insert(found.place, (quarry.clone(), found));
+        }
+        for place in silent {
+            let found = Found { driver: quarry.driver.name(), id: None, place, facts: Default::default() };
+            places.insert(place, (quarry.clone(), found));
+        }
+    }
+    for (quarry, found) in places.into_values() {
+        asked.spawn(ask(http.clone(), quarry, found));
+    }
+    let mut seen: Vec<Seen> = asked.join_all().await.into_iter().flatten().collect();
+    seen.sort_by_key(|seen| (seen.found.id.clone(), seen.found.place));
+    Ok(seen)
+}
+
+/// Asks one plug: who it is, if that is not known yet, and how it is.
+async fn ask(http: Http, quarry: Quarry, mut found: Found) -> Option<Seen> {
+    let tuning = Tuning { timeout: quarry.family.timeout, power_unit: PowerUnit::Auto, set_clock: false };
+    let limit = quarry.family.timeout;
+    let mut clock = Clock::start();
+    if found.id.is_none() {
+        let mut dialect = quarry.driver.attach(&found, &tuning);
+        match talk(&http, &mut clock, dialect.as_mut(), found.place, &Ask::Identify, limit).await.0 {
+            Ok(Answer::Identity(identity)) => found = identity,
+            _ => return None,
+        }
+    }
+    let mut dialect = quarry.driver.attach(&found, &tuning);
+    let reading = match talk(&http, &mut clock, dialect.as_mut(), found.place, &Ask::Read, limit).await.0 {
+        Ok(Answer::Reading(reading)) => Ok(reading),
+        Ok(_) => Err(Failure::Nonsense("no reading".into())),
+        Err(failure) => Err(failure),
+    };
+    Some(Seen { found, reading })
+}
+
+/// Asks one address, whatever it takes.
+pub(super) async fn look_at(settings: &Settings, place: Place, driver: &str) -> Option<Seen> {
+    let quarry = quarries(settings).into_iter().find(|quarry| quarry.driver.name() == driver)?;
+    let found = Found { driver: drivers::named(driver)?.name(), id: None, place, facts: Default::default() };
+    ask(Http::new().ok()?, quarry, found).await
+}
+
+/// Prints what was found as a table for people.
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub fn table(seen: &[Seen], out: &mut dyn Write) -> io::Result<()> {
+    if seen.is_empty() {
+        return writeln!(
+            out,
+            "no plugs answered. Broadcasts do not cross routers: name plugs on other networks with \
+             maxsmart.hosts, or try `plug2mqtt probe ADDRESS`."
+        );
+    }
+    let mut rows = vec![["ID", "ADDRESS", "NAME", "MODEL", "FIRMWARE", "PORTS", "NOW"].map(String::from)];
+    for seen in seen {
+        let facts = &seen.found.facts;
+        let now = match &seen.reading {
+            Ok(reading) => summary(reading),
+            Err(failure) => failure.to_string(),
+        };
+        rows.push([
+            seen.found.id.as_ref().map(ToString::to_string).unwrap_or_default(),
+            seen.found.place.to_string(),
+            facts.name.as_ref().map(ToString::to_string).unwrap_or_default(),
+            format!("{} {}", facts.manufacturer, facts.model),
+            facts.firmware.clone().unwrap_or_default(),
+            seen.reading.as_ref().map_or_else(|_| "?".into(), |reading| reading.ports.len().to_string()),
+            now,
+        ]);
+    }
+    let widths: Vec<usize> = (0..7)
+        .map(|column| {
+            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        })
+        .collect();
+    for row in &rows {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
+        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+/// `3 of 6 on, 61.4 W`.
+fn summary(reading: &Reading) -> String {
+    let on = reading.ports.iter().filter(|port| port.relay == Some(true)).count();
+    let watts = reading.ports.iter().filter_map(|port| port.watts).reduce(|a, b| a + b);
+    let watts = watts.map(|watts| format!(", {watts:.1} W")).unwrap_or_default();
+    match reading.ports.iter().all(|port| port.relay.is_none()) {
+        true => format!("relay not told{watts}"),
+        false => format!("{on} of {} on{watts}", reading.ports.len()),
+    }
+}
+
+/// Prints what was found as a JSON array.
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub fn json(seen: &[Seen], out: &mut dyn Write) -> io::Result<()> {
+    let one = |seen: &Seen| {
+        let facts = &seen.found.facts;
+        json!({
+            "id": seen.found.id.as_ref().map(ToString::to_string),
+            "ip": seen.found.place.to_string(),
+            "driver": seen.found.driver,
+            "name": facts.name.as_ref().map(ToString::to_string),
+            "manufacturer": facts.manufacturer,
+            "model": facts.model,
+            "serial": facts.serial,
+            "mac": facts.mac.map(|mac| mac.to_string()),
+            "firmware": facts.firmware,
+            "ports": seen.reading.as_ref().ok().map(|reading| reading.ports.len()),
+            "states": seen.reading.as_ref().ok().map(|reading| reading.ports.iter().map(|port| port.relay).collect::<Vec<_>>()),
+            "power": seen.reading.as_ref().ok().map(|reading| reading.ports.iter().map(|port| port.watts).collect::<Vec<_>>()),
+            "error": seen.reading.as_ref().err().map(ToString::to_string),
+        })
+    };
+    let all: Vec<_> = seen.iter().map(one).collect();
+    writeln!(out, "{}", serde_json::to_string_pretty(&all)?)
+}
+
+/// `show-discovery`: what Home Assistant is told about a remembered plug.
+///
+/// # Errors
+///
+/// When no such plug is remembered, in a sentence that names those that are; or when `out` cannot
+/// be written.
+pub fn show_discovery(
+    settings: &Settings,
+    memory: Memory,
+    plug: &str,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let hub = Hub::new(rules(settings), memory, &Clock::start().now());
+    let view = hub.view();
+    let wanted =
+        view.plugs.values().find(|known| known.id.as_str() == plug || known.name.eq_ignore_ascii_case(plug));
+    let Some(wanted) = wanted else {
+        let known: Vec<String> =
+            view.plugs.values().map(|plug| format!("{} ({})", plug.id, plug.name)).collect();
+        let known = if known.is_empty() {
+            "none; let `plug2mqtt run` find some first".into()
+        } else {
+            known.join(", ")
+        };
+        anyhow::bail!("no plug {plug:?} is remembered; known: {known}");
+    };
+    let messages = crate::bridge::announcer(settings).messages(wanted);
+    if messages.is_empty() {
+        anyhow::bail!("home_assistant.discovery is off: nothing is announced");
+    }
+    for message in messages {
+        writeln!(out, "{}\n{}", message.topic, serde_json::to_string_pretty(&message.payload)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! The subcommands that are more than a few lines. They write to any writer, so that tests read
+//! what a user reads.
+
+pub mod config;
+pub mod demo;
+pub mod discover;
+pub mod probe;

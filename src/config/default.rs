@@ -1,0 +1,80 @@
+//! What holds when nothing is said.
+
+use super::choice::{Discovery, PortDevices};
+use super::interval::Interval;
+use super::settings::{Availability, Broker, Finding, HomeAssistant, Maxsmart, Mqtt, Publish, Tls};
+use super::value::Broadcast;
+
+impl Default for Mqtt {
+    fn default() -> Self {
+        Self {
+            url: None,
+            username: None,
+            password: None,
+            password_file: None,
+            base_topic: "plug2mqtt".into(),
+            client_id: None,
+            keep_alive: Interval::seconds(20),
+            allow_admin: true,
+            tls: Tls::default(),
+        }
+    }
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self { listen: ([127, 0, 0, 1], 1883).into(), username: None, password: None, password_file: None }
+    }
+}
+
+impl Default for HomeAssistant {
+    fn default() -> Self {
+        Self {
+            discovery: Discovery::default(),
+            prefix: "homeassistant".into(),
+            birth_topic: "homeassistant/status".into(),
+            port_devices: PortDevices::default(),
+            respect_deletion: false,
+        }
+    }
+}
+
+impl Default for Publish {
+    fn default() -> Self {
+        Self {
+            power_change: 1.0,
+            current_change: 0.02,
+            voltage_change: 1.0,
+            heartbeat: Interval::seconds(300),
+        }
+    }
+}
+
+impl Default for Finding {
+    fn default() -> Self {
+        Self { interval: Interval::seconds(300), adopt: true, allow: Vec::new(), deny: Vec::new() }
+    }
+}
+
+impl Default for Availability {
+    fn default() -> Self {
+        Self { misses: 3 }
+    }
+}
+
+impl Default for Maxsmart {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            broadcast: vec![Broadcast::Auto],
+            hosts: Vec::new(),
+            udp_port: 8888,
+            http_port: 80,
+            poll_interval: Interval::seconds(5),
+            burst_interval: Interval::seconds(2),
+            burst_polls: 4,
+            timeout: Interval::seconds(5),
+            set_clock: true,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What a user may say: settings from defaults, file, environment and flags, with their bounds and
+//! secrets. Everything that is wrong is found at once, before anything starts. Refuses to know what
+//! the settings are used for.
+//!
+//! `settings` names them, `value`, `interval` and `choice` say what a value may be, `layer` reads
+//! the places they come from and `merge` lays them over each other, `catalogue` checks each value
+//! by itself and `check` all of them together.
+
+mod catalogue;
+mod check;
+mod choice;
+mod default;
+mod interval;
+mod layer;
+mod merge;
+mod problem;
+mod settings;
+mod value;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value as Json;
+
+pub use catalogue::{Known, all, schema};
+pub use choice::{Discovery, Format, Level, Lock, PortDevices, PowerUnit};
+pub use interval::{Interval, KeepAlive, LongInterval, PlugTimeout, PollInterval, WaitTime};
+pub use layer::Origin;
+pub use problem::{Errors, Problem};
+pub use settings::{
+    Availability, Broker, Commands, Device, Finding, HomeAssistant, Log, Maxsmart, Mqtt, Port, Publish,
+    Settings, State, Tls,
+};
+pub use value::{Broadcast, BrokerUrl, Host};
+
+/// Reads the settings: defaults, under the file, under the environment, under flags given as
+/// `section.key` and value. Returns them with the file that was read, or everything that is wrong.
+///
+/// Without `path` the file is `plug2mqtt.toml` in the working directory, else
+/// `/etc/plug2mqtt/plug2mqtt.toml`, else none.
+pub fn load(
+    path: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+    flags: &[(String, String)],
+) -> Result<(Settings, Option<PathBuf>), Errors> {
+    let known = catalogue::all();
+    let mut problems = Vec::new();
+    let file = layer::locate(path);
+    let mut entries = match file.as_deref().map(|file| (file, layer::text(file))) {
+        Some((file, Ok(text))) => layer::file(file, &text, &known, &mut problems),
+        Some((_, Err(problem))) => {
+            problems.push(problem);
+            Vec::new()
+        }
+        None => Vec::new(),
+    };
+    entries.extend(layer::environment(env, &known, &mut problems));
+    entries.extend(layer::flags(flags, &known, &mut problems));
+    one_secret_each(&mut entries, &known, &mut problems);
+
+    let settings = match merge::merge(&entries) {
+        Ok((tree, origins)) => Some(build(tree, origins, &mut problems)),
+        Err(error) => {
+            problems.push(Problem { origin: None, key: String::new(), text: error.to_string() });
+            None
+        }
+    };
+    match (settings, Errors::new(problems)) {
+        (Some(settings), None) => Ok((settings, file)),
+        (_, Some(errors)) => Err(errors),
+        (None, None) => unreachable!("no settings without a problem"),
+    }
+}
+
+/// The part of the environment that concerns the settings, for [`load`]. What is not UTF-8 is
+/// replaced, so that it is refused or visible instead of ending the program.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    let ours = |(name, _): &(String, String)| name.starts_with(layer::PREFIX);
+    std::env::vars_os().map(move |(name, value)| (text(name), text(value))).filter(ours)
+}
+
+/// A secret and a file for it: the higher layer wins, two in one layer are an error.
+fn one_secret_each(entries: &mut Vec<layer::Entry>, known: &[Known], problems: &mut Vec<Problem>) {
+    for secret in known.iter().filter(|known| known.secret) {
+        let plain = secret.path.clone();
+        let mut file = plain.clone();
+        if let Some(key) = file.last_mut() {
+            key.push_str("_file");
+        }
+        let highest = |path: &[String]| {
+            let given = entries.iter().filter(|entry| entry.path == path && !entry.value.is_null());
+            given.max_by_key(|entry| entry.origin.layer()).map(|entry| entry.origin.clone())
+        };
+        let (Some(a), Some(b)) = (highest(&plain), highest(&file)) else { continue };
+        let loser = if a.layer() < b.layer() { plain } else { file.clone() };
+        if a.layer() == b.layer() {
+            let (key, other) = (secret.name(), layer::dotted(&file));
+            problems.push(Problem { origin: Some(a), key, text: format!("give this or {other}, not both") });
+        }
+        entries.retain(|entry| entry.path != loser);
+    }
+}
+
+/// Builds the settings from values that fit one by one. What still does not is reported and left
+/// out, and the rest is tried again, so that one error hides no other.
+fn build(mut tree: Json, origins: BTreeMap<String, Origin>, problems: &mut Vec<Problem>) -> Settings {
+    let mut settings: Settings = loop {
+        let error = match serde_path_to_error::deserialize(tree.clone()) {
+            Ok(settings) => break settings,
+            Err(error) => error,
+        };
+        let mut keys = Vec::new();
+        let mut index = None;
+        for segment in error.path() {
+            match segment {
+                serde_path_to_error::Segment::Map { key } => keys.push(key.clone()),
+                serde_path_to_error::Segment::Seq { index: at } => index = Some(*at),
+                serde_path_to_error::Segment::Enum { .. } | serde_path_to_error::Segment::Unknown => {}
+            }
+        }
+        let key = layer::dotted(&keys);
+        let origin = origins.get(&key).cloned();
+        problems.push(Problem { origin, key, text: error.inner().to_string() });
+        if !remove(&mut tree, &keys, index) {
+            break Settings::default();
+        }
+    };
+    let mut check = check::Check { origins: &origins, problems };
+    if let Some(secret) = check.secret("mqtt.password", settings.mqtt.password_file.as_deref()) {
+        settings.mqtt.password = Some(secret);
+    }
+    if let Some(secret) = check.secret("broker.password", settings.broker.password_file.as_deref()) {
+        settings.broker.password = Some(secret);
+    }
+    check.all(&settings);
+    settings.origins = origins;
+    settings
+}
+
+/// Takes one value out of the tree; false when there is none to take.
+fn remove(tree: &mut Json, keys: &[String], index: Option<usize>) -> bool {
+    let Some((last, sections)) = keys.split_last() else { return false };
+    let section = sections.iter().try_fold(tree, |tree, key| tree.get_mut(key));
+    let Some(section) = section.and_then(Json::as_object_mut) else { return false };
+    match (section.get_mut(last), index) {
+        (Some(Json::Array(items)), Some(index)) if index < items.len() => {
+            items.remove(index);
+            true
+        }
+        _ => section.remove(last).is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,268 @@
+//! The settings by name. The doc comments here are also the JSON schema, the commented file that
+//! `config init` writes and the reference table; nothing about a setting is written twice.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::choice::{Discovery, Format, Level, Lock, PortDevices, PowerUnit};
+use super::interval::{KeepAlive, LongInterval, PlugTimeout, PollInterval, WaitTime};
+use super::layer::Origin;
+use super::value::{Broadcast, BrokerUrl, Host};
+
+/// Everything a user may say. Each field has a working default.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The connection to the MQTT broker.
+    pub mqtt: Mqtt,
+    /// The built-in MQTT broker, which runs when `mqtt.url` is not set.
+    pub broker: Broker,
+    /// What Home Assistant is told.
+    pub home_assistant: HomeAssistant,
+    /// When a value is worth publishing again.
+    pub publish: Publish,
+    /// How plugs are found and which are taken.
+    pub discovery: Finding,
+    /// Commands that switch and change things.
+    pub commands: Commands,
+    /// When a plug counts as gone.
+    pub availability: Availability,
+    /// MaxSmart and Revogi plugs.
+    pub maxsmart: Maxsmart,
+    /// What is special about single plugs, by id.
+    pub device: BTreeMap<String, Device>,
+    /// What is remembered across restarts.
+    pub state: State,
+    /// The log.
+    pub log: Log,
+    /// Where each setting that was given came from, by dotted name.
+    #[serde(skip)]
+    pub origins: BTreeMap<String, Origin>,
+}
+
+/// The connection to the MQTT broker.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mqtt {
+    /// Address of the broker; `mqtts://` for TLS. Without it the built-in broker is started and used.
+    pub url: Option<BrokerUrl>,
+    /// Name to log in with.
+    #[schemars(extend("x-allowed" = "text"))]
+    pub username: Option<String>,
+    /// Password to log in with.
+    #[schemars(with = "Option<String>", extend("x-secret" = true, "x-allowed" = "text"))]
+    #[serde(serialize_with = "hide")]
+    pub password: Option<SecretString>,
+    /// File that holds the password.
+    #[schemars(extend("x-allowed" = "path"))]
+    pub password_file: Option<PathBuf>,
+    /// First part of every topic.
+    #[schemars(extend("x-allowed" = "topic without wildcards"))]
+    pub base_topic: String,
+    /// Client id at the broker. Without it one is made up and remembered.
+    #[schemars(extend("x-allowed" = "1 to 64 printable characters"))]
+    pub client_id: Option<String>,
+    /// Longest silence on the connection before it is tested.
+    pub keep_alive: KeepAlive,
+    /// Whether plugs may be renamed, have their clocks set and be changed otherwise over MQTT.
+    pub allow_admin: bool,
+    /// TLS to the broker, used with `mqtts://`.
+    pub tls: Tls,
+}
+
+/// TLS to the broker.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// Certificates to trust, PEM. Without it those of the system.
+    #[schemars(extend("x-allowed" = "path"))]
+    pub ca_file: Option<PathBuf>,
+    /// Own certificate, PEM. Needs `key_file`.
+    #[schemars(extend("x-allowed" = "path"))]
+    pub cert_file: Option<PathBuf>,
+    /// Key of the own certificate, PEM. Needs `cert_file`.
+    #[schemars(extend("x-allowed" = "path"))]
+    pub key_file: Option<PathBuf>,
+}
+
+/// The built-in MQTT broker.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Broker {
+    /// Where it listens. Anything but loopback needs `username` and `password`.
+    #[schemars(with = "String", extend("x-allowed" = "IP address:port"))]
+    pub listen: SocketAddr,
+    /// Name that clients have to log in with.
+    #[schemars(extend("x-allowed" = "text"))]
+    pub username: Option<String>,
+    /// Password that clients have to log in with.
+    #[schemars(with = "Option<String>", extend("x-secret" = true, "x-allowed" = "text"))]
+    #[serde(serialize_with = "hide")]
+    pub password: Option<SecretString>,
+    /// File that holds the password.
+    #[schemars(extend("x-allowed" = "path"))]
+    pub password_file: Option<PathBuf>,
+}
+
+/// What Home Assistant is told.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HomeAssistant {
+    /// How plugs are announced: one message per plug, one per entity, or not at all.
+    pub discovery: Discovery,
+    /// Topic prefix that Home Assistant watches for announcements.
+    #[schemars(extend("x-allowed" = "topic without wildcards"))]
+    pub prefix: String,
+    /// Topic on which Home Assistant says that it has started.
+    #[schemars(extend("x-allowed" = "topic without wildcards"))]
+    pub birth_topic: String,
+    /// Whether each port becomes a device of its own, so that it can have its own area.
+    pub port_devices: PortDevices,
+    /// Whether a plug whose announcement somebody deleted stays deleted.
+    pub respect_deletion: bool,
+}
+
+/// When a value is worth publishing again.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Publish {
+    /// Power has changed when it moved by more than this from the last value published, in W.
+    #[schemars(range(min = 0.0, max = 5000.0))]
+    pub power_change: f64,
+    /// Current has changed when it moved by more than this, in A.
+    #[schemars(range(min = 0.0, max = 100.0))]
+    pub current_change: f64,
+    /// Voltage has changed when it moved by more than this, in V.
+    #[schemars(range(min = 0.0, max = 500.0))]
+    pub voltage_change: f64,
+    /// Longest time without a message about a plug, even when nothing changed.
+    pub heartbeat: LongInterval,
+}
+
+/// How plugs are found and which are taken.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Finding {
+    /// Time between two searches.
+    pub interval: LongInterval,
+    /// Whether new plugs are taken without asking. Otherwise only those in `allow` or with a `device` section.
+    pub adopt: bool,
+    /// The only plugs to take. Empty means all.
+    #[schemars(extend("x-allowed" = "list of plug ids"))]
+    pub allow: Vec<String>,
+    /// Plugs to leave alone, even when `allow` names them.
+    #[schemars(extend("x-allowed" = "list of plug ids"))]
+    pub deny: Vec<String>,
+}
+
+/// Commands that switch and change things.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Commands {
+    /// Time after which a command that was not confirmed has failed.
+    pub timeout: WaitTime,
+    /// Refuse every command on every plug.
+    pub read_only: bool,
+}
+
+/// When a plug counts as gone.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Availability {
+    /// Unanswered polls in a row after which a plug is offline.
+    #[schemars(range(min = 1, max = 20))]
+    pub misses: u8,
+}
+
+/// MaxSmart and Revogi plugs.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Maxsmart {
+    /// Whether these plugs are looked for and spoken to.
+    pub enabled: bool,
+    /// Where searches are sent: `auto` means every IPv4 network of this machine.
+    #[schemars(extend("x-allowed" = "list of `auto` and IPv4 addresses"))]
+    pub broadcast: Vec<Broadcast>,
+    /// Plugs that are asked directly, because a search does not reach them.
+    #[schemars(extend("x-allowed" = "list of addresses or names, each with or without `:port`"))]
+    pub hosts: Vec<Host>,
+    /// UDP port that searches go to.
+    #[schemars(range(min = 1, max = 65535))]
+    pub udp_port: u16,
+    /// TCP port that plugs are asked on.
+    #[schemars(range(min = 1, max = 65535))]
+    pub http_port: u16,
+    /// Time between two polls of a plug.
+    pub poll_interval: PollInterval,
+    /// Time between two polls right after a command.
+    pub burst_interval: PollInterval,
+    /// Number of such polls after a command.
+    #[schemars(range(min = 0, max = 20))]
+    pub burst_polls: u8,
+    /// Time a plug has to answer.
+    pub timeout: PlugTimeout,
+    /// Whether searches carry the local time, which sets the plug's clock.
+    pub set_clock: bool,
+}
+
+/// What is special about one plug.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Device {
+    /// Name to show instead of the plug's own.
+    #[schemars(extend("x-allowed" = "1 to 64 characters"))]
+    pub name: Option<String>,
+    /// Time between two polls of this plug.
+    pub poll_interval: Option<PollInterval>,
+    /// Power has changed when it moved by more than this from the last value published, in W.
+    #[schemars(range(min = 0.0, max = 5000.0))]
+    pub power_change: Option<f64>,
+    /// Unit in which the plug reports power.
+    pub power_unit: PowerUnit,
+    /// Refuse every command to this plug.
+    pub read_only: bool,
+    /// What is special about its ports, by number, 1 to 16.
+    pub port: BTreeMap<u8, Port>,
+}
+
+/// What is special about one port of a plug.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Port {
+    /// Name to show instead of the port's own.
+    #[schemars(extend("x-allowed" = "1 to 64 characters"))]
+    pub name: Option<String>,
+    /// Commands that are refused: none, switching it on, switching it off, or both.
+    pub lock: Lock,
+}
+
+/// What is remembered across restarts.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct State {
+    /// Folder for what is remembered. Without it `$STATE_DIRECTORY`, then `$XDG_STATE_HOME/plug2mqtt`, then `~/.local/state/plug2mqtt`.
+    #[schemars(extend("x-allowed" = "path"))]
+    pub directory: Option<PathBuf>,
+}
+
+/// The log.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// The least important messages to write.
+    pub level: Level,
+    /// How messages are written.
+    pub format: Format,
+}
+
+/// What stands in for a secret wherever settings are written.
+pub(super) const HIDDEN: &str = "********";
+
+fn hide<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(|_| HIDDEN).serialize(to)
+}

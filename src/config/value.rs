@@ -1,0 +1,210 @@
+//! The kinds of values a setting may have, each checked once, when it is read. Refuses to know
+//! which settings there are.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A value from outside as it may appear in a message: quoted, escaped, cut.
+pub(super) fn shown(text: &str) -> String {
+    let cut: String = text.chars().take(60).collect();
+    let dots = if cut.len() < text.len() { "..." } else { "" };
+    format!("{:?}{dots}", cut)
+}
+
+/// Address of an MQTT broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerUrl {
+    /// Whether the connection is encrypted: `mqtts` instead of `mqtt`.
+    pub tls: bool,
+    /// Name or address, an IPv6 address without brackets.
+    pub host: String,
+    /// TCP port, never 0.
+    pub port: u16,
+}
+
+impl FromStr for BrokerUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const LIKE: &str = "write it like \"mqtt://localhost:1883\"";
+        // Before anything is repeated: what stands here may be a password.
+        if text.contains('@') {
+            return Err("must not hold a user or password; give them as mqtt.username and mqtt.password or mqtt.password_file".into());
+        }
+        let (tls, rest) = match text.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("mqtt") => (false, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("mqtts") => (true, rest),
+            Some((scheme, _)) => {
+                return Err(format!("{} is not a scheme for MQTT; use mqtt:// or mqtts://", shown(scheme)));
+            }
+            None => return Err(format!("{} has no scheme; {LIKE}", shown(text))),
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        if rest.contains(['/', '?', '#']) {
+            return Err(format!("{} has something after the port; {LIKE}", shown(text)));
+        }
+        let Host { name: host, port } = rest.parse().map_err(|error| format!("{error}; {LIKE}"))?;
+        let port = port.unwrap_or(if tls { 8883 } else { 1883 });
+        Ok(Self { tls, host, port })
+    }
+}
+
+impl fmt::Display for BrokerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "mqtts" } else { "mqtt" };
+        if self.host.contains(':') {
+            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{scheme}://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// A machine in the network: name or address, with or without a port.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Host {
+    /// Name, IPv4 address or IPv6 address without brackets.
+    pub name: String,
+    /// Port, when one was given; never 0.
+    pub port: Option<u16>,
+}
+
+impl FromStr for Host {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, port) = match text.strip_prefix('[') {
+            Some(rest) => {
+                let (inside, after) = rest.split_once(']').ok_or(format!("{} lacks a ]", shown(text)))?;
+                inside
+                    .parse::<Ipv6Addr>()
+                    .map_err(|_| format!("{} is not an IPv6 address", shown(inside)))?;
+                match after.strip_prefix(':') {
+                    Some(port) => (inside, Some(port)),
+                    None if after.is_empty() => (inside, None),
+                    None => return Err(format!("{} has something after the ]", shown(text))),
+                }
+            }
+            None if text.parse::<Ipv6Addr>().is_ok() => (text, None),
+            None => match text.split_once(':') {
+                Some((name, port)) => (name, Some(port)),
+                None => (text, None),
+            },
+        };
+        if !is_host(name) {
+            return Err(format!("{} is not a host name or address", shown(text)));
+        }
+        let port = match port {
+            Some(port) => match port.parse::<u16>() {
+                Ok(port @ 1..) => Some(port),
+                _ => {
+                    return Err(format!(
+                        "{} is not a port in {}; 1 to 65535 is allowed",
+                        shown(port),
+                        shown(text)
+                    ));
+                }
+            },
+            None => None,
+        };
+        Ok(Self { name: name.into(), port })
+    }
+}
+
+fn is_host(name: &str) -> bool {
+    let label = |part: &str| {
+        (1..=63).contains(&part.len())
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    let bare = name.strip_suffix('.').unwrap_or(name);
+    let like_ipv4 = bare.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    name.parse::<Ipv6Addr>().is_ok()
+        || name.parse::<Ipv4Addr>().is_ok()
+        || (!like_ipv4 && bare.len() <= 253 && bare.split('.').all(label))
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) if self.name.contains(':') => write!(f, "[{}]:{port}", self.name),
+            Some(port) => write!(f, "{}:{port}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+/// Where a search is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broadcast {
+    /// To the broadcast address of every IPv4 network of this machine.
+    Auto,
+    /// To this address.
+    To(Ipv4Addr),
+}
+
+impl FromStr for Broadcast {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => text.parse().map(Self::To).map_err(|_| {
+                format!(
+                    "{} is not an IPv4 address; write \"auto\" or one like \"192.168.1.255\"",
+                    shown(text)
+                )
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Broadcast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::To(address) => address.fmt(f),
+        }
+    }
+}
+
+/// Reads and writes a type as the text it parses from and displays as.
+macro_rules! as_text {
+    ($type:ident, $allowed:expr) => {
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                String::deserialize(from)?.parse().map_err(de::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "x-allowed": $allowed })
+            }
+        }
+    };
+}
+
+as_text!(BrokerUrl, "`mqtt://host:port` or `mqtts://host:port`");
+as_text!(Host, "name or address, with or without `:port`");
+as_text!(Broadcast, "`auto` or an IPv4 address");

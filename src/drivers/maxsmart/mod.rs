@@ -1,0 +1,313 @@
+//! Max Hauri MaxSmart and Revogi strips and plugs: the conversation. Two dialects, HTTP (firmware
+//! 1.x to 3.x) and UDP V3 (5.x and the 2.0 plug), chosen by asking, because the firmware number
+//! alone does not tell and an update can turn one into the other.
+
+mod wire;
+
+pub use wire::model_of;
+
+use super::{Dialect, Driver, Message, Probe, Reply, Request, Step};
+use crate::model::{
+    Answer, Ask, Failure, Family, Found, Moment, Place, PlugId, PowerUnit, Reading, Switch, Tuning,
+};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long an identity question may take: it is a single datagram, and plugs behind a router that
+/// lets none through are still served over HTTP.
+const IDENTITY_PATIENCE: Duration = Duration::from_millis(600);
+
+/// Conversations in a row that must fail before the dialect is chosen anew.
+const STREAK: u32 = 3;
+
+/// The MaxSmart and Revogi family.
+#[derive(Debug)]
+pub struct Maxsmart;
+
+impl Driver for Maxsmart {
+    fn name(&self) -> &'static str {
+        "maxsmart"
+    }
+
+    fn probes(&self, family: &Family, now: &Moment) -> Vec<Probe> {
+        vec![Probe { bytes: wire::discovery(family.set_clock, now), port: family.udp_port }]
+    }
+
+    fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Found> {
+        let hello = wire::hello(datagram)?;
+        let place = Place { ip: from.ip(), http: family.http_port, udp: family.udp_port };
+        Some(Found { driver: self.name(), id: hello.id(), place, facts: hello.facts })
+    }
+
+    fn attach(&self, plug: &Found, tuning: &Tuning) -> Box<dyn Dialect> {
+        // 5.x has no web server at all: ask it the way it answers first.
+        let v3_first = plug.facts.firmware.as_deref().is_some_and(|v| v.starts_with("5."));
+        Box::new(Tongue {
+            id: plug.id.clone(),
+            place: plug.place,
+            serial: plug.facts.serial.clone(),
+            unit: tuning.power_unit,
+            set_clock: tuning.set_clock,
+            timeout: tuning.timeout,
+            v3_first,
+            way: None,
+            tried: Vec::new(),
+            checked: false,
+            streak: 0,
+            acknowledged: BTreeMap::new(),
+            plan: VecDeque::new(),
+            heard: None,
+        })
+    }
+}
+
+/// One of the two dialects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Http,
+    V3,
+}
+
+/// One exchange of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exchange {
+    /// Discovery by unicast: who are you?
+    Hello,
+    /// HTTP 124: hardware ids.
+    Hardware,
+    Status,
+    Relay {
+        port: u8,
+        on: bool,
+    },
+}
+
+/// How one MaxSmart plug is spoken to.
+#[derive(Debug)]
+struct Tongue {
+    id: Option<PlugId>,
+    place: Place,
+    serial: Option<String>,
+    unit: PowerUnit,
+    set_clock: bool,
+    timeout: Duration,
+    v3_first: bool,
+    /// The dialect that worked; `None` while it must be tried out.
+    way: Option<Way>,
+    /// What was tried in this conversation.
+    tried: Vec<Way>,
+    /// The identity was confirmed, or cannot be, since the line broke last.
+    checked: bool,
+    /// Conversations failed in a row.
+    streak: u32,
+    /// For the 2.0 plug, which does not tell its relay: what was set and acknowledged.
+    acknowledged: BTreeMap<u8, bool>,
+    /// What is still to be said; the front is on the wire.
+    plan: VecDeque<Exchange>,
+    /// For `Identify`: what discovery said.
+    heard: Option<Found>,
+}
+
+impl Dialect for Tongue {
+    fn ask(&mut self, ask: &Ask, now: &Moment) -> Step {
+        self.plan.clear();
+        self.tried.clear();
+        self.heard = None;
+        match ask {
+            Ask::Identify => self.plan.extend([Exchange::Hello, Exchange::Hardware]),
+            Ask::Read => {
+                self.plan_identity();
+                self.plan.push_back(Exchange::Status);
+            }
+            Ask::Switch(switch) => {
+                self.plan_identity();
+                if self.way.is_none() {
+                    // Reading first finds out which dialect it speaks, and moves nothing.
+                    self.plan.push_back(Exchange::Status);
+                }
+                match switch {
+                    Switch::All(on) => self.plan.push_back(Exchange::Relay { port: 0, on: *on }),
+                    Switch::Ports(ports) => {
+                        self.plan.extend(ports.iter().map(|(&port, &on)| Exchange::Relay { port, on }))
+                    }
+                }
+                self.plan.push_back(Exchange::Status);
+            }
+        }
+        self.next(now)
+    }
+
+    fn hear(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
+        match self.plan.front().copied() {
+            None => Err(Failure::Nonsense("an answer to nothing".into())),
+            Some(Exchange::Hello) => self.hear_hello(reply, now),
+            Some(Exchange::Hardware) => self.hear_hardware(reply),
+            Some(Exchange::Status) => self.hear_status(reply, now),
+            Some(Exchange::Relay { port, on }) => {
+                self.acknowledge(reply, port, on)?;
+                self.plan.pop_front();
+                Ok(self.next(now))
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        self.checked = false;
+        self.streak += 1;
+        if self.streak >= STREAK {
+            self.way = None;
+        }
+    }
+}
+
+impl Tongue {
+    fn plan_identity(&mut self) {
+        if !self.checked {
+            self.plan.push_back(Exchange::Hello);
+        }
+    }
+
+    /// The dialect to use next: the one known, else the likelier one not tried yet.
+    fn way(&self) -> Option<Way> {
+        let order = if self.v3_first { [Way::V3, Way::Http] } else { [Way::Http, Way::V3] };
+        self.way.or_else(|| order.into_iter().find(|way| !self.tried.contains(way)))
+    }
+
+    fn next(&self, now: &Moment) -> Step {
+        // While it is not known which way works, each gets half of the time.
+        let patience = if self.way.is_some() { self.timeout } else { self.timeout / 2 };
+        let way = self.way().unwrap_or(Way::Http);
+        let serial = self.serial.as_deref();
+        let (what, patience) = match self.plan.front() {
+            Some(Exchange::Hello) => {
+                let patience = IDENTITY_PATIENCE.min(self.timeout / 4);
+                (Message::Datagram(wire::discovery(self.set_clock, now)), patience)
+            }
+            Some(Exchange::Hardware) => (Message::Get(wire::HARDWARE.into()), patience),
+            Some(Exchange::Status) => match way {
+                Way::Http => (Message::Get(wire::STATUS.into()), patience),
+                Way::V3 => (Message::Datagram(wire::v3_status(serial)), patience),
+            },
+            Some(&Exchange::Relay { port, on }) => match way {
+                Way::Http => (Message::Get(wire::relay(serial, port, on)), patience),
+                Way::V3 => (Message::Datagram(wire::v3_relay(serial, port, on)), patience),
+            },
+            None => return Step::Done(Answer::Unsupported),
+        };
+        Step::Send(Request { what, patience })
+    }
+
+    fn hear_hello(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
+        let identifying = self.plan.get(1) == Some(&Exchange::Hardware);
+        if let Reply::Bytes(bytes) = reply {
+            let hello =
+                wire::hello(bytes).ok_or_else(|| Failure::Nonsense("not a discovery reply".into()))?;
+            if identifying {
+                let found =
+                    Found { driver: Maxsmart.name(), id: hello.id(), place: self.place, facts: hello.facts };
+                if found.id.is_some() {
+                    return Ok(Step::Done(Answer::Identity(found)));
+                }
+                self.heard = Some(found);
+            } else if let (Some(mine), Some(theirs)) = (&self.id, hello.id())
+                // A second plug with one serial carries its MAC behind the id.
+                && *mine != theirs
+                && hello.facts.mac.and_then(|mac| theirs.qualified(mac)).as_ref() != Some(mine)
+            {
+                return Err(Failure::Stranger(theirs.to_string()));
+            }
+        }
+        // Silence here proves nothing: routers drop datagrams. It is not asked again until the
+        // line breaks.
+        self.checked = true;
+        self.plan.pop_front();
+        Ok(self.next(now))
+    }
+
+    fn hear_hardware(&mut self, reply: Reply<'_>) -> Result<Step, Failure> {
+        if let Some(failure) = reply.failure() {
+            return Err(failure);
+        }
+        let Reply::Bytes(bytes) = reply else { return Err(Failure::Closed) };
+        let data = wire::data(bytes, 124)?;
+        let mut found = self.heard.clone().unwrap_or_else(|| Found {
+            driver: Maxsmart.name(),
+            id: None,
+            place: self.place,
+            facts: wire::facts_unknown(),
+        });
+        found.id = wire::hardware_id(&data, &mut found.facts);
+        match found.id {
+            Some(_) => Ok(Step::Done(Answer::Identity(found))),
+            None => Err(Failure::Nonsense("it has neither serial nor MAC nor cpuid".into())),
+        }
+    }
+
+    fn hear_status(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
+        let way = self.way().unwrap_or(Way::Http);
+        match self.status(reply, way) {
+            Ok(mut reading) => {
+                self.way = Some(way);
+                self.plan.pop_front();
+                if !self.plan.is_empty() {
+                    return Ok(self.next(now));
+                }
+                self.streak = 0;
+                self.recall(&mut reading);
+                Ok(Step::Done(Answer::Reading(reading)))
+            }
+            // A stray datagram: keep listening for the right one.
+            Err(failure @ (Failure::Nonsense(_) | Failure::Stranger(_)))
+                if way == Way::V3
+                    && !matches!(failure, Failure::Nonsense(ref what) if what == wire::NO_DATA) =>
+            {
+                Err(failure)
+            }
+            Err(failure) => {
+                self.tried.push(way);
+                if self.way.is_none() && self.way().is_some() {
+                    return Ok(self.next(now));
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    fn status(&self, reply: Reply<'_>, way: Way) -> Result<Reading, Failure> {
+        let Reply::Bytes(bytes) = reply else { return Err(reply.failure().unwrap_or(Failure::Closed)) };
+        let (body, response) = match way {
+            Way::Http => (bytes, 511),
+            Way::V3 => (wire::mine(bytes, self.serial.as_deref())?, 90),
+        };
+        wire::reading(&wire::data(body, response)?, self.unit)
+    }
+
+    fn acknowledge(&mut self, reply: Reply<'_>, port: u8, on: bool) -> Result<(), Failure> {
+        let Reply::Bytes(bytes) = reply else { return Err(reply.failure().unwrap_or(Failure::Closed)) };
+        match self.way {
+            Some(Way::V3) => wire::accepted(wire::mine(bytes, self.serial.as_deref())?, 20)?,
+            _ => wire::accepted(bytes, 200)?,
+        }
+        if port == 0 {
+            self.acknowledged = (0..=16).map(|port| (port, on)).collect();
+        } else {
+            self.acknowledged.insert(port, on);
+        }
+        Ok(())
+    }
+
+    /// For a plug that told no relay: what was last set, and watts prove on.
+    fn recall(&self, reading: &mut Reading) {
+        if !reading.relays_remembered {
+            return;
+        }
+        for (port, reading) in (1..).zip(&mut reading.ports) {
+            let flows = reading.watts.is_some_and(|watts| watts > 0.0);
+            reading.relay = if flows { Some(true) } else { self.acknowledged.get(&port).copied() };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+//! The bytes of the MaxSmart and Revogi protocol: requests out, readings in. Lenient in what it
+//! reads (old firmware puts raw control characters into JSON, strings where others put numbers),
+//! strict about what it believes.
+
+use crate::model::{
+    Facts, Failure, MAX_PORTS, MAX_WATTS, Mac, Moment, Name, PlugId, PortReading, PowerUnit, Reading,
+};
+use serde_json::{Map, Value};
+
+/// HTTP 511: watts, amps and relays.
+pub(super) const STATUS: &str = "/?cmd=511";
+
+/// HTTP 124: hardware ids.
+pub(super) const HARDWARE: &str = "/?cmd=124";
+
+/// Said of a V3 status reply that has no data: firmware 2.11 does that, and is read over HTTP.
+pub(super) const NO_DATA: &str = "a status without data";
+
+/// More amperes than any of these plugs survives.
+const MAX_AMPS: f64 = 100.0;
+
+/// The question "who is there?". With the clock it also sets the plug's: the zone is the offset
+/// from UTC in hours, summer time left out, plus 12, as the vendor's app sends it.
+pub(super) fn discovery(set_clock: bool, now: &Moment) -> Vec<u8> {
+    if !set_clock {
+        return b"00dv=all;".to_vec();
+    }
+    let local = now.local();
+    let zone = (now.utc_offset_s - now.dst_s) / 3600 + 12;
+    format!("00dv=all,{},{},{zone};", local.strftime("%Y-%m-%d"), local.strftime("%H:%M:%S")).into_bytes()
+}
+
+/// What a plug answers to discovery.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Hello {
+    pub(super) facts: Facts,
+}
+
+impl Hello {
+    /// Serial, else MAC, else nobody: then it must be asked for its cpuid.
+    pub(super) fn id(&self) -> Option<PlugId> {
+        let serial = self.facts.serial.as_deref().and_then(|serial| PlugId::of("maxsmart", serial));
+        serial.or_else(|| PlugId::of("maxsmart", &self.facts.mac?.bare()))
+    }
+}
+
+/// Reads a discovery reply; `None` for anything that is not surely one.
+pub(super) fn hello(bytes: &[u8]) -> Option<Hello> {
+    let reply = json(bytes).ok()?;
+    if reply.get("response").and_then(Value::as_u64) != Some(0) {
+        return None;
+    }
+    let data = reply.get("data")?.as_object()?;
+    let text = |key: &str| data.get(key).and_then(Value::as_str);
+    let serial = text("sn").and_then(usable_serial);
+    let mac = text("mac").and_then(Mac::parse);
+    // Something else may share the port: a plug says at least two of these.
+    if serial.is_none() && mac.is_none() && !(data.contains_key("sn") && data.contains_key("name")) {
+        return None;
+    }
+    let names = data.get("pname").and_then(Value::as_array);
+    let port_names =
+        names.map(|names| names.iter().take(MAX_PORTS).map(|n| Name::clean(n.as_str()?)).collect());
+    let firmware = text("ver").and_then(Name::clean).map(String::from);
+    let (manufacturer, model, model_id) = model_of(serial.as_deref());
+    Some(Hello {
+        facts: Facts {
+            name: text("name").and_then(Name::clean),
+            port_names: port_names.unwrap_or_default(),
+            manufacturer: manufacturer.into(),
+            model: model.into(),
+            model_id: model_id.map(Into::into),
+            serial,
+            mac,
+            firmware,
+            hardware: None,
+        },
+    })
+}
+
+/// A serial worth trusting: 4 to 32 ASCII letters and digits, not one character throughout.
+fn usable_serial(text: &str) -> Option<String> {
+    let text = text.trim();
+    let sane = (4..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    let varied = text.bytes().any(|b| Some(b) != text.bytes().next());
+    (sane && varied).then(|| text.into())
+}
+
+/// Maker, model and model number by the serial's prefix; for display only.
+pub fn model_of(serial: Option<&str>) -> (&'static str, &'static str, Option<&'static str>) {
+    match serial.and_then(|s| s.get(..4)).unwrap_or_default() {
+        "SWP6" => ("Max Hauri", "MaxSmart Power Station", Some("SOP111")),
+        "SWP1" => ("Max Hauri", "MaxSmart Power Plug", Some("SOP112")),
+        "SWW6" => ("Revogi", "Smart Power Strip", None),
+        "SWW1" => ("Revogi", "Smart Plug", None),
+        _ => ("Revogi", "Smart Power Strip or Plug", None),
+    }
+}
+
+/// What is known of a plug that answers no discovery.
+pub(super) fn facts_unknown() -> Facts {
+    let (manufacturer, model, _) = model_of(None);
+    Facts { manufacturer: manufacturer.into(), model: model.into(), ..Facts::default() }
+}
+
+/// HTTP 200: one relay, or all with port 0. Everything encoded, integers, no blanks, with the
+/// serial: the form of the vendor's app.
+pub(super) fn relay(serial: Option<&str>, port: u8, on: bool) -> String {
+    let sn = serial.map(|sn| format!("%22sn%22%3A%22{sn}%22%2C")).unwrap_or_default();
+    format!("/?cmd=200&json=%7B{sn}%22port%22%3A{port}%2C%22state%22%3A{}%7D", u8::from(on))
+}
+
+/// V3 90: watts, amps and relays.
+pub(super) fn v3_status(serial: Option<&str>) -> Vec<u8> {
+    let sn = serial.map(|sn| format!("\"sn\":\"{sn}\",")).unwrap_or_default();
+    format!("V3{{{sn}\"cmd\":90}}").into_bytes()
+}
+
+/// V3 20: one relay, or all with port 0.
+pub(super) fn v3_relay(serial: Option<&str>, port: u8, on: bool) -> Vec<u8> {
+    let sn = serial.map(|sn| format!("\"sn\":\"{sn}\",")).unwrap_or_default();
+    format!("V3{{{sn}\"cmd\":20,\"port\":{port},\"state\":{}}}", u8::from(on)).into_bytes()
+}
+
+/// A V3 reply is ours unless it names another serial.
+pub(super) fn mine<'a>(bytes: &'a [u8], serial: Option<&str>) -> Result<&'a [u8], Failure> {
+    let reply = json(bytes)?;
+    let data = reply.get("data").and_then(|data| data.get("sn"));
+    let theirs = reply.get("sn").or(data).and_then(Value::as_str).and_then(usable_serial);
+    match (theirs, serial) {
+        (Some(theirs), Some(mine)) if !theirs.eq_ignore_ascii_case(mine) => Err(Failure::Stranger(theirs)),
+        _ => Ok(bytes),
+    }
+}
+
+/// The head of a reply: the right number and code 200.
+fn checked(bytes: &[u8], response: u64) -> Result<Map<String, Value>, Failure> {
+    let Value::Object(reply) = json(bytes)? else {
+        return Err(Failure::Nonsense("not a JSON object".into()));
+    };
+    let number =
+        |key: &str| reply.get(key).and_then(|v| v.as_u64().or_else(|| v.as_str()?.trim().parse().ok()));
+    match number("response") {
+        Some(theirs) if theirs == response => {}
+        Some(theirs) => return Err(Failure::Nonsense(format!("answer to {theirs} instead of {response}"))),
+        None => return Err(Failure::Nonsense("no response number".into())),
+    }
+    match number("code") {
+        Some(200) => Ok(reply),
+        Some(code) => Err(Failure::Denied(format!("code {code} to command {response}"))),
+        None => Err(Failure::Nonsense("no code".into())),
+    }
+}
+
+/// A command was accepted.
+pub(super) fn accepted(bytes: &[u8], response: u64) -> Result<(), Failure> {
+    checked(bytes, response).map(drop)
+}
+
+/// The data of a reply.
+pub(super) fn data(bytes: &[u8], response: u64) -> Result<Map<String, Value>, Failure> {
+    match checked(bytes, response)?.remove("data") {
+        Some(Value::Object(data)) => Ok(data),
+        _ => Err(Failure::Nonsense(NO_DATA.into())),
+    }
+}
+
+/// Reads 511 and V3 90: decides watts or milliwatts value by value, by its JSON type.
+pub(super) fn reading(data: &Map<String, Value>, unit: PowerUnit) -> Result<Reading, Failure> {
+    let list = |key: &str| data.get(key).and_then(Value::as_array).map(Vec::as_slice);
+    let (switch, watt, amp) = (list("switch"), list("watt"), list("amp"));
+    let count = switch.or(watt).map_or(0, <[Value]>::len);
+    if count == 0 {
+        return Err(Failure::Nonsense(NO_DATA.into()));
+    }
+    let mut refused = Vec::new();
+    if count > MAX_PORTS {
+        refused.push(format!("{count} ports"));
+    }
+    let mut ports = vec![PortReading::default(); count.min(MAX_PORTS)];
+    for (index, port) in ports.iter_mut().enumerate() {
+        let mut value = |list: Option<&[Value]>, what: &str, read: &dyn Fn(&Value) -> Option<f64>| {
+            let value = list?.get(index)?;
+            let number = read(value);
+            if number.is_none() && refused.len() < 4 {
+                let text: String = value.to_string().chars().take(40).collect();
+                refused.push(format!("port {}: {what} {}", index + 1, text.escape_debug()));
+            }
+            number
+        };
+        port.relay = value(switch, "switch", &relay_state).map(|state| state > 0.0);
+        port.watts = value(watt, "watt", &|v| amount(v, unit, MAX_WATTS));
+        port.amps = value(amp, "amp", &|v| amount(v, PowerUnit::Auto, MAX_AMPS));
+    }
+    Ok(Reading { ports, relays_remembered: switch.is_none(), refused, ..Reading::default() })
+}
+
+fn relay_state(value: &Value) -> Option<f64> {
+    match value {
+        Value::Bool(on) => Some(f64::from(u8::from(*on))),
+        Value::Number(number) => number.as_f64().filter(|&n| n == 0.0 || n == 1.0),
+        Value::String(text) => match text.trim() {
+            "0" => Some(0.0),
+            "1" => Some(1.0),
+            _ => None,
+        },
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// A number in base units: whole JSON numbers are thousandths unless a unit is given.
+fn amount(value: &Value, unit: PowerUnit, max: f64) -> Option<f64> {
+    let (number, whole) = match value {
+        Value::Number(number) => (number.as_f64()?, !number.is_f64()),
+        Value::String(text) => (text.trim().parse().ok()?, false),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    let thousandths = match unit {
+        PowerUnit::Auto => whole,
+        PowerUnit::W => false,
+        PowerUnit::MilliW => true,
+    };
+    let number: f64 = if thousandths { number / 1000.0 } else { number };
+    // -0.0 passes the range and would be written as "-0".
+    (number.is_finite() && (0.0..=max).contains(&number)).then_some(number.abs())
+}
+
+/// HTTP 124: MAC, else cpuid. Firmware spells the keys `plcmac` and `pclmac`.
+pub(super) fn hardware_id(data: &Map<String, Value>, facts: &mut Facts) -> Option<PlugId> {
+    let text = |key: &str| data.get(key).and_then(Value::as_str);
+    let mac = facts.mac.or_else(|| text("plcmac").or(text("pclmac")).and_then(Mac::parse));
+    facts.mac = mac;
+    if let Some(mac) = mac {
+        return PlugId::of("maxsmart", &mac.bare());
+    }
+    let cpuid = text("cpuid").filter(|id| id.len() >= 8 && id.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    PlugId::of("maxsmart", cpuid)
+}
+
+/// Parses from the first brace to its partner, with control characters and broken UTF-8 removed.
+fn json(bytes: &[u8]) -> Result<Value, Failure> {
+    let start = bytes.iter().position(|&b| b == b'{').ok_or_else(|| Failure::Nonsense("no JSON".into()))?;
+    let text = String::from_utf8_lossy(bytes.get(start..).unwrap_or_default());
+    let text: String = text.chars().filter(|&c| c >= ' ').collect();
+    let mut values = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+    match values.next() {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(error)) => Err(Failure::Nonsense(format!("broken JSON: {error}"))),
+        None => Err(Failure::Nonsense("no JSON".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

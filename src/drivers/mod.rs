@@ -1,0 +1,154 @@
+//! Drivers translate. A driver knows one family of plugs: how to find it on the network and how to
+//! speak to one member. Everything here is pure: bytes, time and randomness come in as arguments,
+//! the next step goes out. No IO, no clock, no async; knows [`model`](crate::model) and nothing
+//! else of this program.
+//!
+//! # How a conversation goes
+//!
+//! The engine takes the plug's [`Dialect`], calls [`ask`](Dialect::ask), carries out the
+//! [`Request`] it gets and hands the reply to [`hear`](Dialect::hear), until that says
+//! [`Step::Done`] or fails, at most [`MAX_STEPS`] times and within one deadline. While it lasts,
+//! the dialect is away from home, so a plug cannot be in two conversations at once.
+//!
+//! # A walk: how Meross plugs sit in these seams
+//!
+//! Meross plugs speak signed JSON over `POST /config`. `probes` gives the UDP question for port
+//! 9988 (answered at best by some); plugs named in `hosts` that stay silent reach the dialect as
+//! [`Ask::Identify`], for which it sends a plain `Appliance.System.Ability` and reads the uuid from
+//! the reply's header: the one question before all others. The ability list stays in the dialect;
+//! with `Encrypt.ECDHE` in it all later bodies are AES-256-CBC under a key made of uuid, account
+//! key and MAC. [`Ask::Read`] is up to three steps (`System.All`, `Electricity`, `Runtime`), each
+//! signed with the nonce of [`Moment`](crate::model::Moment) as message id and its wall clock. Each reply's `from` is
+//! held against the uuid: another one is [`Failure::Stranger`]. [`Ask::Switch`] is one `ToggleX`
+//! per port, then `System.All` to read back. A reset connection on an unencrypted plug means that an
+//! update brought encryption: [`forget`](Dialect::forget) drops the abilities, the next
+//! conversation asks for them again. What the plug pushes over MQTT would enter the hub as
+//! something heard, like an answer to a probe.
+//!
+//! # A walk: how the Watts Clever INPLUG sits in these seams
+//!
+//! INPLUG is Broadlink's UDP protocol on port 80. `probes` gives the 48-byte hello with the time
+//! from [`Moment`](crate::model::Moment), `recognise` reads type, MAC and name from the 128-byte reply; the MAC is the
+//! identity. The dialect begins without a session key: its first step in any conversation is the
+//! key exchange (0x65), the answer gives id and key, then follow status (0x6a `01`) and meter
+//! (0x6a `04`). Error -7 or -2 in a reply means the key has expired: `hear` answers with the key
+//! exchange once more and then repeats the step it was at, all in the same conversation. Error -4
+//! to the meter is remembered in the dialect, the reading then has no watts and the sinks offer no
+//! sensor. A datagram that is not the answer to the request in hand (count, id, checksum) is
+//! [`Failure::Nonsense`]; the transport keeps listening until its time is up. A switch is 0x6a `02`
+//! followed by status in the same conversation. `forget` drops the key.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod maxsmart;
+
+use crate::model::{Answer, Ask, Failure, Family, Found, Moment, Tuning};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Requests in one conversation, at the most: identity, status by two ways, one switch for each of
+/// sixteen ports and a read-back.
+pub const MAX_STEPS: u32 = 20;
+
+/// A family of plugs: how to find it, how to speak to one member.
+pub trait Driver: Sync {
+    /// Its name in ids, topics and settings: `a-z` and digits.
+    fn name(&self) -> &'static str;
+
+    /// The datagrams that make its members answer, to be sent to broadcast addresses and hosts.
+    fn probes(&self, family: &Family, now: &Moment) -> Vec<Probe>;
+
+    /// Reads a datagram that came back. `None` for anything that is not surely one of ours.
+    fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Found>;
+
+    /// The language of one plug, with nothing learnt yet.
+    fn attach(&self, plug: &Found, tuning: &Tuning) -> Box<dyn Dialect>;
+}
+
+/// A datagram that asks "who is there?".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// The port it goes to.
+    pub port: u16,
+}
+
+/// The language of one plug, with its session key, its counters and what it learnt.
+pub trait Dialect: Send {
+    /// Begins a conversation.
+    fn ask(&mut self, ask: &Ask, now: &Moment) -> Step;
+
+    /// Takes what came back and says how to go on.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Failure`] ends the conversation, except that after [`Failure::Nonsense`] or
+    /// [`Failure::Stranger`] a datagram transport keeps listening for the right answer and calls
+    /// again: an error must leave the dialect where it was.
+    fn hear(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure>;
+
+    /// A conversation failed: drop session keys, ask again what was taken for granted.
+    fn forget(&mut self) {}
+}
+
+/// The next step of a conversation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    /// Send this and hand back the reply.
+    Send(Request),
+    /// The conversation is over.
+    Done(Answer),
+}
+
+/// Something to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// What, and by which transport.
+    pub what: Message,
+    /// How long to wait for the reply to this one step.
+    pub patience: Duration,
+}
+
+/// What goes over the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// An HTTP GET of this target, as `/?cmd=511`.
+    Get(String),
+    /// An HTTP POST of a JSON text to this target.
+    Post(String, Vec<u8>),
+    /// One datagram; sent again while nothing comes back, so it must be safe to repeat.
+    Datagram(Vec<u8>),
+}
+
+/// What came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply<'a> {
+    /// The body of a reply, or a datagram.
+    Bytes(&'a [u8]),
+    /// The connection was closed without a word.
+    Closed,
+    /// Nobody listens there.
+    Unreachable,
+    /// Nothing within the request's patience.
+    Silent,
+}
+
+impl Reply<'_> {
+    /// The failure this reply is, when it is one.
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Bytes(_) => None,
+            Self::Closed => Some(Failure::Closed),
+            Self::Unreachable => Some(Failure::Unreachable("nobody listens there".into())),
+            Self::Silent => Some(Failure::Silent),
+        }
+    }
+}
+
+/// All families, in the order in which an unknown datagram is shown to them.
+pub static ALL: &[&dyn Driver] = &[&maxsmart::Maxsmart];
+
+/// The driver of that name.
+pub fn named(name: &str) -> Option<&'static dyn Driver> {
+    ALL.iter().copied().find(|driver| driver.name() == name)
+}

@@ -1,0 +1,128 @@
+//! What a plug offers, for any sink: which switches, sensors and buttons it has. Built from what
+//! was read from the plug, never from a model name. Knows the vocabulary and nothing else.
+
+use crate::model::{Offer, PlugView};
+
+/// What kind of thing an entity is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A relay.
+    Switch,
+    /// Power in W.
+    Power,
+    /// Current in A.
+    Current,
+    /// Voltage in V.
+    Voltage,
+    /// Wi-Fi signal in %.
+    Signal,
+    /// Something is wrong.
+    Problem,
+    /// How long the plug takes to answer, in ms.
+    Latency,
+    /// When it last answered.
+    LastSeen,
+    /// Something happened.
+    Event,
+    /// Ask it now.
+    Refresh,
+}
+
+/// One entity of a plug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entity {
+    /// What it is.
+    pub kind: Kind,
+    /// Of which port; 0 is all of a strip, `None` the plug itself.
+    pub port: Option<u8>,
+}
+
+impl Entity {
+    /// Its key within the plug: `p1_switch`, `all_switch`, `power`. Never changes.
+    pub fn key(&self) -> String {
+        let word = self.word();
+        match self.port {
+            Some(0) => format!("all_{word}"),
+            Some(port) => format!("p{port}_{word}"),
+            None => word.into(),
+        }
+    }
+
+    /// The word for its kind, also the last level of its topic.
+    pub fn word(&self) -> &'static str {
+        match self.kind {
+            Kind::Switch => "switch",
+            Kind::Power => "power",
+            Kind::Current => "current",
+            Kind::Voltage => "voltage",
+            Kind::Signal => "signal",
+            Kind::Problem => "problem",
+            Kind::Latency => "latency",
+            Kind::LastSeen => "last_seen",
+            Kind::Event => "event",
+            Kind::Refresh => "refresh",
+        }
+    }
+}
+
+/// All entities of a plug with this offer, in the order in which people look for them.
+pub fn entities(offer: Offer) -> Vec<Entity> {
+    let mut list = Vec::new();
+    if offer.ports == 0 {
+        return list;
+    }
+    let mut add = |there: bool, kind: Kind, port: Option<u8>| {
+        if there {
+            list.push(Entity { kind, port });
+        }
+    };
+    for port in 1..=offer.ports {
+        add(true, Kind::Switch, Some(port));
+        add(offer.power, Kind::Power, Some(port));
+        add(offer.current, Kind::Current, Some(port));
+    }
+    let strip = offer.ports > 1;
+    add(strip, Kind::Switch, Some(0));
+    add(strip && offer.power, Kind::Power, None);
+    add(offer.voltage, Kind::Voltage, None);
+    add(true, Kind::Problem, None);
+    add(offer.signal, Kind::Signal, None);
+    for kind in [Kind::Latency, Kind::LastSeen, Kind::Event, Kind::Refresh] {
+        add(true, kind, None);
+    }
+    list
+}
+
+/// What a numeric or on/off entity shows now; `None` while it is not known, and for events and
+/// buttons.
+pub fn value(plug: &PlugView, entity: Entity) -> Option<Value> {
+    let port = |port: u8| usize::from(port).checked_sub(1).and_then(|index| plug.ports.get(index));
+    match (entity.kind, entity.port) {
+        (Kind::Switch, Some(0)) => {
+            plug.ports.iter().filter_map(|port| port.relay).reduce(|a, b| a | b).map(Value::OnOff)
+        }
+        (Kind::Switch, Some(n)) => port(n)?.relay.map(Value::OnOff),
+        (Kind::Power, Some(n)) => port(n)?.watts.map(Value::Number),
+        (Kind::Power, None) => plug.watts.map(Value::Number),
+        (Kind::Current, Some(n)) => port(n)?.amps.map(Value::Number),
+        (Kind::Voltage, _) => plug.volts.map(Value::Number),
+        (Kind::Signal, _) => plug.signal.map(Value::Number),
+        (Kind::Problem, _) => Some(Value::OnOff(plug.problem.is_some())),
+        (Kind::Latency, _) => plug.latency_ms.map(Value::Milliseconds),
+        (Kind::LastSeen, _) => plug.last_seen_ms.map(Value::Time),
+        (Kind::Switch | Kind::Current, None) | (Kind::Event | Kind::Refresh, _) => None,
+    }
+}
+
+/// A value to show.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value {
+    /// On or off.
+    OnOff(bool),
+    /// A number in the unit of its kind.
+    Number(f64),
+    /// Whole milliseconds.
+    Milliseconds(u64),
+    /// A time, milliseconds since 1970.
+    Time(u64),
+}

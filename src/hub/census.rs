@@ -1,0 +1,329 @@
+//! Who is who: plugs that are found, move, claim the same serial, or have no identity at all until
+//! they are asked. And when to search.
+
+use super::plug::{News, Plug};
+use super::{Effect, Hub, MAX_PLUGS};
+use crate::model::{
+    Answer, Ask, Event, Failure, Found, Memory, Moment, Note, Options, Place, PlugId, Remembered, Who,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tracing::{debug, info, warn};
+
+/// Pause between a reason to search and the search, and between two such searches at first.
+const SOON: Duration = Duration::from_secs(1);
+const SOON_AGAIN: Duration = Duration::from_secs(5);
+
+/// A plug heard at its own address this lately is not believed to have moved.
+const SAME_ROUND: Duration = Duration::from_secs(10);
+
+/// When to search next.
+#[derive(Debug)]
+pub(super) struct Search {
+    pub(super) at: Duration,
+    /// Searches for the missing become rarer.
+    pause: Duration,
+    last: Option<Duration>,
+    /// Scans that wait for their time to be up.
+    pub(super) scans: Vec<Scan>,
+}
+
+/// A scan somebody asked for.
+#[derive(Debug)]
+pub(super) struct Scan {
+    pub(super) until: Duration,
+    pub(super) transaction: Option<String>,
+    pub(super) found: BTreeMap<PlugId, bool>,
+}
+
+impl Search {
+    pub(super) fn new(up: Duration) -> Self {
+        Self { at: up, pause: SOON_AGAIN, last: None, scans: Vec::new() }
+    }
+
+    pub(super) fn wake_at(&self) -> Duration {
+        self.scans.iter().map(|scan| scan.until).fold(self.at, Duration::min)
+    }
+
+    /// Something known is missing: search soon, but not ever faster.
+    pub(super) fn soon(&mut self, now: &Moment) {
+        let free = self.last.map_or(Duration::ZERO, |last| last + self.pause);
+        self.at = self.at.min((now.up + SOON).max(free));
+    }
+}
+
+impl Hub {
+    /// Takes in what was remembered.
+    pub(super) fn recall(&mut self, memory: Memory, now: &Moment) {
+        for (id, kept) in memory.plugs {
+            let Some(driver) = self.rules.families.keys().find(|name| **name == kept.driver).copied() else {
+                warn!(plug = %id, driver = kept.driver, "its driver is switched off; it is kept, but not asked");
+                self.memory.plugs.insert(id, kept);
+                continue;
+            };
+            if !self.permitted(&id) {
+                info!(plug = %id, "settings do not allow it; forgotten");
+                continue;
+            }
+            self.add(now, id, driver, kept, true);
+        }
+    }
+
+    fn permitted(&self, id: &PlugId) -> bool {
+        let allowed = self.rules.allow.is_empty() || self.rules.allow.contains(id);
+        allowed && !self.rules.deny.contains(id) && !self.memory.blocked.contains(id)
+    }
+
+    fn add(&mut self, now: &Moment, id: PlugId, driver: &'static str, kept: Remembered, adopted: bool) {
+        let ordinal = u32::try_from(self.plugs.len()).unwrap_or(u32::MAX);
+        if let Some(plug) = Plug::new(id.clone(), driver, kept, adopted, ordinal, &self.rules, now) {
+            self.plugs.insert(id.clone(), plug);
+            self.attend(now, &id);
+        }
+    }
+
+    pub(super) fn drop_plug(&mut self, id: &PlugId) {
+        if let Some(plug) = self.plugs.remove(id) {
+            if let Some(entry) = plug.agenda {
+                self.agenda.remove(&(entry, id.clone()));
+            }
+            self.waiting.retain(|other| other != id);
+            std::sync::Arc::make_mut(&mut self.view).plugs.remove(id);
+            self.effects.push_back(Effect::Reattach(id.clone()));
+        }
+    }
+
+    /// Searches when it is time, and ends scans whose time is up.
+    pub(super) fn search_tick(&mut self, now: &Moment) {
+        if self.search.at <= now.up && !self.stopping {
+            let missing = self.plugs.values().filter(|plug| plug.adopted && plug.missing());
+            let missing: Vec<(&'static str, Place)> =
+                missing.map(|plug| (plug.driver, plug.kept.place)).collect();
+            let pause = self.search.pause;
+            self.search.pause =
+                if missing.is_empty() { SOON_AGAIN } else { (pause * 2).min(self.rules.discovery) };
+            self.search.last = Some(now.up);
+            self.search.at = now.up + self.rules.discovery;
+            let missing =
+                missing.into_iter().filter(|(_, place)| *place != Place::NOWHERE).take(64).collect();
+            self.effects.push_back(Effect::Probe(missing));
+        }
+        let (over, running) =
+            std::mem::take(&mut self.search.scans).into_iter().partition(|s| s.until <= now.up);
+        self.search.scans = running;
+        for scan in over {
+            self.scanned(scan);
+        }
+    }
+
+    /// Forgets plugs that were only listed and have not been heard for long.
+    pub(super) fn prune(&mut self, now: &Moment) {
+        let old = self.rules.discovery * 3 + Duration::from_secs(60);
+        let gone =
+            self.plugs.values().filter(|plug| !plug.adopted && now.up.saturating_sub(plug.heard_at) > old);
+        let gone: Vec<PlugId> = gone.map(|plug| plug.id.clone()).collect();
+        for id in gone {
+            debug!(plug = %id, "was listed only and is not heard any more");
+            self.drop_plug(&id);
+        }
+    }
+
+    /// A plug answered a probe.
+    pub(super) fn heard(&mut self, now: &Moment, found: Found) {
+        if self.stopping || !self.rules.families.contains_key(found.driver) {
+            return;
+        }
+        let known = self.known_as(&found);
+        let id = match known {
+            Some(id) => id,
+            None => match found.id.clone() {
+                Some(base) => match self.name_newcomer(base, &found) {
+                    Some(id) => id,
+                    None => return,
+                },
+                None => return self.ask_who(now, found.driver, found.place),
+            },
+        };
+        for scan in &mut self.search.scans {
+            let new = !self.plugs.contains_key(&id);
+            scan.found.entry(id.clone()).or_insert(new);
+        }
+        if self.plugs.contains_key(&id) {
+            self.seen(now, &id, found);
+        } else {
+            self.newcomer(now, id, found);
+        }
+    }
+
+    /// Which known plug this is, if any.
+    fn known_as(&self, found: &Found) -> Option<PlugId> {
+        // Its hardware address settles it, also when the serial could not be read this time.
+        if let Some(mac) = found.facts.mac {
+            let same = self.plugs.values().find(|plug| {
+                plug.driver == found.driver
+                    && plug.kept.facts.mac == Some(mac)
+                    && Self::serials_agree(plug, found)
+            });
+            if let Some(plug) = same {
+                return Some(plug.id.clone());
+            }
+        }
+        let plug = self.plugs.get(found.id.as_ref()?)?;
+        // The same serial behind another MAC is another plug.
+        let other = matches!((plug.kept.facts.mac, found.facts.mac), (Some(a), Some(b)) if a != b);
+        (!other).then(|| plug.id.clone())
+    }
+
+    fn serials_agree(plug: &Plug, found: &Found) -> bool {
+        match (&plug.kept.facts.serial, &found.facts.serial) {
+            (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
+            _ => true,
+        }
+    }
+
+    /// The id of a plug not known yet: its own, or one qualified by its MAC where its serial is
+    /// taken.
+    fn name_newcomer(&self, base: PlugId, found: &Found) -> Option<PlugId> {
+        let id = match self.plugs.get(&base) {
+            None => base,
+            Some(first) => {
+                let id = base.qualified(found.facts.mac?)?;
+                if !self.plugs.contains_key(&id) {
+                    warn!(plug = %id, at = %found.place, other = %first.id, "two plugs claim one serial number; the second is told apart by its MAC");
+                }
+                id
+            }
+        };
+        self.permitted(&id).then_some(id)
+    }
+
+    fn newcomer(&mut self, now: &Moment, id: PlugId, found: Found) {
+        if self.plugs.len() >= MAX_PLUGS {
+            debug!(plug = %id, "ignored: {MAX_PLUGS} plugs are known already");
+            return;
+        }
+        self.evict_from(now, &id, found.place);
+        let adopted = self.bridge.adopt;
+        let note = if adopted { "found" } else { "found, not adopted" };
+        info!(plug = %id, at = %found.place, name = found.facts.name.as_ref().map(tracing::field::display), firmware = found.facts.firmware, "{note}");
+        let kept = self.memory.plugs.remove(&id).unwrap_or_else(|| Remembered {
+            driver: found.driver.into(),
+            place: found.place,
+            facts: found.facts,
+            offer: Default::default(),
+            name: None,
+            port_names: BTreeMap::new(),
+            options: Options::default(),
+            reverts: BTreeMap::new(),
+            deleted: false,
+        });
+        self.tell(Note::Bridge(Event::DeviceFound(id.clone())));
+        self.add(now, id, found.driver, kept, adopted);
+    }
+
+    /// A known plug was heard: refresh what it says about itself, follow it to a new address.
+    fn seen(&mut self, now: &Moment, id: &PlugId, found: Found) {
+        let Some(plug) = self.plugs.get_mut(id) else { return };
+        let here = found.place == plug.kept.place;
+        let proven = found.facts.mac.is_some() && found.facts.mac == plug.kept.facts.mac;
+        let same_round = now.up.saturating_sub(plug.heard_at) < SAME_ROUND && plug.heard_at > Duration::ZERO;
+        let healthy = plug.read && !plug.missing();
+        let moves = !here && ((proven && !(same_round && healthy)) || !healthy);
+        if !here && !moves {
+            debug!(plug = %id, at = %found.place, "also heard at another address; stays at {}", plug.kept.place);
+            return;
+        }
+        plug.heard_at = now.up;
+        let renewed = plug.renew(found.facts);
+        if renewed {
+            plug.refit(&self.rules, now);
+            self.effects.push_back(Effect::Reattach(id.clone()));
+        }
+        let adopt = !plug.adopted && self.bridge.adopt;
+        if adopt {
+            plug.adopted = true;
+            plug.refit(&self.rules, now);
+        }
+        if moves {
+            let from = plug.kept.place;
+            plug.move_to(found.place, now);
+            info!(plug = %id, %from, to = %found.place, "moved to a new address");
+            let event = Event::AddressChanged { from: from.to_string(), to: found.place.to_string() };
+            self.tell(Note::Plug(id.clone(), event));
+            self.evict_from(now, id, found.place);
+            self.effects.push_back(Effect::Reattach(id.clone()));
+        } else if let Some(plug) = self.plugs.get_mut(id)
+            && plug.missing()
+        {
+            plug.look_now(now);
+        }
+        if moves || renewed || adopt {
+            self.save_soon(now);
+        }
+        self.attend(now, id);
+    }
+
+    /// Whoever was believed to live at `place` does not any more.
+    fn evict_from(&mut self, now: &Moment, but: &PlugId, place: Place) {
+        let others = self.plugs.values().filter(|plug| plug.kept.place == place && plug.id != *but);
+        let others: Vec<PlugId> = others.map(|plug| plug.id.clone()).collect();
+        for id in others {
+            if let Some(plug) = self.plugs.get_mut(&id) {
+                let was_online = plug.online();
+                warn!(plug = %id, at = %place, now = %but, "its address belongs to another plug now; looking for it");
+                plug.evict(now);
+                self.search.soon(now);
+                let offline = was_online.then(|| "another plug has its address now".into());
+                self.react(now, &id, News { offline, remember: true, ..News::default() });
+            }
+        }
+    }
+
+    /// Hosts from the settings that did not answer: they may still be there behind a router that
+    /// drops datagrams, or speak a family that has no discovery.
+    pub(super) fn unheard(&mut self, now: &Moment, hosts: Vec<(&'static str, Place)>) {
+        for (driver, place) in hosts {
+            self.ask_who(now, driver, place);
+        }
+    }
+
+    fn ask_who(&mut self, now: &Moment, driver: &'static str, place: Place) {
+        let taken = self
+            .plugs
+            .values()
+            .any(|plug| plug.kept.place.ip == place.ip && plug.kept.place.http == place.http);
+        if taken || self.lines.contains(&place) || self.stopping || self.air.len() >= MAX_PLUGS {
+            return;
+        }
+        let Some(pace) = self.rules.families.get(driver) else { return };
+        let limit = pace.timeout;
+        self.talk(now, Who::Place(driver, place), place, Ask::Identify, limit);
+    }
+
+    /// Somebody said who they are, or did not.
+    pub(super) fn identified(
+        &mut self,
+        now: &Moment,
+        driver: &'static str,
+        place: Place,
+        result: Result<Answer, Failure>,
+    ) {
+        match result {
+            Ok(Answer::Identity(found)) if found.id.is_some() => self.heard(now, found),
+            Ok(_) => debug!(driver, at = %place, "does not say who it is"),
+            Err(failure) => debug!(driver, at = %place, "asked who it is: {failure}"),
+        }
+    }
+
+    pub(super) fn adopt_all(&mut self, now: &Moment) {
+        let listed: Vec<PlugId> = self.plugs.values().filter(|p| !p.adopted).map(|p| p.id.clone()).collect();
+        for id in listed {
+            if let Some(plug) = self.plugs.get_mut(&id) {
+                plug.adopted = true;
+                plug.refresh(now);
+                plug.refit(&self.rules, now);
+            }
+            self.attend(now, &id);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Which readings are worth telling. The picture others see moves only when a value leaves its
+//! deadband, a relay moves, or the heartbeat is due.
+
+use super::plug::Plug;
+use crate::model::{Cause, Moment, PortReading, Reading};
+use std::time::Duration;
+
+/// How far a value must move from the one last told.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Thresholds {
+    pub(super) watts: f64,
+    pub(super) amps: f64,
+    pub(super) volts: f64,
+}
+
+/// Keeps sums of decimal fractions from counting as "more than".
+const HAIR: f64 = 1e-6;
+
+impl Plug {
+    /// Takes a reading in and renews the picture as far as it is worth it. Says which relays moved
+    /// and why.
+    pub(super) fn absorb(
+        &mut self,
+        now: &Moment,
+        reading: &Reading,
+        took: Duration,
+        heartbeat: Duration,
+        everything: bool,
+    ) -> Vec<(u8, bool, Option<Cause>)> {
+        self.live.resize(usize::from(self.kept.offer.ports), PortReading::default());
+        for (live, heard) in self.live.iter_mut().zip(&reading.ports) {
+            live.relay = heard.relay.or(live.relay);
+            live.watts = heard.watts.or(live.watts);
+            live.amps = heard.amps.or(live.amps);
+        }
+        self.live_volts = reading.volts.or(self.live_volts);
+        self.live_signal = reading.signal.or(self.live_signal);
+        let everything = everything || self.beat_at <= now.up;
+        let mut moved = Vec::new();
+        let mut view = crate::model::PlugView::clone(&self.view);
+        let mut any_watts = everything;
+        for ((port, told), live) in (1u8..).zip(&mut view.ports).zip(&self.live) {
+            let relay_moved = live.relay.is_some() && live.relay != told.relay;
+            if let (true, Some(on)) = (relay_moved, live.relay) {
+                let was_known = told.relay.is_some();
+                let commanded = self.desk.cause(now, port, on);
+                let cause = commanded.or(was_known.then_some(Cause::Local));
+                told.relay = Some(on);
+                told.since_ms = (was_known || commanded.is_some()).then_some(now.unix_ms);
+                told.cause = cause;
+                if told.since_ms.is_some() {
+                    moved.push((port, on, cause));
+                }
+            }
+            let all = everything || relay_moved;
+            any_watts |= tell(&mut told.watts, live.watts, self.thresholds.watts, all) || relay_moved;
+            tell(&mut told.amps, live.amps, self.thresholds.amps, all);
+        }
+        let sum = self.live.iter().filter_map(|port| port.watts).reduce(|a, b| a + b);
+        tell(&mut view.watts, sum, self.thresholds.watts, any_watts);
+        tell(&mut view.volts, self.live_volts, self.thresholds.volts, everything);
+        tell(&mut view.signal, self.live_signal, 5.0, everything);
+        view.problem = reading.refused.first().map(|what| format!("refused {what}"));
+        view.relays_remembered = reading.relays_remembered;
+        view.online = true;
+        if everything {
+            self.beat_at = now.up + heartbeat;
+            view.beat = view.beat.wrapping_add(1);
+            view.latency_ms = u64::try_from(took.as_millis()).ok();
+            view.last_seen_ms = Some(now.unix_ms);
+        }
+        self.show(now, |shown| *shown = view);
+        moved
+    }
+}
+
+/// Moves a told value to the live one when that is worth it; true when it moved.
+fn tell(told: &mut Option<f64>, live: Option<f64>, threshold: f64, all: bool) -> bool {
+    let worth = match (*told, live) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(told), Some(live)) => all && told != live || (told - live).abs() > threshold + HAIR,
+    };
+    if worth {
+        *told = live;
+    }
+    worth
+}

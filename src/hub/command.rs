@@ -1,0 +1,482 @@
+//! One plug's commands, from the desk they land on to the one result each of them gets: waiting,
+//! sent, confirmed, failed or expired. The newest wins per port; what comes in while the plug is
+//! busy, or within a blink of the command before, leaves in as few requests as possible.
+
+use crate::model::{
+    Cause, CommandError, CommandResult, Failure, Lock, Moment, PlugId, Revert, Switch, SwitchOrder, Wish,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// After a command has left, further ones for the plug are gathered this long. The first one of
+/// all never waits.
+const GATHER: Duration = Duration::from_millis(40);
+
+/// A relay that moves this long after it was told to is put down to the command.
+const BLAME: Duration = Duration::from_secs(15);
+
+/// Pause before a command is sent again; doubles up to [`MAX_RETRY`].
+const RETRY: Duration = Duration::from_millis(250);
+const MAX_RETRY: Duration = Duration::from_secs(2);
+
+/// Pause before a timed port that could not be put back is tried again.
+const REVERT_AGAIN: Duration = Duration::from_secs(30);
+
+/// What a command is held against before anything moves.
+#[derive(Debug)]
+pub(super) struct Scene<'a> {
+    /// By port, port 1 first.
+    pub(super) locks: &'a [Lock],
+    /// As last told, port 1 first.
+    pub(super) relays: &'a [Option<bool>],
+    pub(super) control: bool,
+    pub(super) reachable: bool,
+    pub(super) stopping: bool,
+}
+
+/// The commands of one plug.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    tickets: BTreeMap<u64, Ticket>,
+    /// At most one order a port.
+    orders: BTreeMap<u8, PortOrder>,
+    /// On the wire: port, ticket, direction.
+    flight: BTreeMap<u8, (u64, bool)>,
+    ended: Vec<Ended>,
+    last_ticket: u64,
+    /// When the last command left.
+    left_at: Option<Duration>,
+    /// Ports confirmed since then.
+    settled: BTreeMap<u8, bool>,
+    /// What was sent lately: port, direction, when, for what cause.
+    blame: BTreeMap<u8, (bool, Duration, Cause)>,
+    reverts: BTreeMap<u8, Timed>,
+}
+
+/// One command as it was handed in.
+#[derive(Debug)]
+struct Ticket {
+    id: Option<String>,
+    arrived: Duration,
+    hold: Option<Duration>,
+    /// All ports it is about.
+    ports: BTreeSet<u8>,
+    open: BTreeSet<u8>,
+    error: Option<(CommandError, Option<u8>)>,
+    detail: Option<String>,
+    requests: u32,
+    attempts: u32,
+    cause: Cause,
+}
+
+#[derive(Debug)]
+struct PortOrder {
+    ticket: u64,
+    on: bool,
+    not_before: Duration,
+    deadline: Duration,
+    attempts: u32,
+    failed: Option<CommandError>,
+}
+
+/// A port that goes back by itself.
+#[derive(Debug, Clone, Copy)]
+struct Timed {
+    kept: Revert,
+    at: Duration,
+}
+
+/// A command that came to its end.
+#[derive(Debug)]
+pub(super) struct Ended {
+    ticket: Ticket,
+}
+
+/// What a reading meant for the commands in hand.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    pub(super) any: bool,
+    pub(super) reverts_changed: bool,
+}
+
+impl Ended {
+    /// Its result, and whether to keep quiet about it (the bridge's own timed switches).
+    pub(super) fn result(
+        self,
+        plug: &PlugId,
+        now: &Moment,
+        state: impl Fn(u8) -> Option<bool>,
+    ) -> (CommandResult, bool) {
+        let ticket = self.ticket;
+        let result = CommandResult {
+            plug: plug.clone(),
+            id: ticket.id,
+            ports: ticket.ports.iter().map(|&port| (port, state(port))).collect(),
+            error: ticket.error,
+            detail: ticket.detail,
+            latency: now.up.saturating_sub(ticket.arrived),
+            requests: ticket.requests,
+            attempts: ticket.attempts,
+            unix_ms: now.unix_ms,
+        };
+        (result, ticket.cause == Cause::Timer)
+    }
+}
+
+/// The result of a command that was refused at the door.
+pub(super) fn refusal(
+    now: &Moment,
+    order: &SwitchOrder,
+    error: CommandError,
+    port: Option<u8>,
+) -> CommandResult {
+    CommandResult {
+        plug: order.plug.clone(),
+        id: order.id.clone(),
+        ports: BTreeMap::new(),
+        error: Some((error, port)),
+        detail: None,
+        latency: Duration::ZERO,
+        requests: 0,
+        attempts: 0,
+        unix_ms: now.unix_ms,
+    }
+}
+
+impl Desk {
+    pub(super) fn new(reverts: &BTreeMap<u8, Revert>, now: &Moment) -> Self {
+        let timed = |kept: &Revert| {
+            let left = Duration::from_millis(kept.unix_ms.saturating_sub(now.unix_ms));
+            Timed { kept: *kept, at: now.up + left }
+        };
+        Self { reverts: reverts.iter().map(|(&port, kept)| (port, timed(kept))).collect(), ..Self::default() }
+    }
+
+    /// Ports that go back by themselves, to be remembered.
+    pub(super) fn reverts(&self) -> BTreeMap<u8, Revert> {
+        self.reverts.iter().map(|(&port, timed)| (port, timed.kept)).collect()
+    }
+
+    /// Somebody took the matter into their own hands.
+    pub(super) fn cancel_revert(&mut self, port: u8) -> bool {
+        self.reverts.remove(&port).is_some()
+    }
+
+    /// What moved a relay to `on`, if it was one of these commands.
+    pub(super) fn cause(&self, now: &Moment, port: u8, on: bool) -> Option<Cause> {
+        let (blamed, at, cause) = self.blame.get(&port)?;
+        (*blamed == on && now.up.saturating_sub(*at) < BLAME).then_some(*cause)
+    }
+
+    /// Takes a command in, or refuses it as a whole before anything moves. True when timed ports
+    /// changed.
+    pub(super) fn accept(
+        &mut self,
+        now: &Moment,
+        order: SwitchOrder,
+        scene: &Scene<'_>,
+        timeout: Duration,
+    ) -> bool {
+        let wishes = self.wishes(&order, scene);
+        let refused = wishes.as_ref().err().copied();
+        let wishes = wishes.unwrap_or_default();
+        let ticket = Ticket {
+            id: order.id,
+            arrived: now.up,
+            hold: order.hold,
+            ports: if refused.is_some() { BTreeSet::new() } else { wishes.keys().copied().collect() },
+            open: wishes.keys().copied().collect(),
+            error: refused,
+            detail: None,
+            requests: 0,
+            attempts: 0,
+            cause: Cause::Mqtt,
+        };
+        self.enter(now, ticket, &wishes, order.stagger, timeout.min(order.ttl.unwrap_or(timeout)))
+    }
+
+    fn enter(
+        &mut self,
+        now: &Moment,
+        ticket: Ticket,
+        wishes: &BTreeMap<u8, bool>,
+        stagger: Duration,
+        life: Duration,
+    ) -> bool {
+        if ticket.open.is_empty() {
+            self.ended.push(Ended { ticket });
+            return false;
+        }
+        self.last_ticket += 1;
+        let number = self.last_ticket;
+        let by_hand = ticket.cause == Cause::Mqtt;
+        self.tickets.insert(number, ticket);
+        let mut reverts_changed = false;
+        for (turn, (&port, &on)) in (0u32..).zip(wishes) {
+            self.fail(port, CommandError::Superseded);
+            let not_before = now.up + stagger * turn;
+            let order = PortOrder {
+                ticket: number,
+                on,
+                not_before,
+                deadline: not_before + life,
+                attempts: 0,
+                failed: None,
+            };
+            self.orders.insert(port, order);
+            reverts_changed |= by_hand && self.reverts.remove(&port).is_some();
+        }
+        reverts_changed
+    }
+
+    /// Checks everything, then says which port goes where.
+    fn wishes(
+        &self,
+        order: &SwitchOrder,
+        scene: &Scene<'_>,
+    ) -> Result<BTreeMap<u8, bool>, (CommandError, Option<u8>)> {
+        let count = u8::try_from(scene.locks.len()).unwrap_or(u8::MAX);
+        if !scene.control {
+            return Err((CommandError::ReadOnly, None));
+        }
+        let mut wishes = BTreeMap::new();
+        for (&port, &wish) in &order.ports {
+            let targets = match port {
+                0 if count > 1 => 1..=count,
+                1.. if port <= count => port..=port,
+                _ => return Err((CommandError::UnknownPort, Some(port))),
+            };
+            let on = match wish {
+                Wish::On => true,
+                Wish::Off => false,
+                Wish::Toggle => {
+                    !self.bound_for(targets.clone(), scene).ok_or((CommandError::UnknownState, Some(port)))?
+                }
+            };
+            for target in targets {
+                let lock = usize::from(target).checked_sub(1).and_then(|i| scene.locks.get(i));
+                if lock.is_some_and(|lock| lock.refuses(on)) {
+                    return Err((CommandError::Locked, Some(target)));
+                }
+                wishes.insert(target, on);
+            }
+        }
+        if scene.stopping {
+            return Err((CommandError::Busy, None));
+        }
+        if !scene.reachable {
+            return Err((CommandError::Offline, None));
+        }
+        Ok(wishes)
+    }
+
+    /// Where these ports are, or will be once the commands in hand are done; on when any is on.
+    fn bound_for(&self, mut ports: std::ops::RangeInclusive<u8>, scene: &Scene<'_>) -> Option<bool> {
+        ports.try_fold(false, |any, port| {
+            let told = usize::from(port).checked_sub(1).and_then(|i| *scene.relays.get(i)?);
+            Some(any | self.orders.get(&port).map(|order| order.on).or(told)?)
+        })
+    }
+
+    /// Something can be sent now.
+    pub(super) fn ready(&self, now: &Moment) -> bool {
+        self.ready_at().is_some_and(|at| at <= now.up)
+    }
+
+    /// When something can be sent.
+    pub(super) fn ready_at(&self) -> Option<Duration> {
+        let first = self.orders.values().map(|order| order.not_before).min()?;
+        let gathered = self.left_at.map_or(Duration::ZERO, |at| at + GATHER);
+        Some(first.max(gathered))
+    }
+
+    /// When something must end or go back.
+    pub(super) fn alarm(&self) -> Option<Duration> {
+        let order = self.orders.iter().filter(|(port, _)| !self.flight.contains_key(port));
+        let revert = self.reverts.iter().filter(|(port, _)| !self.orders.contains_key(port));
+        order.map(|(_, order)| order.deadline).chain(revert.map(|(_, timed)| timed.at)).min()
+    }
+
+    /// What to send now, and how long it may take.
+    pub(super) fn send(&mut self, now: &Moment, count: u8) -> Option<(Switch, Duration)> {
+        if !self.ready(now) {
+            return None;
+        }
+        if self.left_at.is_none_or(|at| at + GATHER * 2 < now.up) {
+            self.settled.clear();
+        }
+        let mut left = Duration::MAX;
+        let mut ports = BTreeMap::new();
+        for (&port, order) in &mut self.orders {
+            if order.not_before > now.up || order.deadline <= now.up {
+                continue;
+            }
+            order.attempts += 1;
+            left = left.min(order.deadline - now.up);
+            ports.insert(port, order.on);
+            let cause = self.tickets.get_mut(&order.ticket).map_or(Cause::Mqtt, |ticket| {
+                ticket.attempts = ticket.attempts.max(order.attempts);
+                ticket.cause
+            });
+            self.flight.insert(port, (order.ticket, order.on));
+            self.blame.insert(port, (order.on, now.up, cause));
+        }
+        let direction = *ports.values().next()?;
+        self.left_at = Some(now.up);
+        let bound = |port: u8| ports.get(&port).or(self.settled.get(&port)).copied();
+        let together = count > 1 && ports.len() > 1 && (1..=count).all(|port| bound(port) == Some(direction));
+        Some((if together { Switch::All(direction) } else { Switch::Ports(ports) }, left))
+    }
+
+    /// Requests that went out for the commands in the air.
+    pub(super) fn count(&mut self, requests: u32) {
+        let tickets: BTreeSet<u64> = self.flight.values().map(|(ticket, _)| *ticket).collect();
+        for number in tickets {
+            if let Some(ticket) = self.tickets.get_mut(&number) {
+                ticket.requests += requests;
+            }
+        }
+    }
+
+    /// Holds what the plug says against what was wished.
+    pub(super) fn read(&mut self, now: &Moment, relays: &BTreeMap<u8, Option<bool>>) -> Settled {
+        let mut settled = Settled::default();
+        let flight = std::mem::take(&mut self.flight);
+        let tried: Vec<u8> =
+            self.orders.iter().filter(|(_, o)| o.attempts > 0).map(|(&port, _)| port).collect();
+        for port in tried {
+            let Some(order) = self.orders.get_mut(&port) else { continue };
+            let relay = relays.get(&port).copied().flatten();
+            if relay == Some(order.on) {
+                let on = order.on;
+                settled.any = true;
+                self.settled.insert(port, on);
+                settled.reverts_changed |= self.confirm(now, port);
+            } else if flight.contains_key(&port) {
+                order.failed = Some(CommandError::NotConfirmed);
+                order.not_before = now.up + retry_after(order.attempts);
+            }
+        }
+        settled.any |= !flight.is_empty();
+        settled
+    }
+
+    /// The conversation failed: what was on the wire is tried again until its deadline.
+    pub(super) fn failed(&mut self, now: &Moment, failure: &Failure) {
+        let flight = std::mem::take(&mut self.flight);
+        for (port, (ticket, _)) in flight {
+            let Some(order) = self.orders.get_mut(&port).filter(|order| order.ticket == ticket) else {
+                continue;
+            };
+            order.failed = Some(CommandError::Timeout);
+            order.not_before = now.up + retry_after(order.attempts);
+            if let Failure::Denied(why) = failure {
+                if let Some(ticket) = self.tickets.get_mut(&ticket) {
+                    ticket.detail = Some(why.clone());
+                }
+                self.fail(port, CommandError::NotConfirmed);
+            }
+        }
+    }
+
+    /// Ends what is overdue, or hopeless because the plug is offline; starts what must go back.
+    pub(super) fn tick(&mut self, now: &Moment, online: bool, talking: bool) {
+        let lost = |order: &PortOrder| !online && order.failed.is_some() && !talking;
+        let over = self.orders.iter().filter(|(port, order)| {
+            !self.flight.contains_key(port) && (order.deadline <= now.up || lost(order))
+        });
+        let over: Vec<(u8, CommandError)> = over
+            .map(|(&port, order)| match order.failed {
+                Some(_) if lost(order) => (port, CommandError::Offline),
+                Some(failed) => (port, failed),
+                None => (port, CommandError::Expired),
+            })
+            .collect();
+        for (port, error) in over {
+            self.fail(port, error);
+        }
+        let back =
+            self.reverts.iter().filter(|(port, timed)| timed.at <= now.up && !self.orders.contains_key(port));
+        let back: Vec<(u8, bool)> = back.map(|(&port, timed)| (port, timed.kept.on)).collect();
+        for (port, on) in back {
+            if let Some(timed) = self.reverts.get_mut(&port) {
+                timed.at = now.up + REVERT_AGAIN;
+            }
+            if online {
+                let ticket = Ticket {
+                    id: None,
+                    arrived: now.up,
+                    hold: None,
+                    ports: BTreeSet::from([port]),
+                    open: BTreeSet::from([port]),
+                    error: None,
+                    detail: None,
+                    requests: 0,
+                    attempts: 0,
+                    cause: Cause::Timer,
+                };
+                self.enter(
+                    now,
+                    ticket,
+                    &BTreeMap::from([(port, on)]),
+                    Duration::ZERO,
+                    Duration::from_secs(10),
+                );
+            }
+        }
+    }
+
+    /// Nothing more will be sent: whatever is not on the wire ends now.
+    pub(super) fn give_up(&mut self, _now: &Moment) {
+        let idle: Vec<u8> =
+            self.orders.keys().filter(|port| !self.flight.contains_key(port)).copied().collect();
+        for port in idle {
+            self.fail(port, CommandError::Busy);
+        }
+    }
+
+    /// Commands that ended since the last call.
+    pub(super) fn ended(&mut self) -> Vec<Ended> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// The plug says so: the order is done. True when a timed port was set or has gone back.
+    fn confirm(&mut self, now: &Moment, port: u8) -> bool {
+        let Some(order) = self.orders.remove(&port) else { return false };
+        let Some(ticket) = self.tickets.get(&order.ticket) else { return false };
+        let changed = match (ticket.hold, ticket.cause) {
+            (_, Cause::Timer) => self.reverts.remove(&port).is_some(),
+            (Some(hold), _) => {
+                let ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX);
+                let kept = Revert { unix_ms: now.unix_ms.saturating_add(ms), on: !order.on };
+                self.reverts.insert(port, Timed { kept, at: now.up + hold });
+                true
+            }
+            (None, _) => false,
+        };
+        self.close(order.ticket, port);
+        changed
+    }
+
+    fn fail(&mut self, port: u8, error: CommandError) {
+        let Some(order) = self.orders.remove(&port) else { return };
+        if let Some(ticket) = self.tickets.get_mut(&order.ticket) {
+            ticket.error.get_or_insert((error, Some(port)));
+        }
+        self.close(order.ticket, port);
+    }
+
+    fn close(&mut self, number: u64, port: u8) {
+        let Some(ticket) = self.tickets.get_mut(&number) else { return };
+        ticket.open.remove(&port);
+        if ticket.open.is_empty()
+            && let Some(ticket) = self.tickets.remove(&number)
+        {
+            self.ended.push(Ended { ticket });
+        }
+    }
+}
+
+fn retry_after(attempts: u32) -> Duration {
+    (RETRY * 2u32.saturating_pow(attempts.saturating_sub(1).min(8))).min(MAX_RETRY)
+}

@@ -1,0 +1,531 @@
+//! The hub decides. It owns what is known of every plug, when each is asked next, which commands
+//! are in hand and what is worth telling. It refuses to know sockets, clocks, drivers and MQTT:
+//! time comes in with each call, work goes out as [`Effect`]s.
+//!
+//! The contract: every [`handle`](Hub::handle) is followed by draining [`effect`](Hub::effect)
+//! until it is empty; then [`wake_at`](Hub::wake_at) says when to come back with
+//! [`Input::Tick`] and [`view`](Hub::view) what everybody may see.
+//!
+//! | file | what it decides |
+//! | --- | --- |
+//! | `mod.rs` | who is due, who is in the air, what goes out |
+//! | `plug.rs` | one plug: schedule, health, what it is called |
+//! | `command.rs` | one plug's commands: waiting, sent, confirmed, failed, expired |
+//! | `change.rs` | which readings are worth telling |
+//! | `census.rs` | who is who: found, moved, doubled, adopted, removed |
+//! | `request.rs` | requests to the bridge |
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+mod census;
+mod change;
+mod command;
+mod plug;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use crate::model::{
+    Ask, BridgeView, Event, Found, Lock, LogLevel, Memory, Moment, Name, Note, Order, Outcome, Place, PlugId,
+    PowerUnit, Stats, Tuning, View, Who,
+};
+use plug::Plug;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{debug, warn};
+
+/// Plugs known at one time, at the most; further ones are ignored with a warning.
+pub const MAX_PLUGS: usize = 8192;
+
+/// Polls begun together; more wait for these to end or to grow old. A fleet's poll is spread out
+/// by this, and memory for sockets stays small.
+const AIR: usize = 16;
+
+/// A poll in the air for longer no longer keeps others waiting: the plug is slow or dead.
+const AIR_AGE: Duration = Duration::from_millis(50);
+
+/// How often the figures in the view are renewed.
+const STATS_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a change to what is remembered may wait to be written.
+const SAVE_AFTER: Duration = Duration::from_millis(500);
+
+/// How the hub goes about its work: the settings, in its words.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// By driver name; drivers not in here are not used.
+    pub families: BTreeMap<&'static str, Pace>,
+    /// Watts.
+    pub power_change: f64,
+    /// Amperes.
+    pub current_change: f64,
+    /// Volts.
+    pub voltage_change: f64,
+    /// Everything is told again after this long, to prove life.
+    pub heartbeat: Duration,
+    /// Pause between searches.
+    pub discovery: Duration,
+    /// Take new plugs automatically.
+    pub adopt: bool,
+    /// Only these, unless empty.
+    pub allow: BTreeSet<PlugId>,
+    /// Never these.
+    pub deny: BTreeSet<PlugId>,
+    /// A command lives no longer than this.
+    pub command_timeout: Duration,
+    /// Polls that must go unanswered in a row before a plug is offline.
+    pub misses: u32,
+    /// Switch nothing at all.
+    pub read_only: bool,
+    /// Rules for single plugs.
+    pub plugs: BTreeMap<PlugId, PlugRules>,
+    /// How much is logged at start.
+    pub log_level: LogLevel,
+}
+
+/// How often the plugs of one family are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Pause between polls.
+    pub poll: Duration,
+    /// Pause between polls after a command or a change seen.
+    pub burst: Duration,
+    /// How many of those.
+    pub burst_polls: u8,
+    /// The longest a conversation may take.
+    pub timeout: Duration,
+    /// Whether identity questions may set the clock.
+    pub set_clock: bool,
+}
+
+/// What the settings say about one plug.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PlugRules {
+    /// Its name.
+    pub name: Option<Name>,
+    /// Pause between polls.
+    pub poll: Option<Duration>,
+    /// Watts.
+    pub power_change: Option<f64>,
+    /// How its figures for power are to be read.
+    pub power_unit: Option<PowerUnit>,
+    /// Never switch it.
+    pub read_only: bool,
+    /// Names of ports.
+    pub port_names: BTreeMap<u8, Name>,
+    /// Locks of ports.
+    pub locks: BTreeMap<u8, Lock>,
+}
+
+/// What the hub is told.
+#[derive(Debug)]
+pub enum Input {
+    /// A plug made itself known: an answer to a probe.
+    Heard(Found),
+    /// Hosts from the settings that did not answer the probe that has just ended.
+    Unheard(Vec<(&'static str, Place)>),
+    /// A conversation ended.
+    Answered(Outcome),
+    /// A sink wants something.
+    Commanded(Order),
+    /// The time named by [`Hub::wake_at`] has come.
+    Tick,
+    /// The program is about to stop: begin nothing new, give every waiting command its result.
+    Stop,
+}
+
+/// What the hub wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Look for plugs: everywhere, and by unicast where missing ones were last.
+    Probe(Vec<(&'static str, Place)>),
+    /// Hold one conversation and report its [`Outcome`].
+    Talk {
+        /// With whom.
+        who: Who,
+        /// Where.
+        place: Place,
+        /// What to ask.
+        ask: Ask,
+        /// The longest it may take.
+        limit: Duration,
+    },
+    /// What a dialect took for granted about this plug has changed: attach it anew.
+    Reattach(PlugId),
+    /// Tell the sinks.
+    Tell(Note),
+    /// Log this much from now on.
+    Log(LogLevel),
+    /// Write [`Hub::memory`] down.
+    Save,
+}
+
+/// Everything known, and what to do next.
+#[derive(Debug)]
+pub struct Hub {
+    rules: Rules,
+    plugs: BTreeMap<PlugId, Plug>,
+    memory: Memory,
+    effects: VecDeque<Effect>,
+    /// When each plug wants to be looked at; one entry a plug.
+    agenda: BTreeSet<(Duration, PlugId)>,
+    /// Plugs that are due while too many polls are in the air.
+    waiting: VecDeque<PlugId>,
+    /// Conversations: when they began, and where.
+    air: BTreeMap<Who, (Duration, Place)>,
+    /// The same by age.
+    ages: BTreeSet<(Duration, Who)>,
+    /// Addresses in a conversation: nobody is ever connected to twice.
+    lines: BTreeSet<Place>,
+    search: census::Search,
+    adopt_until: Option<Duration>,
+    bridge: BridgeView,
+    view: Arc<View>,
+    save_at: Option<Duration>,
+    stats_at: Duration,
+    took_ms: VecDeque<u64>,
+    stopping: bool,
+}
+
+impl Hub {
+    /// Wakes up with what is remembered. Known plugs are due at once, before any search.
+    pub fn new(rules: Rules, memory: Memory, now: &Moment) -> Self {
+        let bridge = BridgeView {
+            adopt: memory.adopt.unwrap_or(rules.adopt),
+            log_level: rules.log_level,
+            read_only: rules.read_only,
+            stats: Stats { unix_ms: now.unix_ms, ..Stats::default() },
+        };
+        let mut hub = Self {
+            rules,
+            plugs: BTreeMap::new(),
+            memory: Memory { plugs: BTreeMap::new(), ..memory.clone() },
+            effects: VecDeque::new(),
+            agenda: BTreeSet::new(),
+            waiting: VecDeque::new(),
+            air: BTreeMap::new(),
+            ages: BTreeSet::new(),
+            lines: BTreeSet::new(),
+            search: census::Search::new(now.up),
+            adopt_until: None,
+            view: Arc::new(View { bridge: Arc::new(bridge.clone()), plugs: BTreeMap::new() }),
+            bridge,
+            save_at: None,
+            stats_at: now.up + STATS_EVERY,
+            took_ms: VecDeque::new(),
+            stopping: false,
+        };
+        hub.recall(memory, now);
+        hub
+    }
+
+    /// Takes one input. Drain [`effect`](Self::effect) afterwards.
+    pub fn handle(&mut self, now: &Moment, input: Input) {
+        match input {
+            Input::Heard(found) => self.heard(now, found),
+            Input::Unheard(hosts) => self.unheard(now, hosts),
+            Input::Answered(outcome) => self.answered(now, outcome),
+            Input::Commanded(order) => self.commanded(now, order),
+            Input::Tick => self.tick(now),
+            Input::Stop => self.stop(now),
+        }
+        self.pump(now);
+    }
+
+    /// The next thing to do, until there is none.
+    pub fn effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to come back with [`Input::Tick`], in [`Moment::up`].
+    pub fn wake_at(&self) -> Duration {
+        let mut at = self.stats_at.min(self.search.wake_at());
+        let aged = (!self.waiting.is_empty()).then(|| self.young_since()).flatten();
+        let plug = self.agenda.first().map(|(due, _)| *due);
+        for due in [plug, self.save_at, self.adopt_until, aged].into_iter().flatten() {
+            at = at.min(due);
+        }
+        at
+    }
+
+    /// What everybody may see now.
+    pub fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view)
+    }
+
+    /// What must outlive the process.
+    pub fn memory(&self) -> Memory {
+        let kept = self.plugs.values().filter(|plug| plug.kept());
+        Memory {
+            version: Memory::VERSION,
+            plugs: kept.map(|plug| (plug.id.clone(), plug.kept_as())).collect(),
+            ..self.memory.clone()
+        }
+    }
+
+    /// Everything a driver needs to attach a dialect to this plug.
+    pub fn attachment(&self, who: &Who) -> Option<(Found, Tuning)> {
+        let (name, tuning_unit, found) = match who {
+            Who::Plug(id) => {
+                let plug = self.plugs.get(id)?;
+                (plug.driver, plug.power_unit(), plug.found())
+            }
+            Who::Place(driver, place) => {
+                let found = Found { driver, id: None, place: *place, facts: Default::default() };
+                (*driver, PowerUnit::Auto, found)
+            }
+        };
+        let pace = self.rules.families.get(name)?;
+        let tuning = Tuning { timeout: pace.timeout, power_unit: tuning_unit, set_clock: pace.set_clock };
+        Some((found, tuning))
+    }
+
+    fn tell(&mut self, note: Note) {
+        self.effects.push_back(Effect::Tell(note));
+    }
+
+    fn save_soon(&mut self, now: &Moment) {
+        self.save_at.get_or_insert(now.up + SAVE_AFTER);
+    }
+
+    fn tick(&mut self, now: &Moment) {
+        if self.save_at.is_some_and(|at| at <= now.up) {
+            self.save_at = None;
+            self.effects.push_back(Effect::Save);
+        }
+        if self.adopt_until.is_some_and(|at| at <= now.up) {
+            self.adopt_until = None;
+            self.bridge.adopt = false;
+            self.show_bridge();
+        }
+        if self.stats_at <= now.up {
+            self.stats_at = now.up + STATS_EVERY;
+            self.renew_stats(now);
+            self.prune(now);
+        }
+        self.search_tick(now);
+        while let Some((due, _)) = self.agenda.first()
+            && *due <= now.up
+            && let Some((_, id)) = self.agenda.pop_first()
+        {
+            if let Some(plug) = self.plugs.get_mut(&id) {
+                plug.agenda = None;
+            }
+            self.attend(now, &id);
+        }
+    }
+
+    /// Looks at one plug that is due: ends what is overdue, begins what can begin.
+    fn attend(&mut self, now: &Moment, id: &PlugId) {
+        let Some(plug) = self.plugs.get_mut(id) else { return };
+        plug.tick(now, &mut self.effects);
+        if plug.command_ready(now) {
+            self.begin(now, id);
+        } else if plug.poll_due(now) && !plug.queued {
+            plug.queued = true;
+            self.waiting.push_back(id.clone());
+        }
+        self.settle(now, id);
+    }
+
+    /// Starts as many waiting polls as the air has room for.
+    fn pump(&mut self, now: &Moment) {
+        while !self.waiting.is_empty() && self.young(now) < AIR.max(self.plugs.len() / 16) {
+            let Some(id) = self.waiting.pop_front() else { return };
+            if let Some(plug) = self.plugs.get_mut(&id) {
+                plug.queued = false;
+                self.begin(now, &id);
+                self.settle(now, &id);
+            }
+        }
+    }
+
+    fn young(&self, now: &Moment) -> usize {
+        let since = now.up.saturating_sub(AIR_AGE);
+        self.ages.iter().rev().take_while(|(began, _)| *began > since).count()
+    }
+
+    /// When the oldest of the young polls will have grown old.
+    fn young_since(&self) -> Option<Duration> {
+        let limit = AIR.max(self.plugs.len() / 16);
+        self.ages.iter().rev().nth(limit.saturating_sub(1)).map(|(began, _)| *began + AIR_AGE)
+    }
+
+    /// Begins a conversation with a plug, if it has something to say and its line is free.
+    fn begin(&mut self, now: &Moment, id: &PlugId) {
+        if self.stopping {
+            return;
+        }
+        let Some(plug) = self.plugs.get_mut(id) else { return };
+        if self.lines.contains(&plug.kept.place) {
+            plug.postpone(now, Duration::from_millis(100));
+            return;
+        }
+        let Some((ask, limit)) = plug.begin(now) else { return };
+        let place = plug.kept.place;
+        self.talk(now, Who::Plug(id.clone()), place, ask, limit);
+    }
+
+    fn talk(&mut self, now: &Moment, who: Who, place: Place, ask: Ask, limit: Duration) {
+        self.lines.insert(place);
+        self.ages.insert((now.up, who.clone()));
+        self.air.insert(who.clone(), (now.up, place));
+        self.effects.push_back(Effect::Talk { who, place, ask, limit });
+    }
+
+    fn hang_up(&mut self, who: &Who) {
+        if let Some((began, place)) = self.air.remove(who) {
+            self.ages.remove(&(began, who.clone()));
+            self.lines.remove(&place);
+        }
+    }
+
+    fn answered(&mut self, now: &Moment, outcome: Outcome) {
+        self.hang_up(&outcome.who);
+        match outcome.who.clone() {
+            Who::Place(driver, place) => self.identified(now, driver, place, outcome.result),
+            Who::Plug(id) => {
+                self.count(&outcome);
+                // It may have been removed while it was being asked.
+                let Some(plug) = self.plugs.get_mut(&id) else { return };
+                let news = plug.answered(now, &self.rules, outcome, &mut self.effects);
+                self.react(now, &id, news);
+            }
+        }
+    }
+
+    fn count(&mut self, outcome: &Outcome) {
+        let stats = &mut self.bridge.stats;
+        if let Ok(crate::model::Answer::Reading(reading)) = &outcome.result {
+            stats.polls_ok += 1;
+            stats.samples += reading.ports.len() as u64;
+            if self.took_ms.len() == 1024 {
+                self.took_ms.pop_front();
+            }
+            self.took_ms.push_back(u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX));
+        } else {
+            stats.polls_failed += 1;
+        }
+    }
+
+    /// What follows from a plug's news: events, search, memory.
+    fn react(&mut self, now: &Moment, id: &PlugId, news: plug::News) {
+        if news.adopted {
+            self.tell(Note::Bridge(Event::DeviceAdopted(id.clone())));
+        }
+        if news.online {
+            self.tell(Note::Bridge(Event::DeviceOnline(id.clone())));
+        }
+        if let Some(why) = news.offline {
+            self.tell(Note::Bridge(Event::DeviceOffline(id.clone(), why)));
+        }
+        if news.missed {
+            self.search.soon(now);
+        }
+        if news.forget {
+            debug!(plug = %id, "never answered a question, forgotten");
+            self.drop_plug(id);
+            return;
+        }
+        if news.remember {
+            self.save_soon(now);
+        }
+        self.attend(now, id);
+    }
+
+    /// Puts a plug's next wish on the agenda and its picture into the view.
+    fn settle(&mut self, _now: &Moment, id: &PlugId) {
+        let Some(plug) = self.plugs.get_mut(id) else { return };
+        if let Some(entry) = plug.agenda.take() {
+            self.agenda.remove(&(entry, id.clone()));
+        }
+        if let Some(due) = plug.wake_at() {
+            plug.agenda = Some(due);
+            self.agenda.insert((due, id.clone()));
+        }
+        if plug.fresh_view {
+            plug.fresh_view = false;
+            Arc::make_mut(&mut self.view).plugs.insert(id.clone(), Arc::clone(&plug.view));
+        }
+    }
+
+    fn show_bridge(&mut self) {
+        Arc::make_mut(&mut self.view).bridge = Arc::new(self.bridge.clone());
+    }
+
+    fn renew_stats(&mut self, now: &Moment) {
+        let mut sorted: Vec<u64> = self.took_ms.iter().copied().collect();
+        sorted.sort_unstable();
+        let at =
+            |percent: usize| sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)));
+        self.bridge.stats.p50_ms = at(50).copied().unwrap_or_default();
+        self.bridge.stats.p95_ms = at(95).copied().unwrap_or_default();
+        self.bridge.stats.unix_ms = now.unix_ms;
+        self.bridge.stats.uptime_s = now.up.as_secs();
+        self.show_bridge();
+    }
+
+    fn commanded(&mut self, now: &Moment, order: Order) {
+        match order {
+            Order::Switch(order) => self.switch(now, order),
+            Order::Refresh(id) => {
+                let Some(plug) = self.plugs.get_mut(&id) else {
+                    warn!(plug = %id, "asked to refresh a plug nobody knows");
+                    return;
+                };
+                plug.refresh(now);
+                self.attend(now, &id);
+            }
+            Order::Request(request, transaction) => self.request(now, request, transaction),
+            Order::Announced(id, shape) => {
+                let announced = &mut self.memory.announced.plugs;
+                let old = match shape {
+                    Some(shape) => announced.insert(id, shape.clone()).as_ref() != Some(&shape),
+                    None => announced.remove(&id).is_some(),
+                };
+                if old {
+                    self.save_soon(now);
+                }
+            }
+            Order::Deleted(id) => {
+                if let Some(plug) = self.plugs.get_mut(&id) {
+                    plug.set_deleted(now);
+                    self.settle(now, &id);
+                    self.save_soon(now);
+                }
+            }
+        }
+    }
+
+    fn switch(&mut self, now: &Moment, order: crate::model::SwitchOrder) {
+        let id = order.plug.clone();
+        let busy = self.stopping;
+        match self.plugs.get_mut(&id).filter(|plug| plug.adopted && plug.kept.offer.ports > 0) {
+            Some(plug) => {
+                plug.command(now, &self.rules, order, busy, &mut self.effects);
+                self.attend(now, &id);
+                self.save_if_reverts_changed(now, &id);
+            }
+            None => {
+                let note = command::refusal(now, &order, crate::model::CommandError::UnknownDevice, None);
+                self.tell(Note::Result(note));
+            }
+        }
+    }
+
+    fn save_if_reverts_changed(&mut self, now: &Moment, id: &PlugId) {
+        if self.plugs.get_mut(id).is_some_and(|plug| std::mem::take(&mut plug.reverts_changed)) {
+            self.save_soon(now);
+        }
+    }
+
+    fn stop(&mut self, now: &Moment) {
+        self.stopping = true;
+        self.waiting.clear();
+        for plug in self.plugs.values_mut() {
+            plug.give_up(now, &mut self.effects);
+        }
+        self.save_at = None;
+        self.effects.push_back(Effect::Save);
+    }
+}

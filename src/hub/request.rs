@@ -1,0 +1,189 @@
+//! Requests to the bridge: each is answered exactly once, with what came of it or with the remedy.
+
+use super::census::Scan;
+use super::{Effect, Hub};
+use crate::model::{Event, Lock, Moment, Name, Note, Options, PlugId, Request, Response, ResponseData};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tracing::info;
+
+/// Scans that may run at one time.
+const MAX_SCANS: usize = 8;
+
+/// Bounds of options, as in the settings.
+const POLL_MS: std::ops::RangeInclusive<u64> = 200..=3_600_000;
+
+type Outcome = Result<ResponseData, String>;
+
+impl Hub {
+    pub(super) fn request(&mut self, now: &Moment, request: Request, transaction: Option<String>) {
+        let (verb, result) = match request {
+            Request::Scan(time) => match self.scan(now, time, transaction.clone()) {
+                Ok(()) => return,
+                Err(why) => ("scan", Err(why)),
+            },
+            Request::Adopt(adopt, time) => ("adopt", Ok(self.adopt(now, adopt, time))),
+            Request::DeviceRemove { id, block } => ("device_remove", self.remove(now, &id, block)),
+            Request::DeviceRename { id, name } => ("device_rename", self.rename(now, &id, name)),
+            Request::PortRename { id, port, name } => ("port_rename", self.rename_port(now, &id, port, name)),
+            Request::DeviceOptions { id, options } => {
+                ("device_options", self.set_options(now, &id, *options))
+            }
+            Request::LogLevel(level) => {
+                self.bridge.log_level = level;
+                self.show_bridge();
+                self.effects.push_back(Effect::Log(level));
+                ("log_level", Ok(ResponseData::LogLevel(level)))
+            }
+        };
+        self.tell(Note::Response(Response { verb, transaction, result }));
+    }
+
+    fn scan(&mut self, now: &Moment, time: Duration, transaction: Option<String>) -> Result<(), String> {
+        if self.search.scans.len() >= MAX_SCANS {
+            return Err(format!("{MAX_SCANS} scans are running already; wait for one of them to end"));
+        }
+        self.search.scans.push(Scan { until: now.up + time, transaction, found: BTreeMap::new() });
+        self.search.at = now.up;
+        self.search_tick(now);
+        Ok(())
+    }
+
+    pub(super) fn scanned(&mut self, scan: Scan) {
+        let new = scan.found.iter().filter(|(_, new)| **new).map(|(id, _)| id.clone()).collect();
+        let data = ResponseData::Scan { found: scan.found.into_keys().collect(), new };
+        self.tell(Note::Response(Response { verb: "scan", transaction: scan.transaction, result: Ok(data) }));
+    }
+
+    fn adopt(&mut self, now: &Moment, adopt: bool, time: Option<Duration>) -> ResponseData {
+        self.bridge.adopt = adopt;
+        self.adopt_until = time.filter(|_| adopt).map(|time| now.up + time);
+        if time.is_none() {
+            self.memory.adopt = Some(adopt);
+            self.save_soon(now);
+        }
+        if adopt {
+            self.adopt_all(now);
+        }
+        self.show_bridge();
+        info!(adopt, "adopting new plugs");
+        ResponseData::Adopt(adopt, time.map(|time| time.as_secs()))
+    }
+
+    fn remove(&mut self, now: &Moment, id: &PlugId, block: bool) -> Outcome {
+        let known = self.plugs.contains_key(id) || self.memory.plugs.remove(id).is_some();
+        if !known && !block {
+            return Err(unknown(id));
+        }
+        let mut effects = std::mem::take(&mut self.effects);
+        if let Some(plug) = self.plugs.get_mut(id) {
+            plug.give_up(now, &mut effects);
+        }
+        self.effects = effects;
+        self.drop_plug(id);
+        if block {
+            self.memory.blocked.insert(id.clone());
+        }
+        info!(plug = %id, block, "removed");
+        self.tell(Note::Bridge(Event::DeviceRemoved(id.clone())));
+        self.save_soon(now);
+        Ok(ResponseData::Plug(id.clone()))
+    }
+
+    fn rename(&mut self, now: &Moment, id: &PlugId, name: Option<Name>) -> Outcome {
+        let plug = self.plugs.get_mut(id).ok_or_else(|| unknown(id))?;
+        if plug.rules.name.is_some() {
+            return Err(format!("the settings give {id} its name; change device.\"{id}\".name there"));
+        }
+        plug.kept.name = name;
+        self.refitted(now, id);
+        Ok(ResponseData::Plug(id.clone()))
+    }
+
+    fn rename_port(&mut self, now: &Moment, id: &PlugId, port: u8, name: Option<Name>) -> Outcome {
+        let plug = self.plugs.get_mut(id).ok_or_else(|| unknown(id))?;
+        check_port(id, port, plug.kept.offer.ports)?;
+        if plug.rules.port_names.contains_key(&port) {
+            return Err(format!(
+                "the settings give this port its name; change device.\"{id}\".port.{port} there"
+            ));
+        }
+        match name {
+            Some(name) => plug.kept.port_names.insert(port, name),
+            None => plug.kept.port_names.remove(&port),
+        };
+        self.refitted(now, id);
+        Ok(ResponseData::Port(id.clone(), port))
+    }
+
+    fn set_options(&mut self, now: &Moment, id: &PlugId, change: Options) -> Outcome {
+        let plug = self.plugs.get_mut(id).ok_or_else(|| unknown(id))?;
+        check_options(&change)?;
+        for (&port, wanted) in &change.port {
+            check_port(id, port, plug.kept.offer.ports)?;
+            let fixed = plug.rules.locks.get(&port).copied().unwrap_or(Lock::None);
+            if wanted.lock.is_some_and(|lock| lock.and(fixed) != lock) {
+                return Err(format!(
+                    "the settings lock port {port} of {id}; only device.\"{id}\".port.{port}.lock there can loosen that"
+                ));
+            }
+        }
+        if change.read_only == Some(false) && (plug.rules.read_only || self.rules.read_only) {
+            return Err(format!("the settings make {id} read-only; only they can change that"));
+        }
+        let options = &mut plug.kept.options;
+        let unit_before = options.power_unit;
+        merge(options, change);
+        let options = options.clone();
+        if options.power_unit != unit_before {
+            self.effects.push_back(Effect::Reattach(id.clone()));
+        }
+        self.refitted(now, id);
+        Ok(ResponseData::Options(id.clone(), Box::new(options)))
+    }
+
+    fn refitted(&mut self, now: &Moment, id: &PlugId) {
+        if let Some(plug) = self.plugs.get_mut(id) {
+            plug.refit(&self.rules, now);
+            plug.refresh(now);
+        }
+        self.save_soon(now);
+        self.attend(now, id);
+    }
+}
+
+fn merge(options: &mut Options, change: Options) {
+    options.poll_interval_ms = change.poll_interval_ms.or(options.poll_interval_ms);
+    options.power_change = change.power_change.or(options.power_change);
+    options.current_change = change.current_change.or(options.current_change);
+    options.power_unit = change.power_unit.or(options.power_unit);
+    options.read_only = change.read_only.or(options.read_only);
+    options.port.extend(change.port);
+    options.port.retain(|_, port| port.lock.is_some_and(|lock| lock != Lock::None));
+}
+
+fn unknown(id: &PlugId) -> String {
+    format!("no plug {id} is known; bridge/devices lists those that are")
+}
+
+fn check_port(id: &PlugId, port: u8, count: u8) -> Result<(), String> {
+    match (1..=count).contains(&port) {
+        true => Ok(()),
+        false => Err(format!("{id} has no port {port}; it has 1 to {count}")),
+    }
+}
+
+fn check_options(options: &Options) -> Result<(), String> {
+    if options.poll_interval_ms.is_some_and(|ms| !POLL_MS.contains(&ms)) {
+        return Err("poll_interval must be 200ms to 1h".into());
+    }
+    let bad =
+        |value: Option<f64>, max: f64| value.is_some_and(|v| !v.is_finite() || !(0.0..=max).contains(&v));
+    if bad(options.power_change, 5000.0) {
+        return Err("power_change must be 0 to 5000 W".into());
+    }
+    if bad(options.current_change, 100.0) {
+        return Err("current_change must be 0 to 100 A".into());
+    }
+    Ok(())
+}

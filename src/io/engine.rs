@@ -1,0 +1,241 @@
+//! The loop where everything meets: answers, discoveries, commands and time go into the hub one
+//! after another; what it wants goes out. What has piled up meanwhile is taken in one go, so that a
+//! fleet's polls cost few wake-ups and others see one picture, not hundreds.
+
+use super::clock::Clock;
+use super::http::Http;
+use super::probe::{self, Quarry};
+use super::store::Store;
+use super::talk::talk;
+use crate::drivers::{self, Dialect};
+use crate::hub::{Effect, Hub, Input};
+use crate::model::{Ask, Found, LogLevel, Note, Order, Outcome, Place, PlugId, View, Who};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::error;
+
+/// How long running conversations may take when the program stops.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Searches running at one time.
+const MAX_SEARCHES: usize = 4;
+
+/// Called when the amount of logging should change.
+pub type SetLogLevel = Box<dyn Fn(LogLevel) + Send>;
+
+/// The acting half of the program.
+pub struct Engine {
+    hub: Hub,
+    clock: Clock,
+    http: Http,
+    quarries: Vec<Quarry>,
+    store: Arc<Store>,
+    saving: Option<JoinHandle<()>>,
+    save_again: bool,
+    set_log_level: SetLogLevel,
+    /// Dialects at home; one in a conversation is not here.
+    dialects: BTreeMap<PlugId, Box<dyn Dialect>>,
+    /// Plugs whose dialect is out, and whether it is to be kept when it comes home.
+    out: BTreeMap<PlugId, bool>,
+    talks: JoinSet<Home>,
+    searches: JoinSet<Vec<(&'static str, Place)>>,
+    heard: (mpsc::Sender<Found>, mpsc::Receiver<Found>),
+    view: watch::Sender<Arc<View>>,
+    notes: broadcast::Sender<Note>,
+}
+
+/// A conversation that came to its end, with the dialect coming home.
+struct Home {
+    outcome: Outcome,
+    dialect: Box<dyn Dialect>,
+}
+
+impl Engine {
+    /// Puts the parts together; nothing happens before [`run`](Self::run).
+    pub fn new(
+        hub: Hub,
+        clock: Clock,
+        http: Http,
+        quarries: Vec<Quarry>,
+        store: Arc<Store>,
+        set_log_level: SetLogLevel,
+        view: watch::Sender<Arc<View>>,
+        notes: broadcast::Sender<Note>,
+    ) -> Self {
+        Self {
+            hub,
+            clock,
+            http,
+            quarries,
+            store,
+            saving: None,
+            save_again: false,
+            set_log_level,
+            dialects: BTreeMap::new(),
+            out: BTreeMap::new(),
+            talks: JoinSet::new(),
+            searches: JoinSet::new(),
+            heard: mpsc::channel(256),
+            view,
+            notes,
+        }
+    }
+
+    /// Runs until `stop` is ready, then lets running conversations end and saves.
+    pub async fn run(mut self, mut orders: mpsc::Receiver<Order>, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        self.act();
+        loop {
+            let wake = self.clock.instant(self.hub.wake_at());
+            tokio::select! {
+                () = &mut stop => break,
+                Some(order) = orders.recv() => self.feed(Input::Commanded(order)),
+                Some(home) = self.talks.join_next() => self.come_home(home),
+                Some(found) = self.heard.1.recv() => self.feed(Input::Heard(found)),
+                Some(hosts) = self.searches.join_next() => self.feed(Input::Unheard(hosts.unwrap_or_default())),
+                () = sleep_until(Instant::from_std(wake)) => self.feed(Input::Tick),
+            }
+            while let Ok(order) = orders.try_recv() {
+                self.feed(Input::Commanded(order));
+            }
+            while let Some(home) = self.talks.try_join_next() {
+                self.come_home(home);
+            }
+            self.act();
+        }
+        self.wind_up().await;
+    }
+
+    fn feed(&mut self, input: Input) {
+        let now = self.clock.now();
+        self.hub.handle(&now, input);
+        // Effects of an input must be drained before the next; conversations begin here.
+        while let Some(effect) = self.hub.effect() {
+            self.carry_out(effect);
+        }
+    }
+
+    fn come_home(&mut self, home: Result<Home, tokio::task::JoinError>) {
+        let Ok(Home { outcome, mut dialect }) = home else { return };
+        if let Who::Plug(id) = &outcome.who {
+            if outcome.result.is_err() {
+                dialect.forget();
+            }
+            if self.out.remove(id) == Some(true) {
+                self.dialects.insert(id.clone(), dialect);
+            }
+        }
+        self.feed(Input::Answered(outcome));
+    }
+
+    /// Drains what is left to do and shows the new picture, if there is one.
+    fn act(&mut self) {
+        while let Some(effect) = self.hub.effect() {
+            self.carry_out(effect);
+        }
+        if self.saving.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.saving = None;
+            if std::mem::take(&mut self.save_again) {
+                self.save();
+            }
+        }
+        let view = self.hub.view();
+        self.view.send_if_modified(|shown| {
+            let new = !Arc::ptr_eq(shown, &view);
+            if new {
+                *shown = view;
+            }
+            new
+        });
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Talk { who, place, ask, limit } => self.start_talk(who, place, ask, limit),
+            Effect::Probe(missing) => self.start_search(&missing),
+            Effect::Reattach(id) => {
+                self.dialects.remove(&id);
+                self.out.entry(id).and_modify(|keep| *keep = false);
+            }
+            // Nobody listening is fine: notes are for whoever is there.
+            Effect::Tell(note) => drop(self.notes.send(note)),
+            Effect::Log(level) => (self.set_log_level)(level),
+            Effect::Save => self.save(),
+        }
+    }
+
+    fn start_talk(&mut self, who: Who, place: Place, ask: Ask, limit: Duration) {
+        let home = match &who {
+            Who::Plug(id) => self.dialects.remove(id),
+            Who::Place(..) => None,
+        };
+        let Some(mut dialect) = home.or_else(|| self.attach(&who)) else { return };
+        if let Who::Plug(id) = &who {
+            self.out.insert(id.clone(), true);
+        }
+        let (http, mut clock) = (self.http.clone(), self.clock.clone());
+        self.talks.spawn(async move {
+            let began = Instant::now();
+            let (result, requests) = talk(&http, &mut clock, dialect.as_mut(), place, &ask, limit).await;
+            Home { outcome: Outcome { who, result, requests, took: began.elapsed() }, dialect }
+        });
+    }
+
+    fn attach(&self, who: &Who) -> Option<Box<dyn Dialect>> {
+        let (found, tuning) = self.hub.attachment(who)?;
+        Some(drivers::named(found.driver)?.attach(&found, &tuning))
+    }
+
+    fn start_search(&mut self, missing: &[(&'static str, Place)]) {
+        for quarry in self.quarries.clone() {
+            if self.searches.len() >= MAX_SEARCHES {
+                return;
+            }
+            let name = quarry.driver.name();
+            let missing: Vec<Place> =
+                missing.iter().filter(|(n, _)| *n == name).map(|(_, place)| *place).collect();
+            let heard = self.heard.0.clone();
+            self.searches.spawn(async move {
+                let silent = probe::search(&quarry, &missing, &heard).await;
+                silent.into_iter().map(|place| (name, place)).collect()
+            });
+        }
+    }
+
+    /// Writes the state file away from the loop: a slow card must not hold up a command.
+    fn save(&mut self) {
+        if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
+            self.save_again = true;
+            return;
+        }
+        let (store, memory) = (Arc::clone(&self.store), self.hub.memory());
+        self.saving = Some(tokio::task::spawn_blocking(move || report(store.save(&memory))));
+    }
+
+    /// Conversations in the air end, their commands get their results, everything is written down.
+    async fn wind_up(&mut self) {
+        self.searches.abort_all();
+        self.feed(Input::Stop);
+        let until = Instant::now() + LAST_WORDS;
+        while let Ok(Some(home)) = timeout_at(until, self.talks.join_next()).await {
+            self.come_home(home);
+        }
+        self.talks.shutdown().await;
+        self.act();
+        if let Some(saving) = self.saving.take() {
+            drop(saving.await);
+        }
+        report(self.store.save(&self.hub.memory()));
+    }
+}
+
+fn report(saved: std::io::Result<()>) {
+    if let Err(why) = saved {
+        error!("what must be remembered cannot be written ({why}); make room or check state.directory");
+    }
+}

@@ -1,0 +1,175 @@
+//! HTTP to plugs: one request a connection, everything that can be read is read, nothing is
+//! believed beyond its size. The only file that knows reqwest.
+
+use crate::model::{Failure, Place};
+use reqwest::{Client, Response, redirect::Policy};
+use std::error::Error;
+
+/// More than any plug has to say.
+const MAX_BODY: usize = 64 * 1024;
+
+/// The HTTP transport.
+#[derive(Debug, Clone)]
+pub struct Http(Client);
+
+impl Http {
+    /// A client that goes straight to the plug, whatever the environment says about proxies, that
+    /// keeps no connection (plugs refuse everybody while one is kept) and follows no redirect.
+    ///
+    /// # Errors
+    ///
+    /// When the system lets no client be made at all.
+    pub fn new() -> Result<Self, String> {
+        let client = Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .redirect(Policy::none())
+            .http1_only()
+            .http1_title_case_headers()
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http09_responses()
+            .tcp_nodelay(true)
+            .build();
+        client.map(Self).map_err(|error| chain(&error))
+    }
+
+    /// `GET` of a target like `/?cmd=511`; the body up to the end of its JSON.
+    pub(super) async fn get(&self, place: Place, target: &str) -> Result<Vec<u8>, Failure> {
+        self.send(self.0.get(format!("http://{}{target}", place.tcp()))).await
+    }
+
+    /// `POST` of a JSON text.
+    pub(super) async fn post(&self, place: Place, target: &str, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        let request = self.0.post(format!("http://{}{target}", place.tcp()));
+        self.send(request.header("Content-Type", "application/json").body(body)).await
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Vec<u8>, Failure> {
+        let response =
+            request.header("Connection", "close").send().await.map_err(|error| classify(&error))?;
+        if !response.status().is_success() {
+            return Err(Failure::Nonsense(format!("HTTP status {}", response.status().as_u16())));
+        }
+        body(response).await
+    }
+}
+
+/// Reads until the JSON is complete. What arrived before an error is kept: old firmware announces
+/// lengths it does not keep and leaves connections open.
+async fn body(mut response: Response) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let mut scan = Scan::default();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => {
+                if bytes.len() + chunk.len() > MAX_BODY {
+                    return Err(Failure::Nonsense(format!("a reply of more than {} KiB", MAX_BODY / 1024)));
+                }
+                bytes.extend_from_slice(&chunk);
+                if scan.complete(&chunk) {
+                    return Ok(bytes);
+                }
+            }
+            Ok(None) if bytes.is_empty() => return Err(Failure::Closed),
+            Err(error) if bytes.is_empty() => return Err(classify(&error)),
+            Ok(None) | Err(_) => return Ok(bytes),
+        }
+    }
+}
+
+fn classify(error: &reqwest::Error) -> Failure {
+    let text = chain(error);
+    // A late body is both a timeout and a decoding error; the timeout is the cause.
+    if error.is_timeout() {
+        Failure::Silent
+    } else if error.is_connect() {
+        Failure::Unreachable(text)
+    } else if closed(error) {
+        Failure::Closed
+    } else {
+        Failure::Nonsense(text)
+    }
+}
+
+fn closed(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let reset = cause.downcast_ref::<std::io::Error>().is_some_and(|io| {
+            matches!(
+                io.kind(),
+                std::io::ErrorKind::ConnectionReset
+                    | std::io::ErrorKind::BrokenPipe
+                    | std::io::ErrorKind::UnexpectedEof
+            )
+        });
+        if reset || cause.to_string().contains("connection closed before message completed") {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+/// The innermost causes: reqwest's own line says only "error sending request".
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = cause.to_string();
+        source = cause.source();
+    }
+    text.chars().filter(|c| !c.is_control()).take(120).collect()
+}
+
+/// Finds the end of the first JSON object or array in a stream of bytes.
+#[derive(Debug, Default)]
+struct Scan {
+    depth: usize,
+    in_text: bool,
+    escaped: bool,
+}
+
+impl Scan {
+    fn complete(&mut self, chunk: &[u8]) -> bool {
+        chunk.iter().any(|&byte| self.step(byte))
+    }
+
+    fn step(&mut self, byte: u8) -> bool {
+        match byte {
+            _ if self.escaped => self.escaped = false,
+            b'\\' if self.in_text => self.escaped = true,
+            b'"' if self.depth > 0 => self.in_text = !self.in_text,
+            _ if self.in_text => {}
+            b'{' | b'[' => self.depth += 1,
+            b'}' | b']' if self.depth > 0 => {
+                self.depth -= 1;
+                return self.depth == 0;
+            }
+            _ => {}
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Scan;
+
+    #[test]
+    fn scan_stops_at_the_closing_brace_only() {
+        let check = |text: &str, want: bool| {
+            assert_eq!(Scan::default().complete(text.as_bytes()), want, "{text}");
+            let mut bytewise = Scan::default();
+            assert_eq!(text.bytes().any(|byte| bytewise.complete(&[byte])), want, "{text} byte by byte");
+        };
+        check(r#"{"a":[1,2],"b":{"c":"}"}}"#, true);
+        check(r#"{"a":"\"}","b":"#, false);
+        check(r#"{"a":"\\"}"#, true);
+        check("", false);
+        check("12", false);
+        check("} {", false);
+        check("[1]", true);
+    }
+}

@@ -1,0 +1,19 @@
+//! Io acts. It owns sockets, files and the clock, carries out what the hub wants and reports what
+//! came of it. It decides nothing.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `engine.rs` | the loop |
+//! | `talk.rs` | one conversation: dialect, transport, time limits |
+//! | `http.rs`, `udp.rs` | the two transports and their leniency |
+//! | `probe.rs` | one search: broadcasts, hosts, answers |
+//! | `store.rs` | the state file |
+//! | `clock.rs` | time |
+
+pub mod clock;
+pub mod engine;
+pub mod http;
+pub mod probe;
+pub mod store;
+pub mod talk;
+mod udp;

@@ -1,0 +1,178 @@
+//! One search: the question goes out by every interface's broadcast address, to the addresses
+//! and hosts the settings name and to where missing plugs were last; three times, because loss is
+//! normal. Answers are recognised and handed on as they come.
+
+use super::clock::Clock;
+use super::udp::MAX_DATAGRAM;
+use crate::drivers::{Driver, Probe};
+use crate::model::{Family, Found, Place};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+use tracing::{debug, trace, warn};
+
+/// When the question is sent, and how long answers are waited for after the last time.
+const SENT_AT: [Duration; 3] = [Duration::ZERO, Duration::from_millis(700), Duration::from_millis(1500)];
+const PATIENCE: Duration = Duration::from_millis(1000);
+
+/// Answers remembered in one search so that doubled ones are dropped.
+const MAX_SEEN: usize = 4096;
+
+/// Where one family is looked for.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    /// By every IPv4 interface's broadcast address.
+    pub everywhere: bool,
+    /// And by these.
+    pub broadcast: Vec<Ipv4Addr>,
+    /// And directly: host, and its web server's port if it is not the usual one.
+    pub hosts: Vec<(String, Option<u16>)>,
+}
+
+/// One family to be searched for.
+#[derive(Clone)]
+pub struct Quarry {
+    /// Its driver.
+    pub driver: &'static dyn Driver,
+    /// Its ports and patience.
+    pub family: Family,
+    /// Where to look.
+    pub reach: Reach,
+}
+
+/// Searches once, for about 2.5 s. Everybody who answers goes to `heard`; brings back the hosts
+/// from the settings that did not answer.
+pub async fn search(quarry: &Quarry, missing: &[Place], heard: &mpsc::Sender<Found>) -> Vec<Place> {
+    let probes = quarry.driver.probes(&quarry.family, &Clock::start().now());
+    let mut targets: Vec<(Ipv4Addr, BTreeSet<Ipv4Addr>)> = Vec::new();
+    if quarry.reach.everywhere {
+        targets.extend(interfaces().into_iter().map(|(own, all)| (own, BTreeSet::from([all]))));
+    }
+    let hosts = resolve(&quarry.reach.hosts, &quarry.family).await;
+    let mut direct: BTreeSet<Ipv4Addr> = quarry.reach.broadcast.iter().copied().collect();
+    let unicast = hosts.iter().chain(missing).map(|place| place.ip);
+    direct.extend(unicast.filter_map(|ip| match ip {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
+    }));
+    if !direct.is_empty() {
+        targets.push((Ipv4Addr::UNSPECIFIED, direct));
+    }
+    let ports: BTreeMap<IpAddr, u16> = hosts.iter().map(|place| (place.ip, place.http)).collect();
+    let mut asked = tokio::task::JoinSet::new();
+    for (own, to) in targets {
+        let (quarry, probes, ports, heard) = (quarry.clone(), probes.clone(), ports.clone(), heard.clone());
+        asked.spawn(async move { ask(own, &to, &quarry, &probes, &ports, &heard).await });
+    }
+    let mut answered = BTreeSet::new();
+    while let Some(result) = asked.join_next().await {
+        answered.extend(result.unwrap_or_default());
+    }
+    hosts.into_iter().filter(|place| !answered.contains(&place.ip)).collect()
+}
+
+/// Asks from one local address; brings back who answered.
+async fn ask(
+    own: Ipv4Addr,
+    to: &BTreeSet<Ipv4Addr>,
+    quarry: &Quarry,
+    probes: &[Probe],
+    ports: &BTreeMap<IpAddr, u16>,
+    heard: &mpsc::Sender<Found>,
+) -> BTreeSet<IpAddr> {
+    let mut answered = BTreeSet::new();
+    let socket = match UdpSocket::bind((own, 0)).await.and_then(|s| s.set_broadcast(true).map(|()| s)) {
+        Ok(socket) => socket,
+        Err(error) => {
+            warn!(%own, "cannot search from this address: {error}");
+            return answered;
+        }
+    };
+    let start = Instant::now();
+    let mut sent = 0;
+    let mut seen = BTreeSet::new();
+    let mut buffer = vec![0; MAX_DATAGRAM];
+    loop {
+        let next = match SENT_AT.get(sent) {
+            Some(at) => start + *at,
+            None => start + SENT_AT.last().copied().unwrap_or_default() + PATIENCE,
+        };
+        match timeout_at(next, socket.recv_from(&mut buffer)).await {
+            Ok(Ok((length, from))) => {
+                let datagram = buffer.get(..length).unwrap_or_default();
+                trace!(%from, bytes = %datagram.escape_ascii(), "heard");
+                if !seen.insert((from, datagram.to_vec())) || seen.len() > MAX_SEEN {
+                    continue;
+                }
+                let Some(mut found) = quarry.driver.recognise(&quarry.family, from, datagram) else {
+                    debug!(%from, length, "an answer that is not from a {} plug", quarry.driver.name());
+                    continue;
+                };
+                if let Some(&port) = ports.get(&from.ip()) {
+                    found.place.http = port;
+                }
+                answered.insert(from.ip());
+                if heard.send(found).await.is_err() {
+                    return answered;
+                }
+            }
+            // Errors on an open socket are answers from the network about earlier datagrams.
+            Ok(Err(error)) => debug!(%own, "while searching: {error}"),
+            Err(_) if sent == SENT_AT.len() => return answered,
+            Err(_) => {
+                sent += 1;
+                for ip in to.iter().filter(|ip| !answered.contains(&IpAddr::V4(**ip))) {
+                    for probe in probes {
+                        send(&socket, probe, *ip, sent == 1).await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn send(socket: &UdpSocket, probe: &Probe, to: Ipv4Addr, first: bool) {
+    let to = SocketAddr::from((to, probe.port));
+    if let Err(error) = socket.send_to(&probe.bytes, to).await
+        && first
+    {
+        debug!(%to, "cannot send the search: {error}");
+    }
+}
+
+/// Own address and broadcast address of every IPv4 interface but loopback.
+fn interfaces() -> Vec<(Ipv4Addr, Ipv4Addr)> {
+    let list = if_addrs::get_if_addrs().unwrap_or_else(|error| {
+        warn!(
+            "cannot list the network interfaces: {error}; name broadcast addresses or hosts in the settings"
+        );
+        Vec::new()
+    });
+    let pairs =
+        list.into_iter().filter(|interface| !interface.is_loopback()).filter_map(|interface| match interface
+            .addr
+        {
+            if_addrs::IfAddr::V4(v4) => Some((v4.ip, v4.broadcast?)),
+            if_addrs::IfAddr::V6(_) => None,
+        });
+    pairs.collect()
+}
+
+async fn resolve(hosts: &[(String, Option<u16>)], family: &Family) -> Vec<Place> {
+    let mut places = Vec::new();
+    for (host, port) in hosts {
+        let http = port.unwrap_or(family.http_port);
+        let found: io::Result<Vec<SocketAddr>> =
+            tokio::net::lookup_host((host.as_str(), http)).await.map(Iterator::collect);
+        match found.map(|all| all.into_iter().find(SocketAddr::is_ipv4)) {
+            Ok(Some(addr)) => places.push(Place { ip: addr.ip(), http, udp: family.udp_port }),
+            Ok(None) => warn!(host, "has no IPv4 address"),
+            Err(error) => warn!(host, "its name cannot be resolved: {error}"),
+        }
+    }
+    places
+}

@@ -1,0 +1,313 @@
+//! The program: flags, settings, logging, exit codes.
+
+use clap::{Parser, Subcommand};
+use plug2mqtt::bridge::{self, Ended};
+use plug2mqtt::cli;
+use plug2mqtt::config::{self, Format, Settings};
+use plug2mqtt::io::engine::SetLogLevel;
+use plug2mqtt::io::store::Store;
+use std::future::Future;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info};
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::{Registry, prelude::*, reload};
+
+/// The plug or the broker did not answer or obey.
+const NO_ANSWER: u8 = 1;
+
+/// Something is wrong with the settings (sysexits.h EX_CONFIG).
+const BAD_SETTINGS: u8 = 78;
+
+/// Makes LAN smart plugs switches and sensors over MQTT.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    after_help = "Without a command the bridge runs. Exit codes: 0 done, 1 no answer, 2 usage, 78 settings."
+)]
+struct Flags {
+    /// Settings file (default: plug2mqtt.toml here, else /etc/plug2mqtt/plug2mqtt.toml, else none).
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting, as maxsmart.poll_interval=10s; may be repeated.
+    #[arg(short, long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The bridge.
+    Run,
+    /// The bridge, a broker and simulated plugs, all on loopback.
+    Demo,
+    /// Finds plugs and prints them; touches no broker.
+    Discover {
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Asks one address everything it will tell.
+    Probe {
+        /// Address or name, with :PORT if its web server is not on port 80.
+        host: String,
+    },
+    /// Prints the exact Home Assistant discovery messages of a known plug.
+    ShowDiscovery {
+        /// Id or name.
+        plug: String,
+    },
+    /// Works on the settings.
+    Config {
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+    /// Serves the demo's simulated plugs on this machine's addresses, for trying things out.
+    Simulate {
+        /// Address and firmware, as 127.0.9.1=strip-1.30; without any, the demo's shelf.
+        #[arg(value_name = "IP=KIND")]
+        plugs: Vec<String>,
+        /// UDP port; 0 takes a free one.
+        #[arg(long, default_value_t = 8888)]
+        udp_port: u16,
+        /// HTTP port; 0 takes a free one.
+        #[arg(long, default_value_t = 80)]
+        http_port: u16,
+        /// Broadcast address to answer on, as 172.30.0.255; may be repeated.
+        #[arg(long, value_name = "ADDRESS")]
+        broadcast: Vec<std::net::Ipv4Addr>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigAction {
+    /// Says whether the settings are valid.
+    Check,
+    /// Prints the settings in effect, secrets hidden.
+    Show,
+    /// Writes a commented settings file, with the plugs found.
+    Init {
+        /// Write it here instead of to standard output.
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+        /// Do not look for plugs first.
+        #[arg(long)]
+        no_search: bool,
+    },
+    /// Prints the JSON schema of the settings.
+    Schema,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("give KEY=VALUE, as maxsmart.poll_interval=10s")?;
+    Ok((key.trim().into(), value.into()))
+}
+
+fn main() -> ExitCode {
+    let flags = Flags::parse();
+    if let Some(Command::Config { action: ConfigAction::Schema }) = flags.command {
+        return printed(cli::config::schema(&mut std::io::stdout().lock()));
+    }
+    let (settings, file) = match config::load(flags.config.as_deref(), config::environment(), &flags.set) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            complain(&errors.to_string());
+            return ExitCode::from(BAD_SETTINGS);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let set_level = start_logging(&settings, flags.command.as_ref());
+    runtime.block_on(obey(flags, settings, file.as_deref(), set_level))
+}
+
+async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, set_level: Reload) -> ExitCode {
+    let mut out = std::io::stdout();
+    match &flags.command {
+        None | Some(Command::Run) => run(&flags, settings, set_level).await,
+        Some(Command::Demo) => demo(settings, set_level).await,
+        Some(Command::Discover { json }) => match cli::discover::look(&settings).await {
+            Ok(seen) if *json => printed(cli::discover::json(&seen, &mut out)),
+            Ok(seen) => printed(cli::discover::table(&seen, &mut out)),
+            Err(why) => failed(&why),
+        },
+        Some(Command::Probe { host }) => match cli::probe::probe(&settings, host, &mut out).await {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::from(NO_ANSWER),
+            Err(error) => printed(Err(error)),
+        },
+        Some(Command::ShowDiscovery { plug }) => {
+            let memory = Store::peek(&bridge::state_directory(&settings));
+            match memory
+                .and_then(|memory| Ok(cli::discover::show_discovery(&settings, memory, plug, &mut out)?))
+            {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(why) => failed(&why.to_string()),
+            }
+        }
+        Some(Command::Config { action }) => configure(action, &settings, file).await,
+        Some(Command::Simulate { plugs, udp_port, http_port, broadcast }) => {
+            match cli::demo::simulate(plugs, *udp_port, *http_port, broadcast, &mut out, stop_signal()).await
+            {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(why) => failed(&why.to_string()),
+            }
+        }
+    }
+}
+
+/// The bridge, again after each restart that is asked for, with the settings read anew.
+async fn run(flags: &Flags, mut settings: Settings, set_level: Reload) -> ExitCode {
+    loop {
+        let ready = |broker: &str| {
+            info!(version = env!("CARGO_PKG_VERSION"), broker, "plug2mqtt is running");
+            drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+        };
+        match bridge::run(&settings, set_level.setter(), ready, stop_signal()).await {
+            Ok(Ended::Stopped) => return ExitCode::SUCCESS,
+            Ok(Ended::Restart) => {
+                match config::load(flags.config.as_deref(), config::environment(), &flags.set) {
+                    Ok((fresh, _)) => settings = fresh,
+                    Err(errors) => {
+                        error!("the settings have become invalid; going on with those in use:\n{errors}")
+                    }
+                }
+            }
+            Err(why) => {
+                complain(&why.to_string());
+                return ExitCode::from(BAD_SETTINGS);
+            }
+        }
+    }
+}
+
+async fn demo(mut settings: Settings, set_level: Reload) -> ExitCode {
+    let (shelf, state) = match (cli::demo::shelf().await, tempfile::tempdir()) {
+        (Ok(shelf), Ok(state)) => (shelf, state),
+        (Err(error), _) | (_, Err(error)) => return failed(&format!("the demo cannot start: {error}")),
+    };
+    cli::demo::aim(&mut settings, &shelf);
+    settings.mqtt.url = None;
+    settings.state.directory = Some(state.path().into());
+    // The usual port if it is free, so that the lines to try are short.
+    if std::net::TcpListener::bind(settings.broker.listen).is_err() {
+        settings.broker.listen.set_port(0);
+    }
+    let base = settings.mqtt.base_topic.clone();
+    let ready = |broker: &str| {
+        drop(cli::demo::greet(&shelf, &base, broker, &mut std::io::stdout()));
+    };
+    let ended = bridge::run(&settings, set_level.setter(), ready, stop_signal()).await;
+    shelf.stop().await;
+    match ended {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(why) => {
+            complain(&why.to_string());
+            ExitCode::from(BAD_SETTINGS)
+        }
+    }
+}
+
+async fn configure(action: &ConfigAction, settings: &Settings, file: Option<&Path>) -> ExitCode {
+    let mut out = std::io::stdout();
+    match action {
+        ConfigAction::Check => printed(cli::config::check(file, &mut out)),
+        ConfigAction::Show => printed(cli::config::show(settings, file, &mut out)),
+        ConfigAction::Schema => printed(cli::config::schema(&mut out)),
+        ConfigAction::Init { output, no_search } => {
+            let seen = match no_search {
+                true => Vec::new(),
+                false => cli::discover::look(settings).await.unwrap_or_default(),
+            };
+            let plugs: Vec<cli::config::Found> = seen
+                .iter()
+                .filter_map(|seen| {
+                    let ports = u8::try_from(seen.reading.as_ref().ok()?.ports.len()).ok()?;
+                    let name = seen.found.facts.name.as_ref().map(ToString::to_string).unwrap_or_default();
+                    Some((seen.found.id.as_ref()?.to_string(), name, ports))
+                })
+                .collect();
+            match cli::config::init(&plugs, output.as_deref(), &mut out) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error.to_string()),
+            }
+        }
+    }
+}
+
+/// Ready when the program is told to stop.
+fn stop_signal() -> impl Future<Output = ()> {
+    let signals =
+        signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    async move {
+        let Ok((mut term, mut int)) = signals else { return std::future::pending().await };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    }
+}
+
+/// Changes the amount of logging while the program runs.
+#[derive(Clone)]
+struct Reload(reload::Handle<EnvFilter, Registry>);
+
+impl Reload {
+    fn setter(&self) -> SetLogLevel {
+        let handle = self.0.clone();
+        Box::new(move |level| drop(handle.reload(filter(level.as_str()))))
+    }
+}
+
+/// The broker's and the libraries' chatter is of no use to a user.
+fn filter(level: &str) -> EnvFilter {
+    let others = if level == "trace" { "debug" } else { "warn" };
+    EnvFilter::new(format!("{others},plug2mqtt={level},mqtt5=error,rumqttc=error"))
+}
+
+fn start_logging(settings: &Settings, command: Option<&Command>) -> Reload {
+    let serving = matches!(command, None | Some(Command::Run | Command::Demo));
+    let level = if serving { settings.log.level.as_str() } else { "warn" };
+    let (filter, handle) = reload::Layer::new(filter(level));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let registry = tracing_subscriber::registry().with(filter);
+    // The journal stamps lines itself.
+    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    match settings.log.format {
+        Format::Json => registry.with(lines.json()).init(),
+        Format::Text if journal => registry.with(lines.without_time().with_ansi(false)).init(),
+        Format::Text => {
+            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            registry.with(lines.with_ansi(colours)).init();
+        }
+    }
+    Reload(handle)
+}
+
+fn complain(text: &str) {
+    drop(writeln!(std::io::stderr(), "plug2mqtt: {text}"));
+}
+
+fn failed(text: &str) -> ExitCode {
+    complain(text);
+    ExitCode::from(NO_ANSWER)
+}
+
+/// A reader that has gone (`| head`) is no failure.
+fn printed(result: std::io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => failed(&error.to_string()),
+    }
+}

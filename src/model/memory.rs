@@ -1,0 +1,138 @@
+//! What outlives the process: one value, one file.
+
+use super::view::Lock;
+use super::{Facts, Name, Place, PlugId, PowerUnit};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything kept over restarts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Memory {
+    /// Version of this shape of file.
+    pub version: u32,
+    /// Client id at the broker, made once.
+    pub client_id: String,
+    /// Whether new plugs are taken, when a request said so.
+    pub adopt: Option<bool>,
+    /// Plugs that are never to be taken again.
+    pub blocked: BTreeSet<PlugId>,
+    /// Every plug that was ever taken and not removed.
+    pub plugs: BTreeMap<PlugId, Remembered>,
+    /// What was announced to Home Assistant.
+    pub announced: Announced,
+}
+
+impl Memory {
+    /// The version written by this program.
+    pub const VERSION: u32 = 1;
+}
+
+/// What was announced to Home Assistant, so that what is no longer wanted can be taken back.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Announced {
+    /// The shape of each plug's announcement.
+    pub plugs: BTreeMap<PlugId, Shape>,
+}
+
+/// The shape of an announcement: enough to write it again and take back what is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    /// Discovery prefix it was published under.
+    pub prefix: String,
+    /// `device` or `component`.
+    pub mode: String,
+    /// `none`, `child` or `via`.
+    pub port_devices: String,
+    /// What was on offer.
+    pub offer: Offer,
+}
+
+/// What a plug has to offer, as far as entities go; read from the plug, never from a model name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Offer {
+    /// How many ports; 0 while it was never read.
+    pub ports: u8,
+    /// It measures power.
+    pub power: bool,
+    /// It measures current.
+    pub current: bool,
+    /// It measures voltage.
+    pub voltage: bool,
+    /// It tells its Wi-Fi signal.
+    pub signal: bool,
+}
+
+/// One plug as remembered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remembered {
+    /// Name of its driver.
+    pub driver: String,
+    /// Where it was last.
+    pub place: Place,
+    /// What it said about itself.
+    pub facts: Facts,
+    /// What it has to offer.
+    pub offer: Offer,
+    /// Name given by a request.
+    #[serde(default)]
+    pub name: Option<Name>,
+    /// Port names given by a request.
+    #[serde(default)]
+    pub port_names: BTreeMap<u8, Name>,
+    /// Options given by a request.
+    #[serde(default)]
+    pub options: Options,
+    /// Ports that go back by themselves.
+    #[serde(default)]
+    pub reverts: BTreeMap<u8, Revert>,
+    /// The user deleted it in Home Assistant and that is respected.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+/// A port that goes back by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revert {
+    /// When, milliseconds since 1970.
+    pub unix_ms: u64,
+    /// Where to.
+    pub on: bool,
+}
+
+/// Options of one plug. `None` leaves what the settings say.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Pause between polls, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poll_interval_ms: Option<u64>,
+    /// Power counts as changed when it moved by more than this, in watts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power_change: Option<f64>,
+    /// Current counts as changed when it moved by more than this, in amperes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_change: Option<f64>,
+    /// How the plug's figures for power are to be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power_unit: Option<PowerUnit>,
+    /// The plug is shown but never switched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<bool>,
+    /// Options of its ports.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub port: BTreeMap<u8, PortOptions>,
+}
+
+/// Options of one port.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PortOptions {
+    /// Which ways it must not be switched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Lock>,
+}

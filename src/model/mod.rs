@@ -1,0 +1,92 @@
+//! The vocabulary of the house: what a plug is, what it says, what may be asked of it and what
+//! everybody may see. No behaviour beyond checking a value once, in its constructor. Knows nobody.
+
+mod identity;
+mod memory;
+mod order;
+mod reading;
+mod view;
+
+pub use identity::{Facts, Found, Mac, Name, Place, PlugId};
+pub use memory::{Announced, Memory, Offer, Options, PortOptions, Remembered, Revert, Shape};
+pub use order::{
+    Answer, Ask, CommandError, CommandResult, Event, LogLevel, Note, Order, Outcome, Request, Response,
+    ResponseData, Switch, SwitchOrder, Who, Wish,
+};
+pub use reading::{Failure, MAX_PORTS, MAX_WATTS, PortReading, PowerUnit, Reading};
+pub use view::{BridgeView, Cause, Lock, PlugView, PortView, Stats, View};
+
+use jiff::{Timestamp, civil::DateTime, tz::Offset};
+use std::time::Duration;
+
+/// A point in time as the pure parts see it: handed in, never read from a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Time since the program started; never goes back.
+    pub up: Duration,
+    /// Wall clock, milliseconds since 1970 UTC; may jump.
+    pub unix_ms: u64,
+    /// Offset of local time from UTC in seconds, summer time included.
+    pub utc_offset_s: i32,
+    /// The part of [`utc_offset_s`](Self::utc_offset_s) that is summer time, in seconds.
+    pub dst_s: i32,
+    /// A fresh random number, for protocols that need one (Meross message ids, INPLUG counts).
+    pub nonce: u64,
+}
+
+impl Moment {
+    /// Local date and time, as plugs that carry a clock want it.
+    pub fn local(&self) -> DateTime {
+        let offset = Offset::from_seconds(self.utc_offset_s).unwrap_or(Offset::UTC);
+        offset.to_datetime(timestamp(self.unix_ms))
+    }
+}
+
+fn timestamp(unix_ms: u64) -> Timestamp {
+    i64::try_from(unix_ms)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// ISO 8601 in UTC with milliseconds, as every topic and log line writes time:
+/// `2026-11-20T18:22:05.120Z`.
+pub fn iso(unix_ms: u64) -> String {
+    format!("{:.3}", timestamp(unix_ms))
+}
+
+/// What the settings say about one family of plugs: how to reach it and how patient to be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Family {
+    /// Where discovery asks and UDP dialects speak.
+    pub udp_port: u16,
+    /// Where HTTP dialects speak.
+    pub http_port: u16,
+    /// The longest a conversation with one plug may take.
+    pub timeout: Duration,
+    /// Whether discovery may set the plug's clock to local time.
+    pub set_clock: bool,
+}
+
+/// What a dialect is told about the one plug it will speak to, beside what was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tuning {
+    /// The longest a conversation may take; a dialect that tries two ways shares it out.
+    pub timeout: Duration,
+    /// How numbers for power are to be read.
+    pub power_unit: PowerUnit,
+    /// Whether an identity question may set the plug's clock.
+    pub set_clock: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn iso_has_milliseconds_and_zulu() {
+        assert_eq!(iso(1_795_198_925_120), "2026-11-20T18:22:05.120Z");
+        assert_eq!(iso(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(iso(u64::MAX), "1970-01-01T00:00:00.000Z");
+    }
+}

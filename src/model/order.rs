@@ -1,0 +1,344 @@
+//! What may be asked of a plug, what may be asked of the bridge, and what both say afterwards.
+
+use super::memory::Shape;
+use super::{Failure, Found, Options, Place, PlugId, Reading};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Everything a dialect may be asked. What a dialect does not know it answers with
+/// [`Answer::Unsupported`], and the sinks then do not offer it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Who are you? For plugs that answered without a usable identity, or did not answer a probe.
+    Identify,
+    /// How are you?
+    Read,
+    /// Switch, then read back in the same conversation.
+    Switch(Switch),
+}
+
+/// Which relays go where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Switch {
+    /// All ports of a strip with one request.
+    All(bool),
+    /// These ports, one request each.
+    Ports(BTreeMap<u8, bool>),
+}
+
+/// What a dialect brings back.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// How the plug is.
+    Reading(Reading),
+    /// Who the plug is.
+    Identity(Found),
+    /// This plug or this firmware cannot do what was asked.
+    Unsupported,
+}
+
+/// Whom a conversation is with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    /// A plug we know.
+    Plug(PlugId),
+    /// Somebody at an address, to be asked who they are; with the driver's name.
+    Place(&'static str, Place),
+}
+
+/// How a conversation ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Whom it was with.
+    pub who: Who,
+    /// What came of it.
+    pub result: Result<Answer, Failure>,
+    /// Requests sent.
+    pub requests: u32,
+    /// From the first request to the end.
+    pub took: Duration,
+}
+
+/// Where a relay should go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// Closed, power on.
+    On,
+    /// Open, power off.
+    Off,
+    /// The other way than it is, or than the newest command in hand wants it.
+    Toggle,
+}
+
+/// A command to switch, as a sink hands it in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwitchOrder {
+    /// Which plug.
+    pub plug: PlugId,
+    /// Which ports; port 0 is all of a strip.
+    pub ports: BTreeMap<u8, Wish>,
+    /// The sender's own mark, given back in the result.
+    pub id: Option<String>,
+    /// Lives no longer than this.
+    pub ttl: Option<Duration>,
+    /// Back to the opposite after this long.
+    pub hold: Option<Duration>,
+    /// Pause between one port and the next.
+    pub stagger: Duration,
+}
+
+/// Something a sink wants of the hub.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Order {
+    /// Switch relays.
+    Switch(SwitchOrder),
+    /// Poll now and publish everything once.
+    Refresh(PlugId),
+    /// A request to the bridge, with the sender's transaction mark (JSON text).
+    Request(Request, Option<String>),
+    /// What a sink has announced, to be remembered over restarts.
+    Announced(PlugId, Option<Shape>),
+    /// A user deleted this plug's entry in Home Assistant, and settings say to respect it.
+    Deleted(PlugId),
+}
+
+/// Requests to the bridge that the hub answers. Sinks answer those about themselves.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// Search now, answer with what was found after this long.
+    Scan(Duration),
+    /// Take new plugs automatically, or not; for a while, or until told otherwise.
+    Adopt(bool, Option<Duration>),
+    /// Forget a plug; with `block` it is not taken again.
+    DeviceRemove {
+        /// Which plug.
+        id: PlugId,
+        /// Do not take it again.
+        block: bool,
+    },
+    /// A new name, kept by the bridge; `None` gives the plug's own name back.
+    DeviceRename {
+        /// Which plug.
+        id: PlugId,
+        /// The new name.
+        name: Option<super::Name>,
+    },
+    /// A new name for a port, kept by the bridge.
+    PortRename {
+        /// Which plug.
+        id: PlugId,
+        /// Which port, 1 to N.
+        port: u8,
+        /// The new name.
+        name: Option<super::Name>,
+    },
+    /// Change options of one plug; only those given.
+    DeviceOptions {
+        /// Which plug.
+        id: PlugId,
+        /// The options to change.
+        options: Box<Options>,
+    },
+    /// How much is logged from now on.
+    LogLevel(LogLevel),
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Only what does not work.
+    Error,
+    /// Also what someone should look at.
+    Warn,
+    /// Also what a user cares about.
+    #[default]
+    Info,
+    /// Also decisions.
+    Debug,
+    /// Also bytes.
+    Trace,
+}
+
+impl LogLevel {
+    /// All levels, as a select offers them.
+    pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+
+    /// The level a word stands for.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(word.trim()))
+    }
+}
+
+/// Something the hub tells the sinks once. Nothing depends on its arrival.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Note {
+    /// How a command ended.
+    Result(CommandResult),
+    /// Something happened to a plug.
+    Plug(PlugId, Event),
+    /// Something happened to the bridge.
+    Bridge(Event),
+    /// The answer to a request.
+    Response(Response),
+}
+
+/// What happened, as events tell it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A relay moved and nobody here asked for it.
+    SwitchedLocally {
+        /// Which port.
+        port: u8,
+        /// Where it is now.
+        on: bool,
+    },
+    /// A command failed.
+    CommandFailed {
+        /// The port it was for, 0 for several.
+        port: u8,
+        /// Why.
+        error: CommandError,
+    },
+    /// A plug answers at a new address.
+    AddressChanged {
+        /// Where it was.
+        from: String,
+        /// Where it is.
+        to: String,
+    },
+    /// A plug answered for the first time.
+    DeviceFound(PlugId),
+    /// A plug was taken in.
+    DeviceAdopted(PlugId),
+    /// A plug was removed.
+    DeviceRemoved(PlugId),
+    /// A plug does not answer any more.
+    DeviceOffline(PlugId, String),
+    /// A plug answers again.
+    DeviceOnline(PlugId),
+    /// A command was found retained on the broker, was refused and cleared.
+    RetainedCommand(PlugId, u8),
+    /// Home Assistant cleared this plug's discovery message.
+    DiscoveryCleared(PlugId),
+}
+
+/// Why a command failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandError {
+    /// The plug does not answer.
+    Offline,
+    /// The plug did not answer in time.
+    Timeout,
+    /// The plug says the relay is elsewhere.
+    NotConfirmed,
+    /// The port is locked.
+    Locked,
+    /// The plug or the bridge is read-only.
+    ReadOnly,
+    /// It waited longer than it may live.
+    Expired,
+    /// It was retained on the broker.
+    Retained,
+    /// It could not be understood.
+    BadPayload,
+    /// There is no such port.
+    UnknownPort,
+    /// There is no such plug.
+    UnknownDevice,
+    /// A newer command for the same port took its place.
+    Superseded,
+    /// It wants the opposite of a state that is not known.
+    UnknownState,
+    /// The bridge has too much in hand, or is stopping.
+    Busy,
+}
+
+impl CommandError {
+    /// The word for it in results.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Timeout => "timeout",
+            Self::NotConfirmed => "not_confirmed",
+            Self::Locked => "locked",
+            Self::ReadOnly => "read_only",
+            Self::Expired => "expired",
+            Self::Retained => "retained",
+            Self::BadPayload => "bad_payload",
+            Self::UnknownPort => "unknown_port",
+            Self::UnknownDevice => "unknown_device",
+            Self::Superseded => "superseded",
+            Self::UnknownState => "unknown_state",
+            Self::Busy => "busy",
+        }
+    }
+}
+
+/// How a command ended. Every command that reached the bridge has exactly one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommandResult {
+    /// Which plug.
+    pub plug: PlugId,
+    /// The sender's own mark.
+    pub id: Option<String>,
+    /// What the ports concerned are now; `None` where it is not known.
+    pub ports: BTreeMap<u8, Option<bool>>,
+    /// Why it failed, and at which port; `None` when it was confirmed.
+    pub error: Option<(CommandError, Option<u8>)>,
+    /// A sentence for people, when there is more to say.
+    pub detail: Option<String>,
+    /// From the command's arrival to its end.
+    pub latency: Duration,
+    /// Requests sent to the plug for it.
+    pub requests: u32,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it ended, milliseconds since 1970.
+    pub unix_ms: u64,
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Response {
+    /// The verb of the request, as in its topic.
+    pub verb: &'static str,
+    /// The sender's transaction mark (JSON text).
+    pub transaction: Option<String>,
+    /// What came of it; an error says the remedy.
+    pub result: Result<ResponseData, String>,
+}
+
+/// What a request brought.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ResponseData {
+    /// Ids found by a scan, those not known before first in the second list.
+    Scan {
+        /// Everybody who answered.
+        found: Vec<PlugId>,
+        /// Those among them not known before.
+        new: Vec<PlugId>,
+    },
+    /// Whether new plugs are taken, and for how many more seconds.
+    Adopt(bool, Option<u64>),
+    /// A plug, changed or gone.
+    Plug(PlugId),
+    /// A port of a plug, changed.
+    Port(PlugId, u8),
+    /// The options of a plug after the change.
+    Options(PlugId, Box<Options>),
+    /// How much is logged.
+    LogLevel(LogLevel),
+}

@@ -1,0 +1,83 @@
+//! What a plug says when it is asked how it is, and the ways a conversation can end badly.
+
+use super::Facts;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// More ports than any strip has; what lies beyond is refused.
+pub const MAX_PORTS: usize = 16;
+
+/// No wall socket gives more; a larger figure is nonsense.
+pub const MAX_WATTS: f64 = 5000.0;
+
+/// How a plug's figures for power are to be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PowerUnit {
+    /// By the type of each value: text and fractions are watts, whole numbers milliwatts.
+    #[default]
+    #[serde(rename = "auto")]
+    Auto,
+    /// Every value is watts.
+    W,
+    /// Every value is milliwatts.
+    #[serde(rename = "mW")]
+    MilliW,
+}
+
+/// What one port says. `None` is "nothing that can be believed": the value known before stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct PortReading {
+    /// Whether the relay is closed.
+    pub relay: Option<bool>,
+    /// Power in watts, 0 to [`MAX_WATTS`].
+    pub watts: Option<f64>,
+    /// Current in amperes.
+    pub amps: Option<f64>,
+}
+
+/// What a plug says of all its ports.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reading {
+    /// Port 1 first; only the ports the plug spoke of.
+    pub ports: Vec<PortReading>,
+    /// Voltage in volts, for plugs that measure it.
+    pub volts: Option<f64>,
+    /// Wi-Fi signal in percent, for plugs that tell it.
+    pub signal: Option<f64>,
+    /// The relays are what was last set, not what the plug told: it has no way to tell.
+    pub relays_remembered: bool,
+    /// What was refused in this reading, in words; bounded.
+    pub refused: Vec<String>,
+    /// What the reading tells about the plug itself, for families that say it in every reply.
+    pub facts: Option<Facts>,
+}
+
+/// Why a conversation ended without an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// Nobody listens at the address, or there is no way to it.
+    Unreachable(String),
+    /// No answer within the time allowed.
+    Silent,
+    /// The connection was closed without a word.
+    Closed,
+    /// An answer that makes no sense; says what.
+    Nonsense(String),
+    /// Another plug answers at this address; says which.
+    Stranger(String),
+    /// The plug understood and said no; says why.
+    Denied(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(why) => write!(f, "cannot be reached ({why})"),
+            Self::Silent => f.write_str("does not answer"),
+            Self::Closed => f.write_str("closes the connection without a word"),
+            Self::Nonsense(what) => write!(f, "answers with nonsense ({what})"),
+            Self::Stranger(who) => write!(f, "another plug answers at its address ({who})"),
+            Self::Denied(why) => write!(f, "refuses ({why})"),
+        }
+    }
+}

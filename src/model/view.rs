@@ -1,0 +1,180 @@
+//! What everybody may see: a picture of all plugs, cheap to hand around and to compare.
+
+use super::{Facts, LogLevel, Offer, PlugId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Everything, at one moment. Plugs that did not change are the same allocation as before.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// The bridge itself.
+    pub bridge: Arc<BridgeView>,
+    /// All known plugs.
+    pub plugs: BTreeMap<PlugId, Arc<PlugView>>,
+}
+
+/// The bridge itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BridgeView {
+    /// New plugs are taken automatically.
+    pub adopt: bool,
+    /// How much is logged.
+    pub log_level: LogLevel,
+    /// Nothing may be switched.
+    pub read_only: bool,
+    /// Figures, renewed once a minute.
+    pub stats: Stats,
+}
+
+/// Figures about the bridge's work.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Stats {
+    /// When they were taken, milliseconds since 1970.
+    pub unix_ms: u64,
+    /// Seconds since start.
+    pub uptime_s: u64,
+    /// Conversations that brought a reading.
+    pub polls_ok: u64,
+    /// Conversations that failed.
+    pub polls_failed: u64,
+    /// Values read.
+    pub samples: u64,
+    /// Half of the last 1024 polls took at most this, milliseconds.
+    pub p50_ms: u64,
+    /// 95 of 100 of the last 1024 polls took at most this, milliseconds.
+    pub p95_ms: u64,
+}
+
+/// One plug as it was last told. Values stand still until they leave their deadband.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlugView {
+    /// Who.
+    pub id: PlugId,
+    /// Name of its driver.
+    pub driver: &'static str,
+    /// What it says about itself.
+    pub facts: Arc<Facts>,
+    /// Name to show.
+    pub name: String,
+    /// Address, when known.
+    pub ip: Option<String>,
+    /// It was taken in; else it is only listed.
+    pub adopted: bool,
+    /// What it has to offer; no ports while it was never read.
+    pub offer: Offer,
+    /// It answers.
+    pub online: bool,
+    /// It may be switched.
+    pub control: bool,
+    /// Its relays are what was last set: it has no way to tell.
+    pub relays_remembered: bool,
+    /// The user deleted it in Home Assistant and that is respected.
+    pub deleted: bool,
+    /// Port 1 first.
+    pub ports: Vec<PortView>,
+    /// Sum over the ports, watts.
+    pub watts: Option<f64>,
+    /// Volts.
+    pub volts: Option<f64>,
+    /// Wi-Fi signal, percent.
+    pub signal: Option<f64>,
+    /// What is wrong, in words.
+    pub problem: Option<String>,
+    /// How long the last conversation took, milliseconds; renewed at the heartbeat.
+    pub latency_ms: Option<u64>,
+    /// When it last answered, milliseconds since 1970; renewed at the heartbeat.
+    pub last_seen_ms: Option<u64>,
+    /// When any of this was last renewed, milliseconds since 1970.
+    pub unix_ms: u64,
+    /// Counts heartbeats: numbers are published again when it moves.
+    pub beat: u32,
+    /// Counts failed commands: relay states are published again when it moves.
+    pub echo: u32,
+}
+
+/// One port.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PortView {
+    /// Name to show.
+    pub name: String,
+    /// Confirmed by the plug.
+    pub relay: Option<bool>,
+    /// Watts.
+    pub watts: Option<f64>,
+    /// Amperes.
+    pub amps: Option<f64>,
+    /// When the relay moved last, milliseconds since 1970.
+    pub since_ms: Option<u64>,
+    /// What moved it.
+    pub cause: Option<Cause>,
+    /// Which ways it must not be switched.
+    pub lock: Option<Lock>,
+}
+
+/// What moved a relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A command.
+    Mqtt,
+    /// A hand at the plug, or something else outside the bridge.
+    Local,
+    /// The end of a timed command.
+    Timer,
+}
+
+impl Cause {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mqtt => "mqtt",
+            Self::Local => "local",
+            Self::Timer => "timer",
+        }
+    }
+}
+
+/// A port that must stay as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lock {
+    /// Not locked.
+    None,
+    /// Must stay on: switching off is refused.
+    On,
+    /// Must stay off: switching on is refused.
+    Off,
+    /// Must stay as it is: both are refused.
+    Both,
+}
+
+impl Lock {
+    /// Whether going to `on` is refused.
+    pub fn refuses(self, on: bool) -> bool {
+        match self {
+            Self::None => false,
+            Self::On => !on,
+            Self::Off => on,
+            Self::Both => true,
+        }
+    }
+
+    /// What both locks refuse together.
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::None, lock) | (lock, Self::None) => lock,
+            (a, b) if a == b => a,
+            _ => Self::Both,
+        }
+    }
+
+    /// The word for it; `None` when not locked.
+    pub fn as_str(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::On => Some("on"),
+            Self::Off => Some("off"),
+            Self::Both => Some("both"),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Simulated plugs: the plug's side of each dialect, as pure models with faults that can be switched on.
+//!
+//! The models own what a plug says on the wire, byte for byte as far as captures exist, and what its relays and
+//! loads do over virtual time. They refuse to know the bridge: nothing here is shared with the code that talks to
+//! real plugs, so a misunderstanding of the protocol cannot hide on both sides. A client nobody here wrote checks
+//! them (`tests/clients`). Only `serve` touches sockets; everything else runs without clock, IO or randomness.
+
+mod clock;
+mod fault;
+mod load;
+mod maxsmart;
+mod serve;
+
+pub use fault::{Answer, Faults};
+pub use load::Load;
+pub use maxsmart::{BOOT_S, Firmware, Strip, Switched};
+pub use serve::{Place, Served, Shelf, free_ports, serve};

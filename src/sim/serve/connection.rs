@@ -1,0 +1,91 @@
+//! HTTP as a plug does it: one request per connection, answered and closed.
+
+use super::super::Answer;
+use super::state::State;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+const LARGEST_HEAD: usize = 8192;
+
+/// Takes connections and talks on all of them at once.
+pub(super) async fn accept(state: Arc<State>, listener: TcpListener) {
+    let mut talks = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                talks.spawn(talk(Open::new(&state), stream));
+            }
+            Err(error) => return tracing::error!(%error, "simulated plug takes no connections any more"),
+        }
+        while talks.try_join_next().is_some() {}
+    }
+}
+
+/// Counts a connection for as long as it lives, however it ends.
+struct Open(Arc<State>);
+
+impl Open {
+    fn new(state: &Arc<State>) -> Self {
+        let mut desk = state.desk();
+        desk.open += 1;
+        desk.most_open = desk.most_open.max(desk.open);
+        Self(Arc::clone(state))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.desk().open -= 1;
+    }
+}
+
+async fn talk(open: Open, mut stream: TcpStream) {
+    let state = &open.0;
+    if !state.reachable() {
+        return hang(&mut stream).await;
+    }
+    let Some(target) = read_target(&mut stream).await else { return };
+    tracing::trace!(target = %target.escape_debug(), "request to simulated plug");
+    state.desk().arrived += 1;
+    let (answer, delay) = state.http(&target);
+    sleep(delay).await;
+    match answer {
+        Answer::Hang => hang(&mut stream).await,
+        Answer::Close => {}
+        Answer::Whole(bytes) => {
+            // The client may leave early; that is its right.
+            let _ = stream.write_all(&bytes).await;
+            let _ = stream.shutdown().await;
+        }
+        Answer::Drip(bytes, pause) => {
+            for byte in bytes {
+                if stream.write_u8(byte).await.is_err() {
+                    return;
+                }
+                sleep(pause).await;
+            }
+        }
+    }
+}
+
+/// Holds the connection in silence until the client gives up.
+async fn hang(stream: &mut TcpStream) {
+    let mut buffer = [0; 256];
+    while matches!(stream.read(&mut buffer).await, Ok(length) if length > 0) {}
+}
+
+/// The request target; blanks in it are kept, since some clients send raw JSON. `None` for anything but a GET.
+async fn read_target(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+        if head.len() > LARGEST_HEAD || stream.read_buf(&mut head).await.ok()? == 0 {
+            return None;
+        }
+    }
+    let head = String::from_utf8(head).ok()?;
+    let (target, _version) = head.lines().next()?.strip_prefix("GET ")?.rsplit_once(" HTTP/1.")?;
+    Some(target.to_owned())
+}

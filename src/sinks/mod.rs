@@ -1,0 +1,5 @@
+//! Sinks show what the hub sees, and take orders. They get a picture
+//! ([`View`](crate::model::View)), a stream of [`Note`](crate::model::Note)s and a bounded channel
+//! for [`Order`](crate::model::Order)s; they never see hub, drivers or io.
+
+pub mod mqtt;

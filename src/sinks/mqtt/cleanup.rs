@@ -1,0 +1,96 @@
+//! Finds retained topics of ours that nobody owns any more: on a connection of its own, so that
+//! the session's narrow subscriptions stay as they are.
+
+use super::homeassistant::Announcer;
+use super::link::{Address, Link, Said};
+use super::topics;
+use crate::model::View;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// A broker that has been quiet for this long has shown everything.
+const QUIET: Duration = Duration::from_millis(700);
+
+/// The longest look.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// More leftovers than this are dealt with in a second round.
+const MAX_FOUND: usize = 50_000;
+
+/// What a look brought.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) topics: Result<Vec<String>, String>,
+    pub(super) dry_run: bool,
+    pub(super) transaction: Option<String>,
+}
+
+/// All retained topics below our base, and all discovery topics that speak of it.
+pub(super) async fn look(address: &Address, announcer: &Announcer) -> Result<Vec<String>, String> {
+    let mut address = address.clone();
+    address.client_id.push_str("-cleanup");
+    let (base, prefix) = (announcer.base.clone(), announcer.prefix.clone());
+    let below = format!("{base}/");
+    let ours = format!("\"{base}/bridge/state\"");
+    let receive = move |topic: &str, payload: &[u8], retain: bool| {
+        let mine = topic.starts_with(&below) || String::from_utf8_lossy(payload).contains(&ours);
+        (retain && mine && !payload.is_empty()).then(|| topic.to_owned())
+    };
+    let mut link = Link::open(&address, None, &super::counters(), receive)?;
+    let end = Instant::now() + LONGEST;
+    let mut found = BTreeSet::new();
+    let mut until = end;
+    loop {
+        match timeout_at(until.min(end), link.next()).await {
+            Err(_) if until == end && found.is_empty() => {
+                return Err("the broker did not answer in time".into());
+            }
+            Err(_) => break,
+            Ok(Said::Down(why)) => return Err(why.to_string()),
+            Ok(Said::Connected) => {
+                link.subscribe(&[
+                    format!("{base}/#"),
+                    format!("{prefix}/+/+/config"),
+                    format!("{prefix}/+/+/+/config"),
+                ])
+                .await;
+            }
+            Ok(Said::Subscribed(refused)) => {
+                if refused.contains(&0) {
+                    return Err(format!("the broker refuses to show {base}/#; allow it in its access rules"));
+                }
+                until = Instant::now() + QUIET;
+            }
+            Ok(Said::Received(topic)) => {
+                until = Instant::now() + QUIET;
+                found.insert(topic);
+                if found.len() >= MAX_FOUND {
+                    break;
+                }
+            }
+        }
+    }
+    link.close().await;
+    Ok(found.into_iter().collect())
+}
+
+/// Every retained topic we own.
+pub(super) fn owned(announcer: &Announcer, view: &View) -> BTreeSet<String> {
+    let base = &announcer.base;
+    let mut owned: BTreeSet<String> =
+        ["state", "info", "devices", "health"].iter().map(|tail| format!("{base}/bridge/{tail}")).collect();
+    owned.extend(announcer.bridge().map(|message| message.topic));
+    for plug in view.plugs.values().filter(|plug| topics::shown(plug)) {
+        owned.insert(topics::snapshot_topic(base, &plug.id));
+        // Values of an earlier run stay until this run has read the plug.
+        let offer = plug.offer;
+        owned.extend(
+            super::homeassistant::offer_tails(offer)
+                .into_iter()
+                .map(|tail| format!("{base}/{}/{tail}", plug.id)),
+        );
+        owned.extend(announcer.messages(plug).into_iter().map(|message| message.topic));
+    }
+    owned
+}

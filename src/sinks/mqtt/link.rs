@@ -1,0 +1,297 @@
+//! One connection to the broker, from CONNECT to its end. The only file that knows rumqttc, and
+//! the place where its traps are kept shut:
+//!
+//! - An event loop lives for one connection. After an error rumqttc 0.25 drops what was queued,
+//!   forgets subscriptions, and after a packet id collision falls silent for good.
+//! - `poll` lives alone in its task, outside any `select!` or `timeout`: dropping it half-way drops
+//!   the handshake.
+//! - That task never waits for anybody: what it receives is handed on without blocking.
+//! - Nagle is off: two states within a round trip would wait 40 ms for each other.
+
+use rumqttc::{
+    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, NetworkOptions,
+    Outgoing, Packet, QoS, StateError, SubscribeFilter, SubscribeReasonCode,
+};
+use secrecy::{ExposeSecret, SecretString};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// The largest message taken; a larger one ends the connection.
+const MAX_INCOMING: usize = 4 << 20;
+
+/// The largest message sent.
+const MAX_OUTGOING: usize = 16 << 20;
+
+/// How long the last words may take to be acknowledged.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Where the broker is and who we are there.
+#[derive(Debug, Clone)]
+pub struct Address {
+    /// Name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// TLS, when wanted.
+    pub tls: Option<Tls>,
+    /// User and password.
+    pub login: Option<(String, SecretString)>,
+    /// Client id.
+    pub client_id: String,
+    /// Keep-alive; a dead link is noticed after two.
+    pub keep_alive: Duration,
+}
+
+/// How TLS to the broker is done.
+#[derive(Debug, Clone, Default)]
+pub struct Tls {
+    /// Trusted roots; `None` for the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Certificate and key of this client.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// What the connection tells its owner.
+#[derive(Debug)]
+pub(super) enum Said<T> {
+    /// The broker accepted us.
+    Connected,
+    /// Answer to a subscription: the positions that were refused.
+    Subscribed(Vec<usize>),
+    /// Something received that `receive` did not deal with.
+    Received(T),
+    /// The connection is over, and why.
+    Down(Lost),
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Lost {
+    #[error("{0}")]
+    Unreachable(String),
+    #[error("the broker refuses the login ({0}); check mqtt.username and mqtt.password")]
+    Login(&'static str),
+    #[error("the broker refuses the client id; change mqtt.client_id")]
+    ClientId,
+    #[error("the broker does not speak MQTT 3.1.1")]
+    Version,
+    #[error("a message of more than 4 MiB came in; clear it on the broker if it is retained")]
+    TooBig,
+}
+
+/// Counters that outlive a connection.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) published: AtomicU64,
+    pub(super) received: AtomicU64,
+    pub(super) dropped: AtomicU64,
+}
+
+/// An open connection.
+pub(super) struct Link<T> {
+    client: AsyncClient,
+    said: mpsc::Receiver<Said<T>>,
+    /// Messages handed over and messages acknowledged.
+    acked: watch::Receiver<u64>,
+    handed: u64,
+    counters: Arc<Counters>,
+    poll: JoinHandle<()>,
+}
+
+/// The last will of a connection: topic and payload, retained.
+pub(super) type Will = Option<(String, &'static str)>;
+
+impl<T: Send + 'static> Link<T> {
+    /// Begins to connect; [`Said::Connected`] or [`Said::Down`] comes first. `receive` gets topic,
+    /// payload and retain flag of every message, and returns what the owner must see; it runs in the
+    /// polling task and must not block.
+    pub(super) fn open(
+        address: &Address,
+        will: Will,
+        counters: &Arc<Counters>,
+        receive: impl FnMut(&str, &[u8], bool) -> Option<T> + Send + 'static,
+    ) -> Result<Self, String> {
+        let mut options = MqttOptions::new(&address.client_id, &address.host, address.port);
+        options.set_keep_alive(address.keep_alive);
+        options.set_clean_session(true);
+        options.set_max_packet_size(MAX_INCOMING, MAX_OUTGOING);
+        if let Some((user, password)) = &address.login {
+            options.set_credentials(user, password.expose_secret());
+        }
+        if let Some((topic, payload)) = will {
+            options.set_last_will(LastWill::new(topic, payload, QoS::AtLeastOnce, true));
+        }
+        if let Some(tls) = &address.tls {
+            options.set_transport(transport(tls)?);
+        }
+        let (client, mut events) = AsyncClient::new(options, 64);
+        let mut network = NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        events.set_network_options(network);
+        let (tell, said) = mpsc::channel(1024);
+        let (ack, acked) = watch::channel(0);
+        let poll = Poll { tell, ack, counters: Arc::clone(counters) };
+        let poll = tokio::spawn(poll.run(events, receive));
+        Ok(Self { client, said, acked, handed: 0, counters: Arc::clone(counters), poll })
+    }
+
+    /// What the connection says next; `Down` for ever once it is over. May be dropped and called
+    /// again.
+    pub(super) async fn next(&mut self) -> Said<T> {
+        self.said.recv().await.unwrap_or(Said::Down(Lost::Unreachable("the connection is over".into())))
+    }
+
+    /// Hands a message over, QoS 1; waits while the broker is slower than we are.
+    pub(super) async fn publish(&mut self, topic: &str, payload: impl Into<Vec<u8>>, retain: bool) {
+        // An error means that the polling task has ended; it has said why.
+        if self.client.publish(topic, QoS::AtLeastOnce, retain, payload).await.is_ok() {
+            self.handed += 1;
+            self.counters.published.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Subscribes, QoS 1; [`Said::Subscribed`] answers.
+    pub(super) async fn subscribe(&mut self, filters: &[String]) {
+        let filters = filters.iter().map(|filter| SubscribeFilter::new(filter.clone(), QoS::AtLeastOnce));
+        drop(self.client.subscribe_many(filters).await);
+    }
+
+    /// Messages handed over and not acknowledged yet.
+    pub(super) fn queued(&self) -> u64 {
+        self.handed.saturating_sub(*self.acked.borrow())
+    }
+
+    /// Waits until everything handed over is acknowledged (2 s at most), then says goodbye, so that
+    /// the last will stays unspoken.
+    pub(super) async fn close(mut self) {
+        let handed = self.handed;
+        let all = self.acked.wait_for(|acked| *acked >= handed);
+        drop(tokio::time::timeout(LAST_WORDS, all).await);
+        drop(self.client.disconnect().await);
+        drop(tokio::time::timeout(LAST_WORDS, &mut self.poll).await);
+        self.poll.abort();
+    }
+}
+
+impl<T> Drop for Link<T> {
+    fn drop(&mut self) {
+        self.poll.abort();
+    }
+}
+
+struct Poll<T> {
+    tell: mpsc::Sender<Said<T>>,
+    ack: watch::Sender<u64>,
+    counters: Arc<Counters>,
+}
+
+impl<T> Poll<T> {
+    async fn run(self, mut events: EventLoop, mut receive: impl FnMut(&str, &[u8], bool) -> Option<T>) {
+        loop {
+            let said = match events.poll().await {
+                Ok(Event::Incoming(Packet::ConnAck(_))) => Said::Connected,
+                Ok(Event::Incoming(Packet::SubAck(ack))) => {
+                    let codes = ack.return_codes.iter().enumerate();
+                    let refused = codes.filter(|(_, code)| matches!(code, SubscribeReasonCode::Failure));
+                    Said::Subscribed(refused.map(|(position, _)| position).collect())
+                }
+                Ok(Event::Incoming(Packet::Publish(message))) => {
+                    self.counters.received.fetch_add(1, Ordering::Relaxed);
+                    match receive(&message.topic, &message.payload, message.retain) {
+                        Some(received) => Said::Received(received),
+                        None => continue,
+                    }
+                }
+                Ok(Event::Incoming(Packet::PubAck(_))) => {
+                    self.ack.send_modify(|acked| *acked += 1);
+                    continue;
+                }
+                Ok(Event::Outgoing(Outgoing::Disconnect)) => return,
+                Ok(_) => continue,
+                Err(error) => {
+                    // Waits: the channel may be full, and this must not be lost.
+                    drop(self.tell.send(Said::Down(lost(&error))).await);
+                    return;
+                }
+            };
+            if self.tell.try_send(said).is_err() {
+                self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+fn lost(error: &ConnectionError) -> Lost {
+    match error {
+        ConnectionError::ConnectionRefused(ConnectReturnCode::BadUserNamePassword) => {
+            Lost::Login("bad user name or password")
+        }
+        ConnectionError::ConnectionRefused(ConnectReturnCode::NotAuthorized) => Lost::Login("not authorized"),
+        ConnectionError::ConnectionRefused(ConnectReturnCode::BadClientId) => Lost::ClientId,
+        ConnectionError::ConnectionRefused(ConnectReturnCode::RefusedProtocolVersion) => Lost::Version,
+        ConnectionError::MqttState(StateError::Deserialization(
+            rumqttc::mqttbytes::Error::PayloadSizeLimitExceeded(_),
+        )) => Lost::TooBig,
+        other => Lost::Unreachable(other.to_string()),
+    }
+}
+
+#[cfg(feature = "tls")]
+fn transport(tls: &Tls) -> Result<rumqttc::Transport, String> {
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    let mut roots = rustls::RootCertStore::empty();
+    match &tls.ca_file {
+        Some(file) => {
+            let fail = |why: String| format!("mqtt.tls.ca_file {}: {why}", file.display());
+            for certificate in CertificateDer::pem_file_iter(file).map_err(|e| fail(e.to_string()))? {
+                let certificate = certificate.map_err(|e| fail(e.to_string()))?;
+                roots.add(certificate).map_err(|e| fail(e.to_string()))?;
+            }
+            if roots.is_empty() {
+                return Err(fail("has no certificate in it".into()));
+            }
+        }
+        None => {
+            let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if added == 0 {
+                return Err("the system has no trusted roots; name them with mqtt.tls.ca_file".into());
+            }
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots);
+    let config = match &tls.client {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let fail = |file: &PathBuf, why: String| format!("mqtt.tls, {}: {why}", file.display());
+            let chain =
+                CertificateDer::pem_file_iter(certificate).map_err(|e| fail(certificate, e.to_string()))?;
+            let chain: Result<Vec<_>, _> = chain.collect();
+            let chain = chain.map_err(|e| fail(certificate, e.to_string()))?;
+            let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| fail(key, e.to_string()))?;
+            builder.with_client_auth_cert(chain, secret).map_err(|e| fail(certificate, e.to_string()))?
+        }
+    };
+    Ok(rumqttc::Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(Arc::new(config))))
+}
+
+#[cfg(not(feature = "tls"))]
+fn transport(_: &Tls) -> Result<rumqttc::Transport, String> {
+    Err("this build has no TLS (cargo feature \"tls\"); use mqtt:// or another build".into())
+}
+
+/// Checks the TLS settings without connecting, so that a wrong file is found at start.
+///
+/// # Errors
+///
+/// Names the file and what is wrong with it.
+pub fn check_tls(tls: &Tls) -> Result<(), String> {
+    transport(tls).map(drop)
+}

@@ -1,0 +1,108 @@
+//! MQTT: what the hub sees as retained topics, what the world wants as orders. State is published,
+//! not events: each session starts from nothing and ends up with the topics equal to the picture,
+//! so nothing can be lost while the broker is away and nothing needs to be queued.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `link.rs` | one connection; knows rumqttc |
+//! | `session.rs` | what is said in which order while a connection lasts |
+//! | `topics.rs` | topics and payloads, pure |
+//! | `homeassistant.rs` | discovery messages, pure |
+//! | `cleanup.rs` | finds retained topics nobody owns |
+
+mod cleanup;
+pub mod homeassistant;
+pub mod link;
+mod session;
+mod topics;
+
+pub use topics::BridgeFacts;
+
+use crate::model::{Note, Order, PlugId, Shape, View};
+use homeassistant::Announcer;
+use link::{Address, Counters, Lost};
+use session::Session;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+/// Pause before connecting again: doubles, with jitter.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// A connection that lasted this long was a good one.
+const GOOD: Duration = Duration::from_secs(10);
+
+/// Everything the MQTT sink must be told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The broker.
+    pub address: Address,
+    /// Base topic, prefix and form of announcements.
+    pub announcer: Announcer,
+    /// Topic on which Home Assistant says `online`.
+    pub birth_topic: String,
+    /// A plug deleted in Home Assistant stays deleted.
+    pub respect_deletion: bool,
+    /// Requests that change things are obeyed.
+    pub allow_admin: bool,
+    /// For `bridge/info`.
+    pub facts: BridgeFacts,
+}
+
+/// The channels between this sink and the rest.
+#[derive(Debug)]
+pub struct Wires {
+    /// The picture.
+    pub view: watch::Receiver<Arc<View>>,
+    /// What is told once.
+    pub notes: broadcast::Receiver<Note>,
+    /// What the world wants.
+    pub orders: mpsc::Sender<Order>,
+    /// Somebody wants the program started anew.
+    pub restart: mpsc::Sender<()>,
+    /// Set when the program stops: say goodbye.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Keeps a connection to the broker for as long as the program runs. `announced` is what earlier
+/// runs have announced.
+pub async fn run(settings: Settings, mut wires: Wires, announced: BTreeMap<PlugId, Shape>) {
+    let mut kept = session::Kept::new(announced);
+    let mut pause = FIRST_PAUSE;
+    let mut told = None;
+    let broker = format!("{}:{}", settings.address.host, settings.address.port);
+    while !*wires.stop.borrow() {
+        let began = Instant::now();
+        let ended = match Session::open(&settings, &mut wires, &mut kept) {
+            Ok(session) => session.run().await,
+            Err(why) => Err(Lost::Unreachable(why)),
+        };
+        let Err(why) = ended else { return };
+        if kept.connected_at.take().is_some_and(|at| at.elapsed() >= GOOD) {
+            pause = FIRST_PAUSE;
+            told = None;
+        }
+        let wait = pause.mul_f64(0.75 + fastrand::f64() / 2.0);
+        if told.as_ref() == Some(&why) {
+            debug!(broker, after = ?began.elapsed(), "still no connection: {why}");
+        } else {
+            warn!(broker, "no connection to the broker: {why}; trying again, for ever");
+            told = Some(why);
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+        let stopped = wires.stop.wait_for(|stop| *stop);
+        if tokio::time::timeout(wait, stopped).await.is_ok() {
+            break;
+        }
+    }
+    info!(broker, "stopped without a connection to the broker; nothing could be said");
+}
+
+/// The counters of all sessions.
+fn counters() -> Arc<Counters> {
+    Arc::default()
+}
