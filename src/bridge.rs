@@ -4,7 +4,7 @@ use crate::config::{self, Settings};
 use crate::drivers;
 use crate::hub::{Hub, Pace, PlugRules, Rules};
 use crate::io::clock::Clock;
-use crate::io::engine::{Engine, SetLogLevel};
+use crate::io::engine::{Engine, Parts, SetLogLevel};
 use crate::io::http::Http;
 use crate::io::probe::{Quarry, Reach};
 use crate::io::store::{Store, StoreError};
@@ -89,7 +89,8 @@ pub async fn run(
     let wires = Wires { view: picture, notes: heard, orders, restart, stop: stopped };
     let sink = tokio::spawn(mqtt::run(mqtt, wires, announced));
     let http = Http::new().map_err(StartError::Settings)?;
-    let engine = Engine::new(hub, clock, http, quarries(settings), store, set_log_level, view, notes.clone());
+    let parts = Parts { http, quarries: quarries(settings), store, set_log_level, view, notes };
+    let engine = Engine::new(hub, clock, parts);
 
     let mut ended = Ended::Stopped;
     let until = async {

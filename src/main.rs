@@ -147,9 +147,7 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, set_level: 
         },
         Some(Command::ShowDiscovery { plug }) => {
             let memory = Store::peek(&bridge::state_directory(&settings));
-            match memory
-                .and_then(|memory| Ok(cli::discover::show_discovery(&settings, memory, plug, &mut out)?))
-            {
+            match memory.and_then(|memory| cli::discover::show_discovery(&settings, memory, plug, &mut out)) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(why) => failed(&why.to_string()),
             }

@@ -97,7 +97,7 @@ pub enum Step {
     /// Send this and hand back the reply.
     Send(Request),
     /// The conversation is over.
-    Done(Answer),
+    Done(Box<Answer>),
 }
 
 /// Something to send.

@@ -228,7 +228,8 @@ impl Hub {
         let proven = found.facts.mac.is_some() && found.facts.mac == plug.kept.facts.mac;
         let same_round = now.up.saturating_sub(plug.heard_at) < SAME_ROUND && plug.heard_at > Duration::ZERO;
         let healthy = plug.read && !plug.missing();
-        let moves = !here && ((proven && !(same_round && healthy)) || !healthy);
+        let credible = !healthy || (proven && !same_round);
+        let moves = !here && credible;
         if !here && !moves {
             debug!(plug = %id, at = %found.place, "also heard at another address; stays at {}", plug.kept.place);
             return;

@@ -32,12 +32,9 @@ pub type SetLogLevel = Box<dyn Fn(LogLevel) + Send>;
 pub struct Engine {
     hub: Hub,
     clock: Clock,
-    http: Http,
-    quarries: Vec<Quarry>,
-    store: Arc<Store>,
+    parts: Parts,
     saving: Option<JoinHandle<()>>,
     save_again: bool,
-    set_log_level: SetLogLevel,
     /// Dialects at home; one in a conversation is not here.
     dialects: BTreeMap<PlugId, Box<dyn Dialect>>,
     /// Plugs whose dialect is out, and whether it is to be kept when it comes home.
@@ -45,8 +42,22 @@ pub struct Engine {
     talks: JoinSet<Home>,
     searches: JoinSet<Vec<(&'static str, Place)>>,
     heard: (mpsc::Sender<Found>, mpsc::Receiver<Found>),
-    view: watch::Sender<Arc<View>>,
-    notes: broadcast::Sender<Note>,
+}
+
+/// What the engine works with.
+pub struct Parts {
+    /// The way to plugs with a web server.
+    pub http: Http,
+    /// Which families are looked for, and where.
+    pub quarries: Vec<Quarry>,
+    /// The state file.
+    pub store: Arc<Store>,
+    /// Changes the amount of logging.
+    pub set_log_level: SetLogLevel,
+    /// Where the picture is shown.
+    pub view: watch::Sender<Arc<View>>,
+    /// Where notes go.
+    pub notes: broadcast::Sender<Note>,
 }
 
 /// A conversation that came to its end, with the dialect coming home.
@@ -57,32 +68,18 @@ struct Home {
 
 impl Engine {
     /// Puts the parts together; nothing happens before [`run`](Self::run).
-    pub fn new(
-        hub: Hub,
-        clock: Clock,
-        http: Http,
-        quarries: Vec<Quarry>,
-        store: Arc<Store>,
-        set_log_level: SetLogLevel,
-        view: watch::Sender<Arc<View>>,
-        notes: broadcast::Sender<Note>,
-    ) -> Self {
+    pub fn new(hub: Hub, clock: Clock, parts: Parts) -> Self {
         Self {
             hub,
             clock,
-            http,
-            quarries,
-            store,
+            parts,
             saving: None,
             save_again: false,
-            set_log_level,
             dialects: BTreeMap::new(),
             out: BTreeMap::new(),
             talks: JoinSet::new(),
             searches: JoinSet::new(),
             heard: mpsc::channel(256),
-            view,
-            notes,
         }
     }
 
@@ -145,7 +142,7 @@ impl Engine {
             }
         }
         let view = self.hub.view();
-        self.view.send_if_modified(|shown| {
+        self.parts.view.send_if_modified(|shown| {
             let new = !Arc::ptr_eq(shown, &view);
             if new {
                 *shown = view;
@@ -163,8 +160,8 @@ impl Engine {
                 self.out.entry(id).and_modify(|keep| *keep = false);
             }
             // Nobody listening is fine: notes are for whoever is there.
-            Effect::Tell(note) => drop(self.notes.send(note)),
-            Effect::Log(level) => (self.set_log_level)(level),
+            Effect::Tell(note) => drop(self.parts.notes.send(note)),
+            Effect::Log(level) => (self.parts.set_log_level)(level),
             Effect::Save => self.save(),
         }
     }
@@ -178,7 +175,7 @@ impl Engine {
         if let Who::Plug(id) = &who {
             self.out.insert(id.clone(), true);
         }
-        let (http, mut clock) = (self.http.clone(), self.clock.clone());
+        let (http, mut clock) = (self.parts.http.clone(), self.clock.clone());
         self.talks.spawn(async move {
             let began = Instant::now();
             let (result, requests) = talk(&http, &mut clock, dialect.as_mut(), place, &ask, limit).await;
@@ -192,7 +189,7 @@ impl Engine {
     }
 
     fn start_search(&mut self, missing: &[(&'static str, Place)]) {
-        for quarry in self.quarries.clone() {
+        for quarry in self.parts.quarries.clone() {
             if self.searches.len() >= MAX_SEARCHES {
                 return;
             }
@@ -213,7 +210,7 @@ impl Engine {
             self.save_again = true;
             return;
         }
-        let (store, memory) = (Arc::clone(&self.store), self.hub.memory());
+        let (store, memory) = (Arc::clone(&self.parts.store), self.hub.memory());
         self.saving = Some(tokio::task::spawn_blocking(move || report(store.save(&memory))));
     }
 
@@ -230,7 +227,7 @@ impl Engine {
         if let Some(saving) = self.saving.take() {
             drop(saving.await);
         }
-        report(self.store.save(&self.hub.memory()));
+        report(self.parts.store.save(&self.hub.memory()));
     }
 }
 

@@ -26,7 +26,7 @@ pub async fn talk(
     let mut step = dialect.ask(ask, &clock.now());
     loop {
         let request = match step {
-            Step::Done(answer) => return (Ok(answer), requests),
+            Step::Done(answer) => return (Ok(*answer), requests),
             Step::Send(request) => request,
         };
         let patience = request.patience.min(deadline.saturating_duration_since(Instant::now()));

@@ -193,7 +193,7 @@ impl Tongue {
                 Way::Http => (Message::Get(wire::relay(serial, port, on)), patience),
                 Way::V3 => (Message::Datagram(wire::v3_relay(serial, port, on)), patience),
             },
-            None => return Step::Done(Answer::Unsupported),
+            None => return Step::Done(Box::new(Answer::Unsupported)),
         };
         Step::Send(Request { what, patience })
     }
@@ -207,7 +207,7 @@ impl Tongue {
                 let found =
                     Found { driver: Maxsmart.name(), id: hello.id(), place: self.place, facts: hello.facts };
                 if found.id.is_some() {
-                    return Ok(Step::Done(Answer::Identity(found)));
+                    return Ok(Step::Done(Box::new(Answer::Identity(found))));
                 }
                 self.heard = Some(found);
             } else if let (Some(mine), Some(theirs)) = (&self.id, hello.id())
@@ -239,7 +239,7 @@ impl Tongue {
         });
         found.id = wire::hardware_id(&data, &mut found.facts);
         match found.id {
-            Some(_) => Ok(Step::Done(Answer::Identity(found))),
+            Some(_) => Ok(Step::Done(Box::new(Answer::Identity(found)))),
             None => Err(Failure::Nonsense("it has neither serial nor MAC nor cpuid".into())),
         }
     }
@@ -255,7 +255,7 @@ impl Tongue {
                 }
                 self.streak = 0;
                 self.recall(&mut reading);
-                Ok(Step::Done(Answer::Reading(reading)))
+                Ok(Step::Done(Box::new(Answer::Reading(reading))))
             }
             // A stray datagram: keep listening for the right one.
             Err(failure @ (Failure::Nonsense(_) | Failure::Stranger(_)))

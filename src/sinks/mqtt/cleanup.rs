@@ -86,9 +86,7 @@ pub(super) fn owned(announcer: &Announcer, view: &View) -> BTreeSet<String> {
         // Values of an earlier run stay until this run has read the plug.
         let offer = plug.offer;
         owned.extend(
-            super::homeassistant::offer_tails(offer)
-                .into_iter()
-                .map(|tail| format!("{base}/{}/{tail}", plug.id)),
+            super::migration::offer_tails(offer).into_iter().map(|tail| format!("{base}/{}/{tail}", plug.id)),
         );
         owned.extend(announcer.messages(plug).into_iter().map(|message| message.topic));
     }

@@ -225,6 +225,7 @@ impl<T> Poll<T> {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "their enum, and it differs by feature")]
 fn lost(error: &ConnectionError) -> Lost {
     match error {
         ConnectionError::ConnectionRefused(ConnectReturnCode::BadUserNamePassword) => {

@@ -5,15 +5,23 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `link.rs` | one connection; knows rumqttc |
-//! | `session.rs` | what is said in which order while a connection lasts |
+//! | `session.rs` | a connection from its beginning to its end: what comes in, what must wait |
+//! | `sorter.rs` | what comes in goes to the hub or to the session |
+//! | `tell.rs` | what is published, in which order |
 //! | `topics.rs` | topics and payloads, pure |
+//! | `incoming.rs` | what comes in, understood; pure |
 //! | `homeassistant.rs` | discovery messages, pure |
+//! | `migration.rs` | from one announcement to the next, pure |
 //! | `cleanup.rs` | finds retained topics nobody owns |
 
 mod cleanup;
 pub mod homeassistant;
+mod incoming;
 pub mod link;
+mod migration;
 mod session;
+mod sorter;
+mod tell;
 mod topics;
 
 pub use topics::BridgeFacts;

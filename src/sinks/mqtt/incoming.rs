@@ -1,0 +1,336 @@
+//! What comes in, understood: a topic and a payload become an order, or a refusal that says the
+//! remedy. Pure.
+
+use crate::model::{
+    CommandError, LogLevel, Name, Options, Order, PlugId, PortOptions, PowerUnit, Request, SwitchOrder, Wish,
+};
+use serde::Deserialize;
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Longer commands and requests are refused unread.
+const MAX_PAYLOAD: usize = 4096;
+
+/// The longest a timed command may hold.
+const MAX_HOLD_S: u64 = 7 * 86_400;
+
+/// The longest mark of a sender that is given back.
+const MAX_MARK: usize = 128;
+
+/// What came in on one of the topics subscribed to.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Incoming {
+    /// For the hub.
+    Order(Order),
+    /// For the link itself.
+    Own(Own),
+    /// A command that could not be understood: its result, and a sentence.
+    Bad(PlugId, Option<String>, CommandError, String),
+    /// A request that could not be understood: verb, transaction, remedy.
+    BadRequest(String, Option<String>, String),
+    /// Not for us.
+    Nothing,
+}
+
+/// Requests the link answers itself; each with the transaction mark.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Own {
+    Republish(Option<String>),
+    Cleanup { dry_run: bool, transaction: Option<String> },
+    HealthCheck(Option<String>),
+    Restart(Option<String>),
+}
+
+/// Which of our topics this is.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Topic<'a> {
+    Request(&'a str),
+    Set(&'a str, Option<&'a str>),
+    Get(&'a str),
+}
+
+/// Takes a topic apart; `None` when it is not one the bridge obeys.
+pub(super) fn topic<'a>(base: &str, topic: &'a str) -> Option<Topic<'a>> {
+    let rest = topic.strip_prefix(base)?.strip_prefix('/')?;
+    let mut levels = rest.split('/');
+    match (levels.next()?, levels.next(), levels.next(), levels.next()) {
+        ("bridge", Some("request"), Some(verb), None) => Some(Topic::Request(verb)),
+        ("bridge", ..) => None,
+        (device, Some("set"), None, None) => Some(Topic::Set(device, None)),
+        (device, Some("get"), None, None) => Some(Topic::Get(device)),
+        (device, Some(port), Some("set"), None) => Some(Topic::Set(device, Some(port))),
+        _ => None,
+    }
+}
+
+/// Understands a message on one of our topics.
+pub(super) fn incoming(topic: &Topic<'_>, payload: &[u8], allow_admin: bool) -> Incoming {
+    match *topic {
+        Topic::Request(verb) => request(verb, payload, allow_admin),
+        Topic::Get(device) => match PlugId::new(device) {
+            Some(id) => Incoming::Order(Order::Refresh(id)),
+            None => Incoming::Nothing,
+        },
+        Topic::Set(device, port) => {
+            let Some(plug) = PlugId::new(device) else { return Incoming::Nothing };
+            match command(&plug, port, payload) {
+                Ok(order) => Incoming::Order(Order::Switch(order)),
+                Err((mark, error, why)) => Incoming::Bad(plug, mark, error, why),
+            }
+        }
+    }
+}
+
+/// JSON form of a command.
+#[derive(Debug, Deserialize)]
+struct CommandJson {
+    state: Option<Json>,
+    ports: Option<BTreeMap<String, Json>>,
+    id: Option<Json>,
+    ttl_ms: Option<u64>,
+    for_s: Option<u64>,
+    stagger_ms: Option<u64>,
+}
+
+type Refusal = (Option<String>, CommandError, String);
+
+fn command(plug: &PlugId, port: Option<&str>, payload: &[u8]) -> Result<SwitchOrder, Refusal> {
+    let bad = |why: &str| (None, CommandError::BadPayload, why.to_owned());
+    if payload.len() > MAX_PAYLOAD {
+        return Err(bad("a command has at most 4096 bytes"));
+    }
+    let port = match port.map(str::parse::<u8>) {
+        None => 0,
+        Some(Ok(port)) => port,
+        Some(Err(_)) => return Err((None, CommandError::UnknownPort, "a port is a number".into())),
+    };
+    let text = std::str::from_utf8(payload).map_err(|_| bad("a command is UTF-8 text"))?.trim();
+    let plain = |wish| SwitchOrder {
+        plug: plug.clone(),
+        ports: BTreeMap::from([(port, wish)]),
+        id: None,
+        ttl: None,
+        hold: None,
+        stagger: Duration::ZERO,
+    };
+    if let Some(wish) = wish(text) {
+        return Ok(plain(wish));
+    }
+    if !text.starts_with('{') {
+        return Err(bad("a command is ON, OFF, TOGGLE or a JSON object with \"state\""));
+    }
+    let json: CommandJson =
+        serde_json::from_str(text).map_err(|error| bad(&format!("not a command: {error}")))?;
+    let mark = json.id.as_ref().map(mark);
+    from_json(plain(Wish::Off), port, json).map_err(|why| (mark, CommandError::BadPayload, why))
+}
+
+fn from_json(mut order: SwitchOrder, port: u8, json: CommandJson) -> Result<SwitchOrder, String> {
+    order.id = json.id.as_ref().map(mark);
+    order.ports = match (json.state, json.ports) {
+        (Some(state), None) => BTreeMap::from([(port, wish_json(&state)?)]),
+        (None, Some(ports)) if port == 0 => {
+            let one = |(port, state): (String, Json)| {
+                let port = port.parse::<u8>().map_err(|_| format!("{port:?} is not a port"))?;
+                Ok((port, wish_json(&state)?))
+            };
+            ports.into_iter().map(one).collect::<Result<_, String>>()?
+        }
+        _ => return Err("give either \"state\", or \"ports\" on the topic of the whole plug".into()),
+    };
+    if order.ports.is_empty() || order.ports.len() > 17 {
+        return Err("give 1 to 16 ports".into());
+    }
+    order.ttl = json.ttl_ms.map(Duration::from_millis);
+    order.hold = match json.for_s {
+        Some(s) if !(1..=MAX_HOLD_S).contains(&s) => return Err("for_s must be 1 to 604800".into()),
+        seconds => seconds.map(Duration::from_secs),
+    };
+    order.stagger = match json.stagger_ms {
+        Some(ms) if ms > 60_000 => return Err("stagger_ms must be 0 to 60000".into()),
+        ms => Duration::from_millis(ms.unwrap_or_default()),
+    };
+    Ok(order)
+}
+
+fn wish(text: &str) -> Option<Wish> {
+    let any = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    match () {
+        () if any(&["on", "true", "1"]) => Some(Wish::On),
+        () if any(&["off", "false", "0"]) => Some(Wish::Off),
+        () if any(&["toggle"]) => Some(Wish::Toggle),
+        () => None,
+    }
+}
+
+fn wish_json(state: &Json) -> Result<Wish, String> {
+    let text = match state {
+        Json::String(text) => text.trim().to_owned(),
+        Json::Bool(_) | Json::Number(_) => state.to_string(),
+        Json::Null | Json::Array(_) | Json::Object(_) => String::new(),
+    };
+    wish(&text).ok_or_else(|| "a state is ON, OFF or TOGGLE".into())
+}
+
+/// A sender's mark, as text and not longer than needed.
+fn mark(json: &Json) -> String {
+    let text = json.as_str().map_or_else(|| json.to_string(), Into::into);
+    text.chars().filter(|c| !c.is_control()).take(MAX_MARK).collect()
+}
+
+/// JSON forms of all requests; a plain word is `value`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequestJson {
+    transaction: Option<Json>,
+    value: Option<Json>,
+    level: Option<String>,
+    time: Option<u64>,
+    seconds: Option<u64>,
+    id: Option<String>,
+    port: Option<u8>,
+    name: Option<String>,
+    #[serde(default)]
+    block: bool,
+    #[serde(default)]
+    device_too: bool,
+    #[serde(default)]
+    dry_run: bool,
+    options: Option<OptionsJson>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OptionsJson {
+    poll_interval: Option<String>,
+    power_change: Option<f64>,
+    current_change: Option<f64>,
+    power_unit: Option<PowerUnit>,
+    read_only: Option<bool>,
+    #[serde(default)]
+    port: BTreeMap<u8, PortOptions>,
+}
+
+fn request(verb: &str, payload: &[u8], allow_admin: bool) -> Incoming {
+    // Only verbs that exist are echoed into a topic.
+    let known = [
+        "scan",
+        "adopt",
+        "device_remove",
+        "device_rename",
+        "port_rename",
+        "device_options",
+        "republish",
+        "cleanup",
+        "log_level",
+        "health_check",
+        "restart",
+    ];
+    let Some(verb) = known.into_iter().find(|known| *known == verb) else {
+        return Incoming::BadRequest(
+            "unknown".into(),
+            None,
+            format!("unknown request; there are {}", known.join(", ")),
+        );
+    };
+    let parsed = parse_request(payload);
+    let json = match parsed {
+        Ok(json) => json,
+        Err(why) => return Incoming::BadRequest(verb.into(), None, why),
+    };
+    let transaction =
+        json.transaction.as_ref().map(|json| json.to_string().chars().take(MAX_MARK).collect::<String>());
+    if !allow_admin && !["scan", "republish", "health_check"].contains(&verb) {
+        let why = format!("{verb} is switched off by mqtt.allow_admin = false");
+        return Incoming::BadRequest(verb.into(), transaction, why);
+    }
+    let built = match verb {
+        "republish" => return Incoming::Own(Own::Republish(transaction)),
+        "cleanup" => return Incoming::Own(Own::Cleanup { dry_run: json.dry_run, transaction }),
+        "health_check" => return Incoming::Own(Own::HealthCheck(transaction)),
+        "restart" => return Incoming::Own(Own::Restart(transaction)),
+        _ => build_request(verb, json),
+    };
+    match built {
+        Ok(request) => Incoming::Order(Order::Request(request, transaction)),
+        Err(why) => Incoming::BadRequest(verb.into(), transaction, why),
+    }
+}
+
+fn parse_request(payload: &[u8]) -> Result<RequestJson, String> {
+    if payload.len() > MAX_PAYLOAD {
+        return Err("a request has at most 4096 bytes".into());
+    }
+    let text = std::str::from_utf8(payload).map_err(|_| "a request is UTF-8 text")?.trim();
+    if text.starts_with('{') {
+        return serde_json::from_str(text).map_err(|error| format!("not a request: {error}"));
+    }
+    let value = (!text.is_empty()).then(|| Json::String(text.into()));
+    Ok(RequestJson { value, ..RequestJson::default() })
+}
+
+fn build_request(verb: &str, json: RequestJson) -> Result<Request, String> {
+    let id = || {
+        let text = json.id.as_deref().ok_or("give \"id\"")?;
+        PlugId::new(text).ok_or_else(|| format!("{text:?} is not the id of a plug"))
+    };
+    let name = || match json.name.as_deref() {
+        None | Some("") => Ok(None),
+        Some(text) => Name::clean(text).map(Some).ok_or("a name needs at least one visible character"),
+    };
+    if json.device_too {
+        return Err("device_too: names are kept by the bridge only; leave it out".into());
+    }
+    match verb {
+        "scan" => match json.seconds.unwrap_or(5) {
+            seconds @ 1..=60 => Ok(Request::Scan(Duration::from_secs(seconds))),
+            _ => Err("seconds must be 1 to 60".into()),
+        },
+        "adopt" => {
+            let value = json.value.as_ref().ok_or("give ON, OFF or {\"value\":true}")?;
+            let time = match json.time {
+                Some(0) | Some(86_401..) => return Err("time must be 1 to 86400 seconds".into()),
+                time => time.map(Duration::from_secs),
+            };
+            match wish_json(value).map_err(|_| "value must be ON or OFF")? {
+                Wish::On => Ok(Request::Adopt(true, time)),
+                Wish::Off => Ok(Request::Adopt(false, None)),
+                Wish::Toggle => Err("value must be ON or OFF".into()),
+            }
+        }
+        "device_remove" => Ok(Request::DeviceRemove { id: id()?, block: json.block }),
+        "device_rename" => Ok(Request::DeviceRename { id: id()?, name: name()? }),
+        "port_rename" => {
+            Ok(Request::PortRename { id: id()?, port: json.port.ok_or("give \"port\"")?, name: name()? })
+        }
+        "device_options" => {
+            let options = json.options.as_ref().ok_or("give \"options\"")?;
+            Ok(Request::DeviceOptions { id: id()?, options: Box::new(build_options(options)?) })
+        }
+        _ => {
+            let word =
+                json.level.as_deref().or(json.value.as_ref().and_then(Json::as_str)).unwrap_or_default();
+            let level = LogLevel::parse(word).ok_or("level must be error, warn, info, debug or trace")?;
+            Ok(Request::LogLevel(level))
+        }
+    }
+}
+
+fn build_options(json: &OptionsJson) -> Result<Options, String> {
+    let poll = json.poll_interval.as_deref().map(|text| {
+        let time = humantime::parse_duration(text).map_err(|error| format!("poll_interval: {error}"))?;
+        u64::try_from(time.as_millis()).map_err(|_| "poll_interval must be 200ms to 1h".to_owned())
+    });
+    Ok(Options {
+        poll_interval_ms: poll.transpose()?,
+        power_change: json.power_change,
+        current_change: json.current_change,
+        power_unit: json.power_unit,
+        read_only: json.read_only,
+        port: json.port.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests;
