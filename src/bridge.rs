@@ -158,6 +158,10 @@ impl Broker {
         url.map_or_else(|| ("localhost".into(), 1883, false), |url| (url.host.clone(), url.port, url.tls))
     }
 
+    #[cfg_attr(
+        not(feature = "broker"),
+        expect(clippy::unused_async, reason = "the same signature as with the broker")
+    )]
     async fn stop(self) {
         #[cfg(feature = "broker")]
         if let Some(builtin) = self.builtin {

@@ -67,6 +67,8 @@ enum Command {
         action: ConfigAction,
     },
     /// Serves the demo's simulated plugs on this machine's addresses, for trying things out.
+    ///
+    /// A plug alone on its machine may listen on 0.0.0.0: it hears broadcasts and survives a new address.
     Simulate {
         /// Address and firmware, as 127.0.9.1=strip-1.30; without any, the demo's shelf.
         #[arg(value_name = "IP=KIND")]
@@ -80,6 +82,9 @@ enum Command {
         /// Broadcast address to answer on, as 172.30.0.255; may be repeated.
         #[arg(long, value_name = "ADDRESS")]
         broadcast: Vec<std::net::Ipv4Addr>,
+        /// Number of the first plug, which goes into its serial and MAC.
+        #[arg(long, default_value_t = 1)]
+        number: u8,
     },
 }
 
@@ -127,7 +132,10 @@ fn main() -> ExitCode {
         }
     };
     let set_level = start_logging(&settings, flags.command.as_ref());
-    runtime.block_on(obey(flags, settings, file.as_deref(), set_level))
+    let code = runtime.block_on(obey(flags, settings, file.as_deref(), set_level));
+    // What must be finished has been waited for; a read from the terminal or a name server may never end.
+    runtime.shutdown_background();
+    code
 }
 
 async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, set_level: Reload) -> ExitCode {
@@ -153,8 +161,9 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, set_level: 
             }
         }
         Some(Command::Config { action }) => configure(action, &settings, file).await,
-        Some(Command::Simulate { plugs, udp_port, http_port, broadcast }) => {
-            match cli::demo::simulate(plugs, *udp_port, *http_port, broadcast, &mut out, stop_signal()).await
+        Some(Command::Simulate { plugs, udp_port, http_port, broadcast, number }) => {
+            let stop = stop_signal();
+            match cli::demo::simulate(plugs, *number, *udp_port, *http_port, broadcast, &mut out, stop).await
             {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(why) => failed(&why.to_string()),

@@ -106,6 +106,7 @@ Home Assistant's MQTT integration, pointed at {broker}, shows all of it at once.
 /// When a plug is not understood or its address cannot be bound.
 pub async fn simulate(
     words: &[String],
+    number: u8,
     udp_port: u16,
     http_port: u16,
     broadcast: &[Ipv4Addr],
@@ -113,13 +114,14 @@ pub async fn simulate(
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let mut strips = Vec::new();
-    for (number, word) in (1..).zip(words) {
+    for (number, word) in (usize::from(number)..).zip(words) {
         strips.push(strip(word, number)?);
     }
     if strips.is_empty() {
         strips = HOMES.into_iter().zip(plugs()).collect();
     }
-    let (_shelf, served, ports) = if broadcast.is_empty() {
+    let together = broadcast.is_empty() && !strips.iter().any(|(ip, _)| ip.is_unspecified());
+    let (_shelf, served, ports) = if together {
         let shelf = Shelf::serve(strips, udp_port, http_port).await.context("cannot serve on loopback")?;
         let (served, ports) = (shelf.plugs().to_vec(), shelf.ports());
         (Some(shelf), served, ports)
@@ -127,7 +129,7 @@ pub async fn simulate(
         let [(ip, strip)] = strips
             .try_into()
             .ok()
-            .context("with --broadcast give one plug; more need addresses of their own")?;
+            .context("on 0.0.0.0 or with --broadcast give one plug; more need addresses of their own")?;
         let place = Place { ip, udp_port, http_port, broadcasts: broadcast.to_vec() };
         let plug = sim::serve(strip, place).await.with_context(|| format!("cannot serve on {ip}"))?;
         let ports = (plug.udp_addr().port(), plug.http_addr().port());

@@ -14,6 +14,7 @@
 //! | `change.rs` | which readings are worth telling |
 //! | `census.rs` | who is who: found, moved, doubled, adopted, removed |
 //! | `request.rs` | requests to the bridge |
+//! | `rules.rs` | the settings, in the hub's words |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod census;
@@ -21,12 +22,15 @@ mod change;
 mod command;
 mod plug;
 mod request;
+mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use rules::{Pace, PlugRules, Rules};
+
 use crate::model::{
-    Ask, BridgeView, Event, Found, Lock, LogLevel, Memory, Moment, Name, Note, Order, Outcome, Place, PlugId,
-    PowerUnit, Stats, Tuning, View, Who,
+    Ask, BridgeView, Event, Found, LogLevel, Memory, Moment, Note, Order, Outcome, Place, PlugId, PowerUnit,
+    Stats, Tuning, View, Who,
 };
 use plug::Plug;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -49,73 +53,6 @@ const STATS_EVERY: Duration = Duration::from_secs(60);
 
 /// How long a change to what is remembered may wait to be written.
 const SAVE_AFTER: Duration = Duration::from_millis(500);
-
-/// How the hub goes about its work: the settings, in its words.
-#[derive(Debug, Clone)]
-pub struct Rules {
-    /// By driver name; drivers not in here are not used.
-    pub families: BTreeMap<&'static str, Pace>,
-    /// Watts.
-    pub power_change: f64,
-    /// Amperes.
-    pub current_change: f64,
-    /// Volts.
-    pub voltage_change: f64,
-    /// Everything is told again after this long, to prove life.
-    pub heartbeat: Duration,
-    /// Pause between searches.
-    pub discovery: Duration,
-    /// Take new plugs automatically.
-    pub adopt: bool,
-    /// Only these, unless empty.
-    pub allow: BTreeSet<PlugId>,
-    /// Never these.
-    pub deny: BTreeSet<PlugId>,
-    /// A command lives no longer than this.
-    pub command_timeout: Duration,
-    /// Polls that must go unanswered in a row before a plug is offline.
-    pub misses: u32,
-    /// Switch nothing at all.
-    pub read_only: bool,
-    /// Rules for single plugs.
-    pub plugs: BTreeMap<PlugId, PlugRules>,
-    /// How much is logged at start.
-    pub log_level: LogLevel,
-}
-
-/// How often the plugs of one family are asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
-    /// Pause between polls.
-    pub poll: Duration,
-    /// Pause between polls after a command or a change seen.
-    pub burst: Duration,
-    /// How many of those.
-    pub burst_polls: u8,
-    /// The longest a conversation may take.
-    pub timeout: Duration,
-    /// Whether identity questions may set the clock.
-    pub set_clock: bool,
-}
-
-/// What the settings say about one plug.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct PlugRules {
-    /// Its name.
-    pub name: Option<Name>,
-    /// Pause between polls.
-    pub poll: Option<Duration>,
-    /// Watts.
-    pub power_change: Option<f64>,
-    /// How its figures for power are to be read.
-    pub power_unit: Option<PowerUnit>,
-    /// Never switch it.
-    pub read_only: bool,
-    /// Names of ports.
-    pub port_names: BTreeMap<u8, Name>,
-    /// Locks of ports.
-    pub locks: BTreeMap<u8, Lock>,
-}
 
 /// What the hub is told.
 #[derive(Debug)]
@@ -239,6 +176,9 @@ impl Hub {
 
     /// When to come back with [`Input::Tick`], in [`Moment::up`].
     pub fn wake_at(&self) -> Duration {
+        if self.stopping {
+            return Duration::MAX;
+        }
         let mut at = self.stats_at.min(self.search.wake_at());
         let aged = (!self.waiting.is_empty()).then(|| self.young_since()).flatten();
         let plug = self.agenda.first().map(|(due, _)| *due);

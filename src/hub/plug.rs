@@ -48,8 +48,8 @@ pub(super) struct Plug {
     pub(super) queued: bool,
     /// Timed commands changed what must be remembered.
     pub(super) reverts_changed: bool,
-    /// When the conversation it is in began.
-    talking: Option<Duration>,
+    /// When the conversation it is in began, and where it was then.
+    talking: Option<(Duration, Place)>,
     due: Duration,
     /// Further early polls, soonest first.
     burst: VecDeque<Duration>,
@@ -357,7 +357,7 @@ impl Plug {
             None if self.due <= now.up => (Ask::Read, self.pace.timeout),
             None => return None,
         };
-        self.talking = Some(now.up);
+        self.talking = Some((now.up, self.kept.place));
         Some((ask, limit))
     }
 
@@ -369,7 +369,8 @@ impl Plug {
         outcome: Outcome,
         effects: &mut VecDeque<Effect>,
     ) -> News {
-        let began = self.talking.take().unwrap_or(now.up);
+        let (began, place) = self.talking.take().unwrap_or((now.up, self.kept.place));
+        let moved = place != self.kept.place;
         let mut news = News::default();
         self.desk.count(outcome.requests);
         match outcome.result {
@@ -381,10 +382,16 @@ impl Plug {
                 let intervals = (now.up - began).as_millis() / self.pace.poll.as_millis().max(1);
                 let missed = u32::try_from(intervals).unwrap_or(u32::MAX).max(1);
                 self.desk.failed(now, &failure);
-                self.missed(now, rules, missed, &failure, &mut news);
+                // The silence of the address it has left says nothing about the plug.
+                if !moved {
+                    self.missed(now, rules, missed, &failure, &mut news);
+                }
             }
         }
-        self.schedule(now);
+        self.schedule(now, began);
+        if moved {
+            self.look_now(now);
+        }
         let online = self.online();
         self.desk.tick(now, online, false);
         self.report(now, effects);
@@ -494,9 +501,14 @@ impl Plug {
 
     /// Sets the time of the next poll: on the grid of its group, earlier after something moved,
     /// later when it is dead.
-    fn schedule(&mut self, now: &Moment) {
+    fn schedule(&mut self, now: &Moment, began: Duration) {
         if let Some(back_off) = self.back_off {
             self.due = now.up + back_off;
+            return;
+        }
+        if self.misses > 0 {
+            // Whether it is dead must be known soon: no waiting for the grid.
+            self.due = (began + self.pace.poll).max(now.up + self.pace.poll / 100);
             return;
         }
         while self.burst.front().is_some_and(|at| *at <= now.up) {

@@ -85,6 +85,9 @@ impl Store {
     fn set_aside(&self, bad: &Path) -> io::Result<()> {
         if bad.is_dir() {
             fs::remove_dir_all(bad)?;
+        } else if bad.exists() {
+            // A folder cannot take the place of a file.
+            fs::remove_file(bad)?;
         }
         fs::rename(&self.path, bad)
     }
@@ -147,7 +150,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_set_aside() {
         let newer = br#"{"version":99}"#;
-        for content in [&b"{\"version\":1,"[..], b"", b"\xff\xfe", b"[]", newer, br#"{"plugs":{"A B":1}}"#] {
+        for content in [&b"{\"version\":1,"[..], b"", b"\xff\xfe", b"42", newer, br#"{"plugs":{"A B":1}}"#] {
             let dir = tempfile::tempdir().expect("temp dir");
             let store = open(dir.path());
             fs::write(dir.path().join("state.json"), content).expect("written");

@@ -178,7 +178,7 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.ip.fmt(f)
+        if *self == Self::NOWHERE { f.write_str("unknown") } else { self.ip.fmt(f) }
     }
 }
 

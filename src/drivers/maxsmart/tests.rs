@@ -1,1 +1,181 @@
+use super::*;
+use crate::model::Facts;
 
+const OK_511: &str = r#"{"response":511,"code":200,"data":{"watt":["5.20"],"amp":["0.1"],"switch":[1]}}"#;
+const OK_90: &str = r#"V3{"response":90,"code":200,"data":{"watt":[5200],"amp":[23],"switch":[0]}}"#;
+const NO_DATA_90: &str = r#"V3{"response":90,"code":200}"#;
+const OK_200: &str = r#"{"response":200,"code":200}"#;
+const OK_20: &str = r#"V3{"response":20,"code":200}"#;
+const HELLO: &str = r#"{"response":0,"data":{"sn":"SWP1000000000001","name":"SWITCH","mac":"02:00:00:00:00:01","ver":"1.30"}}"#;
+
+fn now() -> Moment {
+    Moment { up: Duration::ZERO, unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0 }
+}
+
+fn tongue(firmware: &str) -> Box<dyn Dialect> {
+    let facts = Facts {
+        serial: Some("SWP1000000000001".into()),
+        firmware: Some(firmware.into()),
+        ..Facts::default()
+    };
+    let found = Found {
+        driver: "maxsmart",
+        id: PlugId::new("maxsmart-swp1000000000001"),
+        place: Place::NOWHERE,
+        facts,
+    };
+    let tuning = Tuning { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock: false };
+    Maxsmart.attach(&found, &tuning)
+}
+
+/// Plays a conversation: what is expected on the wire, and what comes back.
+fn play(tongue: &mut dyn Dialect, ask: &Ask, script: &[(&str, Reply<'_>)]) -> Result<Answer, Failure> {
+    let mut step = tongue.ask(ask, &now());
+    for (wire, reply) in script {
+        let Step::Send(request) = &step else { panic!("{wire} is not sent: {step:?}") };
+        let sent = match &request.what {
+            Message::Get(target) => target.clone(),
+            Message::Datagram(bytes) | Message::Post(_, bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        };
+        assert!(sent.contains(wire), "{sent} instead of {wire}");
+        step = tongue.hear(*reply, &now())?;
+    }
+    match step {
+        Step::Done(answer) => Ok(*answer),
+        Step::Send(request) => panic!("more is sent than expected: {request:?}"),
+    }
+}
+
+fn bytes(text: &str) -> Reply<'_> {
+    Reply::Bytes(text.as_bytes())
+}
+
+fn relay(answer: Result<Answer, Failure>) -> Option<bool> {
+    match answer {
+        Ok(Answer::Reading(reading)) => reading.ports.first().and_then(|port| port.relay),
+        other => panic!("no reading: {other:?}"),
+    }
+}
+
+#[test]
+fn an_http_plug_is_asked_who_it_is_once_and_then_only_how() {
+    let mut plug = tongue("1.30");
+    assert_eq!(
+        relay(play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))])),
+        Some(true)
+    );
+    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &[("511", bytes(OK_511))])), Some(true));
+    plug.forget();
+    assert_eq!(
+        relay(play(plug.as_mut(), &Ask::Read, &[("00dv", Reply::Silent), ("511", bytes(OK_511))])),
+        Some(true)
+    );
+}
+
+#[test]
+fn a_closed_web_server_means_v3_and_the_choice_is_remembered() {
+    let mut plug = tongue("");
+    let first = [("00dv", Reply::Silent), ("511", Reply::Unreachable), (r#""cmd":90"#, bytes(OK_90))];
+    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &first)), Some(false));
+    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &[(r#""cmd":90"#, bytes(OK_90))])), Some(false));
+}
+
+#[test]
+fn firmware_5_is_asked_by_v3_first() {
+    let mut plug = tongue("5.11");
+    assert_eq!(
+        relay(play(plug.as_mut(), &Ask::Read, &[("00dv", Reply::Silent), ("90", bytes(OK_90))])),
+        Some(false)
+    );
+}
+
+#[test]
+fn a_v3_status_without_data_means_http() {
+    let mut plug = tongue("5.0");
+    let script = [("00dv", Reply::Silent), ("90", bytes(NO_DATA_90)), ("511", bytes(OK_511))];
+    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &script)), Some(true));
+}
+
+#[test]
+fn after_a_streak_of_failures_the_dialect_is_chosen_anew() {
+    let mut plug = tongue("1.30");
+    play(plug.as_mut(), &Ask::Read, &[("00dv", Reply::Silent), ("511", bytes(OK_511))]).expect("HTTP");
+    let dead = [("00dv", Reply::Silent), ("511", Reply::Unreachable)];
+    for streak in 0..STREAK {
+        // After a failure the identity question comes back.
+        let script = if streak == 0 { &dead[1..] } else { &dead[..] };
+        let failure = play(plug.as_mut(), &Ask::Read, script);
+        assert!(matches!(failure, Err(Failure::Unreachable(_))), "{failure:?}");
+        plug.forget();
+    }
+    let script = [("00dv", Reply::Silent), ("511", Reply::Unreachable), ("90", bytes(OK_90))];
+    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &script)), Some(false));
+}
+
+#[test]
+fn a_switch_is_read_back_in_the_same_conversation() {
+    let mut plug = tongue("1.30");
+    play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))]).expect("HTTP");
+    let on = Ask::Switch(Switch::Ports(BTreeMap::from([(1, true)])));
+    assert_eq!(
+        relay(play(plug.as_mut(), &on, &[("cmd=200", bytes(OK_200)), ("511", bytes(OK_511))])),
+        Some(true)
+    );
+    let refused = play(plug.as_mut(), &on, &[("cmd=200", bytes(r#"{"response":200,"code":400}"#))]);
+    assert!(matches!(refused, Err(Failure::Denied(_))), "{refused:?}");
+}
+
+#[test]
+fn a_switch_to_a_plug_never_spoken_to_finds_out_its_dialect_by_reading_first() {
+    let mut plug = tongue("");
+    let all = Ask::Switch(Switch::All(false));
+    let script = [
+        ("00dv", Reply::Silent),
+        ("511", Reply::Closed),
+        ("90", bytes(OK_90)),
+        (r#""cmd":20,"port":0,"state":0"#, bytes(OK_20)),
+        ("90", bytes(OK_90)),
+    ];
+    assert_eq!(relay(play(plug.as_mut(), &all, &script)), Some(false));
+}
+
+#[test]
+fn another_plug_at_the_address_is_a_stranger_and_nothing_is_switched() {
+    let mut plug = tongue("1.30");
+    let theirs = HELLO.replace("SWP1000000000001", "SWP1000000000002");
+    let on = Ask::Switch(Switch::Ports(BTreeMap::from([(1, true)])));
+    let answer = play(plug.as_mut(), &on, &[("00dv", bytes(&theirs))]);
+    assert_eq!(answer, Err(Failure::Stranger("maxsmart-swp1000000000002".into())));
+}
+
+#[test]
+fn a_plug_that_tells_no_relay_shows_what_was_acknowledged_and_watts_prove_on() {
+    let idle = r#"V3{"response":90,"code":200,"data":{"watt":[0],"amp":[0]}}"#;
+    let loaded = r#"V3{"response":90,"code":200,"data":{"watt":[9000],"amp":[40]}}"#;
+    let mut plug = tongue("5.0");
+    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &[("00dv", Reply::Silent), ("90", bytes(idle))])), None);
+    let off = Ask::Switch(Switch::Ports(BTreeMap::from([(1, false)])));
+    assert_eq!(relay(play(plug.as_mut(), &off, &[("20", bytes(OK_20)), ("90", bytes(idle))])), Some(false));
+    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &[("90", bytes(loaded))])), Some(true));
+}
+
+#[test]
+fn who_are_you_is_answered_by_discovery_or_by_hardware_ids() {
+    let mut plug = tongue("");
+    let id = |answer| match answer {
+        Ok(Answer::Identity(found)) => found.id.map(String::from),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        id(play(plug.as_mut(), &Ask::Identify, &[("00dv", bytes(HELLO))])).as_deref(),
+        Some("maxsmart-swp1000000000001")
+    );
+    let ids =
+        r#"{"response":124,"code":200,"data":{"plcmac":"","cpuid":"AABBCCDDEEFF554433221100","server":"x"}}"#;
+    let nameless = r#"{"response":0,"data":{"sn":"","name":"STRIP","mac":"","ver":"1.10"}}"#;
+    let script = [("00dv", bytes(nameless)), ("124", bytes(ids))];
+    assert_eq!(
+        id(play(plug.as_mut(), &Ask::Identify, &script)).as_deref(),
+        Some("maxsmart-aabbccddeeff554433221100")
+    );
+}

@@ -237,7 +237,22 @@ fn lost(error: &ConnectionError) -> Lost {
         ConnectionError::MqttState(StateError::Deserialization(
             rumqttc::mqttbytes::Error::PayloadSizeLimitExceeded(_),
         )) => Lost::TooBig,
-        other => Lost::Unreachable(other.to_string()),
+        other => {
+            let error = other.to_string();
+            let remedy = remedy(&error);
+            Lost::Unreachable(error + remedy)
+        }
+    }
+}
+
+/// What to do about a TLS handshake that failed; rumqttc tells why in words only.
+fn remedy(error: &str) -> &'static str {
+    if error.contains("UnknownIssuer") {
+        "; name the authority that signed the broker's certificate with mqtt.tls.ca_file"
+    } else if error.contains("CertificateRequired") {
+        "; the broker wants a certificate, give mqtt.tls.cert_file and mqtt.tls.key_file"
+    } else {
+        ""
     }
 }
 

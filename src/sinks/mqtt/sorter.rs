@@ -40,8 +40,8 @@ impl Sorter {
             let ours = topic.strip_prefix(&self.prefix).is_some_and(|rest| rest.ends_with("/config"));
             return (ours && !retain && payload.is_empty()).then(|| Received::Emptied(topic.into()));
         };
-        if payload.is_empty() && !matches!(parts, Topic::Request(_) | Topic::Get(_)) {
-            // Somebody, most likely we, cleared a retained command.
+        if payload.is_empty() && !matches!(parts, Topic::Get(_)) {
+            // Somebody, most likely we, cleared a retained command or request.
             return None;
         }
         if retain {

@@ -1,1 +1,168 @@
+//! Held against messages that Home Assistant 2024.12, 2026.10 and 2026.11 accept as they stand.
 
+use super::*;
+use crate::model::{Facts, Mac, Offer, PortView};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+fn announcer(mode: Mode, port_devices: PortDevices) -> Announcer {
+    let (base, prefix) = ("plug2mqtt".into(), "homeassistant".into());
+    Announcer { base, prefix, mode, port_devices, version: "0.1.0" }
+}
+
+fn plug(id: &str, name: &str, facts: Facts, offer: Offer, ports: &[&str]) -> PlugView {
+    let port = |name: &&str| PortView { name: (*name).into(), ..PortView::default() };
+    PlugView {
+        id: PlugId::new(id).expect("an id"),
+        driver: "maxsmart",
+        facts: Arc::new(facts),
+        name: name.into(),
+        ip: None,
+        adopted: true,
+        offer,
+        online: true,
+        control: true,
+        relays_remembered: false,
+        deleted: false,
+        ports: ports.iter().map(port).collect(),
+        watts: None,
+        volts: None,
+        signal: None,
+        problem: None,
+        latency_ms: None,
+        last_seen_ms: None,
+        unix_ms: 0,
+        beat: 0,
+        echo: 0,
+    }
+}
+
+fn strip(ports: &[&str]) -> PlugView {
+    let facts = Facts {
+        manufacturer: "Max Hauri".into(),
+        model: "MaxSmart Power Station".into(),
+        model_id: Some("SOP111".into()),
+        serial: Some("SWP6000000000001".into()),
+        mac: Mac::parse("02:00:00:00:00:01"),
+        firmware: Some("1.30".into()),
+        ..Facts::default()
+    };
+    let offer =
+        Offer { ports: u8::try_from(ports.len()).unwrap(), power: true, current: true, ..Offer::default() };
+    plug("maxsmart-swp6000000000001", "Office strip", facts, offer, ports)
+}
+
+const SIX: [&str; 6] = ["Desk lamp", "Monitor", "Printer", "Amplifier", "Charger", "Fan"];
+
+fn golden(text: &str) -> Value {
+    serde_json::from_str(text).expect("a golden file is JSON")
+}
+
+fn one(messages: Vec<Message>) -> Message {
+    assert_eq!(messages.len(), 1);
+    messages.into_iter().next().unwrap()
+}
+
+#[test]
+fn a_strip_in_one_message() {
+    let message = one(announcer(Mode::Device, PortDevices::None).messages(&strip(&SIX)));
+    assert_eq!(message.topic, "homeassistant/device/plug2mqtt_maxsmart-swp6000000000001/config");
+    assert_eq!(message.payload, golden(include_str!("strip.json")));
+}
+
+#[test]
+fn a_strip_with_child_devices() {
+    let message =
+        one(announcer(Mode::Device, PortDevices::Child).messages(&strip(&["Desk lamp", "Monitor"])));
+    assert_eq!(message.payload, golden(include_str!("child.json")));
+}
+
+#[test]
+fn a_plug_with_one_port() {
+    let facts = Facts {
+        manufacturer: "Meross".into(),
+        model: "Smart Wi-Fi Plug".into(),
+        model_id: Some("MSS310".into()),
+        serial: Some("2102030405060708090a48e1e9000002".into()),
+        mac: Mac::parse("02:00:00:00:00:02"),
+        firmware: Some("6.3.22".into()),
+        hardware: Some("6.0.0".into()),
+        ..Facts::default()
+    };
+    let offer = Offer { ports: 1, power: true, current: true, voltage: true, signal: true };
+    let plug = plug("meross-020000000002", "Coffee machine", facts, offer, &["Port 1"]);
+    let message = one(announcer(Mode::Device, PortDevices::None).messages(&plug));
+    assert_eq!(message.payload, golden(include_str!("plug.json")));
+}
+
+#[test]
+fn the_bridge_itself() {
+    let message = announcer(Mode::Device, PortDevices::None).bridge().unwrap();
+    assert_eq!(message.topic, "homeassistant/device/plug2mqtt_bridge_plug2mqtt/config");
+    assert_eq!(message.payload, golden(include_str!("bridge.json")));
+}
+
+#[test]
+fn every_form_has_the_same_unique_ids() {
+    let unique = |messages: Vec<Message>| {
+        let mut ids = BTreeSet::new();
+        let mut collect = |part: &Value| {
+            assert!(ids.insert(part["uniq_id"].as_str().unwrap().to_owned()), "{part}");
+        };
+        for message in messages {
+            let payload = &message.payload;
+            if payload.get("uniq_id").is_some() {
+                collect(payload);
+            }
+            let children = payload["child_devices"].as_array().into_iter().flatten();
+            for device in children.chain([payload]) {
+                device["cmps"].as_object().into_iter().flatten().for_each(|(_, part)| collect(part));
+            }
+        }
+        ids
+    };
+    let flat = unique(announcer(Mode::Device, PortDevices::None).messages(&strip(&SIX)));
+    assert_eq!(flat.len(), 25);
+    for (mode, ports) in [
+        (Mode::Device, PortDevices::Child),
+        (Mode::Device, PortDevices::Via),
+        (Mode::Component, PortDevices::None),
+        (Mode::Component, PortDevices::Via),
+    ] {
+        assert_eq!(unique(announcer(mode, ports).messages(&strip(&SIX))), flat, "{mode:?} {ports:?}");
+    }
+    assert!(announcer(Mode::Off, PortDevices::None).messages(&strip(&SIX)).is_empty());
+}
+
+#[test]
+fn single_messages_are_complete_and_their_topics_legal() {
+    for message in announcer(Mode::Component, PortDevices::None).messages(&strip(&SIX)) {
+        let legal = |level: &str| level.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+        assert!(message.topic.split('/').all(legal), "{}", message.topic);
+        for key in ["dev", "o", "avty", "uniq_id", "name"] {
+            assert!(message.payload.get(key).is_some(), "{key} in {}", message.topic);
+        }
+        assert!(message.payload.get("p").is_none());
+    }
+}
+
+#[test]
+fn entity_names_do_not_repeat_the_device_name() {
+    let mut plug = strip(&SIX);
+    plug.ports[0].name = "Office strip lamp".into();
+    plug.ports[1].name = "Office strip".into();
+    let message = one(announcer(Mode::Device, PortDevices::None).messages(&plug));
+    let name = |key: &str| message.payload["cmps"][key]["name"].as_str().unwrap().to_owned();
+    assert_eq!((name("p1_switch"), name("p1_power")), ("lamp".into(), "lamp power".into()));
+    assert_eq!(name("p2_switch"), "Office strip", "nothing would be left");
+}
+
+#[test]
+fn hostile_names_are_data_and_nothing_else() {
+    let mut plug = strip(&SIX);
+    plug.name = "\"},{\"#/+\u{1F4A1}".into();
+    let message = one(announcer(Mode::Device, PortDevices::None).messages(&plug));
+    let again: Value = serde_json::from_str(&message.payload.to_string()).unwrap();
+    assert_eq!(again["dev"]["name"], plug.name.as_str());
+    assert!(!message.topic.contains(['#', '+', '"']));
+}

@@ -1,1 +1,215 @@
+use super::*;
 
+fn plug() -> PlugId {
+    PlugId::new("maxsmart-x1").expect("an id")
+}
+
+fn set(port: Option<&str>, payload: &[u8]) -> Incoming {
+    incoming(&Topic::Set("maxsmart-x1", port), payload, true)
+}
+
+fn wishes(incoming: Incoming) -> Vec<(u8, Wish)> {
+    match incoming {
+        Incoming::Order(Order::Switch(order)) => order.ports.into_iter().collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(incoming: Incoming) -> CommandError {
+    match incoming {
+        Incoming::Bad(id, _, error, why) => {
+            assert_eq!(id, plug());
+            assert!(!why.is_empty());
+            error
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn topics_are_taken_apart_and_others_left_alone() {
+    let check = |text: &str, want: Option<Topic<'_>>| assert_eq!(topic("home/p", text), want, "{text}");
+    check("home/p/maxsmart-x1/set", Some(Topic::Set("maxsmart-x1", None)));
+    check("home/p/maxsmart-x1/3/set", Some(Topic::Set("maxsmart-x1", Some("3"))));
+    check("home/p/maxsmart-x1/get", Some(Topic::Get("maxsmart-x1")));
+    check("home/p/bridge/request/scan", Some(Topic::Request("scan")));
+    for other in [
+        "home/p/bridge/set",
+        "home/p/bridge/get",
+        "home/p/a/b/c/set",
+        "home/p",
+        "home/pp/x/set",
+        "x/y/set",
+        "home/p/a/3/state",
+        "",
+    ] {
+        check(other, None);
+    }
+}
+
+#[test]
+fn words_in_any_case_are_commands() {
+    for (word, wish) in [
+        ("ON", Wish::On),
+        ("off", Wish::Off),
+        ("Toggle", Wish::Toggle),
+        ("true", Wish::On),
+        ("0", Wish::Off),
+        (" 1\n", Wish::On),
+    ] {
+        assert_eq!(wishes(set(Some("2"), word.as_bytes())), [(2, wish)], "{word}");
+    }
+    assert_eq!(wishes(set(None, b"OFF")), [(0, Wish::Off)]);
+}
+
+#[test]
+fn json_commands_carry_mark_life_and_hold() {
+    let Incoming::Order(Order::Switch(order)) =
+        set(Some("1"), br#"{"state":"ON","id":"nr-17","ttl_ms":5000,"for_s":900}"#)
+    else {
+        panic!("not an order");
+    };
+    assert_eq!(order.id.as_deref(), Some("nr-17"));
+    assert_eq!((order.ttl, order.hold), (Some(Duration::from_secs(5)), Some(Duration::from_secs(900))));
+    let scene = br#"{"id":7,"ports":{"1":"ON","5":"toggle","2":false},"stagger_ms":250}"#;
+    let Incoming::Order(Order::Switch(order)) = set(None, scene) else { panic!("not an order") };
+    assert_eq!(order.id.as_deref(), Some("7"));
+    assert_eq!(order.stagger, Duration::from_millis(250));
+    assert_eq!(order.ports, BTreeMap::from([(1, Wish::On), (2, Wish::Off), (5, Wish::Toggle)]));
+}
+
+#[test]
+fn what_is_no_command_is_refused_with_a_reason() {
+    let long = [b"{\"state\":\"ON\",\"id\":\"", "x".repeat(1 << 20).as_bytes(), b"\"}"].concat();
+    for bad in [
+        &b"banana"[..],
+        b"",
+        b"\xff\xfe",
+        b"{",
+        b"{}",
+        b"[]",
+        b"{\"state\":1e999}",
+        b"{\"state\":null}",
+        b"{\"state\":2}",
+        b"{\"state\":\"ON\",\"for_s\":0}",
+        b"{\"state\":\"ON\",\"for_s\":99999999}",
+        b"{\"state\":\"ON\",\"ttl_ms\":-1}",
+        b"{\"state\":\"ON\",\"stagger_ms\":99999999}",
+        b"{\"state\":\"ON\",\"ports\":{}}",
+        b"\"ON\"",
+        b"nan",
+        &long,
+    ] {
+        assert_eq!(
+            refused(set(Some("1"), bad)),
+            CommandError::BadPayload,
+            "{}",
+            bad.escape_ascii().to_string().chars().take(60).collect::<String>()
+        );
+    }
+    assert_eq!(
+        refused(set(Some("1"), br#"{"ports":{"1":"ON"}}"#)),
+        CommandError::BadPayload,
+        "ports belong on the plug's topic"
+    );
+    assert_eq!(refused(set(None, br#"{"ports":{"x":"ON"}}"#)), CommandError::BadPayload);
+    for port in ["-1", "x", "256", "", "1.0"] {
+        assert_eq!(refused(set(Some(port), b"ON")), CommandError::UnknownPort, "{port}");
+    }
+    // Numbers of ports that do not exist are for the hub to refuse: it knows how many there are.
+    assert_eq!(wishes(set(Some("99"), b"ON")), [(99, Wish::On)]);
+}
+
+#[test]
+fn a_plug_that_cannot_be_is_nobodys_business() {
+    for device in ["+", "a b", "Ä", "x".repeat(65).as_str()] {
+        assert_eq!(incoming(&Topic::Set(device, Some("1")), b"ON", true), Incoming::Nothing, "{device}");
+        assert_eq!(incoming(&Topic::Get(device), b"", true), Incoming::Nothing);
+    }
+}
+
+fn request_of(verb: &str, payload: &str) -> Result<(Request, Option<String>), String> {
+    match incoming(&Topic::Request(verb), payload.as_bytes(), true) {
+        Incoming::Order(Order::Request(request, mark)) => Ok((request, mark)),
+        Incoming::BadRequest(_, _, why) => Err(why),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn requests_by_word_and_by_json() {
+    let ok =
+        |verb, payload| request_of(verb, payload).unwrap_or_else(|why| panic!("{verb} {payload}: {why}")).0;
+    assert_eq!(ok("scan", ""), Request::Scan(Duration::from_secs(5)));
+    assert_eq!(ok("scan", r#"{"seconds":2}"#), Request::Scan(Duration::from_secs(2)));
+    assert_eq!(ok("adopt", "OFF"), Request::Adopt(false, None));
+    assert_eq!(
+        ok("adopt", r#"{"value":true,"time":300}"#),
+        Request::Adopt(true, Some(Duration::from_secs(300)))
+    );
+    assert_eq!(
+        ok("device_remove", r#"{"id":"maxsmart-x1","block":true}"#),
+        Request::DeviceRemove { id: plug(), block: true }
+    );
+    assert_eq!(
+        ok("device_rename", r#"{"id":"maxsmart-x1","name":" A "}"#),
+        Request::DeviceRename { id: plug(), name: Name::clean("A") }
+    );
+    assert_eq!(
+        ok("device_rename", r#"{"id":"maxsmart-x1","name":""}"#),
+        Request::DeviceRename { id: plug(), name: None }
+    );
+    assert_eq!(ok("log_level", "DEBUG"), Request::LogLevel(LogLevel::Debug));
+    assert_eq!(ok("log_level", r#"{"level":"warn"}"#), Request::LogLevel(LogLevel::Warn));
+    let options = ok(
+        "device_options",
+        r#"{"id":"maxsmart-x1","options":{"poll_interval":"10s","port":{"1":{"lock":"on"}}}}"#,
+    );
+    let Request::DeviceOptions { options, .. } = options else { panic!("{options:?}") };
+    assert_eq!(options.poll_interval_ms, Some(10_000));
+    assert_eq!(request_of("scan", r#"{"transaction":{"a":1}}"#).unwrap().1.as_deref(), Some(r#"{"a":1}"#));
+}
+
+#[test]
+fn requests_that_make_no_sense_are_answered_with_the_remedy() {
+    for (verb, payload) in [
+        ("nonsense", ""),
+        ("scan", r#"{"seconds":0}"#),
+        ("scan", "{"),
+        ("scan", r#"{"secs":1}"#),
+        ("adopt", ""),
+        ("adopt", "maybe"),
+        ("device_remove", "{}"),
+        ("device_remove", r#"{"id":"A B"}"#),
+        ("port_rename", r#"{"id":"maxsmart-x1","name":"x"}"#),
+        ("device_rename", r#"{"id":"maxsmart-x1","name":"\u0007"}"#),
+        ("log_level", "loud"),
+        ("device_options", r#"{"id":"maxsmart-x1"}"#),
+        ("device_options", r#"{"id":"maxsmart-x1","options":{"poll_interval":"5"}}"#),
+        ("device_options", r#"{"id":"maxsmart-x1","options":{"what":1}}"#),
+    ] {
+        assert!(!request_of(verb, payload).expect_err(verb).is_empty(), "{verb} {payload}");
+    }
+}
+
+#[test]
+fn on_a_shared_broker_requests_that_change_things_can_be_switched_off() {
+    for verb in [
+        "adopt",
+        "device_remove",
+        "device_rename",
+        "port_rename",
+        "device_options",
+        "cleanup",
+        "log_level",
+        "restart",
+    ] {
+        assert!(
+            matches!(incoming(&Topic::Request(verb), b"{}", false), Incoming::BadRequest(_, _, why) if why.contains("allow_admin")),
+            "{verb}"
+        );
+    }
+    for verb in ["scan", "republish", "health_check"] {
+        assert!(!matches!(incoming(&Topic::Request(verb), b"{}", false), Incoming::BadRequest(..)), "{verb}");
+    }
+}

@@ -1,0 +1,72 @@
+//! How the hub goes about its work: the settings, in its words.
+
+use crate::model::{Lock, LogLevel, Name, PlugId, PowerUnit};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How the hub goes about its work: the settings, in its words.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// By driver name; drivers not in here are not used.
+    pub families: BTreeMap<&'static str, Pace>,
+    /// Watts.
+    pub power_change: f64,
+    /// Amperes.
+    pub current_change: f64,
+    /// Volts.
+    pub voltage_change: f64,
+    /// Everything is told again after this long, to prove life.
+    pub heartbeat: Duration,
+    /// Pause between searches.
+    pub discovery: Duration,
+    /// Take new plugs automatically.
+    pub adopt: bool,
+    /// Only these, unless empty.
+    pub allow: BTreeSet<PlugId>,
+    /// Never these.
+    pub deny: BTreeSet<PlugId>,
+    /// A command lives no longer than this.
+    pub command_timeout: Duration,
+    /// Polls that must go unanswered in a row before a plug is offline.
+    pub misses: u32,
+    /// Switch nothing at all.
+    pub read_only: bool,
+    /// Rules for single plugs.
+    pub plugs: BTreeMap<PlugId, PlugRules>,
+    /// How much is logged at start.
+    pub log_level: LogLevel,
+}
+
+/// How often the plugs of one family are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Pause between polls.
+    pub poll: Duration,
+    /// Pause between polls after a command or a change seen.
+    pub burst: Duration,
+    /// How many of those.
+    pub burst_polls: u8,
+    /// The longest a conversation may take.
+    pub timeout: Duration,
+    /// Whether identity questions may set the clock.
+    pub set_clock: bool,
+}
+
+/// What the settings say about one plug.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PlugRules {
+    /// Its name.
+    pub name: Option<Name>,
+    /// Pause between polls.
+    pub poll: Option<Duration>,
+    /// Watts.
+    pub power_change: Option<f64>,
+    /// How its figures for power are to be read.
+    pub power_unit: Option<PowerUnit>,
+    /// Never switch it.
+    pub read_only: bool,
+    /// Names of ports.
+    pub port_names: BTreeMap<u8, Name>,
+    /// Locks of ports.
+    pub locks: BTreeMap<u8, Lock>,
+}

@@ -1,0 +1,6 @@
+//! The whole path between plugs and topics.
+
+mod admin;
+mod announcing;
+mod finding;
+mod switching;

@@ -1,0 +1,212 @@
+//! What Home Assistant is told, when, and in which order.
+
+use crate::support::{House, Message, STRIP, on, run, strip, until};
+use serde_json::{Value, json};
+
+fn config() -> String {
+    format!("homeassistant/device/plug2mqtt_{STRIP}/config")
+}
+
+fn announced(messages: &[Message]) -> Vec<String> {
+    messages.iter().filter(|m| m.topic.starts_with("homeassistant/")).map(|m| m.topic.clone()).collect()
+}
+
+fn count(messages: &[Message], topic: &str) -> usize {
+    messages.iter().filter(|message| message.topic == topic).count()
+}
+
+#[test]
+fn a_connection_begins_in_the_order_of_the_contract() {
+    run(async {
+        let (mut house, _script) = House::scripted(vec![strip()]).await;
+        house.start(&[], "").await;
+        house.stop().await.unwrap();
+        // The second run knows the plug from the start.
+        let mark = house.mark();
+        house.start(&[], "").await;
+        let said = house.since(mark);
+        let at = |topic: &str| {
+            said.iter().position(|m| m.topic == topic).unwrap_or_else(|| panic!("{topic} is missing"))
+        };
+        let steps = [
+            "$connect".to_owned(),
+            "$subscribe".into(),
+            "plug2mqtt/bridge/info".into(),
+            "plug2mqtt/bridge/devices".into(),
+            config(),
+            format!("plug2mqtt/{STRIP}/availability"),
+            "plug2mqtt/bridge/state".into(),
+        ];
+        let order: Vec<usize> = steps.iter().map(|topic| at(topic)).collect();
+        assert!(order.is_sorted(), "{steps:?} came at {order:?}");
+        assert!(order[5] < at(&format!("plug2mqtt/{STRIP}/1/state")), "availability before states");
+        let filters = said[at("$subscribe")].text();
+        let mut filters: Vec<&str> = filters.split(' ').collect();
+        filters.sort_unstable();
+        assert_eq!(
+            filters,
+            [
+                "homeassistant/status",
+                "plug2mqtt/+/+/set",
+                "plug2mqtt/+/get",
+                "plug2mqtt/+/set",
+                "plug2mqtt/bridge/request/+"
+            ]
+        );
+        house.close().await;
+    });
+}
+
+#[test]
+fn births_announce_everything_once_more_and_only_live_ones_count() {
+    run(async {
+        let mut house = House::new(vec![strip()]).await;
+        house.publish("homeassistant/status", "online", true).await;
+        house.start(&[], "").await;
+        let mark = house.mark();
+        house.publish("homeassistant/status", "offline", false).await;
+        for _ in 0..3 {
+            house.publish("homeassistant/status", "online", false).await;
+        }
+        house.wait_after(mark, "the last word", on("plug2mqtt/bridge/state", "online")).await;
+        let said = house.since(mark);
+        assert_eq!(count(&said, &config()), 1, "several births are one");
+        let at = |topic: &str| said.iter().position(|m| m.topic == topic);
+        let availability = at(&format!("plug2mqtt/{STRIP}/availability"));
+        assert!(at(&config()) < availability && availability < at(&format!("plug2mqtt/{STRIP}/1/state")));
+        assert!(availability.is_some());
+        // The retained birth, had it counted, would have brought a second round by now.
+        let again = house.mark();
+        house.publish("homeassistant/status", "online", false).await;
+        house.wait_after(again, "the second", on("plug2mqtt/bridge/state", "online")).await;
+        assert_eq!(count(&house.since(mark), &config()), 2);
+        house.close().await;
+    });
+}
+
+#[test]
+fn a_plug_deleted_in_home_assistant_is_reported_and_comes_back_at_the_next_birth() {
+    run(async {
+        let house = House::running().await;
+        let mark = house.mark();
+        house.publish(&config(), "", true).await;
+        assert_eq!(house.bridge_event(mark, "discovery_cleared_by_ha").await["device"], STRIP);
+        house.polls(0, 2).await;
+        assert!(!house.retained().await.contains_key(&config()), "not at once");
+        house.publish("homeassistant/status", "online", false).await;
+        house.wait_after(mark, "the announcement", |m| m.topic == config() && !m.payload.is_empty()).await;
+        house.close().await;
+    });
+}
+
+#[test]
+fn a_plug_deleted_in_home_assistant_stays_deleted_if_that_is_respected() {
+    run(async {
+        let mut house = House::new(vec![strip()]).await;
+        let respect = [("home_assistant.respect_deletion", "true")];
+        house.start(&respect, "").await;
+        let mark = house.mark();
+        house.publish(&config(), "", true).await;
+        house.bridge_event(mark, "discovery_cleared_by_ha").await;
+        house.request("republish", "{}").await;
+        house.stop().await.unwrap();
+        let mark = house.mark();
+        house.start(&respect, "").await;
+        assert_eq!(count(&house.since(mark), &config()), 0);
+        assert!(!house.retained().await.contains_key(&config()));
+        // It still works, it is only not announced.
+        assert_eq!(house.command(&format!("{STRIP}/1/set"), "OFF").await["status"], "ok");
+        house.close().await;
+    });
+}
+
+#[test]
+fn changing_the_form_migrates_every_entity_and_clears_the_old_topics() {
+    run(async {
+        let mut house = House::new(vec![strip()]).await;
+        house.start(&[], "").await;
+        let whole: Value = serde_json::from_str(&house.retained().await[&config()]).unwrap();
+        let ids = |parts: &Value| -> Vec<String> {
+            let parts = parts.as_object().unwrap().values();
+            let mut ids: Vec<String> = parts.map(|p| p["uniq_id"].as_str().unwrap().to_owned()).collect();
+            ids.sort_unstable();
+            ids
+        };
+        let whole_ids = ids(&whole["cmps"]);
+        house.stop().await.unwrap();
+
+        let mark = house.mark();
+        house.start(&[("home_assistant.discovery", "component")], "").await;
+        house.wait_after(mark, "the old topic emptied", on(&config(), "")).await;
+        let said: Vec<Message> =
+            house.since(mark).into_iter().filter(|m| m.topic.starts_with("homeassistant/")).collect();
+        assert_eq!(said[0].topic, config());
+        assert_eq!(said[0].json(), json!({"migrate_discovery": true}), "first");
+        let last = said.iter().position(on(&config(), "")).unwrap();
+        let single = |m: &Message| m.topic.contains(&format!("/{STRIP}/")) && m.json()["uniq_id"].is_string();
+        let mut new: Vec<String> = said[1..last]
+            .iter()
+            .filter(|m| single(m))
+            .map(|m| m.json()["uniq_id"].as_str().unwrap().to_owned())
+            .collect();
+        new.sort_unstable();
+        assert_eq!(new, whole_ids, "the same entities, between first and last");
+        house.stop().await.unwrap();
+
+        let mark = house.mark();
+        house.start(&[], "").await;
+        let switch = format!("homeassistant/switch/{STRIP}/p1_switch/config");
+        house.wait_after(mark, "the way back", on(&switch, "")).await;
+        let said = house.since(mark);
+        let at = |wanted: &dyn Fn(&Message) -> bool| said.iter().position(wanted).unwrap();
+        let first = at(&|m| m.topic == switch && m.text().contains("migrate_discovery"));
+        let new = at(&|m| m.topic == config() && m.json()["cmps"].is_object());
+        assert!(first < new && new < at(&on(&switch, "")));
+        until("only the whole message is left", || {
+            let mut left: std::collections::BTreeMap<String, bool> = Default::default();
+            left.extend(house.heard().into_iter().map(|m| (m.topic, !m.payload.is_empty())));
+            left.iter()
+                .filter(|(t, there)| **there && t.contains(&format!("/{STRIP}/")) && t.ends_with("/config"))
+                .count()
+                == 0
+        })
+        .await;
+        house.stop().await.unwrap();
+
+        let mark = house.mark();
+        house.start(&[("home_assistant.discovery", "off")], "").await;
+        house.wait_after(mark, "taken back", on(&config(), "")).await;
+        house.stop().await.unwrap();
+        let mark = house.mark();
+        house.start(&[("home_assistant.discovery", "off")], "").await;
+        assert_eq!(announced(&house.since(mark)), Vec::<String>::new());
+        house.close().await;
+    });
+}
+
+#[test]
+fn ports_become_children_or_devices_of_their_own() {
+    run(async {
+        let mut house = House::new(vec![strip()]).await;
+        house.start(&[("home_assistant.port_devices", "child")], "").await;
+        let message: Value = serde_json::from_str(&house.retained().await[&config()]).unwrap();
+        assert_eq!(message["child_devices"].as_array().map(Vec::len), Some(6), "{message}");
+        house.stop().await.unwrap();
+        let mark = house.mark();
+        house.start(&[("home_assistant.port_devices", "via")], "").await;
+        let port = |n: u8| format!("homeassistant/device/plug2mqtt_{STRIP}_p{n}/config");
+        let sixth = house
+            .wait_after(mark, "port 6", |m| m.topic == port(6) && m.text().contains("via_device"))
+            .await
+            .json();
+        assert_eq!(sixth["dev"]["via_device"], format!("plug2mqtt_{STRIP}"));
+        assert!(sixth["cmps"]["p6_switch"].is_object(), "{sixth}");
+        house.stop().await.unwrap();
+        let mark = house.mark();
+        house.start(&[], "").await;
+        for n in 1..=6 {
+            house.wait_after(mark, "taken back", on(&port(n), "")).await;
+        }
+        house.close().await;
+    });
+}

@@ -1,0 +1,231 @@
+//! The program as people start it: what it prints and how it ends.
+
+use crate::support::{House, PATIENCE, STRIP, on, quiet, run, strip, until};
+use plug2mqtt::sim::Strip;
+use serde_json::Value;
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+fn program(folder: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plug2mqtt"));
+    command.args(words).current_dir(folder).env_clear().env("HOME", folder).stdin(Stdio::null());
+    command
+}
+
+/// Runs it to its end while the plugs go on.
+fn ran(folder: &Path, words: &[&str]) -> impl Future<Output = (Option<i32>, String, String)> + use<> {
+    let mut command = program(folder, words);
+    let output = tokio::task::spawn_blocking(move || command.output());
+    async {
+        let Output { status, stdout, stderr } = output.await.unwrap().unwrap();
+        (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+    }
+}
+
+/// A program that is killed when the test ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    fn start(folder: &Path, words: &[&str]) -> Self {
+        let mut command = program(folder, words);
+        Self(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    async fn code(&mut self) -> Option<i32> {
+        let mut code = None;
+        until("its end", || {
+            code = self.0.try_wait().unwrap().map(|status| status.code());
+            code.is_some()
+        })
+        .await;
+        code.flatten()
+    }
+}
+
+fn arg(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn discover_and_probe_print_what_is_there() {
+    run(async {
+        let plug = quiet(Strip::plug_2_0("SWW1000000000007").mac("02:00:00:00:00:07").named("Kettle"));
+        let house = House::new(vec![strip(), plug]).await;
+        let file = house.settings_file("");
+        let folder = house.folder();
+        let (host, probe) = (house.plug(0).http_addr().to_string(), "probe");
+        let (table, list, probed) = tokio::join!(
+            ran(folder, &["discover", "--config", arg(&file)]),
+            ran(folder, &["--config", arg(&file), "discover", "--json"]),
+            ran(folder, &["-c", arg(&file), probe, &host]),
+        );
+        let (code, out, err) = table;
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+        let lines: Vec<&str> = out.lines().collect();
+        assert_eq!(lines.len(), 3, "{out}");
+        assert!(lines[0].starts_with("ID ") && lines[1].starts_with(STRIP), "{out}");
+        assert!(lines[1].ends_with("6 of 6 on, 10.0 W") && lines[1].contains("Office strip"), "{out}");
+        assert!(lines[2].contains("Kettle") && lines[2].ends_with("1 of 1 on, 10.0 W"), "{out}");
+
+        let (code, out, _) = list;
+        let all: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((code, all.as_array().map(Vec::len)), (Some(0), Some(2)), "{out}");
+        for (key, value) in
+            [("id", STRIP), ("driver", "maxsmart"), ("serial", "SWP6000000000001"), ("firmware", "1.30")]
+        {
+            assert_eq!(all[0][key], value, "{out}");
+        }
+        assert_eq!(all[0]["ports"], 6);
+
+        let (code, out, _) = probed;
+        assert_eq!(code, Some(0), "{out}");
+        for part in [STRIP, "answers on UDP", "port 6", "10.00 W", "1.30"] {
+            assert!(out.contains(part), "{part} is missing:\n{out}");
+        }
+        // Nobody there: it says so, with a remedy, and code 1.
+        house.shelf.stop().await;
+        let (code, out, _) = ran(folder, &["probe", &host, "--config", arg(&file)]).await;
+        assert_eq!(code, Some(1), "{out}");
+        assert!(out.contains("maxsmart.hosts"), "{out}");
+        let (code, out, _) = ran(folder, &["discover", "--config", arg(&file)]).await;
+        assert_eq!(code, Some(0));
+        assert!(out.contains("no plugs answered") && out.contains("maxsmart.hosts"), "{out}");
+    });
+}
+
+#[test]
+fn show_discovery_prints_the_messages_of_remembered_plugs() {
+    run(async {
+        let mut house = House::running().await;
+        house.stop().await.unwrap();
+        let file = house.settings_file("");
+        let (by_id, by_name, nobody) = tokio::join!(
+            ran(house.folder(), &["show-discovery", STRIP, "-c", arg(&file)]),
+            ran(house.folder(), &["show-discovery", "office strip", "-c", arg(&file)]),
+            ran(house.folder(), &["show-discovery", "nobody", "-c", arg(&file)]),
+        );
+        let (topic, message) = by_id.1.split_once('\n').unwrap();
+        assert_eq!(topic, format!("homeassistant/device/plug2mqtt_{STRIP}/config"));
+        let message: Value = serde_json::from_str(message).unwrap();
+        let published: Value = serde_json::from_str(&house.retained().await[topic]).unwrap();
+        assert_eq!(message, published, "the exact message");
+        assert_eq!(by_name.1, by_id.1);
+        assert_eq!(nobody.0, Some(1));
+        assert!(nobody.2.contains(STRIP), "names those that are known: {}", nobody.2);
+    });
+}
+
+#[test]
+fn settings_are_checked_shown_written_and_described() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let (code, schema, _) = ran(folder, &["config", "schema"]).await;
+        let schema: Value = serde_json::from_str(&schema).unwrap();
+        assert_eq!(code, Some(0));
+        assert!(schema["properties"]["maxsmart"].is_object());
+        let (code, _, err) = ran(folder, &["config", "init", "--no-search", "-o", "fresh.toml"]).await;
+        assert_eq!(code, Some(0), "{err}");
+        let (code, out, err) = ran(folder, &["config", "check", "--config", "fresh.toml"]).await;
+        assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "settings are valid: fresh.toml\n", ""));
+        let words =
+            ["config", "show", "-c", "fresh.toml", "-s", "mqtt.password=geheim", "-s", "mqtt.username=me"];
+        let (code, out, err) = ran(folder, &words).await;
+        assert_eq!(code, Some(0), "{err}");
+        assert!(out.contains("********") && !out.contains("geheim"), "{out}");
+
+        let wrong = "[mqtt]\nkeep_alive = \"1\"\n\n[maxsmart]\npoll_intervall = \"5s\"\ntimeout = \"0s\"\n";
+        std::fs::write(folder.join("wrong.toml"), wrong).unwrap();
+        let (code, out, err) = ran(folder, &["run", "--config", "wrong.toml"]).await;
+        assert_eq!((code, out.as_str()), (Some(78), ""));
+        for part in [
+            "wrong.toml:2",
+            "mqtt.keep_alive",
+            "wrong.toml:5",
+            "poll_intervall",
+            "wrong.toml:6",
+            "maxsmart.timeout",
+        ] {
+            assert!(err.contains(part), "{part} is missing:\n{err}");
+        }
+        std::fs::write(folder.join("broken.toml"), "[mqtt\n").unwrap();
+        let (code, _, err) = ran(folder, &["config", "check", "-c", "broken.toml"]).await;
+        assert_eq!(code, Some(78));
+        assert!(err.contains("broken.toml:1"), "{err}");
+        for words in [["--config", "gone.toml", "run"], ["run", "--config", "gone.toml"]] {
+            let (code, _, err) = ran(folder, &words).await;
+            assert_eq!(code, Some(78), "{err}");
+            assert!(err.contains("gone.toml"), "{err}");
+        }
+        assert_eq!(ran(folder, &["fly"]).await.0, Some(2));
+    });
+}
+
+#[test]
+fn a_taken_broker_port_ends_run_with_a_remedy_and_moves_the_demo() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let listen = format!("broker.listen={address}");
+        let (code, _, err) = ran(
+            folder.path(),
+            &["run", "-s", &listen, "-s", "maxsmart.enabled=false", "-s", "state.directory=s"],
+        )
+        .await;
+        assert_eq!(code, Some(78), "{err}");
+        assert!(err.contains(&address) && err.contains("mqtt.url") && err.contains("broker.listen"), "{err}");
+
+        let mut demo = Running::start(folder.path(), &["demo", "-s", &listen]);
+        let mut out = demo.0.stdout.take().unwrap();
+        let text = tokio::task::spawn_blocking(move || {
+            let (mut text, mut some) = (String::new(), [0; 512]);
+            while !text.contains("Ctrl-C") {
+                match out.read(&mut some) {
+                    Ok(n @ 1..) => text.push_str(&String::from_utf8_lossy(&some[..n])),
+                    _ => break,
+                }
+            }
+            text
+        });
+        let text = tokio::time::timeout(PATIENCE, text).await.unwrap().unwrap();
+        assert!(text.contains("mosquitto_sub") && !text.contains(&address), "{text}");
+        assert!(text.contains("Kitchen strip"), "{text}");
+    });
+}
+
+#[test]
+fn a_stop_signal_ends_it_well_and_an_abrupt_end_leaves_the_will() {
+    run(async {
+        let house = House::new(vec![strip()]).await;
+        let file = house.settings_file("");
+        let mut bridge = Running::start(house.folder(), &["-c", arg(&file)]);
+        house.shows(&format!("{STRIP}/availability"), "online").await;
+        house.shows("bridge/state", "online").await;
+        let mark = house.mark();
+        let stopped = Command::new("kill").args(["-TERM", &bridge.0.id().to_string()]).status().unwrap();
+        assert!(stopped.success());
+        assert_eq!(bridge.code().await, Some(0));
+        house.wait_after(mark, "the last word", on("plug2mqtt/bridge/state", "offline")).await;
+
+        let mark = house.mark();
+        let mut bridge = Running::start(house.folder(), &["run", "-c", arg(&file)]);
+        house.wait_after(mark, "online", on("plug2mqtt/bridge/state", "online")).await;
+        // Two at one time with one state directory would undo each other's work.
+        let (code, _, err) = ran(house.folder(), &["run", "-c", arg(&file)]).await;
+        assert_eq!(code, Some(78), "{err}");
+        assert!(err.contains("another plug2mqtt"), "{err}");
+        let mark = house.mark();
+        bridge.0.kill().unwrap();
+        house.wait_after(mark, "the will", on("plug2mqtt/bridge/state", "offline")).await;
+    });
+}

@@ -1,0 +1,224 @@
+//! What every driver must keep, checked by walking [`drivers::ALL`]: a new family is held to it
+//! without any code from its author. Captures lie in `src/drivers/<name>/captures`: `hello-*` are
+//! answers to a probe, `status-*.json` bodies of HTTP replies, `status-*.bin` datagrams. What each
+//! decodes to stands beside it in a `.snap` file; `SNAPSHOT=write cargo test drivers` writes them
+//! anew, to be reviewed like code.
+
+use plug2mqtt::drivers::{ALL, Dialect, Driver, MAX_STEPS, Message, Reply, Step};
+use plug2mqtt::model::{
+    Answer, Ask, Facts, Failure, Family, Found, MAX_PORTS, MAX_WATTS, Moment, Place, PlugId, PowerUnit,
+    Reading, Switch, Tuning,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+fn family() -> Family {
+    Family { udp_port: 8888, http_port: 80, timeout: Duration::from_secs(5), set_clock: true }
+}
+
+fn now() -> Moment {
+    Moment {
+        up: Duration::from_secs(1),
+        unix_ms: 1_795_198_925_120,
+        utc_offset_s: 7200,
+        dst_s: 3600,
+        nonce: 0x0123_4567_89ab_cdef,
+    }
+}
+
+fn from() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 9], 8888))
+}
+
+fn captures(driver: &dyn Driver, kind: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/drivers").join(driver.name()).join("captures");
+    let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let wanted = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        name.starts_with(kind) && !name.ends_with(".snap")
+    };
+    let mut list: Vec<_> = files.filter(wanted).map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    list.sort();
+    assert!(!list.is_empty(), "{} has no {kind}* captures", driver.name());
+    list
+}
+
+fn attach(driver: &dyn Driver) -> Box<dyn Dialect> {
+    let facts = Facts::default();
+    let place = Place { ip: from().ip(), http: 80, udp: 8888 };
+    let found =
+        Found { driver: driver.name(), id: PlugId::of(driver.name(), "swp6000000000001"), place, facts };
+    let tuning = Tuning { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock: true };
+    driver.attach(&found, &tuning)
+}
+
+/// Holds a conversation in which `answer` says what comes back for each message.
+fn converse<'a>(
+    dialect: &mut dyn Dialect,
+    ask: &Ask,
+    mut answer: impl FnMut(&Message) -> Reply<'a>,
+) -> Result<Answer, Failure> {
+    let mut step = dialect.ask(ask, &now());
+    for _ in 0..=MAX_STEPS {
+        match step {
+            Step::Done(answer) => return Ok(*answer),
+            Step::Send(request) => {
+                assert!(!request.patience.is_zero() && request.patience <= Duration::from_secs(5));
+                step = dialect.hear(answer(&request.what), &now())?;
+            }
+        }
+    }
+    panic!("more than {MAX_STEPS} steps");
+}
+
+fn compare(capture: &Path, decoded: &str) {
+    let snap = capture.with_extension(format!("{}.snap", capture.extension().unwrap().to_string_lossy()));
+    if std::env::var_os("SNAPSHOT").is_some() {
+        fs::write(&snap, decoded).unwrap();
+    }
+    let want = fs::read_to_string(&snap)
+        .unwrap_or_else(|_| panic!("{} is missing; SNAPSHOT=write makes it", snap.display()));
+    assert_eq!(decoded, want, "{}", capture.display());
+}
+
+#[test]
+fn names_are_unique_and_fit_into_topics() {
+    let names: BTreeSet<&str> = ALL.iter().map(|driver| driver.name()).collect();
+    assert_eq!(names.len(), ALL.len());
+    for name in names {
+        assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()), "{name}");
+    }
+}
+
+#[test]
+fn own_hellos_are_recognised_and_decode_to_their_snapshots() {
+    for driver in ALL {
+        for (path, bytes) in captures(*driver, "hello-") {
+            let found =
+                driver.recognise(&family(), from(), &bytes).unwrap_or_else(|| panic!("{}", path.display()));
+            assert_eq!((found.driver, found.place.ip), (driver.name(), from().ip()));
+            compare(&path, &format!("{found:#?}\n"));
+        }
+    }
+}
+
+#[test]
+fn hellos_of_others_and_own_questions_are_not_recognised() {
+    for driver in ALL {
+        for other in ALL.iter().filter(|other| other.name() != driver.name()) {
+            for (path, bytes) in captures(*other, "hello-") {
+                assert!(driver.recognise(&family(), from(), &bytes).is_none(), "{}", path.display());
+            }
+        }
+        let probes = driver.probes(&family(), &now());
+        assert!(!probes.is_empty());
+        for probe in probes {
+            assert!(
+                driver.recognise(&family(), from(), &probe.bytes).is_none(),
+                "{} hears itself",
+                driver.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn statuses_decode_to_their_snapshots() {
+    for driver in ALL {
+        for (path, bytes) in captures(*driver, "status-") {
+            let over_http = path.extension().is_some_and(|end| end == "json");
+            let answer = converse(attach(*driver).as_mut(), &Ask::Read, |message| match message {
+                Message::Datagram(_) if !over_http => Reply::Bytes(&bytes),
+                Message::Get(_) | Message::Post(..) if over_http => Reply::Bytes(&bytes),
+                Message::Datagram(_) | Message::Get(_) | Message::Post(..) => Reply::Unreachable,
+            });
+            // The first datagram may have been an identity question.
+            let answer = match answer {
+                Err(_) if !over_http => converse_skipping_first(*driver, &bytes),
+                answer => answer,
+            };
+            compare(
+                &path,
+                &format!("{:#?}\n", answer.unwrap_or_else(|failure| panic!("{}: {failure}", path.display()))),
+            );
+        }
+    }
+}
+
+fn converse_skipping_first(driver: &dyn Driver, bytes: &[u8]) -> Result<Answer, Failure> {
+    let mut datagrams = 0;
+    converse(attach(driver).as_mut(), &Ask::Read, |message| match message {
+        Message::Datagram(_) => {
+            datagrams += 1;
+            if datagrams == 1 { Reply::Silent } else { Reply::Bytes(bytes) }
+        }
+        Message::Get(_) | Message::Post(..) => Reply::Unreachable,
+    })
+}
+
+#[test]
+fn random_and_damaged_replies_end_in_an_answer_or_a_failure() {
+    for driver in ALL {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut seeds: Vec<Vec<u8>> =
+            captures(*driver, "hello-").into_iter().map(|(_, bytes)| bytes).collect();
+        seeds.extend(captures(*driver, "status-").into_iter().map(|(_, bytes)| bytes));
+        let mut dialect = attach(*driver);
+        for round in 0..20_000 {
+            let bytes = if round % 2 == 0 { noise(&mut random) } else { damaged(&mut random, &seeds) };
+            if let Some(found) = driver.recognise(&family(), from(), &bytes) {
+                assert!(found.facts.port_names.len() <= MAX_PORTS);
+            }
+            let ask = match round % 3 {
+                0 => Ask::Read,
+                1 => Ask::Switch(Switch::Ports(BTreeMap::from([(1, true), (2, false)]))),
+                _ => Ask::Identify,
+            };
+            let faults = [Reply::Closed, Reply::Unreachable, Reply::Silent];
+            let answer = converse(dialect.as_mut(), &ask, |_| {
+                if random.u8(..8) == 0 { faults[random.usize(..3)] } else { Reply::Bytes(&bytes) }
+            });
+            match answer {
+                Ok(Answer::Reading(reading)) => believable(&reading),
+                Ok(_) => {}
+                Err(_) => dialect.forget(),
+            }
+        }
+    }
+}
+
+fn noise(random: &mut fastrand::Rng) -> Vec<u8> {
+    let length = random.usize(..300);
+    std::iter::repeat_with(|| random.u8(..)).take(length).collect()
+}
+
+/// A capture with a few bytes changed, lost or repeated.
+fn damaged(random: &mut fastrand::Rng, seeds: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = seeds[random.usize(..seeds.len())].clone();
+    for _ in 0..random.usize(..4) {
+        let at = random.usize(..bytes.len().max(1));
+        match random.u8(..4) {
+            0 => bytes.truncate(at),
+            1 if at < bytes.len() => bytes[at] = random.u8(..),
+            2 => bytes.insert(at.min(bytes.len()), b"\"{}[],:-9e\\\0"[random.usize(..12)]),
+            _ => bytes.extend_from_within(at.min(bytes.len())..),
+        }
+    }
+    bytes
+}
+
+fn believable(reading: &Reading) {
+    assert!(!reading.ports.is_empty() && reading.ports.len() <= MAX_PORTS);
+    assert!(reading.refused.len() <= MAX_PORTS);
+    for port in &reading.ports {
+        assert!(
+            port.watts.is_none_or(|watts| watts.is_finite() && (0.0..=MAX_WATTS).contains(&watts)),
+            "{port:?}"
+        );
+        assert!(port.amps.is_none_or(|amps| amps.is_finite() && (0.0..=100.0).contains(&amps)), "{port:?}");
+    }
+}

@@ -1,0 +1,10 @@
+//! The program from the outside: simulated plugs on loopback, a broker, the bridge between them,
+//! and the built binary.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on fails")]
+
+mod bridge;
+mod cli;
+mod hostile;
+mod mqtt_faults;
+mod plug_faults;
+mod support;

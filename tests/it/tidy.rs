@@ -1,0 +1,240 @@
+//! Holds each folder to the modules and crates it may mention. With clippy's bans in `hub` and
+//! `drivers` this is the wall that other programs build with workspaces.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Folder or file below `src`, the modules of ours it may name, the crates it may name.
+const HOUSE: &[(&str, &[&str], &[&str])] = &[
+    ("model", &[], &["serde", "jiff"]),
+    ("entity.rs", &["model"], &[]),
+    ("hub", &["model"], &["tracing"]),
+    ("drivers", &["model"], &["serde_json"]),
+    ("sim", &["sim"], &["serde_json", "tokio", "tracing"]),
+    (
+        "io",
+        &["model", "hub", "drivers", "io"],
+        &[
+            "tokio",
+            "reqwest",
+            "tempfile",
+            "if_addrs",
+            "tracing",
+            "jiff",
+            "fastrand",
+            "serde_json",
+            "thiserror",
+            "anyhow",
+        ],
+    ),
+    (
+        "sinks",
+        &["model", "entity", "sinks"],
+        &[
+            "tokio",
+            "rumqttc",
+            "rustls",
+            "rustls_native_certs",
+            "secrecy",
+            "serde",
+            "serde_json",
+            "humantime",
+            "fastrand",
+            "thiserror",
+            "tracing",
+        ],
+    ),
+    (
+        "config",
+        &["config"],
+        &[
+            "config",
+            "toml",
+            "humantime",
+            "secrecy",
+            "schemars",
+            "serde",
+            "serde_json",
+            "serde_path_to_error",
+            "proptest",
+        ],
+    ),
+    (
+        "broker.rs",
+        &["broker"],
+        &["mqtt5", "tokio", "secrecy", "tracing", "thiserror", "serde", "serde_json", "tempfile"],
+    ),
+    (
+        "broker",
+        &["broker"],
+        &["mqtt5", "tokio", "secrecy", "tracing", "thiserror", "serde", "serde_json", "tempfile", "rumqttc"],
+    ),
+];
+
+/// Crates that belong in one file.
+const ONE_ROOM: &[(&str, &str)] = &[("rumqttc", "sinks/mqtt/link.rs"), ("reqwest", "io/http.rs")];
+
+/// The longest file, and those that have a reason to be longer.
+const LONGEST: usize = 500;
+const LONGER: &[(&str, usize, &str)] = &[
+    ("hub/tests.rs", 900, "one story of the hub after another, over one harness"),
+    ("hub/plug.rs", 640, "schedule and health of one plug change together"),
+];
+
+/// Where a `select!` may stand: the loop of the engine, the loop of a session, the wiring of the two
+/// ends, and the places that wait for a signal or a line of input.
+const SELECTS: &[&str] = &[
+    "io/engine.rs",
+    "sinks/mqtt/session.rs",
+    "bridge.rs",
+    "main.rs",
+    "cli/demo.rs",
+    "broker/store.rs",
+    "broker.rs",
+];
+
+fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut todo = vec![root.clone()];
+    let mut list = Vec::new();
+    while let Some(path) = todo.pop() {
+        if path.is_dir() {
+            todo.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            let name = path.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/");
+            list.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+    assert!(list.len() > 30, "the sources are not where they are expected");
+    list.sort();
+    list
+}
+
+/// The code of a file without comments.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.starts_with("//"))
+}
+
+fn is_test(name: &str) -> bool {
+    name.ends_with("tests.rs") || name.contains("/tests/")
+}
+
+/// The part of a file before its test module.
+fn production(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text)
+}
+
+fn room(name: &str) -> Option<&'static (&'static str, &'static [&'static str], &'static [&'static str])> {
+    HOUSE.iter().find(|(room, ..)| name == *room || name.starts_with(&format!("{room}/")))
+}
+
+/// Every `word` that follows `crate::` in a line.
+fn own_modules(line: &str) -> Vec<String> {
+    let after =
+        |rest: &str| rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or("").to_owned();
+    line.match_indices("crate::")
+        .map(|(at, word)| after(&line[at + word.len()..]))
+        .filter(|word| !word.is_empty())
+        .collect()
+}
+
+fn dependencies() -> Vec<String> {
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    let list =
+        manifest.split("\n[dependencies]\n").nth(1).expect("dependencies").split("\n[").next().unwrap();
+    list.lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, _)| name.trim().replace('-', "_"))
+        .collect()
+}
+
+#[test]
+fn every_folder_knows_only_whom_it_may_know() {
+    let crates = dependencies();
+    assert!(crates.contains(&"rumqttc".to_owned()), "{crates:?}");
+    let mut wrong = Vec::new();
+    for (name, text) in sources() {
+        let Some((_, modules, allowed)) = room(&name) else { continue };
+        for line in code(production(&text)) {
+            for module in own_modules(line) {
+                let own = room(&name).is_some_and(|(room, ..)| room.trim_end_matches(".rs") == module);
+                if !own && !modules.contains(&module.as_str()) {
+                    wrong.push(format!("src/{name} mentions crate::{module}"));
+                }
+            }
+            for krate in crates.iter().filter(|krate| !is_test(&name) && !allowed.contains(&krate.as_str())) {
+                let path = format!("{krate}::");
+                let used = line.match_indices(&path).any(|(at, _)| {
+                    let before = line[..at].chars().next_back();
+                    before.is_none_or(|c| !(c.is_alphanumeric() || c == '_' || c == ':'))
+                });
+                // A module of ours may have the name of a crate.
+                if used && !(krate == "config" && line.contains("crate::config")) {
+                    wrong.push(format!("src/{name} mentions the crate {krate}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn some_crates_live_in_one_room() {
+    for (krate, home) in ONE_ROOM {
+        let users: Vec<String> = sources()
+            .into_iter()
+            .filter(|(name, text)| {
+                !is_test(name) && code(text).any(|line| line.contains(&format!("{krate}::")))
+            })
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(users, [home.to_string()], "{krate}");
+    }
+}
+
+#[test]
+fn selects_stand_where_loops_meet_and_nowhere_else() {
+    for (name, text) in sources() {
+        let has = code(&text).any(|line| line.contains("select!"));
+        assert!(!has || SELECTS.contains(&name.as_str()) || is_test(&name), "src/{name} has a select!");
+    }
+}
+
+#[test]
+fn files_can_be_read_in_one_sitting() {
+    for (name, text) in sources() {
+        let allowed = LONGER.iter().find(|(file, ..)| *file == name).map_or(LONGEST, |(_, lines, _)| *lines);
+        let lines = text.lines().count();
+        assert!(lines <= allowed, "src/{name} has {lines} lines; is there a second thing living in it?");
+    }
+    for (file, lines, why) in LONGER {
+        let text = sources().into_iter().find(|(name, _)| name == file).map(|(_, text)| text);
+        let text = text.unwrap_or_else(|| panic!("{file} is excused and not there"));
+        assert!(text.lines().count() > LONGEST.min(*lines), "{file} needs no excuse any more");
+        assert!(!why.is_empty());
+    }
+}
+
+#[test]
+fn modules_say_what_they_are_and_nothing_is_unfinished() {
+    for (name, text) in sources() {
+        let opens = text.starts_with("//!") || is_test(&name) || text.starts_with("#!");
+        assert!(opens, "src/{name} does not open with a paragraph about itself");
+        for mark in ["todo!(", "unimplemented!(", concat!("#[ign", "ore"), concat!("FIX", "ME")] {
+            assert!(!text.contains(mark), "src/{name} has {mark}");
+        }
+    }
+}
+
+#[test]
+fn the_walls_of_the_pure_parts_stand() {
+    for folder in ["hub/mod.rs", "drivers/mod.rs"] {
+        let text = sources().into_iter().find(|(name, _)| name == folder).unwrap().1;
+        assert!(text.contains("#![deny(clippy::disallowed_methods, clippy::disallowed_types)]"), "{folder}");
+    }
+    let bans: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join(".clippy.toml");
+    let bans = fs::read_to_string(bans).unwrap();
+    for ban in ["std::time::Instant::now", "tokio::net::UdpSocket", "std::fs::File"] {
+        assert!(bans.contains(ban), "{ban}");
+    }
+}
