@@ -56,6 +56,14 @@ pub enum StartError {
     Settings(String),
 }
 
+/// How the program's own log is handled while the bridge runs.
+pub struct Logging {
+    /// Changes how much is logged.
+    pub set_level: SetLogLevel,
+    /// Lines to be published on `bridge/log`.
+    pub lines: Option<mqtt::log::Lines>,
+}
+
 /// Runs the bridge until `stop` is ready or a restart is requested. `ready` is told the address of
 /// the broker in use once everything has started.
 ///
@@ -65,7 +73,21 @@ pub enum StartError {
 /// files for TLS cannot be read.
 pub async fn run(
     settings: &Settings,
-    set_log_level: SetLogLevel,
+    set_level: SetLogLevel,
+    ready: impl FnOnce(&str),
+    stop: impl Future<Output = ()>,
+) -> Result<Ended, StartError> {
+    run_logged(settings, Logging { set_level, lines: None }, ready, stop).await
+}
+
+/// Like [`run`], with log lines that may be published.
+///
+/// # Errors
+///
+/// As [`run`].
+pub async fn run_logged(
+    settings: &Settings,
+    logging: Logging,
     ready: impl FnOnce(&str),
     stop: impl Future<Output = ()>,
 ) -> Result<Ended, StartError> {
@@ -86,10 +108,11 @@ pub async fn run(
     let (orders, wanted) = mpsc::channel(MAX_ORDERS);
     let (restart, mut restarts) = mpsc::channel(1);
     let (stopping, stopped) = watch::channel(false);
-    let wires = Wires { view: picture, notes: heard, orders, restart, stop: stopped };
+    let wires = Wires { view: picture, notes: heard, log: logging.lines, orders, restart, stop: stopped };
     let sink = tokio::spawn(mqtt::run(mqtt, wires, announced));
     let http = Http::new().map_err(StartError::Settings)?;
-    let parts = Parts { http, quarries: quarries(settings), store, set_log_level, view, notes };
+    let parts =
+        Parts { http, quarries: quarries(settings), store, set_log_level: logging.set_level, view, notes };
     let engine = Engine::new(hub, clock, parts);
 
     let mut ended = Ended::Stopped;

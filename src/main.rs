@@ -1,11 +1,12 @@
 //! The program: flags, settings, logging, exit codes.
 
 use clap::{Parser, Subcommand};
-use plug2mqtt::bridge::{self, Ended};
+use plug2mqtt::bridge::{self, Ended, Logging};
 use plug2mqtt::cli;
-use plug2mqtt::config::{self, Format, Settings};
-use plug2mqtt::io::engine::SetLogLevel;
+use plug2mqtt::config::{self, Format, Settings, TopicLevel};
 use plug2mqtt::io::store::Store;
+use plug2mqtt::model::LogLevel;
+use plug2mqtt::sinks::mqtt::log::LogTopic;
 use std::future::Future;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -166,7 +167,7 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, set_level: 
             match cli::demo::simulate(plugs, *number, *udp_port, *http_port, broadcast, &mut out, stop).await
             {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(why) => failed(&why.to_string()),
+                Err(why) => failed(&format!("{why:#}")),
             }
         }
     }
@@ -179,7 +180,7 @@ async fn run(flags: &Flags, mut settings: Settings, set_level: Reload) -> ExitCo
             info!(version = env!("CARGO_PKG_VERSION"), broker, "plug2mqtt is running");
             drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
         };
-        match bridge::run(&settings, set_level.setter(), ready, stop_signal()).await {
+        match bridge::run_logged(&settings, set_level.logging(), ready, stop_signal()).await {
             Ok(Ended::Stopped) => return ExitCode::SUCCESS,
             Ok(Ended::Restart) => {
                 match config::load(flags.config.as_deref(), config::environment(), &flags.set) {
@@ -213,7 +214,7 @@ async fn demo(mut settings: Settings, set_level: Reload) -> ExitCode {
     let ready = |broker: &str| {
         drop(cli::demo::greet(&shelf, &base, broker, &mut std::io::stdout()));
     };
-    let ended = bridge::run(&settings, set_level.setter(), ready, stop_signal()).await;
+    let ended = bridge::run_logged(&settings, set_level.logging(), ready, stop_signal()).await;
     shelf.stop().await;
     match ended {
         Ok(_) => ExitCode::SUCCESS,
@@ -265,14 +266,18 @@ fn stop_signal() -> impl Future<Output = ()> {
     }
 }
 
-/// Changes the amount of logging while the program runs.
+/// Changes the amount of logging while the program runs, and publishes it for those who opted in.
 #[derive(Clone)]
-struct Reload(reload::Handle<EnvFilter, Registry>);
+struct Reload {
+    filter: reload::Handle<EnvFilter, Registry>,
+    topic: Option<LogTopic>,
+}
 
 impl Reload {
-    fn setter(&self) -> SetLogLevel {
-        let handle = self.0.clone();
-        Box::new(move |level| drop(handle.reload(filter(level.as_str()))))
+    fn logging(&self) -> Logging {
+        let handle = self.filter.clone();
+        let set_level = Box::new(move |level: LogLevel| drop(handle.reload(filter(level.as_str()))));
+        Logging { set_level, lines: self.topic.as_ref().map(LogTopic::lines) }
     }
 }
 
@@ -287,7 +292,13 @@ fn start_logging(settings: &Settings, command: Option<&Command>) -> Reload {
     let level = if serving { settings.log.level.as_str() } else { "warn" };
     let (filter, handle) = reload::Layer::new(filter(level));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let registry = tracing_subscriber::registry().with(filter);
+    let topic = match settings.log.topic {
+        TopicLevel::Off => None,
+        TopicLevel::Error => Some(LogTopic::new(LogLevel::Error)),
+        TopicLevel::Warn => Some(LogTopic::new(LogLevel::Warn)),
+        TopicLevel::Info => Some(LogTopic::new(LogLevel::Info)),
+    };
+    let registry = tracing_subscriber::registry().with(filter).with(topic.clone());
     // The journal stamps lines itself.
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     match settings.log.format {
@@ -298,7 +309,7 @@ fn start_logging(settings: &Settings, command: Option<&Command>) -> Reload {
             registry.with(lines.with_ansi(colours)).init();
         }
     }
-    Reload(handle)
+    Reload { filter: handle, topic }
 }
 
 fn complain(text: &str) {

@@ -1,4 +1,4 @@
-//! `discover`: who is there? Touches no broker and changes nothing.
+//! `discover`: who is there? Touches no broker and switches nothing.
 
 use crate::bridge::{quarries, rules};
 use crate::config::Settings;
@@ -6,9 +6,9 @@ use crate::drivers;
 use crate::hub::Hub;
 use crate::io::clock::Clock;
 use crate::io::http::Http;
+use crate::io::line::Line;
 use crate::io::probe::{Quarry, search};
-use crate::io::talk::talk;
-use crate::model::{Answer, Ask, Failure, Found, Memory, Place, PowerUnit, Reading, Tuning};
+use crate::model::{Failure, Found, Memory, Place, Reading};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -56,22 +56,10 @@ pub async fn look(settings: &Settings) -> Result<Vec<Seen>, String> {
 
 /// Asks one plug: who it is, if that is not known yet, and how it is.
 async fn ask(http: Http, quarry: Quarry, mut found: Found) -> Option<Seen> {
-    let tuning = Tuning { timeout: quarry.family.timeout, power_unit: PowerUnit::Auto, set_clock: false };
-    let limit = quarry.family.timeout;
-    let mut clock = Clock::start();
     if found.id.is_none() {
-        let mut dialect = quarry.driver.attach(&found, &tuning);
-        match talk(&http, &mut clock, dialect.as_mut(), found.place, &Ask::Identify, limit).await.0 {
-            Ok(Answer::Identity(identity)) => found = identity,
-            _ => return None,
-        }
+        found = Line::open(&http, &quarry, &found).identify().await.ok()?;
     }
-    let mut dialect = quarry.driver.attach(&found, &tuning);
-    let reading = match talk(&http, &mut clock, dialect.as_mut(), found.place, &Ask::Read, limit).await.0 {
-        Ok(Answer::Reading(reading)) => Ok(reading),
-        Ok(_) => Err(Failure::Nonsense("no reading".into())),
-        Err(failure) => Err(failure),
-    };
+    let reading = Line::open(&http, &quarry, &found).read().await;
     Some(Seen { found, reading })
 }
 

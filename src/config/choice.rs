@@ -89,6 +89,21 @@ impl Level {
     }
 }
 
+/// The least important log messages that are published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TopicLevel {
+    /// None.
+    #[default]
+    Off,
+    /// What does not work.
+    Error,
+    /// What works, but someone should look.
+    Warn,
+    /// Changes a user cares about.
+    Info,
+}
+
 /// How log messages are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::choice::{Discovery, Format, Level, Lock, PortDevices, PowerUnit};
+use super::choice::{Discovery, Format, Level, Lock, PortDevices, PowerUnit, TopicLevel};
 use super::interval::{KeepAlive, LongInterval, PlugTimeout, PollInterval, WaitTime};
 use super::layer::Origin;
 use super::value::{Broadcast, BrokerUrl, Host};
@@ -69,7 +69,7 @@ pub struct Mqtt {
     pub client_id: Option<String>,
     /// Longest silence on the connection before it is tested.
     pub keep_alive: KeepAlive,
-    /// Whether plugs may be renamed, have their clocks set and be changed otherwise over MQTT.
+    /// Whether plugs may be taken, removed, renamed and changed otherwise by requests over MQTT.
     pub allow_admin: bool,
     /// TLS to the broker, used with `mqtts://`.
     pub tls: Tls,
@@ -258,6 +258,8 @@ pub struct Log {
     pub level: Level,
     /// How messages are written.
     pub format: Format,
+    /// The least important messages also published on `bridge/log`, at most ten a second.
+    pub topic: TopicLevel,
 }
 
 /// What stands in for a secret wherever settings are written.

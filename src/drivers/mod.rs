@@ -18,7 +18,7 @@
 //! the reply's header: the one question before all others. The ability list stays in the dialect;
 //! with `Encrypt.ECDHE` in it all later bodies are AES-256-CBC under a key made of uuid, account
 //! key and MAC. [`Ask::Read`] is up to three steps (`System.All`, `Electricity`, `Runtime`), each
-//! signed with the nonce of [`Moment`](crate::model::Moment) as message id and its wall clock. Each reply's `from` is
+//! signed with the nonce of [`Moment`] as message id and its wall clock. Each reply's `from` is
 //! held against the uuid: another one is [`Failure::Stranger`]. [`Ask::Switch`] is one `ToggleX`
 //! per port, then `System.All` to read back. A reset connection on an unencrypted plug means that an
 //! update brought encryption: [`forget`](Dialect::forget) drops the abilities, the next
@@ -28,7 +28,7 @@
 //! # A walk: how the Watts Clever INPLUG sits in these seams
 //!
 //! INPLUG is Broadlink's UDP protocol on port 80. `probes` gives the 48-byte hello with the time
-//! from [`Moment`](crate::model::Moment), `recognise` reads type, MAC and name from the 128-byte reply; the MAC is the
+//! from [`Moment`], `recognise` reads type, MAC and name from the 128-byte reply; the MAC is the
 //! identity. The dialect begins without a session key: its first step in any conversation is the
 //! key exchange (0x65), the answer gives id and key, then follow status (0x6a `01`) and meter
 //! (0x6a `04`). Error -7 or -2 in a reply means the key has expired: `hear` answers with the key

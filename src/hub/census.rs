@@ -203,7 +203,9 @@ impl Hub {
             return;
         }
         self.evict_from(now, &id, found.place);
-        let adopted = self.bridge.adopt;
+        // Whoever is named in the settings is wanted.
+        let adopted =
+            self.bridge.adopt || self.rules.allow.contains(&id) || self.rules.plugs.contains_key(&id);
         let note = if adopted { "found" } else { "found, not adopted" };
         info!(plug = %id, at = %found.place, name = found.facts.name.as_ref().map(tracing::field::display), firmware = found.facts.firmware, "{note}");
         let kept = self.memory.plugs.remove(&id).unwrap_or_else(|| Remembered {

@@ -681,6 +681,26 @@ fn plugs_are_not_taken_when_adopting_is_off_and_taken_when_it_is_on_again() {
 }
 
 #[test]
+fn plugs_named_in_the_settings_are_taken_though_adopting_is_off() {
+    let named: [fn(&mut Rules); 2] = [
+        |rules| drop(rules.allow.insert(id(A))),
+        |rules| drop(rules.plugs.insert(id(A), PlugRules::default())),
+    ];
+    for name in named {
+        let mut closed = rules();
+        closed.adopt = false;
+        name(&mut closed);
+        let mut world = World::new(closed);
+        world.fake(1);
+        world.feed(Input::Heard(found(1, 1, 1)));
+        world.feed(Input::Heard(found(2, 2, 2)));
+        world.secs(1);
+        assert!(world.view(A).online);
+        assert!(world.hub.view().plugs.values().all(|plug| plug.adopted == (plug.id == id(A))));
+    }
+}
+
+#[test]
 fn removed_plugs_are_forgotten_and_blocked_ones_stay_away() {
     let mut world = strip();
     assert!(world.request(Request::DeviceRemove { id: id(A), block: true }).result.is_ok());

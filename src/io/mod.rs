@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `engine.rs` | the loop |
 //! | `talk.rs` | one conversation: dialect, transport, time limits |
+//! | `line.rs` | a line to one plug, for the command line and the examples |
 //! | `http.rs`, `udp.rs` | the two transports and their leniency |
 //! | `probe.rs` | one search: broadcasts, hosts, answers |
 //! | `store.rs` | the state file |
@@ -13,6 +14,7 @@
 pub mod clock;
 pub mod engine;
 pub mod http;
+pub mod line;
 pub mod probe;
 pub mod store;
 pub mod talk;

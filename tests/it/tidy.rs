@@ -42,6 +42,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
             "fastrand",
             "thiserror",
             "tracing",
+            "tracing_subscriber",
         ],
     ),
     (

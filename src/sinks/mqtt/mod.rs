@@ -12,12 +12,14 @@
 //! | `incoming.rs` | what comes in, understood; pure |
 //! | `homeassistant.rs` | discovery messages, pure |
 //! | `migration.rs` | from one announcement to the next, pure |
+//! | `log.rs` | the program's own log lines as a topic, for those who opt in |
 //! | `cleanup.rs` | finds retained topics nobody owns |
 
 mod cleanup;
 pub mod homeassistant;
 mod incoming;
 pub mod link;
+pub mod log;
 mod migration;
 mod session;
 mod sorter;
@@ -68,6 +70,8 @@ pub struct Wires {
     pub view: watch::Receiver<Arc<View>>,
     /// What is told once.
     pub notes: broadcast::Receiver<Note>,
+    /// Log lines to be published, for those who opted in.
+    pub log: Option<log::Lines>,
     /// What the world wants.
     pub orders: mpsc::Sender<Order>,
     /// Somebody wants the program started anew.

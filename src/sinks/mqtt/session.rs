@@ -5,6 +5,7 @@
 use super::homeassistant::{self, Announcer, Message};
 use super::incoming::{self, Incoming, Own, Topic};
 use super::link::{Counters, Link, Lost, Said};
+use super::log::Lines;
 use super::sorter::{Received, Sorter};
 use super::tell::BURST;
 use super::topics::{self, Nature};
@@ -77,8 +78,17 @@ enum Woken {
     Changed,
     Note(Result<Note, RecvError>),
     Cleaned(cleanup::Found),
+    Line(Value),
     Stop,
     Time,
+}
+
+/// The next log line; never, when nobody opted in.
+async fn next_line(lines: &mut Option<Lines>) -> Option<Value> {
+    match lines {
+        Some(lines) => lines.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The word to stop, or the end of whoever could say it.
@@ -149,6 +159,7 @@ impl<'a> Session<'a> {
                 changed = self.wires.view.changed() => if changed.is_ok() { Woken::Changed } else { Woken::Time },
                 note = self.wires.notes.recv() => Woken::Note(note),
                 Some(found) = self.cleaned.1.recv() => Woken::Cleaned(found),
+                Some(line) = next_line(&mut self.wires.log) => Woken::Line(line),
                 () = stopped(&mut self.wires.stop) => Woken::Stop,
                 () = sleep_until(wake) => Woken::Time,
             };
@@ -159,6 +170,10 @@ impl<'a> Session<'a> {
                 Woken::Said(Said::Down(why)) => return Err(why),
                 Woken::Note(note) => self.noted(note).await,
                 Woken::Cleaned(found) => self.cleaned(found).await,
+                Woken::Line(line) => {
+                    let topic = format!("{}/bridge/log", self.base());
+                    self.link.publish(&topic, line.to_string(), false).await;
+                }
                 Woken::Stop => return self.end().await,
             }
         }

@@ -257,3 +257,26 @@ fn known_plugs_are_asked_before_any_search_and_announced_offline_when_they_are_g
         house.close().await;
     });
 }
+
+#[test]
+fn a_plug_that_comes_later_is_found_by_a_scan_and_reported() {
+    run(async {
+        let mut house = House::new(shelf()).await;
+        for place in [1, 2] {
+            house.plug(place).set_faults(Faults { off: true, ..Faults::default() }).await.unwrap();
+        }
+        house.start(&[("discovery.deny", DESK)], "").await;
+        for place in [1, 2] {
+            house.plug(place).set_faults(Faults::default()).await.unwrap();
+        }
+        let mark = house.mark();
+        let response = house.request("scan", r#"{"seconds":1}"#).await;
+        assert_eq!(response["data"], json!({"found": [PLUG, STRIP], "new": [PLUG]}), "{response}");
+        for kind in ["device_found", "device_adopted"] {
+            assert_eq!(house.bridge_event(mark, kind).await["device"], PLUG);
+        }
+        house.shows(&format!("{PLUG}/availability"), "online").await;
+        assert_eq!(house.value(&format!("{DESK}/availability")), None, "denied");
+        house.close().await;
+    });
+}

@@ -1,7 +1,9 @@
 //! Commands: what is switched, and the one result each of them gets.
 
-use crate::support::{House, Message, STRIP, on, run, strip};
+use crate::support::{House, Message, STRIP, on, run, strip, until};
+use plug2mqtt::sim::Faults;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn results(house: &House, mark: usize) -> Vec<Value> {
     let topic = format!("plug2mqtt/{STRIP}/response");
@@ -108,7 +110,7 @@ fn a_timed_command_goes_back_by_itself() {
 fn a_command_to_a_plug_that_is_off_fails_and_the_true_state_is_published_again() {
     run(async {
         let house = House::running().await;
-        let faults = plug2mqtt::sim::Faults { off: true, ..Default::default() };
+        let faults = Faults { off: true, ..Default::default() };
         house.plug(0).set_faults(faults).await.unwrap();
         // It is not known yet that the plug is off: the command lives no longer than it says.
         let result = house.command(&format!("{STRIP}/1/set"), r#"{"state":"OFF","ttl_ms":400}"#).await;
@@ -205,6 +207,68 @@ fn a_live_command_with_the_retain_flag_is_obeyed_once_and_its_copy_cleared() {
         assert!(!house.retained().await.contains_key(&set));
         assert_eq!(house.switched(0), [(2, false)]);
         assert_eq!(results(&house, mark).len(), 1);
+        house.close().await;
+    });
+}
+
+#[test]
+fn the_newest_command_for_a_port_wins_and_the_others_are_told_so() {
+    run(async {
+        let house = House::running().await;
+        let faults = Faults { delay: Duration::from_millis(150), ..Faults::default() };
+        house.plug(0).set_faults(faults).await.unwrap();
+        let mark = house.mark();
+        for (id, state) in [("a", "OFF"), ("b", "ON"), ("c", "OFF"), ("d", "ON"), ("e", "OFF")] {
+            let command = format!(r#"{{"state":"{state}","id":"{id}"}}"#);
+            house.publish(&format!("{STRIP}/2/set"), command, false).await;
+        }
+        let last = house.result(mark, STRIP, |r| r["id"] == "e").await;
+        assert_eq!((&last["status"], &last["ports"]["2"]), (&json!("ok"), &json!("OFF")), "{last}");
+        assert!(!house.relays(0)[1]);
+        house.polls(0, 3).await;
+        let all = results(&house, mark);
+        let ids: Vec<&str> = all.iter().map(|r| r["id"].as_str().unwrap()).collect();
+        assert_eq!(ids.len(), 5, "one result each: {ids:?}");
+        assert!(all.iter().any(|r| r["error"] == "superseded"), "{all:?}");
+        house.close().await;
+    });
+}
+
+#[test]
+fn a_flood_of_commands_is_survived_and_every_one_gets_its_result() {
+    run(async {
+        let house = House::running().await;
+        let mark = house.mark();
+        for n in 0..3000 {
+            let state = if n % 2 == 0 { "OFF" } else { "ON" };
+            house
+                .publish(
+                    &format!("{STRIP}/{}/set", n % 6 + 1),
+                    format!(r#"{{"state":"{state}","id":{n}}}"#),
+                    false,
+                )
+                .await;
+        }
+        until("all results", || results(&house, mark).len() >= 3000).await;
+        house.polls(0, 3).await;
+        let mut ids: Vec<u64> =
+            results(&house, mark).iter().map(|r| r["id"].as_str().unwrap().parse().unwrap()).collect();
+        ids.sort_unstable();
+        assert!(ids.iter().copied().eq(0..3000), "each exactly once");
+        house.close().await;
+    });
+}
+
+#[test]
+fn a_timed_command_goes_back_even_after_a_restart() {
+    run(async {
+        let mut house = House::running().await;
+        house.command(&format!("{STRIP}/2/set"), r#"{"state":"OFF","for_s":1}"#).await;
+        house.stop().await.unwrap();
+        assert!(!house.relays(0)[1]);
+        house.start(&[], "").await;
+        house.shows(&format!("{STRIP}/2/state"), "ON").await;
+        assert!(house.relays(0)[1]);
         house.close().await;
     });
 }

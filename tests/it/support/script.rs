@@ -219,7 +219,15 @@ async fn serve(shared: &Shared, mut stream: TcpStream) {
                     shared.note("$disconnect", "");
                     return;
                 }
-                other => shared.note("$other", format!("{other:?}")),
+                Packet::ConnAck(_)
+                | Packet::PubAck(_)
+                | Packet::PubRec(_)
+                | Packet::PubRel(_)
+                | Packet::PubComp(_)
+                | Packet::SubAck(_)
+                | Packet::Unsubscribe(_)
+                | Packet::UnsubAck(_)
+                | Packet::PingResp => {}
             }
             if say(&mut stream, answers).await.is_none() {
                 break 'talk;

@@ -1,0 +1,97 @@
+//! A line to one plug, for programs that talk to it themselves instead of running the bridge: the
+//! command line and the examples.
+
+use super::clock::Clock;
+use super::http::Http;
+use super::probe::Quarry;
+use super::talk::talk;
+use crate::drivers::Dialect;
+use crate::model::{Answer, Ask, Facts, Failure, Found, Place, PowerUnit, Reading, Switch, Tuning};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// One plug and what is needed to talk to it. It holds one conversation at a time, as plugs need it;
+/// open one line to a plug, not several. Power is read as the plug writes it, and its clock is left
+/// alone.
+pub struct Line {
+    http: Http,
+    clock: Clock,
+    dialect: Box<dyn Dialect>,
+    place: Place,
+    limit: Duration,
+}
+
+impl Line {
+    /// A line to a plug that was found; nothing is sent yet.
+    pub fn open(http: &Http, quarry: &Quarry, plug: &Found) -> Self {
+        let limit = quarry.family.timeout;
+        let tuning = Tuning { timeout: limit, power_unit: PowerUnit::Auto, set_clock: false };
+        let dialect = quarry.driver.attach(plug, &tuning);
+        Self { http: http.clone(), clock: Clock::start(), dialect, place: plug.place, limit }
+    }
+
+    /// A line to whatever plug of this family is at an address. Asks it who it is, because some obey
+    /// only those who call them by their serial.
+    ///
+    /// # Errors
+    ///
+    /// See [`Failure`].
+    pub async fn to(http: &Http, quarry: &Quarry, ip: IpAddr) -> Result<Self, Failure> {
+        let place = Place { ip, udp: quarry.family.udp_port, http: quarry.family.http_port };
+        let facts = Facts::default();
+        let stranger = Found { driver: quarry.driver.name(), id: None, place, facts };
+        let plug = Self::open(http, quarry, &stranger).identify().await?;
+        Ok(Self::open(http, quarry, &plug))
+    }
+
+    /// Holds one conversation, within the time limit of the family.
+    ///
+    /// # Errors
+    ///
+    /// See [`Failure`].
+    pub async fn ask(&mut self, ask: &Ask) -> Result<Answer, Failure> {
+        let dialect = self.dialect.as_mut();
+        let (answer, _) = talk(&self.http, &mut self.clock, dialect, self.place, ask, self.limit).await;
+        if answer.is_err() {
+            self.dialect.forget();
+        }
+        answer
+    }
+
+    /// Asks the plug how it is.
+    ///
+    /// # Errors
+    ///
+    /// See [`Failure`].
+    pub async fn read(&mut self) -> Result<Reading, Failure> {
+        reading(self.ask(&Ask::Read).await?)
+    }
+
+    /// Asks the plug who it is.
+    ///
+    /// # Errors
+    ///
+    /// See [`Failure`].
+    pub async fn identify(&mut self) -> Result<Found, Failure> {
+        match self.ask(&Ask::Identify).await? {
+            Answer::Identity(found) => Ok(found),
+            Answer::Reading(_) | Answer::Unsupported => Err(Failure::Nonsense("no identity".into())),
+        }
+    }
+
+    /// Switches, and brings back what the plug says afterwards: whether it obeyed is in there.
+    ///
+    /// # Errors
+    ///
+    /// See [`Failure`].
+    pub async fn switch(&mut self, switch: Switch) -> Result<Reading, Failure> {
+        reading(self.ask(&Ask::Switch(switch)).await?)
+    }
+}
+
+fn reading(answer: Answer) -> Result<Reading, Failure> {
+    match answer {
+        Answer::Reading(reading) => Ok(reading),
+        Answer::Identity(_) | Answer::Unsupported => Err(Failure::Nonsense("no reading".into())),
+    }
+}
