@@ -69,7 +69,7 @@ impl Plug {
             view.latency_ms = u64::try_from(took.as_millis()).ok();
             view.last_seen_ms = Some(now.unix_ms);
         }
-        self.show(now, |shown| *shown = view);
+        self.show_instead(now, view);
         moved
     }
 }

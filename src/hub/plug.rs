@@ -4,8 +4,8 @@
 use super::command::Desk;
 use super::{Effect, Pace, PlugRules, Rules};
 use crate::model::{
-    Answer, Ask, Cause, Event, Facts, Failure, Found, Lock, Moment, Name, Note, Outcome, Place, PlugId,
-    PlugView, PortReading, PortView, PowerUnit, Reading, Remembered, SwitchOrder,
+    Answer, Ask, Cause, Event, Facts, Failure, Found, Lock, Moment, Note, Outcome, Place, PlugId, PlugView,
+    PortReading, PortView, PowerUnit, Reading, Remembered, SwitchOrder,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -90,7 +90,7 @@ impl Plug {
             id: id.clone(),
             driver,
             facts: Arc::new(kept.facts.clone()),
-            name: String::new(),
+            name: "".into(),
             ip: None,
             adopted,
             offer: kept.offer,
@@ -181,6 +181,11 @@ impl Plug {
     pub(super) fn show(&mut self, now: &Moment, change: impl FnOnce(&mut PlugView)) {
         let mut view = PlugView::clone(&self.view);
         change(&mut view);
+        self.show_instead(now, view);
+    }
+
+    /// Shows another picture, if it is another one.
+    pub(super) fn show_instead(&mut self, now: &Moment, mut view: PlugView) {
         if view != *self.view {
             view.unix_ms = now.unix_ms;
             self.view = Arc::new(view);
@@ -188,13 +193,13 @@ impl Plug {
         }
     }
 
-    fn name(&self) -> String {
+    fn name(&self) -> Arc<str> {
         let facts = &self.kept.facts;
         let chosen = self.rules.name.as_ref().or(self.kept.name.as_ref()).or(facts.name.as_ref());
         match chosen {
-            Some(name) => name.to_string(),
-            None if facts.model.is_empty() => self.id.to_string(),
-            None => facts.model.clone(),
+            Some(name) => name.as_str().into(),
+            None if facts.model.is_empty() => self.id.as_str().into(),
+            None => facts.model.as_str().into(),
         }
     }
 
@@ -203,7 +208,7 @@ impl Plug {
             let own =
                 usize::from(port).checked_sub(1).and_then(|i| self.kept.facts.port_names.get(i)?.as_ref());
             let name = self.rules.port_names.get(&port).or(self.kept.port_names.get(&port)).or(own);
-            name.map_or_else(|| format!("Port {port}"), Name::to_string)
+            name.map_or_else(|| format!("Port {port}").into(), |name| Arc::from(name.as_str()))
         };
         let old = |port: u8| usize::from(port).checked_sub(1).and_then(|i| self.view.ports.get(i)).cloned();
         (1..=self.kept.offer.ports)
@@ -221,8 +226,8 @@ impl Plug {
         settings.and(options)
     }
 
-    fn ip_text(&self) -> Option<String> {
-        (self.kept.place != Place::NOWHERE).then(|| self.kept.place.to_string())
+    fn ip_text(&self) -> Option<Arc<str>> {
+        (self.kept.place != Place::NOWHERE).then(|| self.kept.place.to_string().into())
     }
 
     pub(super) fn power_unit(&self) -> PowerUnit {
@@ -420,8 +425,8 @@ impl Plug {
         if !self.online() {
             news.online = !first;
             match first {
-                true => info!(plug = %self.id, name = self.view.name, at = %self.kept.place, "answers"),
-                false => info!(plug = %self.id, name = self.view.name, at = %self.kept.place, "is back"),
+                true => info!(plug = %self.id, name = %self.view.name, at = %self.kept.place, "answers"),
+                false => info!(plug = %self.id, name = %self.view.name, at = %self.kept.place, "is back"),
             }
         }
         let everything = std::mem::take(&mut self.everything);
@@ -487,7 +492,7 @@ impl Plug {
         if self.kept.offer.ports == 0 {
             news.forget = true;
         } else if before < rules.misses {
-            warn!(plug = %self.id, name = self.view.name, at = %self.kept.place, "is offline: {why}");
+            warn!(plug = %self.id, name = %self.view.name, at = %self.kept.place, "is offline: {why}");
             news.offline = self.online().then(|| why.clone());
             self.burst.clear();
             // The first answer after this tells everything again.

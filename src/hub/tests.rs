@@ -682,10 +682,8 @@ fn plugs_are_not_taken_when_adopting_is_off_and_taken_when_it_is_on_again() {
 
 #[test]
 fn plugs_named_in_the_settings_are_taken_though_adopting_is_off() {
-    let named: [fn(&mut Rules); 2] = [
-        |rules| drop(rules.allow.insert(id(A))),
-        |rules| drop(rules.plugs.insert(id(A), PlugRules::default())),
-    ];
+    let named: [fn(&mut Rules); 2] =
+        [|rules| rules.allow.extend([id(A)]), |rules| rules.plugs.extend([(id(A), PlugRules::default())])];
     for name in named {
         let mut closed = rules();
         closed.adopt = false;
@@ -725,7 +723,7 @@ fn names_and_options_are_kept_but_settings_have_the_last_word() {
     assert!(world.request(Request::DeviceRename { id: id(A), name: name.clone() }).result.is_err());
     assert!(world.request(Request::PortRename { id: id(A), port: 2, name: name.clone() }).result.is_ok());
     assert!(world.request(Request::PortRename { id: id(A), port: 9, name }).result.is_err());
-    assert_eq!(world.view(A).ports[1].name, "Other");
+    assert_eq!(&*world.view(A).ports[1].name, "Other");
     let lock = |lock| {
         let port = BTreeMap::from([(1, PortOptions { lock: Some(lock) })]);
         Request::DeviceOptions { id: id(A), options: Box::new(Options { port, ..Options::default() }) }

@@ -56,9 +56,9 @@ pub struct PlugView {
     /// What it says about itself.
     pub facts: Arc<Facts>,
     /// Name to show.
-    pub name: String,
+    pub name: Arc<str>,
     /// Address, when known.
-    pub ip: Option<String>,
+    pub ip: Option<Arc<str>>,
     /// It was taken in; else it is only listed.
     pub adopted: bool,
     /// What it has to offer; no ports while it was never read.
@@ -97,7 +97,7 @@ pub struct PlugView {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PortView {
     /// Name to show.
-    pub name: String,
+    pub name: Arc<str>,
     /// Confirmed by the plug.
     pub relay: Option<bool>,
     /// Watts.

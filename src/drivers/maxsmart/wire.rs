@@ -240,14 +240,21 @@ pub(super) fn hardware_id(data: &Map<String, Value>, facts: &mut Facts) -> Optio
 /// Parses from the first brace to its partner, with control characters and broken UTF-8 removed.
 fn json(bytes: &[u8]) -> Result<Value, Failure> {
     let start = bytes.iter().position(|&b| b == b'{').ok_or_else(|| Failure::Nonsense("no JSON".into()))?;
-    let text = String::from_utf8_lossy(bytes.get(start..).unwrap_or_default());
-    let text: String = text.chars().filter(|&c| c >= ' ').collect();
-    let mut values = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
-    match values.next() {
+    let bytes = bytes.get(start..).unwrap_or_default();
+    // Nearly every reply is sound; only the others are worth a cleaned copy.
+    if let Some(Ok(value)) = first_value(bytes) {
+        return Ok(value);
+    }
+    let text: String = String::from_utf8_lossy(bytes).chars().filter(|&c| c >= ' ').collect();
+    match first_value(text.as_bytes()) {
         Some(Ok(value)) => Ok(value),
         Some(Err(error)) => Err(Failure::Nonsense(format!("broken JSON: {error}"))),
         None => Err(Failure::Nonsense("no JSON".into())),
     }
+}
+
+fn first_value(bytes: &[u8]) -> Option<serde_json::Result<Value>> {
+    serde_json::Deserializer::from_slice(bytes).into_iter().next()
 }
 
 #[cfg(test)]

@@ -179,7 +179,7 @@ impl Announcer {
         let facts = &plug.facts;
         let mut device = fields([
             ("ids", json!([device_id(&plug.id)])),
-            ("name", plug.name.as_str().into()),
+            ("name", (*plug.name).into()),
             ("via_device", self.bridge_id().into()),
         ]);
         let known = [
@@ -272,7 +272,7 @@ impl Announcer {
             (Some(port), _) => {
                 let name = port_name(plug, port);
                 // Home Assistant puts the device's name in front by itself.
-                let short = name.strip_prefix(&plug.name).map(str::trim).filter(|rest| !rest.is_empty());
+                let short = name.strip_prefix(&*plug.name).map(str::trim).filter(|rest| !rest.is_empty());
                 format!("{} {word}", short.unwrap_or(&name)).trim().into()
             }
             (None, Kind::Power) => "Total power".into(),
@@ -368,7 +368,7 @@ pub(super) fn port_id(id: &PlugId, port: u8) -> String {
 
 fn port_name(plug: &PlugView, port: u8) -> String {
     let view = usize::from(port).checked_sub(1).and_then(|index| plug.ports.get(index));
-    view.map_or_else(|| format!("Port {port}"), |view| view.name.clone())
+    view.map_or_else(|| format!("Port {port}"), |view| view.name.to_string())
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ pub(super) fn snapshot_topic(base: &str, id: &PlugId) -> String {
 pub(super) fn snapshot(plug: &PlugView) -> Json {
     let ports = (1..).zip(&plug.ports).map(|(n, port): (u8, _)| {
         let port = json!({
-            "name": port.name,
+            "name": &*port.name,
             "state": port.relay.map(on_off),
             "power": number(port.watts),
             "current": number(port.amps),
@@ -139,7 +139,7 @@ fn info(plug: &PlugView) -> Json {
     json!({
         "id": plug.id.as_str(),
         "driver": plug.driver,
-        "name": plug.name,
+        "name": &*plug.name,
         "manufacturer": facts.manufacturer,
         "model": facts.model,
         "model_id": facts.model_id,
@@ -147,7 +147,7 @@ fn info(plug: &PlugView) -> Json {
         "mac": facts.mac.map(|mac| mac.to_string()),
         "firmware": facts.firmware,
         "hardware": facts.hardware,
-        "ip": plug.ip,
+        "ip": plug.ip.as_deref(),
         "ports": plug.offer.ports,
         "metering": metering,
         "control": plug.control,
@@ -161,11 +161,11 @@ pub(super) fn devices(view: &View) -> Json {
         json!({
             "id": plug.id.as_str(),
             "driver": plug.driver,
-            "name": plug.name,
+            "name": &*plug.name,
             "model": plug.facts.model,
             "serial": plug.facts.serial,
             "firmware": plug.facts.firmware,
-            "ip": plug.ip,
+            "ip": plug.ip.as_deref(),
             "ports": plug.offer.ports,
             "availability": if plug.online { "online" } else { "offline" },
             "adopted": plug.adopted,

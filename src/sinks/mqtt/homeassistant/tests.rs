@@ -163,6 +163,6 @@ fn hostile_names_are_data_and_nothing_else() {
     plug.name = "\"},{\"#/+\u{1F4A1}".into();
     let message = one(announcer(Mode::Device, PortDevices::None).messages(&plug));
     let again: Value = serde_json::from_str(&message.payload.to_string()).unwrap();
-    assert_eq!(again["dev"]["name"], plug.name.as_str());
+    assert_eq!(again["dev"]["name"], *plug.name);
     assert!(!message.topic.contains(['#', '+', '"']));
 }

@@ -1,0 +1,123 @@
+//! Holds the documentation to the program: the tables of the README, and the MQTT contract in `docs/mqtt.md`, which is
+//! compared with everything a bridge publishes in one eventful run over simulated plugs.
+//!
+//! `UPDATE_DOCS=1 cargo test --test docs` writes the generated parts anew.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "docs/contract.rs"]
+mod contract;
+
+use plug2mqtt::model::CommandError;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// What stands between `<!-- mark -->` and `<!-- /mark -->`, with the byte range it stands in.
+fn between<'a>(text: &'a str, mark: &str) -> (&'a str, std::ops::Range<usize>) {
+    let (open, close) = (format!("<!-- {mark} -->\n"), format!("<!-- /{mark} -->"));
+    let start = text.find(&open).unwrap_or_else(|| panic!("no {open:?}")) + open.len();
+    let end = start + text[start..].find(&close).unwrap_or_else(|| panic!("no {close:?}"));
+    (&text[start..end], start..end)
+}
+
+/// The cells of the Markdown table between two marks, without its head; backquotes removed.
+fn table(text: &str, mark: &str) -> Vec<Vec<String>> {
+    let rows = between(text, mark).0.lines().filter(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| {
+        let row = row.replace("\\|", "\u{1}");
+        let cells = row.trim_matches('|').split('|');
+        cells.map(|cell| cell.trim().replace('`', "").replace('\u{1}', "|")).collect()
+    })
+    .collect()
+}
+
+#[test]
+fn the_settings_table_is_what_the_program_knows() {
+    let (readme, wanted) = (read("README.md"), plug2mqtt::cli::config::reference());
+    let (table, range) = between(&readme, "settings");
+    if table == wanted {
+        return;
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let mut readme = readme.clone();
+        readme.replace_range(range, &wanted);
+        return std::fs::write(root().join("README.md"), readme).unwrap();
+    }
+    panic!("the settings have changed; UPDATE_DOCS=1 cargo test --test docs renews the table in README.md");
+}
+
+#[test]
+fn the_commands_table_names_every_command() {
+    let commands = |of: &[&str]| -> BTreeSet<String> {
+        let run = Command::new(env!("CARGO_BIN_EXE_plug2mqtt")).args(of).arg("--help").output().unwrap();
+        let help = String::from_utf8(run.stdout).unwrap();
+        let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+        let names =
+            lines.take_while(|line| !line.is_empty()).filter_map(|line| line.split_whitespace().next());
+        names.filter(|name| *name != "help").map(Into::into).collect()
+    };
+    let mut wanted = commands(&[]);
+    assert!(wanted.remove("config"), "{wanted:?}");
+    wanted.extend(commands(&["config"]).iter().map(|action| format!("config {action}")));
+    let rows = table(&read("README.md"), "commands");
+    let written = rows.iter().map(|row| {
+        let words = row[0].strip_prefix("plug2mqtt ").unwrap().split_whitespace();
+        let plain = words.take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
+        plain.collect::<Vec<_>>().join(" ")
+    });
+    assert_eq!(written.collect::<BTreeSet<_>>(), wanted, "commands in README.md and in --help");
+}
+
+#[test]
+fn the_table_of_errors_names_every_error() {
+    use CommandError::*;
+    let all = [
+        Offline,
+        Timeout,
+        NotConfirmed,
+        Locked,
+        ReadOnly,
+        Expired,
+        Retained,
+        BadPayload,
+        UnknownPort,
+        UnknownDevice,
+        Superseded,
+        UnknownState,
+        Busy,
+    ];
+    for error in all {
+        // A new one must be added above and to the table.
+        match error {
+            Offline | Timeout | NotConfirmed | Locked | ReadOnly | Expired | Retained | BadPayload
+            | UnknownPort | UnknownDevice | Superseded | UnknownState | Busy => {}
+        }
+    }
+    let rows = table(&read("docs/mqtt.md"), "errors");
+    let written: BTreeSet<&str> = rows.iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(written, all.map(CommandError::as_str).into(), "errors in docs/mqtt.md");
+}
+
+#[test]
+fn links_lead_to_files() {
+    let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = docs.chain(["README.md", "CHANGELOG.md"].map(|name| root().join(name)));
+    for page in pages.filter(|path| path.extension().is_some_and(|end| end == "md")) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            if link.is_empty() || link.contains("://") {
+                continue;
+            }
+            let target: PathBuf = page.parent().unwrap().join(link);
+            assert!(target.exists(), "{} links to {link}, which is not there", page.display());
+        }
+    }
+}
