@@ -242,6 +242,7 @@ impl Desk {
         let mut wishes = BTreeMap::new();
         for (&port, &wish) in &order.ports {
             let targets = match port {
+                SwitchOrder::WHOLE => 1..=count,
                 0 if count > 1 => 1..=count,
                 1.. if port <= count => port..=port,
                 _ => return Err((CommandError::UnknownPort, Some(port))),

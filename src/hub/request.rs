@@ -56,12 +56,14 @@ impl Hub {
     }
 
     fn adopt(&mut self, now: &Moment, adopt: bool, time: Option<Duration>) -> ResponseData {
-        self.bridge.adopt = adopt;
-        self.adopt_until = time.filter(|_| adopt).map(|time| now.up + time);
+        // For a while only: afterwards it is as it was.
+        self.adopt_until = time.filter(|_| adopt && !self.bridge.adopt).map(|time| now.up + time);
         if time.is_none() {
-            self.memory.adopt = Some(adopt);
+            // What the settings say anyway need not be remembered against them.
+            self.memory.adopt = (adopt != self.rules.adopt).then_some(adopt);
             self.save_soon(now);
         }
+        self.bridge.adopt = adopt;
         if adopt {
             self.adopt_all(now);
         }

@@ -346,6 +346,24 @@ fn six_commands_in_a_row_leave_as_two_requests_and_one_for_all_ports_as_one() {
 }
 
 #[test]
+fn the_whole_plug_is_all_ports_be_it_one_or_six() {
+    let mut world = strip();
+    world.switch(&[(SwitchOrder::WHOLE, Wish::Off)]);
+    world.secs(1);
+    assert_eq!(world.fake(1).relays, [false; 6]);
+    let mut world = World::new(rules());
+    world.fake(1).relays = vec![true];
+    world.feed(Input::Heard(found(1, 1, 1)));
+    world.secs(1);
+    world.switch(&[(SwitchOrder::WHOLE, Wish::Off)]);
+    world.switch(&[(0, Wish::Off)]);
+    world.secs(1);
+    assert_eq!(world.fake(1).relays, [false]);
+    let errors: Vec<_> = world.results().into_iter().map(|result| result.error).collect();
+    assert_eq!(errors, [Some((CommandError::UnknownPort, Some(0))), None]);
+}
+
+#[test]
 fn the_newest_command_for_a_port_wins_and_each_gets_its_result() {
     let mut world = strip();
     world.fake(1).slow = Duration::from_millis(300);

@@ -2,15 +2,25 @@
 //! believed beyond its size. The only file that knows reqwest.
 
 use crate::model::{Failure, Place};
-use reqwest::{Client, Response, redirect::Policy};
+use reqwest::{Client, Response, Url, redirect::Policy};
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 /// More than any plug has to say.
 const MAX_BODY: usize = 64 * 1024;
 
-/// The HTTP transport.
+/// Addresses whose parsed form is kept.
+const MAX_BASES: usize = 8192;
+
+/// The HTTP transport. Clones are the same one.
 #[derive(Debug, Clone)]
-pub struct Http(Client);
+pub struct Http {
+    client: Client,
+    /// Parsing an address costs as much as reading a reply, and there is one for each plug.
+    bases: Arc<Mutex<BTreeMap<SocketAddr, Url>>>,
+}
 
 impl Http {
     /// A client that goes straight to the plug, whatever the environment says about proxies, that
@@ -32,18 +42,44 @@ impl Http {
             .http09_responses()
             .tcp_nodelay(true)
             .build();
-        client.map(Self).map_err(|error| chain(&error))
+        let client = client.map_err(|error| chain(&error))?;
+        Ok(Self { client, bases: Arc::default() })
     }
 
     /// `GET` of a target like `/?cmd=511`; the body up to the end of its JSON.
     pub(super) async fn get(&self, place: Place, target: &str) -> Result<Vec<u8>, Failure> {
-        self.send(self.0.get(format!("http://{}{target}", place.tcp()))).await
+        self.send(self.client.get(self.url(place, target)?)).await
     }
 
     /// `POST` of a JSON text.
     pub(super) async fn post(&self, place: Place, target: &str, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
-        let request = self.0.post(format!("http://{}{target}", place.tcp()));
+        let request = self.client.post(self.url(place, target)?);
         self.send(request.header("Content-Type", "application/json").body(body)).await
+    }
+
+    fn url(&self, place: Place, target: &str) -> Result<Url, Failure> {
+        let address = place.tcp();
+        let known = self.bases.lock().ok().and_then(|bases| bases.get(&address).cloned());
+        let mut url = match known {
+            Some(url) => url,
+            None => {
+                let url = Url::parse(&format!("http://{address}/"));
+                let url = url.map_err(|error| Failure::Unreachable(error.to_string()))?;
+                if let Ok(mut bases) = self.bases.lock()
+                    && bases.len() < MAX_BASES
+                {
+                    bases.insert(address, url.clone());
+                }
+                url
+            }
+        };
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        if path != "/" {
+            url.set_path(path);
+        }
+        url.set_query(query);
+        Ok(url)
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Vec<u8>, Failure> {

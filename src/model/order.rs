@@ -76,7 +76,7 @@ pub enum Wish {
 pub struct SwitchOrder {
     /// Which plug.
     pub plug: PlugId,
-    /// Which ports; port 0 is all of a strip.
+    /// Which ports; port 0 is all of a strip, [`WHOLE`](Self::WHOLE) all of any plug.
     pub ports: BTreeMap<u8, Wish>,
     /// The sender's own mark, given back in the result.
     pub id: Option<String>,
@@ -86,6 +86,11 @@ pub struct SwitchOrder {
     pub hold: Option<Duration>,
     /// Pause between one port and the next.
     pub stagger: Duration,
+}
+
+impl SwitchOrder {
+    /// Stands for every port a plug has, be it one or many.
+    pub const WHOLE: u8 = u8::MAX;
 }
 
 /// Something a sink wants of the hub.

@@ -101,9 +101,9 @@ fn command(plug: &PlugId, port: Option<&str>, payload: &[u8]) -> Result<SwitchOr
         return Err(bad("a command has at most 4096 bytes"));
     }
     let port = match port.map(str::parse::<u8>) {
-        None => 0,
-        Some(Ok(port)) => port,
-        Some(Err(_)) => return Err((None, CommandError::UnknownPort, "a port is a number".into())),
+        None => SwitchOrder::WHOLE,
+        Some(Ok(port)) if port != SwitchOrder::WHOLE => port,
+        Some(_) => return Err((None, CommandError::UnknownPort, "a port is a number".into())),
     };
     let text = std::str::from_utf8(payload).map_err(|_| bad("a command is UTF-8 text"))?.trim();
     let plain = |wish| SwitchOrder {
@@ -130,9 +130,10 @@ fn from_json(mut order: SwitchOrder, port: u8, json: CommandJson) -> Result<Swit
     order.id = json.id.as_ref().map(mark);
     order.ports = match (json.state, json.ports) {
         (Some(state), None) => BTreeMap::from([(port, wish_json(&state)?)]),
-        (None, Some(ports)) if port == 0 => {
+        (None, Some(ports)) if port == SwitchOrder::WHOLE => {
             let one = |(port, state): (String, Json)| {
-                let port = port.parse::<u8>().map_err(|_| format!("{port:?} is not a port"))?;
+                let number = port.parse::<u8>().ok().filter(|number| *number != SwitchOrder::WHOLE);
+                let port = number.ok_or_else(|| format!("{port:?} is not a port"))?;
                 Ok((port, wish_json(&state)?))
             };
             ports.into_iter().map(one).collect::<Result<_, String>>()?

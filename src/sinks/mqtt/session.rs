@@ -10,7 +10,9 @@ use super::sorter::{Received, Sorter};
 use super::tell::BURST;
 use super::topics::{self, Nature};
 use super::{Settings, Wires, cleanup, migration};
-use crate::model::{CommandError, CommandResult, Event, Note, Order, PlugId, PlugView, Shape, View};
+use crate::model::{
+    BridgeView, CommandError, CommandResult, Event, Note, Order, PlugId, PlugView, Shape, View,
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -65,6 +67,8 @@ pub(super) struct Session<'a> {
     pub(super) watched: BTreeSet<String>,
     /// Filters of subscriptions not acknowledged yet.
     pub(super) asked: VecDeque<Vec<String>>,
+    /// The bridge as it was last told.
+    pub(super) bridge: Option<Arc<BridgeView>>,
     pub(super) bridge_info: String,
     pub(super) devices: String,
     pub(super) devices_at: Option<Instant>,
@@ -137,6 +141,7 @@ impl<'a> Session<'a> {
             emptied: BTreeSet::new(),
             watched: BTreeSet::new(),
             asked: VecDeque::new(),
+            bridge: None,
             bridge_info: String::new(),
             devices: String::new(),
             devices_at: None,

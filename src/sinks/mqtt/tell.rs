@@ -32,6 +32,7 @@ impl Session<'_> {
     /// Everything again, in order.
     pub(super) async fn announce_all(&mut self) {
         let view = self.view();
+        self.bridge = None;
         self.bridge_info.clear();
         self.devices.clear();
         self.health_of = u64::MAX;
@@ -171,7 +172,7 @@ impl Session<'_> {
         for topic in before.keys().filter(|topic| !now.iter().any(|message| message.topic == **topic)) {
             self.link.publish(topic, "", true).await;
         }
-        if topics::shown(plug) {
+        if topics::shown(plug) && (topics::read(plug) || plug.problem.is_some()) {
             let snapshot = self.snapshots.entry(id.clone()).or_default();
             let earliest = snapshot.at.filter(|_| !fresh).map_or_else(Instant::now, |at| at + SNAPSHOT_EVERY);
             snapshot.due.get_or_insert(earliest);
@@ -272,10 +273,13 @@ impl Session<'_> {
 
     async fn say_bridge(&mut self, view: &View) {
         let base = self.base();
-        let info = topics::bridge_info(base, &self.settings.facts, &view.bridge).to_string();
-        if info != self.bridge_info {
-            self.link.publish(&format!("{base}/bridge/info"), info.as_str(), true).await;
-            self.bridge_info = info;
+        if self.bridge.as_ref().is_none_or(|told| !Arc::ptr_eq(told, &view.bridge)) {
+            self.bridge = Some(Arc::clone(&view.bridge));
+            let info = topics::bridge_info(base, &self.settings.facts, &view.bridge).to_string();
+            if info != self.bridge_info {
+                self.link.publish(&format!("{base}/bridge/info"), info.as_str(), true).await;
+                self.bridge_info = info;
+            }
         }
         if self.devices.is_empty() || self.devices_at.is_some_and(|at| at <= Instant::now()) {
             let again = !self.devices.is_empty();

@@ -37,6 +37,11 @@ pub(super) fn retained(base: &str, plug: &PlugView) -> Vec<Retained> {
         list.push(Retained { topic: format!("{base}/{}/{tail}", plug.id), payload, nature });
     };
     add("availability", if plug.online { "online" } else { "offline" }.into(), Nature::Fact);
+    add("info", info(plug).to_string(), Nature::Fact);
+    if plug.problem.is_none() && !read(plug) {
+        // Not reached in this run: what an earlier one told stands.
+        return list;
+    }
     let mut all = entities(plug.offer);
     all.sort_by_key(|entity| entity.kind != Kind::Switch);
     for entity in all {
@@ -48,8 +53,12 @@ pub(super) fn retained(base: &str, plug: &PlugView) -> Vec<Retained> {
         };
         add(&tail(entity), text(now), nature);
     }
-    add("info", info(plug).to_string(), Nature::Fact);
     list
+}
+
+/// It was read in this run.
+pub(super) fn read(plug: &PlugView) -> bool {
+    plug.last_seen_ms.is_some()
 }
 
 /// A plug that has topics of its own.

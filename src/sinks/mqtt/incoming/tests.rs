@@ -62,7 +62,7 @@ fn words_in_any_case_are_commands() {
     ] {
         assert_eq!(wishes(set(Some("2"), word.as_bytes())), [(2, wish)], "{word}");
     }
-    assert_eq!(wishes(set(None, b"OFF")), [(0, Wish::Off)]);
+    assert_eq!(wishes(set(None, b"OFF")), [(SwitchOrder::WHOLE, Wish::Off)]);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn what_is_no_command_is_refused_with_a_reason() {
         "ports belong on the plug's topic"
     );
     assert_eq!(refused(set(None, br#"{"ports":{"x":"ON"}}"#)), CommandError::BadPayload);
-    for port in ["-1", "x", "256", "", "1.0"] {
+    for port in ["-1", "x", "255", "256", "", "1.0"] {
         assert_eq!(refused(set(Some(port), b"ON")), CommandError::UnknownPort, "{port}");
     }
     // Numbers of ports that do not exist are for the hub to refuse: it knows how many there are.

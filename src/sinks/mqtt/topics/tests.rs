@@ -48,9 +48,10 @@ fn availability_comes_first_then_relays_and_unknown_values_have_no_topic() {
     let list = retained("p", &plug());
     let topics: Vec<&str> = list.iter().map(|message| message.topic.as_str()).collect();
     assert_eq!(
-        topics[..4],
+        topics[..5],
         [
             "p/maxsmart-x1/availability",
+            "p/maxsmart-x1/info",
             "p/maxsmart-x1/1/state",
             "p/maxsmart-x1/2/state",
             "p/maxsmart-x1/0/state"
@@ -68,6 +69,20 @@ fn availability_comes_first_then_relays_and_unknown_values_have_no_topic() {
 fn a_plug_not_taken_in_or_never_read_has_no_topics() {
     assert!(retained("p", &PlugView { adopted: false, ..plug() }).is_empty());
     assert!(retained("p", &PlugView { offer: Offer::default(), ports: Vec::new(), ..plug() }).is_empty());
+}
+
+#[test]
+fn a_plug_not_reached_in_this_run_tells_only_who_it_is() {
+    let unread = PlugView {
+        online: false,
+        last_seen_ms: None,
+        ports: vec![PortView::default(); 2],
+        watts: None,
+        latency_ms: None,
+        ..plug()
+    };
+    let tails: Vec<String> = retained("p", &unread).into_iter().map(|message| message.topic).collect();
+    assert_eq!(tails, ["p/maxsmart-x1/availability", "p/maxsmart-x1/info"]);
 }
 
 #[test]
