@@ -27,7 +27,7 @@ use tracing::info;
 const MAX_ORDERS: usize = 1024;
 
 /// Notes that may wait for a sink; older ones are dropped and counted.
-const MAX_NOTES: usize = 1024;
+const MAX_NOTES: usize = 4096;
 
 /// How long the MQTT sink may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 //! deadband, a relay moves, or the heartbeat is due.
 
 use super::plug::Plug;
-use crate::model::{Cause, Moment, PortReading, Reading};
+use crate::model::{Cause, Moment, PortReading, PortView, Reading};
 use std::time::Duration;
 
 /// How far a value must move from the one last told.
@@ -12,6 +12,9 @@ pub(super) struct Thresholds {
     pub(super) amps: f64,
     pub(super) volts: f64,
 }
+
+/// Percent of Wi-Fi signal that count as a change.
+const SIGNAL: f64 = 5.0;
 
 /// Keeps sums of decimal fractions from counting as "more than".
 const HAIR: f64 = 1e-6;
@@ -36,6 +39,9 @@ impl Plug {
         self.live_volts = reading.volts.or(self.live_volts);
         self.live_signal = reading.signal.or(self.live_signal);
         let everything = everything || self.beat_at <= now.up;
+        if !everything && self.is_quiet(reading) {
+            return Vec::new();
+        }
         let mut moved = Vec::new();
         let mut view = crate::model::PlugView::clone(&self.view);
         let mut any_watts = everything;
@@ -56,10 +62,9 @@ impl Plug {
             any_watts |= tell(&mut told.watts, live.watts, self.thresholds.watts, all) || relay_moved;
             tell(&mut told.amps, live.amps, self.thresholds.amps, all);
         }
-        let sum = self.live.iter().filter_map(|port| port.watts).reduce(|a, b| a + b);
-        tell(&mut view.watts, sum, self.thresholds.watts, any_watts);
+        tell(&mut view.watts, self.sum(), self.thresholds.watts, any_watts);
         tell(&mut view.volts, self.live_volts, self.thresholds.volts, everything);
-        tell(&mut view.signal, self.live_signal, 5.0, everything);
+        tell(&mut view.signal, self.live_signal, SIGNAL, everything);
         view.problem = reading.refused.first().map(|what| format!("refused {what}"));
         view.relays_remembered = reading.relays_remembered;
         view.online = true;
@@ -72,15 +77,43 @@ impl Plug {
         self.show_instead(now, view);
         moved
     }
+
+    /// Watts over all ports.
+    fn sum(&self) -> Option<f64> {
+        self.live.iter().filter_map(|port| port.watts).reduce(|a, b| a + b)
+    }
+
+    /// Nothing in the live values is worth telling: most polls end here, without a copy.
+    fn is_quiet(&self, reading: &Reading) -> bool {
+        let (view, limits) = (&self.view, &self.thresholds);
+        let still = |(told, live): (&PortView, &PortReading)| {
+            live.relay.is_none_or(|relay| told.relay == Some(relay))
+                && !worth(told.watts, live.watts, limits.watts, false)
+                && !worth(told.amps, live.amps, limits.amps, false)
+        };
+        view.online
+            && view.problem.is_none()
+            && reading.refused.is_empty()
+            && view.relays_remembered == reading.relays_remembered
+            && view.ports.iter().zip(&self.live).all(still)
+            && !worth(view.watts, self.sum(), limits.watts, false)
+            && !worth(view.volts, self.live_volts, limits.volts, false)
+            && !worth(view.signal, self.live_signal, SIGNAL, false)
+    }
+}
+
+/// Whether a value is worth telling.
+fn worth(told: Option<f64>, live: Option<f64>, threshold: f64, all: bool) -> bool {
+    match (told, live) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(told), Some(live)) => all && told != live || (told - live).abs() > threshold + HAIR,
+    }
 }
 
 /// Moves a told value to the live one when that is worth it; true when it moved.
 fn tell(told: &mut Option<f64>, live: Option<f64>, threshold: f64, all: bool) -> bool {
-    let worth = match (*told, live) {
-        (_, None) => false,
-        (None, Some(_)) => true,
-        (Some(told), Some(live)) => all && told != live || (told - live).abs() > threshold + HAIR,
-    };
+    let worth = worth(*told, live, threshold, all);
     if worth {
         *told = live;
     }

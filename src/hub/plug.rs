@@ -4,8 +4,8 @@
 use super::command::Desk;
 use super::{Effect, Pace, PlugRules, Rules};
 use crate::model::{
-    Answer, Ask, Cause, Event, Facts, Failure, Found, Lock, Moment, Note, Outcome, Place, PlugId, PlugView,
-    PortReading, PortView, PowerUnit, Reading, Remembered, SwitchOrder,
+    Answer, Ask, Cause, CommandError, Event, Facts, Failure, Found, Lock, Moment, Note, Outcome, Place,
+    PlugId, PlugView, PortReading, PortView, PowerUnit, Reading, Remembered, SwitchOrder,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -572,8 +572,10 @@ impl Plug {
             if let Some((error, port)) = result.error {
                 warn!(plug = %self.id, port, error = error.as_str(), "did not switch");
                 let port = port.or(result.ports.keys().next().copied().filter(|_| result.ports.len() == 1));
-                let event = Event::CommandFailed { port: port.unwrap_or(0), error };
-                effects.push_back(Effect::Tell(Note::Plug(self.id.clone(), event)));
+                if error != CommandError::Superseded {
+                    let event = Event::CommandFailed { port: port.unwrap_or(0), error };
+                    effects.push_back(Effect::Tell(Note::Plug(self.id.clone(), event)));
+                }
                 self.show(now, |view| view.echo = view.echo.wrapping_add(1));
             }
             if !silent {

@@ -2,6 +2,7 @@
 //! believed beyond its size. The only file that knows reqwest.
 
 use crate::model::{Failure, Place};
+use reqwest::header::{CONNECTION, HeaderValue};
 use reqwest::{Client, Response, Url, redirect::Policy};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -11,15 +12,24 @@ use std::sync::{Arc, Mutex};
 /// More than any plug has to say.
 const MAX_BODY: usize = 64 * 1024;
 
-/// Addresses whose parsed form is kept.
-const MAX_BASES: usize = 8192;
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+/// Plugs whose last address is kept parsed.
+const MAX_LAST: usize = 8192;
 
 /// The HTTP transport. Clones are the same one.
 #[derive(Debug, Clone)]
 pub struct Http {
     client: Client,
-    /// Parsing an address costs as much as reading a reply, and there is one for each plug.
-    bases: Arc<Mutex<BTreeMap<SocketAddr, Url>>>,
+    /// What was asked last at each address: parsing it again would cost as much as reading the
+    /// reply, and polls all ask the same.
+    last: Arc<Mutex<BTreeMap<SocketAddr, Asked>>>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    target: Box<str>,
+    url: Url,
 }
 
 impl Http {
@@ -43,7 +53,7 @@ impl Http {
             .tcp_nodelay(true)
             .build();
         let client = client.map_err(|error| chain(&error))?;
-        Ok(Self { client, bases: Arc::default() })
+        Ok(Self { client, last: Arc::default() })
     }
 
     /// `GET` of a target like `/?cmd=511`; the body up to the end of its JSON.
@@ -59,32 +69,22 @@ impl Http {
 
     fn url(&self, place: Place, target: &str) -> Result<Url, Failure> {
         let address = place.tcp();
-        let known = self.bases.lock().ok().and_then(|bases| bases.get(&address).cloned());
-        let mut url = match known {
-            Some(url) => url,
-            None => {
-                let url = Url::parse(&format!("http://{address}/"));
-                let url = url.map_err(|error| Failure::Unreachable(error.to_string()))?;
-                if let Ok(mut bases) = self.bases.lock()
-                    && bases.len() < MAX_BASES
-                {
-                    bases.insert(address, url.clone());
-                }
-                url
-            }
+        let parse = || Url::parse(&format!("http://{address}{target}"));
+        let Ok(mut last) = self.last.lock() else {
+            return parse().map_err(|error| Failure::Unreachable(error.to_string()));
         };
-        let (path, query) =
-            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-        if path != "/" {
-            url.set_path(path);
+        if let Some(asked) = last.get(&address).filter(|asked| *asked.target == *target) {
+            return Ok(asked.url.clone());
         }
-        url.set_query(query);
+        let url = parse().map_err(|error| Failure::Unreachable(error.to_string()))?;
+        if last.len() < MAX_LAST || last.contains_key(&address) {
+            last.insert(address, Asked { target: target.into(), url: url.clone() });
+        }
         Ok(url)
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Vec<u8>, Failure> {
-        let response =
-            request.header("Connection", "close").send().await.map_err(|error| classify(&error))?;
+        let response = request.header(CONNECTION, CLOSE).send().await.map_err(|error| classify(&error))?;
         if !response.status().is_success() {
             return Err(Failure::Nonsense(format!("HTTP status {}", response.status().as_u16())));
         }

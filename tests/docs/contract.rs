@@ -173,7 +173,8 @@ async fn script(shelf: &Shelf, port: u16) -> Run {
     client.command(STRIP, "0/set", "on", None).await;
     client.command(STRIP, "set", r#"{"ports":{"1":"OFF","2":"TOGGLE"},"ttl_ms":5000}"#, None).await;
     client.command(STRIP, "1/set", r#"{"state":true,"for_s":900}"#, None).await;
-    client.command(PLUG, "set", "OFF", Some("unknown_port")).await;
+    client.command(PLUG, "set", "ON", None).await;
+    client.command(PLUG, "0/set", "OFF", Some("unknown_port")).await;
     client.command(STRIP, "9/set", "ON", Some("unknown_port")).await;
     client.command(STRIP, "1/set", "BOIL", Some("bad_payload")).await;
     client.command("maxsmart-nobody", "1/set", "ON", Some("unknown_device")).await;

@@ -1,6 +1,6 @@
 //! The program as people start it: what it prints and how it ends.
 
-use crate::support::{House, PATIENCE, STRIP, on, quiet, run, strip, until};
+use crate::support::{House, PATIENCE, STRIP, on, quiet, run, spawned, strip, until};
 use plug2mqtt::sim::Strip;
 use serde_json::Value;
 use std::io::Read;
@@ -17,7 +17,8 @@ fn program(folder: &Path, words: &[&str]) -> Command {
 /// Runs it to its end while the plugs go on.
 fn ran(folder: &Path, words: &[&str]) -> impl Future<Output = (Option<i32>, String, String)> + use<> {
     let mut command = program(folder, words);
-    let output = tokio::task::spawn_blocking(move || command.output());
+    let child = spawned(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output());
     async {
         let Output { status, stdout, stderr } = output.await.unwrap().unwrap();
         (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
@@ -37,7 +38,7 @@ impl Drop for Running {
 impl Running {
     fn start(folder: &Path, words: &[&str]) -> Self {
         let mut command = program(folder, words);
-        Self(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap())
+        Self(spawned(command.stdout(Stdio::piped()).stderr(Stdio::null())))
     }
 
     async fn code(&mut self) -> Option<i32> {
@@ -212,7 +213,8 @@ fn a_stop_signal_ends_it_well_and_an_abrupt_end_leaves_the_will() {
         house.shows(&format!("{STRIP}/availability"), "online").await;
         house.shows("bridge/state", "online").await;
         let mark = house.mark();
-        let stopped = Command::new("kill").args(["-TERM", &bridge.0.id().to_string()]).status().unwrap();
+        let mut kill = Command::new("kill");
+        let stopped = spawned(kill.args(["-TERM", &bridge.0.id().to_string()])).wait().unwrap();
         assert!(stopped.success());
         assert_eq!(bridge.code().await, Some(0));
         house.wait_after(mark, "the last word", on("plug2mqtt/bridge/state", "offline")).await;

@@ -4,7 +4,9 @@
 
 mod bridge;
 mod cli;
+mod drivers;
 mod hostile;
 mod mqtt_faults;
 mod plug_faults;
 mod support;
+mod tidy;

@@ -77,7 +77,7 @@ async fn every_fault(http: bool) {
             house.shows(&format!("{}/{tail}", id(n)), value).await;
         }
         // The simulation does not see a client leave while it dawdles.
-        let dawdles = !faults[n - 1].0.delay.is_zero();
+        let dawdles = !faults[n - 1].0.delay.is_zero() || faults[n - 1].0.drip.is_some();
         assert!(dawdles || house.plug(n).max_connections() <= 1, "{:?}", faults[n - 1].0);
     }
     let last = format!("{}/5/set", id(faults.len()));

@@ -2,6 +2,7 @@
 //! 1.x to 3.x) and UDP V3 (5.x and the 2.0 plug), chosen by asking, because the firmware number
 //! alone does not tell and an update can turn one into the other.
 
+mod status;
 mod wire;
 
 pub use wire::model_of;
@@ -276,11 +277,10 @@ impl Tongue {
 
     fn status(&self, reply: Reply<'_>, way: Way) -> Result<Reading, Failure> {
         let Reply::Bytes(bytes) = reply else { return Err(reply.failure().unwrap_or(Failure::Closed)) };
-        let (body, response) = match way {
-            Way::Http => (bytes, 511),
-            Way::V3 => (wire::mine(bytes, self.serial.as_deref())?, 90),
-        };
-        wire::reading(&wire::data(body, response)?, self.unit)
+        match way {
+            Way::Http => status::status(bytes, 511, None, self.unit),
+            Way::V3 => status::status(bytes, 90, self.serial.as_deref(), self.unit),
+        }
     }
 
     fn acknowledge(&mut self, reply: Reply<'_>, port: u8, on: bool) -> Result<(), Failure> {

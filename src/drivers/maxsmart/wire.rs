@@ -2,9 +2,7 @@
 //! reads (old firmware puts raw control characters into JSON, strings where others put numbers),
 //! strict about what it believes.
 
-use crate::model::{
-    Facts, Failure, MAX_PORTS, MAX_WATTS, Mac, Moment, Name, PlugId, PortReading, PowerUnit, Reading,
-};
+use crate::model::{Facts, Failure, MAX_PORTS, Mac, Moment, Name, PlugId};
 use serde_json::{Map, Value};
 
 /// HTTP 511: watts, amps and relays.
@@ -15,9 +13,6 @@ pub(super) const HARDWARE: &str = "/?cmd=124";
 
 /// Said of a V3 status reply that has no data: firmware 2.11 does that, and is read over HTTP.
 pub(super) const NO_DATA: &str = "a status without data";
-
-/// More amperes than any of these plugs survives.
-const MAX_AMPS: f64 = 100.0;
 
 /// The question "who is there?". With the clock it also sets the plug's: the zone is the offset
 /// from UTC in hours, summer time left out, plus 12, as the vendor's app sends it.
@@ -79,7 +74,7 @@ pub(super) fn hello(bytes: &[u8]) -> Option<Hello> {
 }
 
 /// A serial worth trusting: 4 to 32 ASCII letters and digits, not one character throughout.
-fn usable_serial(text: &str) -> Option<String> {
+pub(super) fn usable_serial(text: &str) -> Option<String> {
     let text = text.trim();
     let sane = (4..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
     let varied = text.bytes().any(|b| Some(b) != text.bytes().next());
@@ -165,66 +160,6 @@ pub(super) fn data(bytes: &[u8], response: u64) -> Result<Map<String, Value>, Fa
     }
 }
 
-/// Reads 511 and V3 90: decides watts or milliwatts value by value, by its JSON type.
-pub(super) fn reading(data: &Map<String, Value>, unit: PowerUnit) -> Result<Reading, Failure> {
-    let list = |key: &str| data.get(key).and_then(Value::as_array).map(Vec::as_slice);
-    let (switch, watt, amp) = (list("switch"), list("watt"), list("amp"));
-    let count = switch.or(watt).map_or(0, <[Value]>::len);
-    if count == 0 {
-        return Err(Failure::Nonsense(NO_DATA.into()));
-    }
-    let mut refused = Vec::new();
-    if count > MAX_PORTS {
-        refused.push(format!("{count} ports"));
-    }
-    let mut ports = vec![PortReading::default(); count.min(MAX_PORTS)];
-    for (index, port) in ports.iter_mut().enumerate() {
-        let mut value = |list: Option<&[Value]>, what: &str, read: &dyn Fn(&Value) -> Option<f64>| {
-            let value = list?.get(index)?;
-            let number = read(value);
-            if number.is_none() && refused.len() < 4 {
-                let text: String = value.to_string().chars().take(40).collect();
-                refused.push(format!("port {}: {what} {}", index + 1, text.escape_debug()));
-            }
-            number
-        };
-        port.relay = value(switch, "switch", &relay_state).map(|state| state > 0.0);
-        port.watts = value(watt, "watt", &|v| amount(v, unit, MAX_WATTS));
-        port.amps = value(amp, "amp", &|v| amount(v, PowerUnit::Auto, MAX_AMPS));
-    }
-    Ok(Reading { ports, relays_remembered: switch.is_none(), refused, ..Reading::default() })
-}
-
-fn relay_state(value: &Value) -> Option<f64> {
-    match value {
-        Value::Bool(on) => Some(f64::from(u8::from(*on))),
-        Value::Number(number) => number.as_f64().filter(|&n| n == 0.0 || n == 1.0),
-        Value::String(text) => match text.trim() {
-            "0" => Some(0.0),
-            "1" => Some(1.0),
-            _ => None,
-        },
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-/// A number in base units: whole JSON numbers are thousandths unless a unit is given.
-fn amount(value: &Value, unit: PowerUnit, max: f64) -> Option<f64> {
-    let (number, whole) = match value {
-        Value::Number(number) => (number.as_f64()?, !number.is_f64()),
-        Value::String(text) => (text.trim().parse().ok()?, false),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
-    };
-    let thousandths = match unit {
-        PowerUnit::Auto => whole,
-        PowerUnit::W => false,
-        PowerUnit::MilliW => true,
-    };
-    let number: f64 = if thousandths { number / 1000.0 } else { number };
-    // -0.0 passes the range and would be written as "-0".
-    (number.is_finite() && (0.0..=max).contains(&number)).then_some(number.abs())
-}
-
 /// HTTP 124: MAC, else cpuid. Firmware spells the keys `plcmac` and `pclmac`.
 pub(super) fn hardware_id(data: &Map<String, Value>, facts: &mut Facts) -> Option<PlugId> {
     let text = |key: &str| data.get(key).and_then(Value::as_str);
@@ -237,24 +172,28 @@ pub(super) fn hardware_id(data: &Map<String, Value>, facts: &mut Facts) -> Optio
     PlugId::of("maxsmart", cpuid)
 }
 
-/// Parses from the first brace to its partner, with control characters and broken UTF-8 removed.
+/// Parses from the first brace to its partner.
 fn json(bytes: &[u8]) -> Result<Value, Failure> {
+    first_object(bytes, |object| serde_json::Deserializer::from_slice(object).into_iter().next())
+}
+
+/// Lets `parse` have what begins with the first brace; once more with control characters and
+/// broken UTF-8 removed, which old firmware puts into its JSON, if it can make nothing of it.
+pub(super) fn first_object<T>(
+    bytes: &[u8],
+    parse: impl Fn(&[u8]) -> Option<serde_json::Result<T>>,
+) -> Result<T, Failure> {
     let start = bytes.iter().position(|&b| b == b'{').ok_or_else(|| Failure::Nonsense("no JSON".into()))?;
     let bytes = bytes.get(start..).unwrap_or_default();
-    // Nearly every reply is sound; only the others are worth a cleaned copy.
-    if let Some(Ok(value)) = first_value(bytes) {
+    if let Some(Ok(value)) = parse(bytes) {
         return Ok(value);
     }
     let text: String = String::from_utf8_lossy(bytes).chars().filter(|&c| c >= ' ').collect();
-    match first_value(text.as_bytes()) {
+    match parse(text.as_bytes()) {
         Some(Ok(value)) => Ok(value),
         Some(Err(error)) => Err(Failure::Nonsense(format!("broken JSON: {error}"))),
         None => Err(Failure::Nonsense("no JSON".into())),
     }
-}
-
-fn first_value(bytes: &[u8]) -> Option<serde_json::Result<Value>> {
-    serde_json::Deserializer::from_slice(bytes).into_iter().next()
 }
 
 #[cfg(test)]

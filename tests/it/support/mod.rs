@@ -18,6 +18,8 @@ use std::fmt::Write as _;
 use std::future::Future;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -72,6 +74,15 @@ pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
         }
     };
     assert!(timeout(PATIENCE, look).await.is_ok(), "waited in vain for {what}");
+}
+
+/// A child holds copies of all our files, locks among them, until its program has begun.
+static BIRTHS: Mutex<()> = Mutex::new(());
+
+/// Starts a program; it has begun when this returns.
+pub(crate) fn spawned(command: &mut Command) -> Child {
+    let _alone = BIRTHS.lock().unwrap_or_else(PoisonError::into_inner);
+    command.spawn().expect("a program")
 }
 
 enum Post {
@@ -173,10 +184,14 @@ impl House {
         let file = self.settings_file(more);
         let set: Vec<(String, String)> = set.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
         let (settings, _) = config::load(Some(&file), std::iter::empty(), &set).expect("valid settings");
+        // Nobody holds a copy of the last bridge's lock any more.
+        drop(BIRTHS.lock().unwrap_or_else(PoisonError::into_inner));
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
-            bridge::run(&settings, Box::new(|_| {}), |_| {}, stopped).await.map_err(|error| error.to_string())
+            let ended = bridge::run(&settings, Box::new(|_| {}), |_| {}, stopped).await;
+            // Shown with the failed test that waits for this bridge.
+            ended.inspect_err(|error| eprintln!("the bridge: {error}")).map_err(|error| error.to_string())
         });
         self.bridge = Some(Bridge { stop, running });
     }

@@ -1,4 +1,6 @@
+use super::super::status::status;
 use super::*;
+use crate::model::{PowerUnit, Reading};
 use std::time::Duration;
 
 fn at(unix_ms: u64, utc_offset_s: i32, dst_s: i32) -> Moment {
@@ -31,10 +33,13 @@ fn requests_are_written_as_the_vendors_app_writes_them() {
     assert_eq!(text(&v3_relay(sn, 2, true)), r#"V3{"sn":"SWP6000000000001","cmd":20,"port":2,"state":1}"#);
 }
 
+fn read(body: &[u8]) -> Reading {
+    status(body, 511, None, PowerUnit::Auto).expect("a reading")
+}
+
 fn watts(json: &str, unit: PowerUnit) -> (Vec<Option<f64>>, usize) {
     let body = format!(r#"{{"response":511,"code":200,"data":{{"watt":[{json}],"switch":[1,1,1,1,1,1]}}}}"#);
-    let data = data(body.as_bytes(), 511).expect("a reply");
-    let reading = reading(&data, unit).expect("a reading");
+    let reading = status(body.as_bytes(), 511, None, unit).expect("a reading");
     (reading.ports.iter().map(|port| port.watts).collect(), reading.refused.len())
 }
 
@@ -82,7 +87,7 @@ fn nonsense_is_refused_value_by_value() {
 #[test]
 fn relays_in_every_spelling() {
     let body = br#"{"response":511,"code":200,"data":{"switch":[1,0,true,"1","on",2]}}"#;
-    let reading = reading(&data(body, 511).expect("a reply"), PowerUnit::Auto).expect("a reading");
+    let reading = read(body);
     let relays: Vec<_> = reading.ports.iter().map(|port| port.relay).collect();
     assert_eq!(relays, [Some(true), Some(false), Some(true), Some(true), None, None]);
     assert_eq!(reading.refused.len(), 2);
@@ -92,14 +97,14 @@ fn relays_in_every_spelling() {
 fn the_number_of_ports_comes_from_the_longest_word_of_the_plug_and_is_bounded() {
     let many = vec!["1"; 1000].join(",");
     let body = format!(r#"{{"response":511,"code":200,"data":{{"switch":[{many}]}}}}"#);
-    let reading = reading(&data(body.as_bytes(), 511).expect("a reply"), PowerUnit::Auto).expect("a reading");
+    let reading = read(body.as_bytes());
     assert_eq!((reading.ports.len(), reading.refused.len()), (MAX_PORTS, 1));
 }
 
 #[test]
 fn replies_that_are_not_answers() {
     let check = |body: &[u8], want: fn(&Failure) -> bool| {
-        let failure = data(body, 511).expect_err("no data");
+        let failure = status(body, 511, None, PowerUnit::Auto).expect_err("no data");
         assert!(want(&failure), "{} -> {failure:?}", text(body));
     };
     check(br#"{"response":511,"code":400}"#, |f| matches!(f, Failure::Denied(_)));
@@ -121,7 +126,7 @@ fn replies_that_are_not_answers() {
 #[test]
 fn control_characters_inside_json_are_survived() {
     let body = b"junk{\"response\":\"511\",\"code\":200,\x01\"data\":{\"watt\":[\"1\x022.5\"],\"switch\":[1]}}\0\0trailing";
-    let reading = reading(&data(body, 511).expect("a reply"), PowerUnit::Auto).expect("a reading");
+    let reading = read(body);
     assert_eq!(reading.ports.first().and_then(|port| port.watts), Some(12.5));
 }
 
