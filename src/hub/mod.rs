@@ -97,6 +97,9 @@ pub enum Effect {
     Save,
 }
 
+/// When a conversation began, and its number.
+type Age = (Duration, u64);
+
 /// Everything known, and what to do next.
 #[derive(Debug)]
 pub struct Hub {
@@ -108,10 +111,12 @@ pub struct Hub {
     agenda: BTreeSet<(Duration, PlugId)>,
     /// Plugs that are due while too many polls are in the air.
     waiting: VecDeque<PlugId>,
-    /// Conversations: when they began, and where.
-    air: BTreeMap<Who, (Duration, Place)>,
-    /// The same by age.
-    ages: BTreeSet<(Duration, Who)>,
+    /// Conversations: their entry among the ages, and where they are.
+    air: BTreeMap<Who, (Age, Place)>,
+    /// When conversations began.
+    ages: BTreeSet<Age>,
+    /// Conversations begun so far.
+    begun: u64,
     /// Addresses in a conversation: nobody is ever connected to twice.
     lines: BTreeSet<Place>,
     search: census::Search,
@@ -142,6 +147,7 @@ impl Hub {
             waiting: VecDeque::new(),
             air: BTreeMap::new(),
             ages: BTreeSet::new(),
+            begun: 0,
             lines: BTreeSet::new(),
             search: census::Search::new(now.up),
             adopt_until: None,
@@ -308,14 +314,16 @@ impl Hub {
 
     fn talk(&mut self, now: &Moment, who: Who, place: Place, ask: Ask, limit: Duration) {
         self.lines.insert(place);
-        self.ages.insert((now.up, who.clone()));
-        self.air.insert(who.clone(), (now.up, place));
+        self.begun += 1;
+        let age = (now.up, self.begun);
+        self.ages.insert(age);
+        self.air.insert(who.clone(), (age, place));
         self.effects.push_back(Effect::Talk { who, place, ask, limit });
     }
 
     fn hang_up(&mut self, who: &Who) {
-        if let Some((began, place)) = self.air.remove(who) {
-            self.ages.remove(&(began, who.clone()));
+        if let Some((age, place)) = self.air.remove(who) {
+            self.ages.remove(&age);
             self.lines.remove(&place);
         }
     }

@@ -35,10 +35,7 @@ pub struct Engine {
     parts: Parts,
     saving: Option<JoinHandle<()>>,
     save_again: bool,
-    /// Dialects at home; one in a conversation is not here.
-    dialects: BTreeMap<PlugId, Box<dyn Dialect>>,
-    /// Plugs whose dialect is out, and whether it is to be kept when it comes home.
-    out: BTreeMap<PlugId, bool>,
+    dialects: BTreeMap<PlugId, Whereabouts>,
     talks: JoinSet<Home>,
     searches: JoinSet<Vec<(&'static str, Place)>>,
     heard: (mpsc::Sender<Found>, mpsc::Receiver<Found>),
@@ -60,6 +57,16 @@ pub struct Parts {
     pub notes: broadcast::Sender<Note>,
 }
 
+/// Where the dialect of a plug is.
+enum Whereabouts {
+    /// Here, with what it has learnt.
+    Home(Box<dyn Dialect>),
+    /// In a conversation.
+    Out,
+    /// In a conversation, and not to be kept afterwards.
+    Unwanted,
+}
+
 /// A conversation that came to its end, with the dialect coming home.
 struct Home {
     outcome: Outcome,
@@ -76,7 +83,6 @@ impl Engine {
             saving: None,
             save_again: false,
             dialects: BTreeMap::new(),
-            out: BTreeMap::new(),
             talks: JoinSet::new(),
             searches: JoinSet::new(),
             heard: mpsc::channel(256),
@@ -123,8 +129,10 @@ impl Engine {
             if outcome.result.is_err() {
                 dialect.forget();
             }
-            if self.out.remove(id) == Some(true) {
-                self.dialects.insert(id.clone(), dialect);
+            match self.dialects.get_mut(id) {
+                Some(out @ Whereabouts::Out) => *out = Whereabouts::Home(dialect),
+                Some(Whereabouts::Home(_)) => {}
+                Some(Whereabouts::Unwanted) | None => drop(self.dialects.remove(id)),
             }
         }
         self.feed(Input::Answered(outcome));
@@ -155,10 +163,11 @@ impl Engine {
         match effect {
             Effect::Talk { who, place, ask, limit } => self.start_talk(who, place, ask, limit),
             Effect::Probe(missing) => self.start_search(&missing),
-            Effect::Reattach(id) => {
-                self.dialects.remove(&id);
-                self.out.entry(id).and_modify(|keep| *keep = false);
-            }
+            Effect::Reattach(id) => match self.dialects.get_mut(&id) {
+                Some(out @ Whereabouts::Out) => *out = Whereabouts::Unwanted,
+                Some(Whereabouts::Home(_)) => drop(self.dialects.remove(&id)),
+                Some(Whereabouts::Unwanted) | None => {}
+            },
             // Nobody listening is fine: notes are for whoever is there.
             Effect::Tell(note) => drop(self.parts.notes.send(note)),
             Effect::Log(level) => (self.parts.set_log_level)(level),
@@ -167,20 +176,26 @@ impl Engine {
     }
 
     fn start_talk(&mut self, who: Who, place: Place, ask: Ask, limit: Duration) {
-        let home = match &who {
-            Who::Plug(id) => self.dialects.remove(id),
-            Who::Place(..) => None,
-        };
-        let Some(mut dialect) = home.or_else(|| self.attach(&who)) else { return };
-        if let Who::Plug(id) = &who {
-            self.out.insert(id.clone(), true);
-        }
+        let Some(mut dialect) = self.take(&who) else { return };
         let (http, mut clock) = (self.parts.http.clone(), self.clock.clone());
         self.talks.spawn(async move {
             let began = Instant::now();
             let (result, requests) = talk(&http, &mut clock, dialect.as_mut(), place, &ask, limit).await;
             Home { outcome: Outcome { who, result, requests, took: began.elapsed() }, dialect }
         });
+    }
+
+    /// The dialect of a plug, from home or new; from now on it is out.
+    fn take(&mut self, who: &Who) -> Option<Box<dyn Dialect>> {
+        let Who::Plug(id) = who else { return self.attach(who) };
+        if let Some(place) = self.dialects.get_mut(id)
+            && let Whereabouts::Home(dialect) = std::mem::replace(place, Whereabouts::Out)
+        {
+            return Some(dialect);
+        }
+        let dialect = self.attach(who)?;
+        self.dialects.insert(id.clone(), Whereabouts::Out);
+        Some(dialect)
     }
 
     fn attach(&self, who: &Who) -> Option<Box<dyn Dialect>> {

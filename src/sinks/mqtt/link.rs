@@ -83,6 +83,13 @@ pub(super) enum Lost {
     TooBig,
 }
 
+impl Lost {
+    /// The broker said no, and will say so again.
+    pub(super) fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Unreachable(_))
+    }
+}
+
 /// Counters that outlive a connection.
 #[derive(Debug, Default)]
 pub(super) struct Counters {

@@ -39,7 +39,12 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-/// Pause before connecting again: doubles, with jitter.
+/// A broker that is only being restarted is back within this time; until then it is tried again
+/// quickly, so that everything is told again within a second of its return.
+const RESTART: Duration = Duration::from_secs(60);
+const QUICK_PAUSE: Duration = Duration::from_millis(600);
+
+/// Pause before connecting again after that: doubles, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -85,6 +90,7 @@ pub struct Wires {
 pub async fn run(settings: Settings, mut wires: Wires, announced: BTreeMap<PlugId, Shape>) {
     let mut kept = session::Kept::new(announced);
     let mut pause = FIRST_PAUSE;
+    let mut lost_at = None;
     let mut told = None;
     let broker = format!("{}:{}", settings.address.host, settings.address.port);
     while !*wires.stop.borrow() {
@@ -96,16 +102,20 @@ pub async fn run(settings: Settings, mut wires: Wires, announced: BTreeMap<PlugI
         let Err(why) = ended else { return };
         if kept.connected_at.take().is_some_and(|at| at.elapsed() >= GOOD) {
             pause = FIRST_PAUSE;
+            lost_at = None;
             told = None;
         }
-        let wait = pause.mul_f64(0.75 + fastrand::f64() / 2.0);
+        let quick = lost_at.get_or_insert_with(Instant::now).elapsed() < RESTART && !why.is_refusal();
+        let wait = if quick { QUICK_PAUSE } else { pause }.mul_f64(0.75 + fastrand::f64() / 2.0);
         if told.as_ref() == Some(&why) {
             debug!(broker, after = ?began.elapsed(), "still no connection: {why}");
         } else {
             warn!(broker, "no connection to the broker: {why}; trying again, for ever");
             told = Some(why);
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        if !quick {
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
         let stopped = wires.stop.wait_for(|stop| *stop);
         if tokio::time::timeout(wait, stopped).await.is_ok() {
             break;
