@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::{Registry, prelude::*, reload};
 
 /// The plug or the broker did not answer or obey.
@@ -269,27 +269,36 @@ fn stop_signal() -> impl Future<Output = ()> {
 /// Changes the amount of logging while the program runs, and publishes it for those who opted in.
 #[derive(Clone)]
 struct Reload {
-    filter: reload::Handle<EnvFilter, Registry>,
+    filter: reload::Handle<Targets, Registry>,
     topic: Option<LogTopic>,
 }
 
 impl Reload {
     fn logging(&self) -> Logging {
         let handle = self.filter.clone();
-        let set_level = Box::new(move |level: LogLevel| drop(handle.reload(filter(level.as_str()))));
+        let set_level = Box::new(move |level: LogLevel| drop(handle.reload(filter(level))));
         Logging { set_level, lines: self.topic.as_ref().map(LogTopic::lines) }
     }
 }
 
 /// The broker's and the libraries' chatter is of no use to a user.
-fn filter(level: &str) -> EnvFilter {
-    let others = if level == "trace" { "debug" } else { "warn" };
-    EnvFilter::new(format!("{others},plug2mqtt={level},mqtt5=error,rumqttc=error"))
+fn filter(level: LogLevel) -> Targets {
+    let others = if level == LogLevel::Trace { LevelFilter::DEBUG } else { LevelFilter::WARN };
+    let own = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let quiet = [("mqtt5", LevelFilter::ERROR), ("rumqttc", LevelFilter::ERROR), ("plug2mqtt", own)];
+    Targets::new().with_default(others).with_targets(quiet)
 }
 
 fn start_logging(settings: &Settings, command: Option<&Command>) -> Reload {
     let serving = matches!(command, None | Some(Command::Run | Command::Demo));
-    let level = if serving { settings.log.level.as_str() } else { "warn" };
+    let wanted = LogLevel::parse(settings.log.level.as_str()).unwrap_or_default();
+    let level = if serving { wanted } else { LogLevel::Warn };
     let (filter, handle) = reload::Layer::new(filter(level));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let topic = match settings.log.topic {

@@ -41,12 +41,16 @@ use tracing::{debug, warn};
 /// Plugs known at one time, at the most; further ones are ignored with a warning.
 pub const MAX_PLUGS: usize = 8192;
 
-/// Polls begun together; more wait for these to end or to grow old. A fleet's poll is spread out
-/// by this, and memory for sockets stays small.
-const AIR: usize = 16;
+/// Polls in the air while the program starts and finds out who is there; more wait for these to
+/// end or to grow old.
+const AIR_AT_START: usize = 16;
+const START: Duration = Duration::from_secs(10);
+
+/// Polls in the air later: a group's polls leave with one wake-up, and memory for sockets stays small.
+const AIR: usize = 64;
 
 /// A poll in the air for longer no longer keeps others waiting: the plug is slow or dead.
-const AIR_AGE: Duration = Duration::from_millis(50);
+const AIR_AGE: Duration = Duration::from_millis(250);
 
 /// How often the figures in the view are renewed.
 const STATS_EVERY: Duration = Duration::from_secs(60);
@@ -117,6 +121,10 @@ pub struct Hub {
     ages: BTreeSet<Age>,
     /// Conversations begun so far.
     begun: u64,
+    /// When the hub woke up.
+    began: Duration,
+    /// How many young polls there may be now.
+    room: usize,
     /// Addresses in a conversation: nobody is ever connected to twice.
     lines: BTreeSet<Place>,
     search: census::Search,
@@ -148,6 +156,8 @@ impl Hub {
             air: BTreeMap::new(),
             ages: BTreeSet::new(),
             begun: 0,
+            began: now.up,
+            room: AIR_AT_START,
             lines: BTreeSet::new(),
             search: census::Search::new(now.up),
             adopt_until: None,
@@ -276,7 +286,8 @@ impl Hub {
 
     /// Starts as many waiting polls as the air has room for.
     fn pump(&mut self, now: &Moment) {
-        while !self.waiting.is_empty() && self.young(now) < AIR.max(self.plugs.len() / 16) {
+        self.room = self.room_at(now);
+        while !self.waiting.is_empty() && self.young(now) < self.room {
             let Some(id) = self.waiting.pop_front() else { return };
             if let Some(plug) = self.plugs.get_mut(&id) {
                 plug.queued = false;
@@ -291,10 +302,14 @@ impl Hub {
         self.ages.iter().rev().take_while(|(began, _)| *began > since).count()
     }
 
-    /// When the oldest of the young polls will have grown old.
+    /// How many young polls there may be.
+    fn room_at(&self, now: &Moment) -> usize {
+        if now.up.saturating_sub(self.began) < START { AIR_AT_START } else { AIR.max(self.plugs.len() / 16) }
+    }
+
+    /// When the oldest of the polls that fill the room will have grown old.
     fn young_since(&self) -> Option<Duration> {
-        let limit = AIR.max(self.plugs.len() / 16);
-        self.ages.iter().rev().nth(limit.saturating_sub(1)).map(|(began, _)| *began + AIR_AGE)
+        self.ages.iter().rev().nth(self.room.saturating_sub(1)).map(|(began, _)| *began + AIR_AGE)
     }
 
     /// Begins a conversation with a plug, if it has something to say and its line is free.

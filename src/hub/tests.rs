@@ -295,7 +295,7 @@ fn no_more_than_sixteen_young_polls_are_in_the_air_and_slow_ones_hold_up_nobody(
         found.facts.serial = None;
         world.feed(Input::Heard(found));
         let young = world.coming.iter().filter(|(at, _)| *at < world.up + Duration::from_secs(1)).count();
-        assert!(young <= AIR, "{young}");
+        assert!(young <= AIR_AT_START, "{young}");
     }
     world.secs(2);
     let online = world.hub.view().plugs.values().filter(|plug| plug.online).count();
