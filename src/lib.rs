@@ -37,7 +37,7 @@
 //! 1. [`io::engine`] sleeps until [`Hub::wake_at`](hub::Hub::wake_at) and hands the hub a
 //!    [`Tick`](hub::Input::Tick).
 //! 2. The hub finds plugs due (those of one group share a wake-up) and emits
-//!    [`Effect::Talk`](hub::Effect::Talk), no more than sixteen young ones in the air.
+//!    [`Effect::Talk`](hub::Effect::Talk), and only so many young ones in the air.
 //! 3. The engine takes the plug's [`Dialect`](drivers::Dialect) from home and spawns
 //!    [`talk`](io::talk::talk): ask, send, hear, one deadline. A plug cannot be in two
 //!    conversations, because its dialect is out.

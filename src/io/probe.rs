@@ -104,7 +104,8 @@ async fn ask(
         match timeout_at(next, socket.recv_from(&mut buffer)).await {
             Ok(Ok((length, from))) => {
                 let datagram = buffer.get(..length).unwrap_or_default();
-                trace!(%from, bytes = %datagram.escape_ascii(), "heard");
+                // Not the bytes: an answer to discovery carries cloud credentials (sak, regid).
+                trace!(%from, length, "heard");
                 if !seen.insert((from, datagram.to_vec())) || seen.len() > MAX_SEEN {
                     continue;
                 }

@@ -42,7 +42,7 @@ use tracing::{debug, info, warn};
 /// A broker that is only being restarted is back within this time; until then it is tried again
 /// quickly, so that everything is told again within a second of its return.
 const RESTART: Duration = Duration::from_secs(60);
-const QUICK_PAUSE: Duration = Duration::from_millis(600);
+const QUICK_PAUSE: Duration = Duration::from_millis(700);
 
 /// Pause before connecting again after that: doubles, with jitter.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
