@@ -2,7 +2,7 @@
 //! tree first, because nothing else is read as often. Decides watts or milliwatts value by value,
 //! by its JSON type; what cannot be believed is left out and named.
 
-use super::wire::{NO_DATA, first_object, usable_serial};
+use super::wire::{NO_DATA, first_object, same_serial, usable_serial};
 use crate::model::{Failure, MAX_PORTS, MAX_WATTS, PortReading, PowerUnit, Reading};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -54,11 +54,7 @@ struct Data<'a> {
 impl Reply<'_> {
     fn reading(&self, response: u64, serial: Option<&str>, unit: PowerUnit) -> Result<Reading, Failure> {
         let theirs = self.sn.serial().or_else(|| self.data.as_ref()?.sn.serial());
-        if let (Some(theirs), Some(mine)) = (theirs, serial)
-            && !theirs.eq_ignore_ascii_case(mine)
-        {
-            return Err(Failure::Stranger(theirs));
-        }
+        same_serial(theirs, serial)?;
         match self.response.whole() {
             Some(theirs) if theirs == response => {}
             Some(theirs) => {

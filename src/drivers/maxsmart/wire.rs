@@ -122,9 +122,14 @@ pub(super) fn mine<'a>(bytes: &'a [u8], serial: Option<&str>) -> Result<&'a [u8]
     let reply = json(bytes)?;
     let data = reply.get("data").and_then(|data| data.get("sn"));
     let theirs = reply.get("sn").or(data).and_then(Value::as_str).and_then(usable_serial);
-    match (theirs, serial) {
+    same_serial(theirs, serial).map(|()| bytes)
+}
+
+/// A serial named in a reply must be the one expected; either may be unknown.
+pub(super) fn same_serial(theirs: Option<String>, mine: Option<&str>) -> Result<(), Failure> {
+    match (theirs, mine) {
         (Some(theirs), Some(mine)) if !theirs.eq_ignore_ascii_case(mine) => Err(Failure::Stranger(theirs)),
-        _ => Ok(bytes),
+        _ => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@ use super::link::{Address, Link, Said};
 use super::topics;
 use crate::model::View;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -37,7 +38,7 @@ pub(super) async fn look(address: &Address, announcer: &Announcer) -> Result<Vec
         let mine = topic.starts_with(&below) || String::from_utf8_lossy(payload).contains(&ours);
         (retain && mine && !payload.is_empty()).then(|| topic.to_owned())
     };
-    let mut link = Link::open(&address, None, &super::counters(), receive)?;
+    let mut link = Link::open(&address, None, &Arc::default(), receive)?;
     let end = Instant::now() + LONGEST;
     let mut found = BTreeSet::new();
     let mut until = end;

@@ -30,7 +30,7 @@ pub use topics::BridgeFacts;
 
 use crate::model::{Note, Order, PlugId, Shape, View};
 use homeassistant::Announcer;
-use link::{Address, Counters, Lost};
+use link::{Address, Lost};
 use session::Session;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -122,9 +122,4 @@ pub async fn run(settings: Settings, mut wires: Wires, announced: BTreeMap<PlugI
         }
     }
     info!(broker, "stopped without a connection to the broker; nothing could be said");
-}
-
-/// The counters of all sessions.
-fn counters() -> Arc<Counters> {
-    Arc::default()
 }

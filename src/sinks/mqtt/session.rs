@@ -40,7 +40,7 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn new(announced: BTreeMap<PlugId, Shape>) -> Self {
-        Self { announced, counters: super::counters(), connected_at: None, sessions: 0 }
+        Self { announced, counters: Arc::default(), connected_at: None, sessions: 0 }
     }
 }
 
