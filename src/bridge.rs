@@ -2,13 +2,13 @@
 
 use crate::config::{self, Settings};
 use crate::drivers;
-use crate::hub::{Hub, Pace, PlugRules, Rules};
+use crate::hub::{Gaps, Hub, Pace, PlugRules, Rules};
 use crate::io::clock::Clock;
 use crate::io::engine::{Engine, Parts, SetLogLevel};
 use crate::io::http::Http;
 use crate::io::probe::{Quarry, Reach};
 use crate::io::store::{Store, StoreError};
-use crate::model::{Family, Lock, LogLevel, Memory, Name, PlugId, PowerUnit};
+use crate::model::{Energy, Family, Lock, LogLevel, Memory, Name, PlugId, PowerUnit};
 use crate::sinks::mqtt::{
     self, BridgeFacts, Wires,
     homeassistant::{Announcer, Mode, PortDevices},
@@ -280,6 +280,11 @@ pub fn rules(settings: &Settings) -> Rules {
         power_change: settings.publish.power_change,
         current_change: settings.publish.current_change,
         voltage_change: settings.publish.voltage_change,
+        energy_change: Energy::from_kwh(settings.publish.energy_change).unwrap_or_default(),
+        gaps: match settings.energy.gaps {
+            config::Gaps::Skip => Gaps::Skip,
+            config::Gaps::Hold => Gaps::Hold,
+        },
         heartbeat: settings.publish.heartbeat.get(),
         discovery: settings.discovery.interval.get(),
         adopt: settings.discovery.adopt,

@@ -1,7 +1,7 @@
 //! What a plug offers, for any sink: which switches, sensors and buttons it has. Built from what
 //! was read from the plug, never from a model name. Knows the vocabulary and nothing else.
 
-use crate::model::{Offer, PlugView};
+use crate::model::{Energy, Offer, PlugView};
 
 /// What kind of thing an entity is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,6 +10,8 @@ pub enum Kind {
     Switch,
     /// Power in W.
     Power,
+    /// Energy in kWh.
+    Energy,
     /// Current in A.
     Current,
     /// Voltage in V.
@@ -53,6 +55,7 @@ impl Entity {
         match self.kind {
             Kind::Switch => "switch",
             Kind::Power => "power",
+            Kind::Energy => "energy",
             Kind::Current => "current",
             Kind::Voltage => "voltage",
             Kind::Signal => "signal",
@@ -79,11 +82,13 @@ pub fn entities(offer: Offer) -> Vec<Entity> {
     for port in 1..=offer.ports {
         add(true, Kind::Switch, Some(port));
         add(offer.power, Kind::Power, Some(port));
+        add(offer.power, Kind::Energy, Some(port));
         add(offer.current, Kind::Current, Some(port));
     }
     let strip = offer.ports > 1;
     add(strip, Kind::Switch, Some(0));
     add(strip && offer.power, Kind::Power, None);
+    add(strip && offer.power, Kind::Energy, None);
     add(offer.voltage, Kind::Voltage, None);
     add(true, Kind::Problem, None);
     add(offer.signal, Kind::Signal, None);
@@ -104,6 +109,8 @@ pub fn value(plug: &PlugView, entity: Entity) -> Option<Value> {
         (Kind::Switch, Some(n)) => port(n)?.relay.map(Value::OnOff),
         (Kind::Power, Some(n)) => port(n)?.watts.map(Value::Number),
         (Kind::Power, None) => plug.watts.map(Value::Number),
+        (Kind::Energy, Some(n)) => port(n)?.energy.map(Value::Energy),
+        (Kind::Energy, None) => plug.energy.map(Value::Energy),
         (Kind::Current, Some(n)) => port(n)?.amps.map(Value::Number),
         (Kind::Voltage, _) => plug.volts.map(Value::Number),
         (Kind::Signal, _) => plug.signal.map(Value::Number),
@@ -121,6 +128,8 @@ pub enum Value {
     OnOff(bool),
     /// A number in the unit of its kind.
     Number(f64),
+    /// An amount of energy, shown in kWh.
+    Energy(Energy),
     /// Whole milliseconds.
     Milliseconds(u64),
     /// A time, milliseconds since 1970.

@@ -7,8 +7,8 @@ use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
 use serde_json::{Number, Value as Json};
 
 use super::settings::{
-    Availability, Broker, Commands, Device, Finding, HomeAssistant, Log, Maxsmart, Mqtt, Port, Publish,
-    Settings, State, Tls,
+    Availability, Broker, Commands, Device, Finding, HomeAssistant, Log, Maxsmart, Metering, Mqtt, Port,
+    Publish, Settings, State, Tls,
 };
 use super::value::shown;
 
@@ -249,6 +249,7 @@ fn order(path: &[String]) -> &'static [&'static str] {
         ["broker"] => fields::<Broker>(),
         ["home_assistant"] => fields::<HomeAssistant>(),
         ["publish"] => fields::<Publish>(),
+        ["energy"] => fields::<Metering>(),
         ["discovery"] => fields::<Finding>(),
         ["commands"] => fields::<Commands>(),
         ["availability"] => fields::<Availability>(),

@@ -45,6 +45,7 @@ impl Default for Publish {
             power_change: 1.0,
             current_change: 0.02,
             voltage_change: 1.0,
+            energy_change: 0.001,
             heartbeat: Interval::seconds(300),
         }
     }

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value as Json;
 
 pub use catalogue::{Known, all, schema};
-pub use choice::{Discovery, Format, Level, Lock, PortDevices, PowerUnit, TopicLevel};
+pub use choice::{Discovery, Format, Gaps, Level, Lock, PortDevices, PowerUnit, TopicLevel};
 pub use interval::{Interval, KeepAlive, LongInterval, PlugTimeout, PollInterval, WaitTime};
 pub use layer::Origin;
 pub use problem::{Errors, Problem};

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::choice::{Discovery, Format, Level, Lock, PortDevices, PowerUnit, TopicLevel};
+use super::choice::{Discovery, Format, Gaps, Level, Lock, PortDevices, PowerUnit, TopicLevel};
 use super::interval::{KeepAlive, LongInterval, PlugTimeout, PollInterval, WaitTime};
 use super::layer::Origin;
 use super::value::{Broadcast, BrokerUrl, Host};
@@ -26,6 +26,8 @@ pub struct Settings {
     pub home_assistant: HomeAssistant,
     /// When a value is worth publishing again.
     pub publish: Publish,
+    /// How energy is counted.
+    pub energy: Metering,
     /// How plugs are found and which are taken.
     pub discovery: Finding,
     /// Commands that switch and change things.
@@ -140,8 +142,19 @@ pub struct Publish {
     /// Voltage has changed when it moved by more than this, in V.
     #[schemars(range(min = 0.0, max = 500.0))]
     pub voltage_change: f64,
+    /// Energy has changed when it moved by this much from the last value published, in kWh.
+    #[schemars(range(min = 0.0, max = 1000.0))]
+    pub energy_change: f64,
     /// Longest time without a message about a plug, even when nothing changed.
     pub heartbeat: LongInterval,
+}
+
+/// How energy is counted.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metering {
+    /// What to do about time in which a plug was not read.
+    pub gaps: Gaps,
 }
 
 /// How plugs are found and which are taken.

@@ -4,7 +4,7 @@
 use super::plug::{News, Plug};
 use super::{Effect, Hub, MAX_PLUGS};
 use crate::model::{
-    Answer, Ask, Event, Failure, Found, Memory, Moment, Note, Options, Place, PlugId, Remembered, Who,
+    Answer, Ask, Event, Failure, Found, Memory, Moment, Note, Options, Place, PlugId, Remembered, Tally, Who,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -83,14 +83,18 @@ impl Hub {
     }
 
     pub(super) fn drop_plug(&mut self, id: &PlugId) {
-        if let Some(plug) = self.plugs.remove(id) {
-            if let Some(entry) = plug.agenda {
-                self.agenda.remove(&(entry, id.clone()));
-            }
-            self.waiting.retain(|other| other != id);
-            std::sync::Arc::make_mut(&mut self.view).plugs.remove(id);
-            self.effects.push_back(Effect::Reattach(id.clone()));
+        drop(self.take_plug(id));
+    }
+
+    pub(super) fn take_plug(&mut self, id: &PlugId) -> Option<Plug> {
+        let plug = self.plugs.remove(id)?;
+        if let Some(entry) = plug.agenda {
+            self.agenda.remove(&(entry, id.clone()));
         }
+        self.waiting.retain(|other| other != id);
+        std::sync::Arc::make_mut(&mut self.view).plugs.remove(id);
+        self.effects.push_back(Effect::Reattach(id.clone()));
+        Some(plug)
     }
 
     /// Searches when it is time, and ends scans whose time is up.
@@ -168,7 +172,11 @@ impl Hub {
                 return Some(plug.id.clone());
             }
         }
-        let plug = self.plugs.get(found.id.as_ref()?)?;
+        let id = found.id.as_ref()?;
+        if let Some(plug) = self.plugs.values().find(|plug| plug.kept.hardware.as_ref() == Some(id)) {
+            return Some(plug.id.clone());
+        }
+        let plug = self.plugs.get(id).filter(|plug| plug.kept.hardware.is_none())?;
         // The same serial behind another MAC is another plug.
         let other = matches!((plug.kept.facts.mac, found.facts.mac), (Some(a), Some(b)) if a != b);
         (!other).then(|| plug.id.clone())
@@ -211,12 +219,14 @@ impl Hub {
         let kept = self.memory.plugs.remove(&id).unwrap_or_else(|| Remembered {
             driver: found.driver.into(),
             place: found.place,
+            hardware: None,
             facts: found.facts,
             offer: Default::default(),
             name: None,
             port_names: BTreeMap::new(),
             options: Options::default(),
             reverts: BTreeMap::new(),
+            tally: Tally::default(),
             deleted: false,
         });
         self.tell(Note::Bridge(Event::DeviceFound(id.clone())));
@@ -295,7 +305,7 @@ impl Hub {
             .plugs
             .values()
             .any(|plug| plug.kept.place.ip == place.ip && plug.kept.place.http == place.http);
-        if taken || self.lines.contains(&place) || self.stopping || self.air.len() >= MAX_PLUGS {
+        if taken || self.air.engaged(&place) || self.stopping || self.air.len() >= MAX_PLUGS {
             return;
         }
         let Some(pace) = self.rules.families.get(driver) else { return };

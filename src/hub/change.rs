@@ -1,8 +1,10 @@
 //! Which readings are worth telling. The picture others see moves only when a value leaves its
 //! deadband, a relay moves, or the heartbeat is due.
 
+use super::Rules;
+use super::meter::Sample;
 use super::plug::Plug;
-use crate::model::{Cause, Moment, PortReading, PortView, Reading};
+use crate::model::{Cause, Energy, Moment, PlugView, PortReading, PortView, Reading};
 use std::time::Duration;
 
 /// How far a value must move from the one last told.
@@ -11,6 +13,7 @@ pub(super) struct Thresholds {
     pub(super) watts: f64,
     pub(super) amps: f64,
     pub(super) volts: f64,
+    pub(super) energy: Energy,
 }
 
 /// Percent of Wi-Fi signal that count as a change.
@@ -27,9 +30,10 @@ impl Plug {
         now: &Moment,
         reading: &Reading,
         took: Duration,
-        heartbeat: Duration,
+        rules: &Rules,
         everything: bool,
     ) -> Vec<(u8, bool, Option<Cause>)> {
+        self.measure(now, reading, rules);
         self.live.resize(usize::from(self.kept.offer.ports), PortReading::default());
         for (live, heard) in self.live.iter_mut().zip(&reading.ports) {
             live.relay = heard.relay.or(live.relay);
@@ -39,11 +43,13 @@ impl Plug {
         self.live_volts = reading.volts.or(self.live_volts);
         self.live_signal = reading.signal.or(self.live_signal);
         let everything = everything || self.beat_at <= now.up;
-        if !everything && self.is_quiet(reading) {
+        let metered = self.kept.offer.power
+            && (everything || self.meter.worth(now, self.view.energy, self.thresholds.energy));
+        if !everything && !metered && self.is_quiet(reading) {
             return Vec::new();
         }
         let mut moved = Vec::new();
-        let mut view = crate::model::PlugView::clone(&self.view);
+        let mut view = PlugView::clone(&self.view);
         let mut any_watts = everything;
         for ((port, told), live) in (1u8..).zip(&mut view.ports).zip(&self.live) {
             let relay_moved = live.relay.is_some() && live.relay != told.relay;
@@ -63,19 +69,46 @@ impl Plug {
             tell(&mut told.amps, live.amps, self.thresholds.amps, all);
         }
         tell(&mut view.watts, self.sum(), self.thresholds.watts, any_watts);
+        if metered {
+            self.tell_energy(now, &mut view);
+        }
         tell(&mut view.volts, self.live_volts, self.thresholds.volts, everything);
         tell(&mut view.signal, self.live_signal, SIGNAL, everything);
         view.problem = reading.refused.first().map(|what| format!("refused {what}"));
         view.relays_remembered = reading.relays_remembered;
         view.online = true;
         if everything {
-            self.beat_at = now.up + heartbeat;
+            self.beat_at = now.up + rules.heartbeat;
             view.beat = view.beat.wrapping_add(1);
             view.latency_ms = u64::try_from(took.as_millis()).ok();
             view.last_seen_ms = Some(now.unix_ms);
         }
         self.show_instead(now, view);
         moved
+    }
+
+    /// Feeds the meters; before the live values are renewed, to see which relays have moved.
+    fn measure(&mut self, now: &Moment, reading: &Reading, rules: &Rules) {
+        let samples = (1u8..).zip(&reading.ports).enumerate().map(|(index, (port, heard))| {
+            let before = self.live.get(index).and_then(|live| live.relay);
+            let moved = heard.relay.filter(|on| before == Some(!on));
+            let commanded = moved.and_then(|on| self.desk.cause(now, port, on)).is_some();
+            Sample { watts: heard.watts, switched: commanded }
+        });
+        self.meter.take(now, samples, self.pace.poll, rules.gaps);
+    }
+
+    /// All meters at once, so that what the ports show adds up to what the plug shows.
+    pub(super) fn tell_energy(&mut self, now: &Moment, view: &mut PlugView) {
+        if !self.meter.certain() {
+            return;
+        }
+        for (port, told) in (1u8..).zip(&mut view.ports) {
+            told.energy = Some(self.meter.port(port));
+        }
+        view.energy = Some(self.meter.total());
+        view.unmetered_s = self.meter.unmetered_s();
+        self.meter.told(now);
     }
 
     /// Watts over all ports.

@@ -8,30 +8,40 @@
 //!
 //! | file | what it decides |
 //! | --- | --- |
-//! | `mod.rs` | who is due, who is in the air, what goes out |
-//! | `plug.rs` | one plug: schedule, health, what it is called |
+//! | `mod.rs` | who is due, what came of it, what goes out |
+//! | `air.rs` | how many may be spoken to at one time |
+//! | `plug.rs` | one plug: health, what its answers mean |
+//! | `face.rs` | one plug: what it is called, what it shows |
+//! | `schedule.rs` | when one plug is asked next |
 //! | `command.rs` | one plug's commands: waiting, sent, confirmed, failed, expired |
 //! | `change.rs` | which readings are worth telling |
+//! | `meter.rs` | one plug's energy: counted, never lower, gaps declared |
 //! | `census.rs` | who is who: found, moved, doubled, adopted, removed |
 //! | `request.rs` | requests to the bridge |
 //! | `rules.rs` | the settings, in the hub's words |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod air;
 mod census;
 mod change;
 mod command;
+mod face;
+mod meter;
 mod plug;
 mod request;
 mod rules;
+mod schedule;
 #[cfg(test)]
 mod tests;
 
+pub use meter::Gaps;
 pub use rules::{Pace, PlugRules, Rules};
 
 use crate::model::{
-    Ask, BridgeView, Event, Found, LogLevel, Memory, Moment, Note, Order, Outcome, Place, PlugId, PowerUnit,
-    Stats, Tuning, View, Who,
+    Ask, BridgeView, Energy, Event, Found, LogLevel, Memory, Metered, Moment, Note, Order, Outcome, Place,
+    PlugId, PowerUnit, Stats, Tuning, View, Who,
 };
+use air::Air;
 use plug::Plug;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -40,17 +50,6 @@ use tracing::{debug, warn};
 
 /// Plugs known at one time, at the most; further ones are ignored with a warning.
 pub const MAX_PLUGS: usize = 8192;
-
-/// Polls in the air while the program starts and finds out who is there; more wait for these to
-/// end or to grow old.
-const AIR_AT_START: usize = 16;
-const START: Duration = Duration::from_secs(10);
-
-/// Polls in the air later: a group's polls leave with one wake-up, and memory for sockets stays small.
-const AIR: usize = 64;
-
-/// A poll in the air for longer no longer keeps others waiting: the plug is slow or dead.
-const AIR_AGE: Duration = Duration::from_millis(250);
 
 /// How often the figures in the view are renewed.
 const STATS_EVERY: Duration = Duration::from_secs(60);
@@ -101,9 +100,6 @@ pub enum Effect {
     Save,
 }
 
-/// When a conversation began, and its number.
-type Age = (Duration, u64);
-
 /// Everything known, and what to do next.
 #[derive(Debug)]
 pub struct Hub {
@@ -115,19 +111,14 @@ pub struct Hub {
     agenda: BTreeSet<(Duration, PlugId)>,
     /// Plugs that are due while too many polls are in the air.
     waiting: VecDeque<PlugId>,
-    /// Conversations: their entry among the ages, and where they are.
-    air: BTreeMap<Who, (Age, Place)>,
-    /// When conversations began.
-    ages: BTreeSet<Age>,
-    /// Conversations begun so far.
-    begun: u64,
-    /// When the hub woke up.
-    began: Duration,
-    /// How many young polls there may be now.
-    room: usize,
-    /// Addresses in a conversation: nobody is ever connected to twice.
-    lines: BTreeSet<Place>,
+    /// Conversations under way.
+    air: Air,
+    /// When plugs that wait will find room.
+    room_at: Option<Duration>,
     search: census::Search,
+    /// What earlier runs have told about energy, of plugs not read yet; `None` while that is not
+    /// known.
+    floors: Option<BTreeMap<PlugId, meter::Floors>>,
     adopt_until: Option<Duration>,
     bridge: BridgeView,
     view: Arc<View>,
@@ -153,13 +144,10 @@ impl Hub {
             effects: VecDeque::new(),
             agenda: BTreeSet::new(),
             waiting: VecDeque::new(),
-            air: BTreeMap::new(),
-            ages: BTreeSet::new(),
-            begun: 0,
-            began: now.up,
-            room: AIR_AT_START,
-            lines: BTreeSet::new(),
+            air: Air::new(now),
+            room_at: None,
             search: census::Search::new(now.up),
+            floors: None,
             adopt_until: None,
             view: Arc::new(View { bridge: Arc::new(bridge.clone()), plugs: BTreeMap::new() }),
             bridge,
@@ -196,9 +184,8 @@ impl Hub {
             return Duration::MAX;
         }
         let mut at = self.stats_at.min(self.search.wake_at());
-        let aged = (!self.waiting.is_empty()).then(|| self.young_since()).flatten();
         let plug = self.agenda.first().map(|(due, _)| *due);
-        for due in [plug, self.save_at, self.adopt_until, aged].into_iter().flatten() {
+        for due in [plug, self.save_at, self.adopt_until, self.room_at].into_iter().flatten() {
             at = at.min(due);
         }
         at
@@ -241,7 +228,12 @@ impl Hub {
     }
 
     fn save_soon(&mut self, now: &Moment) {
-        self.save_at.get_or_insert(now.up + SAVE_AFTER);
+        self.save_within(now, SAVE_AFTER);
+    }
+
+    fn save_within(&mut self, now: &Moment, time: Duration) {
+        let by = now.up + time;
+        self.save_at = Some(self.save_at.map_or(by, |at| at.min(by)));
     }
 
     fn tick(&mut self, now: &Moment) {
@@ -286,8 +278,12 @@ impl Hub {
 
     /// Starts as many waiting polls as the air has room for.
     fn pump(&mut self, now: &Moment) {
-        self.room = self.room_at(now);
-        while !self.waiting.is_empty() && self.young(now) < self.room {
+        self.room_at = None;
+        while !self.waiting.is_empty() {
+            if !self.air.has_room(now, self.plugs.len()) {
+                self.room_at = self.air.room_at(now, self.plugs.len());
+                return;
+            }
             let Some(id) = self.waiting.pop_front() else { return };
             if let Some(plug) = self.plugs.get_mut(&id) {
                 plug.queued = false;
@@ -297,28 +293,13 @@ impl Hub {
         }
     }
 
-    fn young(&self, now: &Moment) -> usize {
-        let since = now.up.saturating_sub(AIR_AGE);
-        self.ages.iter().rev().take_while(|(began, _)| *began > since).count()
-    }
-
-    /// How many young polls there may be.
-    fn room_at(&self, now: &Moment) -> usize {
-        if now.up.saturating_sub(self.began) < START { AIR_AT_START } else { AIR.max(self.plugs.len() / 16) }
-    }
-
-    /// When the oldest of the polls that fill the room will have grown old.
-    fn young_since(&self) -> Option<Duration> {
-        self.ages.iter().rev().nth(self.room.saturating_sub(1)).map(|(began, _)| *began + AIR_AGE)
-    }
-
     /// Begins a conversation with a plug, if it has something to say and its line is free.
     fn begin(&mut self, now: &Moment, id: &PlugId) {
         if self.stopping {
             return;
         }
         let Some(plug) = self.plugs.get_mut(id) else { return };
-        if self.lines.contains(&plug.kept.place) {
+        if self.air.engaged(&plug.kept.place) {
             plug.postpone(now, Duration::from_millis(100));
             return;
         }
@@ -328,23 +309,12 @@ impl Hub {
     }
 
     fn talk(&mut self, now: &Moment, who: Who, place: Place, ask: Ask, limit: Duration) {
-        self.lines.insert(place);
-        self.begun += 1;
-        let age = (now.up, self.begun);
-        self.ages.insert(age);
-        self.air.insert(who.clone(), (age, place));
+        self.air.begin(now, who.clone(), place);
         self.effects.push_back(Effect::Talk { who, place, ask, limit });
     }
 
-    fn hang_up(&mut self, who: &Who) {
-        if let Some((age, place)) = self.air.remove(who) {
-            self.ages.remove(&age);
-            self.lines.remove(&place);
-        }
-    }
-
     fn answered(&mut self, now: &Moment, outcome: Outcome) {
-        self.hang_up(&outcome.who);
+        self.air.end(&outcome.who);
         match outcome.who.clone() {
             Who::Place(driver, place) => self.identified(now, driver, place, outcome.result),
             Who::Plug(id) => {
@@ -352,6 +322,7 @@ impl Hub {
                 // It may have been removed while it was being asked.
                 let Some(plug) = self.plugs.get_mut(&id) else { return };
                 let news = plug.answered(now, &self.rules, outcome, &mut self.effects);
+                self.raise_meter(now, &id);
                 self.react(now, &id, news);
             }
         }
@@ -392,6 +363,8 @@ impl Hub {
         }
         if news.remember {
             self.save_soon(now);
+        } else if let Some(time) = news.save_within {
+            self.save_within(now, time);
         }
         self.attend(now, id);
     }
@@ -440,6 +413,7 @@ impl Hub {
                 self.attend(now, &id);
             }
             Order::Request(request, transaction) => self.request(now, request, transaction),
+            Order::Metered(told) => self.metered(now, told),
             Order::Announced(id, shape) => {
                 let announced = &mut self.memory.announced.plugs;
                 let old = match shape {
@@ -457,6 +431,35 @@ impl Hub {
                     self.save_soon(now);
                 }
             }
+        }
+    }
+
+    /// What earlier runs have told about energy: the floors of all meters.
+    fn metered(&mut self, now: &Moment, told: Vec<Metered>) {
+        let floors = self.floors.get_or_insert_default();
+        for one in told {
+            let Some(energy) = Energy::from_kwh(one.kwh) else {
+                warn!(plug = %one.plug, kwh = one.kwh, "retained energy that cannot be; ignored");
+                continue;
+            };
+            if floors.len() < MAX_PLUGS || floors.contains_key(&one.plug) {
+                floors.entry(one.plug).or_default().insert(one.port, energy);
+            }
+        }
+        let read: Vec<PlugId> =
+            self.plugs.values().filter(|plug| plug.read).map(|plug| plug.id.clone()).collect();
+        for id in read {
+            self.raise_meter(now, &id);
+            self.settle(now, &id);
+        }
+    }
+
+    /// A plug's meters may be shown once it was read and it is known what they must not fall below.
+    fn raise_meter(&mut self, now: &Moment, id: &PlugId) {
+        if let (Some(floors), Some(plug)) = (&mut self.floors, self.plugs.get_mut(id))
+            && !plug.meter.certain()
+        {
+            plug.metered(now, &floors.remove(id).unwrap_or_default());
         }
     }
 

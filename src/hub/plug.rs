@@ -1,22 +1,19 @@
-//! One plug: when it is asked next, whether it is well, what it is called. Its commands live in
-//! `command.rs`, the question what is worth telling in `change.rs`.
+//! One plug: whether it is well and what its answers mean. What it shows of itself is decided in
+//! `face.rs` and `change.rs`, when it is asked next in `schedule.rs`; its commands live in
+//! `command.rs`.
 
 use super::command::Desk;
+use super::meter::Meter;
+use super::schedule::Schedule;
 use super::{Effect, Pace, PlugRules, Rules};
 use crate::model::{
     Answer, Ask, Cause, CommandError, Event, Facts, Failure, Found, Lock, Moment, Note, Outcome, Place,
-    PlugId, PlugView, PortReading, PortView, PowerUnit, Reading, Remembered, SwitchOrder,
+    PlugId, PlugView, PortReading, PowerUnit, Reading, Remembered, SwitchOrder,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, info, warn};
-
-/// A dead plug is tried at least this often.
-const MAX_BACK_OFF: Duration = Duration::from_secs(30);
-
-/// Groups the polls of an interval fall into at the most, so that one wake-up serves many.
-const GROUPS: u32 = 4;
 
 /// What is known of one plug, and what it waits for.
 #[derive(Debug)]
@@ -37,6 +34,7 @@ pub(super) struct Plug {
     pub(super) live: Vec<PortReading>,
     pub(super) live_volts: Option<f64>,
     pub(super) live_signal: Option<f64>,
+    pub(super) meter: Meter,
     pub(super) thresholds: super::change::Thresholds,
     pub(super) beat_at: Duration,
     pub(super) desk: Desk,
@@ -50,17 +48,11 @@ pub(super) struct Plug {
     pub(super) reverts_changed: bool,
     /// When the conversation it is in began, and where it was then.
     talking: Option<(Duration, Place)>,
-    due: Duration,
-    /// Further early polls, soonest first.
-    burst: VecDeque<Duration>,
-    misses: u32,
-    back_off: Option<Duration>,
-    /// Position in the fleet, spreads the polls over the groups.
-    ordinal: u32,
+    schedule: Schedule,
     /// Everything is to be told at the next reading.
     everything: bool,
-    /// Nothing is begun before: another conversation has its address.
-    held: Duration,
+    /// The conversation it is in is with hardware that is not its own any more.
+    stale: bool,
 }
 
 /// What the hub must react to after an answer.
@@ -72,13 +64,15 @@ pub(super) struct News {
     pub(super) missed: bool,
     pub(super) forget: bool,
     pub(super) remember: bool,
+    /// Its meters are to be written down within this time.
+    pub(super) save_within: Option<Duration>,
 }
 
 impl Plug {
     pub(super) fn new(
         id: PlugId,
         driver: &'static str,
-        kept: Remembered,
+        mut kept: Remembered,
         adopted: bool,
         ordinal: u32,
         rules: &Rules,
@@ -100,6 +94,8 @@ impl Plug {
             deleted: kept.deleted,
             ports: Vec::new(),
             watts: None,
+            energy: None,
+            unmetered_s: 0,
             volts: None,
             signal: None,
             problem: None,
@@ -113,6 +109,7 @@ impl Plug {
             desk: Desk::new(&kept.reverts, now),
             id,
             driver,
+            meter: Meter::new(&std::mem::take(&mut kept.tally)),
             kept,
             rules: own,
             adopted,
@@ -130,104 +127,12 @@ impl Plug {
             queued: false,
             reverts_changed: false,
             talking: None,
-            due: now.up,
-            burst: VecDeque::new(),
-            misses: 0,
-            back_off: None,
-            ordinal,
+            schedule: Schedule::new(now, ordinal),
             everything: true,
-            held: Duration::ZERO,
+            stale: false,
         };
         plug.refit(rules, now);
         Some(plug)
-    }
-
-    /// Takes over names, locks, pace and thresholds from settings and options.
-    pub(super) fn refit(&mut self, rules: &Rules, now: &Moment) {
-        let options = &self.kept.options;
-        if let Some(family) = rules.families.get(self.driver) {
-            self.pace = *family;
-        }
-        if let Some(poll) = self.rules.poll.or(options.poll_interval_ms.map(Duration::from_millis)) {
-            self.pace.poll = poll;
-        }
-        self.thresholds = super::change::Thresholds {
-            watts: self.rules.power_change.or(options.power_change).unwrap_or(rules.power_change),
-            amps: options.current_change.unwrap_or(rules.current_change),
-            volts: rules.voltage_change,
-        };
-        let control = !(rules.read_only || self.rules.read_only || options.read_only == Some(true));
-        let name = self.name();
-        let ports = self.port_views();
-        self.show(now, |view| {
-            view.control = control;
-            view.name = name;
-            view.ports = ports;
-        });
-        let (facts, ip, offer) = (&self.kept.facts, self.ip_text(), self.kept.offer);
-        let facts =
-            if *self.view.facts == *facts { Arc::clone(&self.view.facts) } else { Arc::new(facts.clone()) };
-        let (adopted, deleted) = (self.adopted, self.kept.deleted);
-        self.show(now, |view| {
-            view.facts = facts;
-            view.ip = ip;
-            view.offer = offer;
-            view.adopted = adopted;
-            view.deleted = deleted;
-        });
-    }
-
-    /// Changes the picture; it counts as fresh only when something is different.
-    pub(super) fn show(&mut self, now: &Moment, change: impl FnOnce(&mut PlugView)) {
-        let mut view = PlugView::clone(&self.view);
-        change(&mut view);
-        self.show_instead(now, view);
-    }
-
-    /// Shows another picture, if it is another one.
-    pub(super) fn show_instead(&mut self, now: &Moment, mut view: PlugView) {
-        if view != *self.view {
-            view.unix_ms = now.unix_ms;
-            self.view = Arc::new(view);
-            self.fresh_view = true;
-        }
-    }
-
-    fn name(&self) -> Arc<str> {
-        let facts = &self.kept.facts;
-        let chosen = self.rules.name.as_ref().or(self.kept.name.as_ref()).or(facts.name.as_ref());
-        match chosen {
-            Some(name) => name.as_str().into(),
-            None if facts.model.is_empty() => self.id.as_str().into(),
-            None => facts.model.as_str().into(),
-        }
-    }
-
-    fn port_views(&self) -> Vec<PortView> {
-        let named = |port: u8| {
-            let own =
-                usize::from(port).checked_sub(1).and_then(|i| self.kept.facts.port_names.get(i)?.as_ref());
-            let name = self.rules.port_names.get(&port).or(self.kept.port_names.get(&port)).or(own);
-            name.map_or_else(|| format!("Port {port}").into(), |name| Arc::from(name.as_str()))
-        };
-        let old = |port: u8| usize::from(port).checked_sub(1).and_then(|i| self.view.ports.get(i)).cloned();
-        (1..=self.kept.offer.ports)
-            .map(|port| {
-                let lock = Some(self.lock(port)).filter(|lock| *lock != Lock::None);
-                PortView { name: named(port), lock, ..old(port).unwrap_or_default() }
-            })
-            .collect()
-    }
-
-    /// What settings and options together refuse for this port.
-    pub(super) fn lock(&self, port: u8) -> Lock {
-        let settings = self.rules.locks.get(&port).copied().unwrap_or(Lock::None);
-        let options = self.kept.options.port.get(&port).and_then(|port| port.lock).unwrap_or(Lock::None);
-        settings.and(options)
-    }
-
-    fn ip_text(&self) -> Option<Arc<str>> {
-        (self.kept.place != Place::NOWHERE).then(|| self.kept.place.to_string().into())
     }
 
     pub(super) fn power_unit(&self) -> PowerUnit {
@@ -237,7 +142,7 @@ impl Plug {
     pub(super) fn found(&self) -> Found {
         Found {
             driver: self.driver,
-            id: Some(self.id.clone()),
+            id: Some(self.kept.hardware.as_ref().unwrap_or(&self.id).clone()),
             place: self.kept.place,
             facts: self.kept.facts.clone(),
         }
@@ -249,7 +154,7 @@ impl Plug {
     }
 
     pub(super) fn kept_as(&self) -> Remembered {
-        Remembered { reverts: self.desk.reverts(), ..self.kept.clone() }
+        Remembered { reverts: self.desk.reverts(), tally: self.meter.tally(), ..self.kept.clone() }
     }
 
     pub(super) fn online(&self) -> bool {
@@ -258,15 +163,15 @@ impl Plug {
 
     /// It did not answer lately, or nobody knows where it is.
     pub(super) fn missing(&self) -> bool {
-        self.misses > 0 || self.kept.place == Place::NOWHERE
+        self.schedule.misses() > 0 || self.kept.place == Place::NOWHERE
     }
 
     pub(super) fn wake_at(&self) -> Option<Duration> {
         if !self.adopted {
             return None;
         }
-        let poll = (self.free() && !self.queued).then_some(self.due.max(self.held));
-        let command = self.desk.ready_at().filter(|_| self.free()).map(|at| at.max(self.held));
+        let poll = (self.free() && !self.queued).then_some(self.schedule.at());
+        let command = self.desk.ready_at().filter(|_| self.free()).map(|at| at.max(self.schedule.held()));
         [poll, command, self.desk.alarm()].into_iter().flatten().min()
     }
 
@@ -276,42 +181,69 @@ impl Plug {
     }
 
     pub(super) fn poll_due(&self, now: &Moment) -> bool {
-        self.free() && self.due.max(self.held) <= now.up
+        self.free() && self.schedule.at() <= now.up
     }
 
     pub(super) fn command_ready(&self, now: &Moment) -> bool {
-        self.free() && self.held <= now.up && self.desk.ready(now)
+        self.free() && self.schedule.held() <= now.up && self.desk.ready(now)
     }
 
     pub(super) fn postpone(&mut self, now: &Moment, by: Duration) {
-        self.held = now.up + by;
+        self.schedule.hold(now, by);
     }
 
     /// Poll now, tell everything at the answer.
     pub(super) fn refresh(&mut self, now: &Moment) {
         self.everything = true;
-        self.due = now.up;
+        self.look_now(now);
     }
 
     /// It was heard where it should be: no need to wait for the end of the back-off.
     pub(super) fn look_now(&mut self, now: &Moment) {
-        self.due = now.up;
+        self.schedule.look_now(now);
     }
 
     /// It has a new address.
     pub(super) fn move_to(&mut self, place: Place, now: &Moment) {
         self.kept.place = place;
-        self.due = now.up;
-        self.back_off = None;
+        self.schedule.start_over(now);
         let ip = self.ip_text();
         self.show(now, |view| view.ip = ip);
+    }
+
+    /// Other hardware takes its place. What it was called, what it was told and what it has metered
+    /// stay.
+    pub(super) fn become_hardware(&mut self, other: &Self, now: &Moment) {
+        let facts = std::mem::replace(&mut self.kept.facts, other.kept.facts.clone());
+        self.kept.name = self.kept.name.take().or(facts.name);
+        for (port, name) in (1..).zip(facts.port_names) {
+            if let (Some(name), false) = (name, self.kept.port_names.contains_key(&port)) {
+                self.kept.port_names.insert(port, name);
+            }
+        }
+        let hardware = other.kept.hardware.as_ref().unwrap_or(&other.id);
+        self.kept.hardware = Some(hardware.clone()).filter(|hardware| *hardware != self.id);
+        self.driver = other.driver;
+        self.kept.driver = other.driver.into();
+        self.kept.offer = other.kept.offer;
+        self.stale = self.talking.is_some();
+        self.read = false;
+        self.schedule.answered();
+        self.schedule.calm();
+        self.everything = true;
+        self.show(now, |view| {
+            view.driver = other.driver;
+            view.online = false;
+            view.problem = None;
+        });
+        self.move_to(other.kept.place, now);
     }
 
     /// Its address belongs to another plug now.
     pub(super) fn evict(&mut self, now: &Moment) {
         self.kept.place = Place::NOWHERE;
         self.everything = true;
-        self.burst.clear();
+        self.schedule.calm();
         self.show(now, |view| {
             view.ip = None;
             view.online = false;
@@ -359,7 +291,7 @@ impl Plug {
         }
         let (ask, limit) = match self.desk.send(now, self.kept.offer.ports) {
             Some((switch, left)) => (Ask::Switch(switch), self.pace.timeout.min(left)),
-            None if self.due <= now.up => (Ask::Read, self.pace.timeout),
+            None if self.schedule.at() <= now.up => (Ask::Read, self.pace.timeout),
             None => return None,
         };
         self.talking = Some((now.up, self.kept.place));
@@ -378,6 +310,10 @@ impl Plug {
         let moved = place != self.kept.place;
         let mut news = News::default();
         self.desk.count(outcome.requests);
+        if std::mem::take(&mut self.stale) {
+            self.look_now(now);
+            return news;
+        }
         match outcome.result {
             Ok(Answer::Reading(reading)) => self.read(now, rules, reading, outcome.took, effects, &mut news),
             Ok(Answer::Identity(_) | Answer::Unsupported) => {
@@ -393,7 +329,7 @@ impl Plug {
                 }
             }
         }
-        self.schedule(now, began);
+        self.schedule.next(now, began, &self.pace);
         if moved {
             self.look_now(now);
         }
@@ -415,8 +351,7 @@ impl Plug {
     ) {
         let first = !self.read;
         self.read = true;
-        self.back_off = None;
-        self.misses = 0;
+        self.schedule.answered();
         if self.widen(&reading) {
             news.adopted = self.kept.offer.ports > 0 && self.view.offer.ports == 0;
             news.remember = true;
@@ -430,7 +365,7 @@ impl Plug {
             }
         }
         let everything = std::mem::take(&mut self.everything);
-        let moved = self.absorb(now, &reading, took, rules.heartbeat, everything);
+        let moved = self.absorb(now, &reading, took, rules, everything);
         for &(port, on, cause) in &moved {
             let what = if on { "on" } else { "off" };
             info!(plug = %self.id, port, cause = cause.map(Cause::as_str), "is {what}");
@@ -440,12 +375,13 @@ impl Plug {
                 effects.push_back(Effect::Tell(Note::Plug(self.id.clone(), event)));
             }
         }
+        news.save_within = self.meter.save_within();
         let relays: BTreeMap<u8, Option<bool>> =
             (1..).zip(reading.ports.iter().map(|port| port.relay)).collect();
         let commanded = self.desk.read(now, &relays);
         self.reverts_changed |= commanded.reverts_changed;
         if commanded.any || !moved.is_empty() {
-            self.hurry(now);
+            self.schedule.hurry(now, &self.pace);
         }
     }
 
@@ -466,35 +402,27 @@ impl Plug {
         grew
     }
 
-    /// Something moved: look again soon, and a few times more.
-    fn hurry(&mut self, now: &Moment) {
-        let beat = self.pace.burst.min(self.pace.poll);
-        let early = std::iter::once(beat / 2);
-        let later = (1..=u32::from(self.pace.burst_polls)).map(|n| beat * n);
-        self.burst = early.chain(later).map(|after| now.up + after).collect();
-    }
-
     /// Polls went unanswered: after enough of them it is offline, and asked ever more rarely.
     fn missed(&mut self, now: &Moment, rules: &Rules, missed: u32, failure: &Failure, news: &mut News) {
-        let before = self.misses;
-        self.misses = self.misses.saturating_add(missed);
-        debug!(plug = %self.id, at = %self.kept.place, misses = self.misses, "{failure}");
+        let before = self.schedule.misses();
+        self.schedule.missed(missed);
+        let misses = self.schedule.misses();
+        debug!(plug = %self.id, at = %self.kept.place, misses, "{failure}");
         news.missed = true;
         let why = failure.to_string();
         if matches!(failure, Failure::Nonsense(_) | Failure::Stranger(_) | Failure::Denied(_)) {
             self.show(now, |view| view.problem = Some(why.clone()));
         }
-        if self.misses < rules.misses {
+        if misses < rules.misses {
             return;
         }
-        let back_off = self.back_off.unwrap_or(self.pace.poll) * 2;
-        self.back_off = Some(back_off.min(MAX_BACK_OFF.max(self.pace.poll)));
+        self.schedule.slow_down(&self.pace);
         if self.kept.offer.ports == 0 {
             news.forget = true;
         } else if before < rules.misses {
             warn!(plug = %self.id, name = %self.view.name, at = %self.kept.place, "is offline: {why}");
             news.offline = self.online().then(|| why.clone());
-            self.burst.clear();
+            self.schedule.calm();
             // The first answer after this tells everything again.
             self.everything = true;
             self.show(now, |view| {
@@ -502,36 +430,6 @@ impl Plug {
                 view.problem = Some(why);
             });
         }
-    }
-
-    /// Sets the time of the next poll: on the grid of its group, earlier after something moved,
-    /// later when it is dead.
-    fn schedule(&mut self, now: &Moment, began: Duration) {
-        if let Some(back_off) = self.back_off {
-            self.due = now.up + back_off;
-            return;
-        }
-        if self.misses > 0 {
-            // Whether it is dead must be known soon: no waiting for the grid.
-            self.due = (began + self.pace.poll).max(now.up + self.pace.poll / 100);
-            return;
-        }
-        while self.burst.front().is_some_and(|at| *at <= now.up) {
-            self.burst.pop_front();
-        }
-        let poll = self.pace.poll;
-        let grid = self.grid(now.up, poll);
-        self.due = self.burst.front().map_or(grid, |burst| grid.min(*burst));
-    }
-
-    /// The next time its group is due, at least a tenth of an interval away.
-    fn grid(&self, up: Duration, poll: Duration) -> Duration {
-        let step = poll.as_micros().max(1);
-        let phase = step * u128::from(self.ordinal % GROUPS) / u128::from(GROUPS);
-        let earliest = up.as_micros() + step / 10;
-        let turns = earliest.saturating_sub(phase).div_ceil(step);
-        let at = phase + turns * step;
-        Duration::from_micros(u64::try_from(at).unwrap_or(u64::MAX))
     }
 
     /// Hands in a command. Whatever comes of it, it ends in exactly one result.
@@ -550,7 +448,7 @@ impl Plug {
             relays: &relays,
             control: self.view.control,
             // A plug not asked yet in this run gets the chance to answer.
-            reachable: !stopping && (self.online() || (!self.read && self.misses == 0)),
+            reachable: !stopping && (self.online() || (!self.read && self.schedule.misses() == 0)),
             stopping,
         };
         self.reverts_changed |= self.desk.accept(now, order, &scene, rules.command_timeout);

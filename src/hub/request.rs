@@ -2,7 +2,9 @@
 
 use super::census::Scan;
 use super::{Effect, Hub};
-use crate::model::{Event, Lock, Moment, Name, Note, Options, PlugId, Request, Response, ResponseData};
+use crate::model::{
+    Energy, Event, Lock, Moment, Name, Note, Options, PlugId, Request, Response, ResponseData,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tracing::info;
@@ -29,6 +31,10 @@ impl Hub {
             Request::DeviceOptions { id, options } => {
                 ("device_options", self.set_options(now, &id, *options))
             }
+            Request::EnergySet { id, port, energy } => {
+                ("energy_set", self.set_energy(now, &id, port, energy))
+            }
+            Request::DeviceReplace { id, by } => ("device_replace", self.replace(now, &id, &by)),
             Request::LogLevel(level) => {
                 self.bridge.log_level = level;
                 self.show_bridge();
@@ -142,6 +148,52 @@ impl Hub {
         }
         self.refitted(now, id);
         Ok(ResponseData::Options(id.clone(), Box::new(options)))
+    }
+
+    fn set_energy(&mut self, now: &Moment, id: &PlugId, port: u8, energy: Energy) -> Outcome {
+        let plug = self.plugs.get_mut(id).ok_or_else(|| unknown(id))?;
+        check_port(id, port, plug.kept.offer.ports)?;
+        if !plug.kept.offer.power {
+            return Err(format!("{id} does not measure power, so it has no energy to set"));
+        }
+        plug.meter.set(port, energy);
+        plug.show_energy(now);
+        info!(plug = %id, port, kwh = %energy, "energy set");
+        let shown = plug.meter.port(port);
+        self.save_soon(now);
+        self.settle(now, id);
+        Ok(ResponseData::Energy(id.clone(), port, shown))
+    }
+
+    fn replace(&mut self, now: &Moment, id: &PlugId, by: &PlugId) -> Outcome {
+        let old = self.plugs.get(id).ok_or_else(|| unknown(id))?;
+        let new = self.plugs.get(by).ok_or_else(|| unknown(by))?;
+        let (had, has) = (old.kept.offer.ports, new.kept.offer.ports);
+        if id == by {
+            return Err("a plug cannot replace itself; \"by\" is the id of the new one".into());
+        }
+        if old.online() {
+            return Err(format!("{id} still answers; unplug it first, two cannot bear one name"));
+        }
+        if !new.online() {
+            return Err(format!("{by} does not answer; it must be adopted and online"));
+        }
+        if has < had {
+            return Err(format!("{by} has {has} ports and {id} has {had}; some would have no heir"));
+        }
+        let Some(mut new) = self.take_plug(by) else { return Err(unknown(by)) };
+        new.give_up(now, &mut self.effects);
+        if let Some(old) = self.plugs.get_mut(id) {
+            old.give_up(now, &mut self.effects);
+            old.become_hardware(&new, now);
+            old.refit(&self.rules, now);
+        }
+        info!(plug = %id, hardware = %by, "other hardware has taken its place");
+        self.effects.push_back(Effect::Reattach(id.clone()));
+        self.tell(Note::Bridge(Event::DeviceRemoved(by.clone())));
+        self.save_soon(now);
+        self.attend(now, id);
+        Ok(ResponseData::Plug(id.clone()))
     }
 
     fn refitted(&mut self, now: &Moment, id: &PlugId) {

@@ -1,6 +1,7 @@
 //! How the hub goes about its work: the settings, in its words.
 
-use crate::model::{Lock, LogLevel, Name, PlugId, PowerUnit};
+use super::meter::Gaps;
+use crate::model::{Energy, Lock, LogLevel, Name, PlugId, PowerUnit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -15,6 +16,10 @@ pub struct Rules {
     pub current_change: f64,
     /// Volts.
     pub voltage_change: f64,
+    /// Kilowatt-hours.
+    pub energy_change: Energy,
+    /// What to do about time in which a plug was not read.
+    pub gaps: Gaps,
     /// Everything is told again after this long, to prove life.
     pub heartbeat: Duration,
     /// Pause between searches.

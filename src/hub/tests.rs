@@ -1,5 +1,7 @@
 //! The hub against plugs that are a line of code each, on a clock that is a number.
 
+mod energy;
+
 use super::*;
 use crate::model::{
     Answer, Cause, CommandError, CommandResult, Facts, Failure, Lock, LogLevel, Mac, Name, Options, PlugView,
@@ -29,6 +31,8 @@ fn rules() -> Rules {
         power_change: 1.0,
         current_change: 0.02,
         voltage_change: 1.0,
+        energy_change: Energy::from_kwh(0.001).expect("an amount"),
+        gaps: Gaps::Skip,
         heartbeat: Duration::from_secs(300),
         discovery: Duration::from_secs(300),
         adopt: true,
@@ -295,7 +299,7 @@ fn no_more_than_sixteen_young_polls_are_in_the_air_and_slow_ones_hold_up_nobody(
         found.facts.serial = None;
         world.feed(Input::Heard(found));
         let young = world.coming.iter().filter(|(at, _)| *at < world.up + Duration::from_secs(1)).count();
-        assert!(young <= AIR_AT_START, "{young}");
+        assert!(young <= air::AT_START, "{young}");
     }
     world.secs(2);
     let online = world.hub.view().plugs.values().filter(|plug| plug.online).count();

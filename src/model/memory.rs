@@ -1,7 +1,7 @@
 //! What outlives the process: one value, one file.
 
 use super::view::Lock;
-use super::{Facts, Name, Place, PlugId, PowerUnit};
+use super::{Energy, Facts, Name, Place, PlugId, PowerUnit};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,6 +74,9 @@ pub struct Remembered {
     pub driver: String,
     /// Where it was last.
     pub place: Place,
+    /// The id of the hardware that has taken this plug's place, when it is not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hardware: Option<PlugId>,
     /// What it said about itself.
     pub facts: Facts,
     /// What it has to offer.
@@ -90,9 +93,34 @@ pub struct Remembered {
     /// Ports that go back by themselves.
     #[serde(default)]
     pub reverts: BTreeMap<u8, Revert>,
+    /// What was metered.
+    #[serde(default)]
+    pub tally: Tally,
     /// The user deleted it in Home Assistant and that is respected.
     #[serde(default)]
     pub deleted: bool,
+}
+
+/// The meters of a plug.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tally {
+    /// Port 1 first.
+    pub ports: Vec<PortTally>,
+    /// Milliseconds in which energy was not metered.
+    pub unmetered_ms: u64,
+    /// When it was metered last, milliseconds since 1970; 0 while it never was.
+    pub unix_ms: u64,
+}
+
+/// The meter of one port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortTally {
+    /// All it has drawn, in microjoules.
+    pub energy: Energy,
+    /// What it drew when it was metered last, watts.
+    pub watts: f64,
 }
 
 /// A port that goes back by itself.

@@ -1,17 +1,21 @@
 //! The vocabulary of the house: what a plug is, what it says, what may be asked of it and what
 //! everybody may see. No behaviour beyond checking a value once, in its constructor. Knows nobody.
 
+mod energy;
 mod identity;
 mod memory;
 mod order;
 mod reading;
 mod view;
 
+pub use energy::{Energy, MAX_KWH};
 pub use identity::{Facts, Found, Mac, Name, Place, PlugId};
-pub use memory::{Announced, Memory, Offer, Options, PortOptions, Remembered, Revert, Shape};
+pub use memory::{
+    Announced, Memory, Offer, Options, PortOptions, PortTally, Remembered, Revert, Shape, Tally,
+};
 pub use order::{
-    Answer, Ask, CommandError, CommandResult, Event, LogLevel, Note, Order, Outcome, Request, Response,
-    ResponseData, Switch, SwitchOrder, Who, Wish,
+    Answer, Ask, CommandError, CommandResult, Event, LogLevel, Metered, Note, Order, Outcome, Request,
+    Response, ResponseData, Switch, SwitchOrder, Who, Wish,
 };
 pub use reading::{Failure, MAX_PORTS, MAX_WATTS, PortReading, PowerUnit, Reading};
 pub use view::{BridgeView, Cause, Lock, PlugView, PortView, Stats, View};

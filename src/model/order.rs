@@ -1,7 +1,7 @@
 //! What may be asked of a plug, what may be asked of the bridge, and what both say afterwards.
 
 use super::memory::Shape;
-use super::{Failure, Found, Options, Place, PlugId, Reading};
+use super::{Energy, Failure, Found, Options, Place, PlugId, Reading};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -106,6 +106,20 @@ pub enum Order {
     Announced(PlugId, Option<Shape>),
     /// A user deleted this plug's entry in Home Assistant, and settings say to respect it.
     Deleted(PlugId),
+    /// What earlier runs have told about energy: no meter may show less. Until this has come once,
+    /// no energy is shown at all.
+    Metered(Vec<Metered>),
+}
+
+/// Energy as an earlier run told it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metered {
+    /// Of which plug.
+    pub plug: PlugId,
+    /// Of which port, 1 to N; `None` is the plug's total.
+    pub port: Option<u8>,
+    /// Kilowatt-hours.
+    pub kwh: f64,
 }
 
 /// Requests to the bridge that the hub answers. Sinks answer those about themselves.
@@ -144,6 +158,22 @@ pub enum Request {
         id: PlugId,
         /// The options to change.
         options: Box<Options>,
+    },
+    /// Set a meter, to correct it or to carry a figure over.
+    EnergySet {
+        /// Which plug.
+        id: PlugId,
+        /// Which port, 1 to N.
+        port: u8,
+        /// What it shall show.
+        energy: Energy,
+    },
+    /// New hardware takes the place of old: its names, ids, options and meters.
+    DeviceReplace {
+        /// The plug that is replaced and whose id stays.
+        id: PlugId,
+        /// The hardware that takes its place, by the id it has been known under.
+        by: PlugId,
     },
     /// How much is logged from now on.
     LogLevel(LogLevel),
@@ -344,6 +374,8 @@ pub enum ResponseData {
     Port(PlugId, u8),
     /// The options of a plug after the change.
     Options(PlugId, Box<Options>),
+    /// A meter after it was set.
+    Energy(PlugId, u8, Energy),
     /// How much is logged.
     LogLevel(LogLevel),
 }

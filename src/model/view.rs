@@ -1,6 +1,6 @@
 //! What everybody may see: a picture of all plugs, cheap to hand around and to compare.
 
-use super::{Facts, LogLevel, Offer, PlugId};
+use super::{Energy, Facts, LogLevel, Offer, PlugId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -75,6 +75,10 @@ pub struct PlugView {
     pub ports: Vec<PortView>,
     /// Sum over the ports, watts.
     pub watts: Option<f64>,
+    /// Sum over what the ports show; `None` until it is certain that it is not too low.
+    pub energy: Option<Energy>,
+    /// Seconds in which energy was not metered; renewed together with the energy.
+    pub unmetered_s: u64,
     /// Volts.
     pub volts: Option<f64>,
     /// Wi-Fi signal, percent.
@@ -104,6 +108,8 @@ pub struct PortView {
     pub watts: Option<f64>,
     /// Amperes.
     pub amps: Option<f64>,
+    /// All it has drawn.
+    pub energy: Option<Energy>,
     /// When the relay moved last, milliseconds since 1970.
     pub since_ms: Option<u64>,
     /// What moved it.

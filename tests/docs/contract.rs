@@ -201,6 +201,10 @@ async fn script(shelf: &Shelf, port: u16) -> Run {
     client.request("device_options", &id(options)).await;
     client.command(STRIP, "1/set", r#"{"state":"OFF","id":"docs-2"}"#, Some("locked")).await;
     client.event(Some(STRIP), "command_failed").await;
+    let energy = client.request("energy_set", &id(json!({"port": 1, "kwh": 12.3}))).await;
+    assert_eq!(energy["data"]["kwh"], 12.3, "{energy}");
+    let replace = client.request("device_replace", &id(json!({"by": PLUG}))).await;
+    assert!(replace["error"].as_str().unwrap().contains("still answers"), "{replace}");
     client.request("log_level", &json!({"level": "info"})).await;
     client.request("cleanup", &json!({"dry_run": true})).await;
     client.request("health_check", &json!({})).await;
@@ -221,6 +225,7 @@ async fn script(shelf: &Shelf, port: u16) -> Run {
         place(&format!("{BASE}/{STRIP}/availability")),
         place(&format!("{BASE}/{STRIP}/1/state")),
         place(&format!("{BASE}/{STRIP}/1/power")),
+        place(&format!("{BASE}/{STRIP}/energy")),
         told.len() - 1,
     ];
     assert!(order.is_sorted(), "{order:?}");

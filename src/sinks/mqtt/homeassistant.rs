@@ -218,6 +218,7 @@ impl Announcer {
         part.extend(match entity.kind {
             Kind::Switch => fields([("dev_cla", "outlet".into())]),
             Kind::Power => measured("power", "W", 1),
+            Kind::Energy => total("energy", "kWh", 3),
             Kind::Current => measured("current", "A", 2),
             Kind::Voltage => measured("voltage", "V", 1),
             // Percent is not a unit of the class "signal_strength".
@@ -254,6 +255,7 @@ impl Announcer {
         let word = match entity.kind {
             Kind::Switch => "",
             Kind::Power => "power",
+            Kind::Energy => "energy",
             Kind::Current => "current",
             Kind::Voltage => "voltage",
             Kind::Signal => "signal strength",
@@ -276,6 +278,7 @@ impl Announcer {
                 format!("{} {word}", short.unwrap_or(&name)).trim().into()
             }
             (None, Kind::Power) => "Total power".into(),
+            (None, Kind::Energy) => "Total energy".into(),
             (None, _) => capital(word).into(),
         }
     }
@@ -333,10 +336,18 @@ fn fields<const N: usize>(list: [(&str, Value); N]) -> Object {
 }
 
 fn measured(class: &str, unit: &str, digits: u8) -> Object {
+    figure(class, unit, digits, "measurement")
+}
+
+fn total(class: &str, unit: &str, digits: u8) -> Object {
+    figure(class, unit, digits, "total_increasing")
+}
+
+fn figure(class: &str, unit: &str, digits: u8, statistics: &str) -> Object {
     fields([
         ("dev_cla", class.into()),
         ("unit_of_meas", unit.into()),
-        ("stat_cla", "measurement".into()),
+        ("stat_cla", statistics.into()),
         ("sug_dsp_prc", digits.into()),
     ])
 }
@@ -349,9 +360,13 @@ fn capital(word: &str) -> String {
 pub(super) fn platform(kind: Kind) -> &'static str {
     match kind {
         Kind::Switch => "switch",
-        Kind::Power | Kind::Current | Kind::Voltage | Kind::Signal | Kind::Latency | Kind::LastSeen => {
-            "sensor"
-        }
+        Kind::Power
+        | Kind::Energy
+        | Kind::Current
+        | Kind::Voltage
+        | Kind::Signal
+        | Kind::Latency
+        | Kind::LastSeen => "sensor",
         Kind::Problem => "binary_sensor",
         Kind::Event => "event",
         Kind::Refresh => "button",

@@ -2,7 +2,8 @@
 //! remedy. Pure.
 
 use crate::model::{
-    CommandError, LogLevel, Name, Options, Order, PlugId, PortOptions, PowerUnit, Request, SwitchOrder, Wish,
+    CommandError, Energy, LogLevel, MAX_KWH, Name, Options, Order, PlugId, PortOptions, PowerUnit, Request,
+    SwitchOrder, Wish,
 };
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -190,7 +191,9 @@ struct RequestJson {
     time: Option<u64>,
     seconds: Option<u64>,
     id: Option<String>,
+    by: Option<String>,
     port: Option<u8>,
+    kwh: Option<f64>,
     name: Option<String>,
     #[serde(default)]
     block: bool,
@@ -222,6 +225,8 @@ fn request(verb: &str, payload: &[u8], allow_admin: bool) -> Incoming {
         "device_rename",
         "port_rename",
         "device_options",
+        "device_replace",
+        "energy_set",
         "republish",
         "cleanup",
         "log_level",
@@ -272,10 +277,11 @@ fn parse_request(payload: &[u8]) -> Result<RequestJson, String> {
 }
 
 fn build_request(verb: &str, json: RequestJson) -> Result<Request, String> {
-    let id = || {
-        let text = json.id.as_deref().ok_or("give \"id\"")?;
+    let plug = |key: &str, text: Option<&str>| {
+        let text = text.ok_or_else(|| format!("give \"{key}\""))?;
         PlugId::new(text).ok_or_else(|| format!("{text:?} is not the id of a plug"))
     };
+    let id = || plug("id", json.id.as_deref());
     let name = || match json.name.as_deref() {
         None | Some("") => Ok(None),
         Some(text) => Name::clean(text).map(Some).ok_or("a name needs at least one visible character"),
@@ -304,6 +310,12 @@ fn build_request(verb: &str, json: RequestJson) -> Result<Request, String> {
         "device_rename" => Ok(Request::DeviceRename { id: id()?, name: name()? }),
         "port_rename" => {
             Ok(Request::PortRename { id: id()?, port: json.port.ok_or("give \"port\"")?, name: name()? })
+        }
+        "device_replace" => Ok(Request::DeviceReplace { id: id()?, by: plug("by", json.by.as_deref())? }),
+        "energy_set" => {
+            let energy = json.kwh.and_then(Energy::from_kwh);
+            let energy = energy.ok_or_else(|| format!("kwh must be 0 to {MAX_KWH}"))?;
+            Ok(Request::EnergySet { id: id()?, port: json.port.ok_or("give \"port\"")?, energy })
         }
         "device_options" => {
             let options = json.options.as_ref().ok_or("give \"options\"")?;

@@ -220,6 +220,7 @@ impl<'a> Session<'a> {
             missed += 1;
         }
         self.kept.counters.dropped.fetch_add(missed, Ordering::Relaxed);
+        drop(self.wires.orders.send(Order::Metered(Vec::new())).await);
         self.announce_all().await;
     }
 
@@ -291,7 +292,7 @@ impl<'a> Session<'a> {
                     .publish(&format!("{}/bridge/response/unknown", self.base()), response.to_string(), false)
                     .await;
             }
-            Order::Refresh(_) | Order::Announced(..) | Order::Deleted(_) => {}
+            Order::Refresh(_) | Order::Announced(..) | Order::Deleted(_) | Order::Metered(_) => {}
         }
     }
 

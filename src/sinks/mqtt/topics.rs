@@ -2,7 +2,8 @@
 
 use crate::entity::{Entity, Kind, Value, entities, value};
 use crate::model::{
-    BridgeView, CommandResult, Event, Note, Options, PlugId, PlugView, Response, ResponseData, View, iso,
+    BridgeView, CommandResult, Energy, Event, Note, Options, PlugId, PlugView, Response, ResponseData, View,
+    iso,
 };
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
@@ -49,7 +50,7 @@ pub(super) fn retained(base: &str, plug: &PlugView) -> Vec<Retained> {
         let nature = match now {
             Value::OnOff(_) if entity.kind == Kind::Switch => Nature::State,
             Value::OnOff(_) => Nature::Fact,
-            Value::Number(_) | Value::Milliseconds(_) | Value::Time(_) => Nature::Number,
+            Value::Number(_) | Value::Energy(_) | Value::Milliseconds(_) | Value::Time(_) => Nature::Number,
         };
         add(&tail(entity), text(now), nature);
     }
@@ -79,6 +80,7 @@ fn text(value: Value) -> String {
     match value {
         Value::OnOff(on) => on_off(on).into(),
         Value::Number(number) => plain(number),
+        Value::Energy(energy) => energy.to_string(),
         Value::Milliseconds(ms) => ms.to_string(),
         Value::Time(ms) => iso(ms),
     }
@@ -113,6 +115,7 @@ pub(super) fn snapshot(plug: &PlugView) -> Json {
             "state": port.relay.map(on_off),
             "power": number(port.watts),
             "current": number(port.amps),
+            "energy": port.energy.map(Energy::kwh),
             "since": port.since_ms.map(iso),
             "cause": port.cause.map(|cause| cause.as_str()),
             "locked": port.lock.and_then(|lock| lock.as_str()),
@@ -123,6 +126,8 @@ pub(super) fn snapshot(plug: &PlugView) -> Json {
         "ts": iso(plug.unix_ms),
         "availability": if plug.online { "online" } else { "offline" },
         "power": number(plug.watts),
+        "energy": plug.energy.map(Energy::kwh),
+        "unmetered_s": plug.energy.map(|_| plug.unmetered_s),
         "ports": ports.collect::<Map<String, Json>>(),
         "problem": plug.problem,
         "latency_ms": plug.latency_ms,
@@ -159,6 +164,8 @@ fn info(plug: &PlugView) -> Json {
         "ip": plug.ip.as_deref(),
         "ports": plug.offer.ports,
         "metering": metering,
+        "energy_source": plug.offer.power.then_some("integrated"),
+        "unmetered_s": plug.energy.map(|_| plug.unmetered_s),
         "control": plug.control,
         "state_source": if plug.relays_remembered { "remembered" } else { "device" },
     })
@@ -331,6 +338,9 @@ fn response_data(data: &ResponseData) -> Json {
         ResponseData::Port(id, port) => json!({"id": id.as_str(), "port": port}),
         ResponseData::Options(id, options) => {
             json!({"id": id.as_str(), "options": options_json(options), "restart_required": false})
+        }
+        ResponseData::Energy(id, port, energy) => {
+            json!({"id": id.as_str(), "port": port, "kwh": energy.kwh()})
         }
         ResponseData::LogLevel(level) => json!({"level": level.as_str()}),
     }

@@ -26,6 +26,8 @@ fn plug(id: &str, name: &str, facts: Facts, offer: Offer, ports: &[&str]) -> Plu
         deleted: false,
         ports: ports.iter().map(port).collect(),
         watts: None,
+        energy: None,
+        unmetered_s: 0,
         volts: None,
         signal: None,
         problem: None,
@@ -122,7 +124,7 @@ fn every_form_has_the_same_unique_ids() {
         ids
     };
     let flat = unique(announcer(Mode::Device, PortDevices::None).messages(&strip(&SIX)));
-    assert_eq!(flat.len(), 25);
+    assert_eq!(flat.len(), 32);
     for (mode, ports) in [
         (Mode::Device, PortDevices::Child),
         (Mode::Device, PortDevices::Via),

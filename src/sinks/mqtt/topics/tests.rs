@@ -21,11 +21,14 @@ fn plug() -> PlugView {
                 relay: Some(true),
                 watts: Some(9.8),
                 amps: Some(0.05),
+                energy: Energy::from_kwh(31.22079),
                 ..PortView::default()
             },
             PortView { name: "B".into(), relay: Some(false), watts: Some(0.1 + 0.2), ..PortView::default() },
         ],
         watts: Some(10.1),
+        energy: Energy::from_kwh(31.2207),
+        unmetered_s: 40,
         volts: None,
         signal: None,
         problem: None,
@@ -61,6 +64,8 @@ fn availability_comes_first_then_relays_and_unknown_values_have_no_topic() {
     assert_eq!(value_of(&list, "2/power").as_deref(), Some("0.3"), "no binary dust");
     assert_eq!(value_of(&list, "power").as_deref(), Some("10.1"));
     assert_eq!(value_of(&list, "2/current"), None);
+    assert_eq!(value_of(&list, "1/energy").as_deref(), Some("31.2207"), "cut off, never rounded up");
+    assert_eq!(value_of(&list, "2/energy"), None, "no zero in the place of what is not known");
     assert_eq!(value_of(&list, "problem").as_deref(), Some("OFF"));
     assert_eq!(value_of(&list, "last_seen").as_deref(), Some("1970-01-01T00:00:00.000Z"));
 }
@@ -116,9 +121,10 @@ fn the_snapshot_says_everything_and_null_where_nothing_is_known() {
     let all = snapshot(&plug());
     assert_eq!(
         all["ports"]["1"],
-        json!({"name": "A", "state": "ON", "power": 9.8, "current": 0.05, "since": null, "cause": null, "locked": null})
+        json!({"name": "A", "state": "ON", "power": 9.8, "current": 0.05, "energy": 31.2207, "since": null, "cause": null, "locked": null})
     );
-    assert_eq!(all["ports"]["2"]["current"], Json::Null);
+    assert_eq!((&all["ports"]["2"]["current"], &all["ports"]["2"]["energy"]), (&Json::Null, &Json::Null));
+    assert_eq!((&all["energy"], &all["unmetered_s"]), (&json!(31.2207), &json!(40)));
     assert_eq!(
         (&all["availability"], &all["power"], &all["latency_ms"]),
         (&json!("online"), &json!(10.1), &json!(84))

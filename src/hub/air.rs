@@ -1,0 +1,81 @@
+//! Conversations under way: one for each plug and address, and only so many young ones at a time.
+
+use crate::model::{Moment, Place, Who};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Polls in the air while the program starts and finds out who is there; more wait for these to
+/// end or to grow old.
+pub(super) const AT_START: usize = 16;
+const START: Duration = Duration::from_secs(10);
+
+/// Polls in the air later: a group's polls leave with one wake-up, and memory for sockets stays small.
+const LATER: usize = 64;
+
+/// A poll in the air for longer no longer keeps others waiting: the plug is slow or dead.
+const YOUNG: Duration = Duration::from_millis(250);
+
+/// When a conversation began, and its number.
+type Age = (Duration, u64);
+
+/// Conversations under way.
+#[derive(Debug)]
+pub(super) struct Air {
+    talks: BTreeMap<Who, (Age, Place)>,
+    /// When they began.
+    ages: BTreeSet<Age>,
+    /// Addresses in a conversation: nobody is ever connected to twice.
+    lines: BTreeSet<Place>,
+    /// Conversations begun so far.
+    begun: u64,
+    /// When the hub woke up.
+    woke: Duration,
+}
+
+impl Air {
+    pub(super) fn new(now: &Moment) -> Self {
+        let (talks, ages, lines) = Default::default();
+        Self { talks, ages, lines, begun: 0, woke: now.up }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.talks.len()
+    }
+
+    /// Somebody is spoken to at this address.
+    pub(super) fn engaged(&self, place: &Place) -> bool {
+        self.lines.contains(place)
+    }
+
+    /// There is room for one more poll among those of this many plugs.
+    pub(super) fn has_room(&self, now: &Moment, plugs: usize) -> bool {
+        let since = now.up.saturating_sub(YOUNG);
+        let young = self.ages.iter().rev().take_while(|(began, _)| *began > since).count();
+        young < self.room(now, plugs)
+    }
+
+    /// When there will be room because what fills it has grown old.
+    pub(super) fn room_at(&self, now: &Moment, plugs: usize) -> Option<Duration> {
+        let last = self.room(now, plugs).saturating_sub(1);
+        self.ages.iter().rev().nth(last).map(|(began, _)| *began + YOUNG)
+    }
+
+    fn room(&self, now: &Moment, plugs: usize) -> usize {
+        if now.up.saturating_sub(self.woke) < START { AT_START } else { LATER.max(plugs / 16) }
+    }
+
+    pub(super) fn begin(&mut self, now: &Moment, who: Who, place: Place) {
+        self.lines.insert(place);
+        self.begun += 1;
+        let age = (now.up, self.begun);
+        self.ages.insert(age);
+        self.talks.insert(who, (age, place));
+    }
+
+    pub(super) fn end(&mut self, who: &Who) {
+        if let Some((age, place)) = self.talks.remove(who) {
+            self.ages.remove(&age);
+            self.lines.remove(&place);
+        }
+    }
+}

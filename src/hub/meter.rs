@@ -1,0 +1,248 @@
+//! The meters of one plug: power becomes energy, gaps stay gaps, and no figure ever falls.
+
+use crate::model::{Energy, MAX_WATTS, Moment, PlugId, PortTally, Tally};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tracing::warn;
+
+/// Energy is told at most this often.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// Readings further apart than this many polls have a gap between them, but not below [`SHORT`].
+const GAP_POLLS: u32 = 3;
+const SHORT: Duration = Duration::from_secs(15);
+
+/// How soon meters are written down: when they moved, and when only time did.
+const SAVE_MOVED: Duration = Duration::from_secs(60);
+const SAVE_STILL: Duration = Duration::from_secs(600);
+
+/// The longest part of a gap that is bridged when settings say to.
+const HELD: Duration = Duration::from_secs(3600);
+
+/// What is known about energy before a plug may show any: the floors earlier runs have told.
+pub(super) type Floors = BTreeMap<Option<u8>, Energy>;
+
+/// What to do about time in which a plug was not read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Gaps {
+    /// Count nothing for it.
+    #[default]
+    Skip,
+    /// Count the lower of the power before and after, for an hour at the most.
+    Hold,
+}
+
+/// The meters of one plug.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    ports: Vec<Port>,
+    unmetered: Duration,
+    /// When it was metered last, milliseconds since 1970; 0 while it never was.
+    unix_ms: u64,
+    /// What the meters showed when this run began, until it is known what earlier runs have told.
+    began: Option<Began>,
+    told_at: Duration,
+    /// The total when it was last asked to be written down.
+    noted: Energy,
+}
+
+#[derive(Debug, Default)]
+struct Began {
+    ports: Vec<Energy>,
+    unix_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Port {
+    energy: Energy,
+    watts: f64,
+    /// When `watts` was read in this run.
+    at: Option<Duration>,
+}
+
+/// What one port says in a reading.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sample {
+    pub(super) watts: Option<f64>,
+    /// Its relay has just moved because the bridge wanted it, not some time since the last reading.
+    pub(super) switched: bool,
+}
+
+impl Meter {
+    pub(super) fn new(tally: &Tally) -> Self {
+        let port = |kept: &PortTally| Port { energy: kept.energy, watts: kept.watts, at: None };
+        Self {
+            ports: tally.ports.iter().map(port).collect(),
+            unmetered: Duration::from_millis(tally.unmetered_ms),
+            unix_ms: tally.unix_ms,
+            began: Some(Began {
+                ports: tally.ports.iter().map(|port| port.energy).collect(),
+                unix_ms: tally.unix_ms,
+            }),
+            told_at: Duration::ZERO,
+            noted: Energy::default(),
+        }
+    }
+
+    /// As it is to be remembered.
+    pub(super) fn tally(&self) -> Tally {
+        let port = |port: &Port| PortTally { energy: port.energy, watts: port.watts };
+        Tally {
+            ports: self.ports.iter().map(port).collect(),
+            unmetered_ms: u64::try_from(self.unmetered.as_millis()).unwrap_or(u64::MAX),
+            unix_ms: self.unix_ms,
+        }
+    }
+
+    /// Takes in a reading, port 1 first. Power is taken to have gone in a straight line from the
+    /// reading before, unless that was too long ago.
+    pub(super) fn take(
+        &mut self,
+        now: &Moment,
+        samples: impl Iterator<Item = Sample>,
+        poll: Duration,
+        gaps: Gaps,
+    ) {
+        let longest = (poll * GAP_POLLS).max(SHORT);
+        // A restart that was quick enough is no gap.
+        let away = Duration::from_millis(now.unix_ms.saturating_sub(self.unix_ms));
+        let metered_before = self.unix_ms != 0;
+        let mut unmetered = Duration::ZERO;
+        let mut any = false;
+        for (index, sample) in samples.enumerate() {
+            if self.ports.len() <= index {
+                self.ports.push(Port::default());
+            }
+            let (Some(port), Some(watts)) = (self.ports.get_mut(index), sample.watts) else { continue };
+            any = true;
+            let before = match port.at {
+                Some(at) => Some(now.up.saturating_sub(at)),
+                None => metered_before.then_some(away),
+            };
+            if let Some(passed) = before {
+                let (counted, missing) = if passed <= longest {
+                    let to = if sample.switched { port.watts } else { watts };
+                    (Energy::drawn(port.watts, to, millis(passed)), Duration::ZERO)
+                } else {
+                    let held = if gaps == Gaps::Hold { passed.min(HELD) } else { Duration::ZERO };
+                    let least = port.watts.min(watts);
+                    (Energy::drawn(least, least, millis(held)), passed - held)
+                };
+                port.energy.add(counted);
+                unmetered = unmetered.max(missing);
+            }
+            port.watts = watts;
+            port.at = Some(now.up);
+        }
+        self.unmetered += unmetered;
+        if any {
+            // A clock that goes back must not make a gap when it comes right again.
+            self.unix_ms = now.unix_ms;
+        }
+    }
+
+    /// What earlier runs have told is known: no meter shows less. Before this none shows anything.
+    pub(super) fn raise(&mut self, id: &PlugId, ports: u8, floors: &Floors, now: &Moment) {
+        let Some(began) = self.began.take() else { return };
+        self.ports.resize(self.ports.len().max(ports.into()), Port::default());
+        let floors = complete(floors, &began.ports, self.ports.len());
+        for (index, port) in self.ports.iter_mut().enumerate() {
+            let start = began.ports.get(index).copied().unwrap_or_default();
+            let Some(floor) = floors.get(index).copied() else { continue };
+            let lead = floor.beyond(start);
+            if began.unix_ms != 0 && now.unix_ms >= began.unix_ms {
+                let mut most = Energy::drawn(MAX_WATTS, MAX_WATTS, now.unix_ms - began.unix_ms);
+                most.add(Energy::drawn(MAX_WATTS, MAX_WATTS, millis(SHORT)));
+                if lead > most {
+                    warn!(plug = %id, port = index + 1, retained = %floor, remembered = %start, "the energy retained on the broker is more than can have been drawn; it is ignored, energy_set can put it right");
+                    continue;
+                }
+            }
+            port.energy.add(lead);
+        }
+    }
+
+    /// Somebody knows better.
+    pub(super) fn set(&mut self, port: u8, energy: Energy) {
+        let Some(index) = usize::from(port).checked_sub(1) else { return };
+        if self.ports.len() <= index {
+            self.ports.resize(index + 1, Port::default());
+        }
+        if let Some(port) = self.ports.get_mut(index) {
+            port.energy = energy;
+        }
+        // From here on the figure is what was said, whatever earlier runs have told.
+        if let Some(began) = &mut self.began {
+            began.ports.resize(began.ports.len().max(index + 1), Energy::default());
+            if let Some(start) = began.ports.get_mut(index) {
+                *start = Energy::MAX;
+            }
+        }
+    }
+
+    /// It may be shown: nobody was ever told more.
+    pub(super) fn certain(&self) -> bool {
+        self.began.is_none()
+    }
+
+    /// What a port has drawn, cut off after the digits that are shown.
+    pub(super) fn port(&self, port: u8) -> Energy {
+        let index = usize::from(port).checked_sub(1);
+        index.and_then(|index| self.ports.get(index)).map(|port| port.energy.shown()).unwrap_or_default()
+    }
+
+    /// The sum of what the ports show.
+    pub(super) fn total(&self) -> Energy {
+        self.ports.iter().map(|port| port.energy.shown()).sum()
+    }
+
+    pub(super) fn unmetered_s(&self) -> u64 {
+        self.unmetered.as_secs()
+    }
+
+    /// It has moved far enough from what was told, and long enough ago.
+    pub(super) fn worth(&self, now: &Moment, told: Option<Energy>, threshold: Energy) -> bool {
+        self.certain()
+            && told.is_none_or(|told| {
+                now.up >= self.told_at + TOLD_EVERY && self.total().beyond(told) >= threshold
+            })
+    }
+
+    /// How soon it should be written down; `None` while nothing was ever metered.
+    pub(super) fn save_within(&mut self) -> Option<Duration> {
+        let total = self.total();
+        let moved = total != self.noted;
+        self.noted = total;
+        (self.unix_ms != 0).then_some(if moved { SAVE_MOVED } else { SAVE_STILL })
+    }
+
+    pub(super) fn told(&mut self, now: &Moment) {
+        self.told_at = now.up;
+    }
+}
+
+/// A floor for each port. Where only the total and some ports are known, the rest belongs to the
+/// first port of which nothing is known.
+fn complete(floors: &Floors, began: &[Energy], ports: usize) -> Vec<Energy> {
+    let own = |index: usize| u8::try_from(index + 1).ok().and_then(|port| floors.get(&Some(port))).copied();
+    let start = |index: usize| began.get(index).copied().unwrap_or_default();
+    let mut list: Vec<Energy> = (0..ports).map(|index| own(index).unwrap_or_default()).collect();
+    if let Some(total) = floors.get(&None)
+        && let Some(unknown) = (0..ports).find(|index| own(*index).is_none())
+    {
+        let others = (0..ports).filter(|index| *index != unknown);
+        let others: Energy =
+            others.map(|index| own(index).unwrap_or_default().max(start(index)).shown()).sum();
+        if let Some(floor) = list.get_mut(unknown) {
+            *floor = total.beyond(others);
+        }
+    }
+    list
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! When a plug is asked next: on the grid of its group, earlier after something moved, ever more
+//! rarely while it is dead.
+
+use super::Pace;
+use crate::model::Moment;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A dead plug is tried at least this often.
+const MAX_BACK_OFF: Duration = Duration::from_secs(30);
+
+/// Groups the polls of an interval fall into at the most, so that one wake-up serves many.
+const GROUPS: u32 = 4;
+
+/// When one plug is asked next.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    due: Duration,
+    /// Further early polls, soonest first.
+    burst: VecDeque<Duration>,
+    /// Polls that went unanswered in a row.
+    misses: u32,
+    back_off: Option<Duration>,
+    /// Position in the fleet, spreads the polls over the groups.
+    ordinal: u32,
+    /// Nothing is begun before: another conversation has its address.
+    held: Duration,
+}
+
+impl Schedule {
+    /// Due at once.
+    pub(super) fn new(now: &Moment, ordinal: u32) -> Self {
+        let burst = VecDeque::new();
+        Self { due: now.up, burst, misses: 0, back_off: None, ordinal, held: Duration::ZERO }
+    }
+
+    /// When it is asked next.
+    pub(super) fn at(&self) -> Duration {
+        self.due.max(self.held)
+    }
+
+    /// Before this nothing can be begun.
+    pub(super) fn held(&self) -> Duration {
+        self.held
+    }
+
+    pub(super) fn misses(&self) -> u32 {
+        self.misses
+    }
+
+    /// Ask at once.
+    pub(super) fn look_now(&mut self, now: &Moment) {
+        self.due = now.up;
+    }
+
+    /// Begin nothing for so long.
+    pub(super) fn hold(&mut self, now: &Moment, by: Duration) {
+        self.held = now.up + by;
+    }
+
+    /// Something moved: look again soon, and a few times more.
+    pub(super) fn hurry(&mut self, now: &Moment, pace: &Pace) {
+        let beat = pace.burst.min(pace.poll);
+        let early = std::iter::once(beat / 2);
+        let later = (1..=u32::from(pace.burst_polls)).map(|n| beat * n);
+        self.burst = early.chain(later).map(|after| now.up + after).collect();
+    }
+
+    /// No reason to look early any more.
+    pub(super) fn calm(&mut self) {
+        self.burst.clear();
+    }
+
+    /// It answered.
+    pub(super) fn answered(&mut self) {
+        self.back_off = None;
+        self.misses = 0;
+    }
+
+    /// So many polls went unanswered.
+    pub(super) fn missed(&mut self, count: u32) {
+        self.misses = self.misses.saturating_add(count);
+    }
+
+    /// It is dead: ask ever more rarely.
+    pub(super) fn slow_down(&mut self, pace: &Pace) {
+        let back_off = self.back_off.unwrap_or(pace.poll) * 2;
+        self.back_off = Some(back_off.min(MAX_BACK_OFF.max(pace.poll)));
+    }
+
+    /// It is somewhere else: what was learnt about its silence does not count.
+    pub(super) fn start_over(&mut self, now: &Moment) {
+        self.due = now.up;
+        self.back_off = None;
+    }
+
+    /// Sets the time of the next poll, after a conversation that began at `began`.
+    pub(super) fn next(&mut self, now: &Moment, began: Duration, pace: &Pace) {
+        if let Some(back_off) = self.back_off {
+            self.due = now.up + back_off;
+            return;
+        }
+        if self.misses > 0 {
+            // Whether it is dead must be known soon: no waiting for the grid.
+            self.due = (began + pace.poll).max(now.up + pace.poll / 100);
+            return;
+        }
+        while self.burst.front().is_some_and(|at| *at <= now.up) {
+            self.burst.pop_front();
+        }
+        let grid = self.grid(now.up, pace.poll);
+        self.due = self.burst.front().map_or(grid, |burst| grid.min(*burst));
+    }
+
+    /// The next time its group is due, at least a tenth of an interval away.
+    fn grid(&self, up: Duration, poll: Duration) -> Duration {
+        let step = poll.as_micros().max(1);
+        let phase = step * u128::from(self.ordinal % GROUPS) / u128::from(GROUPS);
+        let earliest = up.as_micros() + step / 10;
+        let turns = earliest.saturating_sub(phase).div_ceil(step);
+        let at = phase + turns * step;
+        Duration::from_micros(u64::try_from(at).unwrap_or(u64::MAX))
+    }
+}

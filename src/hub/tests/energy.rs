@@ -1,0 +1,206 @@
+//! Energy as the hub shows and remembers it.
+
+use super::*;
+use crate::model::{Metered, ResponseData};
+
+const B: &str = "maxsmart-swp6000000000002";
+
+fn kwh(kwh: f64) -> Energy {
+    Energy::from_kwh(kwh).expect("an amount")
+}
+
+fn told(plug: &str, port: Option<u8>, kwh: f64) -> Metered {
+    Metered { plug: id(plug), port, kwh }
+}
+
+/// A strip of six with 360 W on each port, polled for a while.
+fn strip(told: Option<Vec<Metered>>) -> World {
+    let mut world = World::new(rules());
+    world.fake(1).watts = 360.0;
+    world.feed(Input::Heard(found(1, 1, 1)));
+    world.secs(1);
+    if let Some(told) = told {
+        world.feed(Input::Commanded(Order::Metered(told)));
+    }
+    world
+}
+
+fn shown(world: &World, plug: &str) -> Vec<Option<Energy>> {
+    let view = world.view(plug);
+    view.ports.iter().map(|port| port.energy).chain([view.energy]).collect()
+}
+
+#[test]
+fn no_energy_is_shown_before_it_is_known_what_was_told_before() {
+    let mut world = strip(None);
+    world.secs(100);
+    assert_eq!(shown(&world, A), [None; 7]);
+    world.feed(Input::Commanded(Order::Metered(vec![told(A, Some(2), 5.0), told(B, Some(1), 7.0)])));
+    let energy = shown(&world, A);
+    // A hundred seconds at 360 W are ten watt-hours.
+    assert!(energy[0] >= Some(kwh(0.0099)) && energy[0] <= Some(kwh(0.0102)), "{energy:?}");
+    assert!(energy[1] >= Some(kwh(5.0099)) && energy[1] <= Some(kwh(5.0102)), "{energy:?}");
+    // Another plug is found later and goes on where it was.
+    world.fake(2);
+    world.feed(Input::Heard(found(2, 2, 2)));
+    world.secs(1);
+    assert_eq!(shown(&world, B)[0], Some(kwh(7.0)));
+}
+
+#[test]
+fn energy_is_told_by_the_watt_hour_every_ten_seconds_at_most_and_adds_up() {
+    let mut world = strip(Some(Vec::new()));
+    let mut changes = Vec::new();
+    let mut last = shown(&world, A);
+    for _ in 0..120 {
+        world.secs(1);
+        let now = shown(&world, A);
+        if now != last {
+            changes.push(world.up);
+            let ports: Energy = now[..6].iter().flatten().copied().sum();
+            assert_eq!(Some(ports), now[6]);
+            assert!(now.iter().zip(&last).all(|(now, last)| now >= last));
+            last = now;
+        }
+    }
+    assert!((10..=12).contains(&changes.len()), "{changes:?}");
+    // Below a watt-hour nothing is told but at the heartbeat.
+    world.fake(1).watts = 0.1;
+    world.secs(10);
+    let still = shown(&world, A);
+    world.secs(30);
+    assert_eq!(shown(&world, A), still);
+}
+
+#[test]
+fn meters_are_written_once_a_minute_and_more_rarely_when_they_stand_still() {
+    let mut world = strip(Some(Vec::new()));
+    world.secs(5);
+    world.saves = 0;
+    world.secs(600);
+    assert!((9..=11).contains(&world.saves), "{}", world.saves);
+    world.fake(1).watts = 0.0;
+    world.secs(120);
+    world.saves = 0;
+    world.secs(3600);
+    assert!((5..=7).contains(&world.saves), "{}", world.saves);
+}
+
+#[test]
+fn what_was_metered_comes_back_after_a_restart_and_the_pause_is_declared() {
+    let mut world = strip(Some(Vec::new()));
+    world.secs(1000);
+    let memory = world.hub.memory();
+    let before = shown(&world, A);
+    let mut again = World::with(rules(), memory);
+    again.fake(1).watts = 360.0;
+    again.up += Duration::from_secs(4000);
+    again.feed(Input::Tick);
+    again.secs(1);
+    again.feed(Input::Commanded(Order::Metered(Vec::new())));
+    let after = shown(&again, A);
+    assert!(after.iter().zip(&before).all(|(after, before)| after >= before));
+    assert!((2990..3010).contains(&again.view(A).unmetered_s), "{}", again.view(A).unmetered_s);
+}
+
+#[test]
+fn a_meter_can_be_set_and_shows_it_at_once() {
+    let mut world = strip(Some(Vec::new()));
+    let set = |port, energy| Request::EnergySet { id: id(A), port, energy: kwh(energy) };
+    let response = world.request(set(2, 12.3));
+    assert_eq!(response.result, Ok(ResponseData::Energy(id(A), 2, kwh(12.3))));
+    assert_eq!(world.view(A).ports[1].energy, Some(kwh(12.3)));
+    assert!(world.view(A).energy >= Some(kwh(12.3)));
+    let wrong = world.request(set(7, 1.0)).result.expect_err("there is no port 7");
+    assert!(wrong.contains("has no port 7; it has 1 to 6"), "{wrong}");
+    // Also while nothing is known about earlier runs: what was said then holds.
+    let mut early = strip(None);
+    early.request(set(1, 3.0));
+    assert_eq!(shown(&early, A)[0], None);
+    early.feed(Input::Commanded(Order::Metered(vec![told(A, Some(1), 90.0)])));
+    assert_eq!(shown(&early, A)[0], Some(kwh(3.0)));
+}
+
+/// A strip that has died with a name and a meter, and a new one beside it.
+fn heirs() -> World {
+    let mut world = World::new(rules());
+    world.fake(1);
+    let mut old = found(1, 1, 1);
+    old.facts.name = Name::clean("Office strip");
+    old.facts.port_names = vec![Name::clean("Desk lamp"), None];
+    world.feed(Input::Heard(old));
+    world.secs(1);
+    world.feed(Input::Commanded(Order::Metered(vec![told(A, Some(1), 40.0)])));
+    world.request(Request::PortRename { id: id(A), port: 2, name: Name::clean("Monitor") });
+    world.fake(2);
+    world.feed(Input::Heard(found(2, 2, 2)));
+    world.secs(10);
+    world
+}
+
+fn replace(world: &mut World) -> Result<ResponseData, String> {
+    world.request(Request::DeviceReplace { id: id(A), by: id(B) }).result
+}
+
+#[test]
+fn new_hardware_takes_over_the_name_the_id_and_the_energy_of_the_old() {
+    let mut world = heirs();
+    let alive = replace(&mut world).expect_err("the old one is there");
+    assert!(alive.contains("still answers; unplug it first"), "{alive}");
+    world.fakes.remove(&place(1));
+    world.secs(60);
+    // In the middle of a conversation with the dead one.
+    assert_eq!(replace(&mut world), Ok(ResponseData::Plug(id(A))));
+    world.secs(10);
+    assert!(!world.hub.view().plugs.contains_key(&id(B)));
+    let view = world.view(A);
+    assert!(view.online, "{view:?}");
+    assert_eq!(
+        (&*view.name, &*view.ports[0].name, &*view.ports[1].name),
+        ("Office strip", "Desk lamp", "Monitor")
+    );
+    assert_eq!(view.facts.serial.as_deref(), Some("SWP6000000000002"));
+    assert!(view.ports[0].energy >= Some(kwh(40.0)));
+    // The dialect is told whom to expect, and searches follow the new hardware.
+    let (whom, _) = world.hub.attachment(&Who::Plug(id(A))).expect("known");
+    assert_eq!(whom.id, Some(id(B)));
+    let fake = world.fakes.remove(&place(2)).expect("there");
+    world.fakes.insert(place(3), fake);
+    world.secs(20);
+    let mut moved = found(2, 2, 3);
+    moved.facts.mac = None;
+    world.feed(Input::Heard(moved));
+    world.secs(5);
+    assert_eq!(world.view(A).ip.as_deref(), Some("127.0.0.3"));
+    // The old hardware, repaired, is somebody else.
+    world.fake(1);
+    world.feed(Input::Heard(found(1, 1, 1)));
+    world.secs(5);
+    assert_eq!(world.view(A).ip.as_deref(), Some("127.0.0.3"));
+    assert!(world.view("maxsmart-swp6000000000001-000001").online);
+    // All of it outlives the process.
+    let again = World::with(rules(), world.hub.memory());
+    assert_eq!(again.hub.attachment(&Who::Plug(id(A))).expect("known").0.id, Some(id(B)));
+}
+
+#[test]
+fn what_cannot_replace_is_refused_with_the_remedy() {
+    let mut world = heirs();
+    let ask = |id: PlugId, by: PlugId| Request::DeviceReplace { id, by };
+    let same = world.request(ask(id(A), id(A))).result.expect_err("itself");
+    assert!(same.contains("cannot replace itself"), "{same}");
+    let nobody = world.request(ask(id("maxsmart-x"), id(B))).result.expect_err("unknown");
+    assert!(nobody.contains("no plug maxsmart-x is known"), "{nobody}");
+    world.fakes.remove(&place(1));
+    world.fake(2).relays.truncate(1);
+    world.secs(60);
+    world.request(Request::DeviceRemove { id: id(B), block: false });
+    world.feed(Input::Heard(found(2, 2, 2)));
+    world.secs(5);
+    let fewer = replace(&mut world).expect_err("five ports have no heir");
+    assert!(fewer.contains("has 1 ports and maxsmart-swp6000000000001 has 6"), "{fewer}");
+    world.fake(2).fails = Some(Failure::Silent);
+    world.secs(60);
+    let silent = replace(&mut world).expect_err("nobody there");
+    assert!(silent.contains("does not answer; it must be adopted and online"), "{silent}");
+}
