@@ -1,11 +1,18 @@
-//! The state file: read once, written atomically, never trusted. One process at a time.
+//! The state file: read once, written atomically with a checksum, two generations kept, never
+//! trusted. One process at a time.
 
 use crate::model::Memory;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use tracing::{error, info};
+
+/// What was written last, and what was written before.
+const STATE: &str = "state.json";
+const BEFORE: &str = "state.before.json";
 
 /// Larger than a house can make it.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -21,7 +28,6 @@ pub struct StoreError {
 /// The state file in its directory, locked for this process.
 #[derive(Debug)]
 pub struct Store {
-    path: PathBuf,
     directory: PathBuf,
     _lock: File,
 }
@@ -45,29 +51,35 @@ impl Store {
         lock.try_lock().map_err(|_| {
             fail("is in use by another plug2mqtt; stop that one, or give this one its own directory".into())
         })?;
-        Ok(Self { path: directory.join("state.json"), directory: directory.into(), _lock: lock })
+        Ok(Self { directory: directory.into(), _lock: lock })
     }
 
-    /// What was remembered. A file that cannot be read is kept as `state.json.bad` and reported;
-    /// the program then starts with nothing remembered.
+    /// What was remembered. A file that cannot be read is kept as `.bad` and reported; the one
+    /// before it is used, or the program starts with nothing remembered.
     pub fn load(&self) -> Memory {
-        match read(&self.path) {
+        let newest = self.recall(STATE);
+        if let Some(memory) = newest {
+            return memory;
+        }
+        self.recall(BEFORE).unwrap_or_default()
+    }
+
+    fn recall(&self, name: &str) -> Option<Memory> {
+        let path = self.directory.join(name);
+        match read(&path) {
             Ok(memory) => {
-                info!(file = %self.path.display(), plugs = memory.plugs.len(), "remembered");
-                memory
+                let memory = memory?;
+                info!(file = %path.display(), plugs = memory.plugs.len(), "remembered");
+                Some(memory)
             }
             Err(problem) => {
-                let bad = self.directory.join("state.json.bad");
-                let kept = self.set_aside(&bad);
-                error!(
-                    file = %self.path.display(),
-                    "what was remembered cannot be read ({problem}); {}; starting with nothing remembered",
-                    match kept {
-                        Ok(()) => format!("it is kept as {}", bad.display()),
-                        Err(error) => format!("it could not be set aside ({error})"),
-                    }
-                );
-                Memory::default()
+                let bad = self.directory.join(format!("{name}.bad"));
+                let kept = match set_aside(&path, &bad) {
+                    Ok(()) => format!("it is kept as {}", bad.display()),
+                    Err(error) => format!("it could not be set aside ({error})"),
+                };
+                error!(file = %path.display(), "what was remembered cannot be read ({problem}); {kept}; going on with what was written before, if anything");
+                None
             }
         }
     }
@@ -78,47 +90,95 @@ impl Store {
     ///
     /// When the file is there and cannot be read.
     pub fn peek(directory: &Path) -> anyhow::Result<Memory> {
-        let path = directory.join("state.json");
-        read(&path).map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()))
-    }
-
-    fn set_aside(&self, bad: &Path) -> io::Result<()> {
-        if bad.is_dir() {
-            fs::remove_dir_all(bad)?;
-        } else if bad.exists() {
-            // A folder cannot take the place of a file.
-            fs::remove_file(bad)?;
+        let look = |name: &str| {
+            let path = directory.join(name);
+            read(&path).map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()))
+        };
+        match look(STATE) {
+            Ok(Some(memory)) => Ok(memory),
+            Ok(None) => Ok(look(BEFORE)?.unwrap_or_default()),
+            Err(problem) => look(BEFORE)?.ok_or(problem),
         }
-        fs::rename(&self.path, bad)
     }
 
-    /// Replaces the file in one step (mode 0600).
+    /// Replaces the file in one step (mode 0600) and keeps the one before.
     ///
     /// # Errors
     ///
-    /// When the disk is full or the directory has gone; the old file is then untouched.
+    /// When the disk is full or the directory has gone; what was written before is then untouched.
     pub fn save(&self, memory: &Memory) -> io::Result<()> {
+        let (path, before) = (self.directory.join(STATE), self.directory.join(BEFORE));
         let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        serde_json::to_writer(&mut file, memory)?;
-        file.write_all(b"\n")?;
+        file.write_all(&encode(memory)?)?;
         file.as_file().sync_all()?;
-        file.persist(&self.path)?;
+        if path.is_file() {
+            fs::rename(&path, before)?;
+        }
+        file.persist(path)?;
         File::open(&self.directory)?.sync_all()
     }
 }
 
-fn read(path: &Path) -> Result<Memory, String> {
+fn set_aside(path: &Path, bad: &Path) -> io::Result<()> {
+    if bad.is_dir() {
+        fs::remove_dir_all(bad)?;
+    } else if bad.exists() {
+        // A folder cannot take the place of a file.
+        fs::remove_file(bad)?;
+    }
+    fs::rename(path, bad)
+}
+
+/// What a file holds; `None` when there is none.
+fn read(path: &Path) -> Result<Option<Memory>, String> {
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Memory::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
     let mut text = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(|error| error.to_string())?;
+    decode(&text).map(Some)
+}
+
+/// The text of the file: what is remembered, and a checksum over exactly its bytes.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope<'a> {
+    /// CRC-32 of the text of `state`, eight hexadecimal digits.
+    crc32: String,
+    #[serde(borrow)]
+    state: &'a RawValue,
+}
+
+/// The text of a state file.
+///
+/// # Errors
+///
+/// Never for a memory this program made.
+pub fn encode(memory: &Memory) -> io::Result<Vec<u8>> {
+    let state = serde_json::value::to_raw_value(memory)?;
+    let crc32 = format!("{:08x}", crc32fast::hash(state.get().as_bytes()));
+    let mut text = serde_json::to_vec(&Envelope { crc32, state: &state })?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// What the text of a state file holds.
+///
+/// # Errors
+///
+/// When it is torn, was changed, is too large, or was written by a newer version; says which.
+pub fn decode(text: &[u8]) -> Result<Memory, String> {
     if text.len() as u64 > MAX_FILE {
         return Err(format!("more than {} MiB", MAX_FILE >> 20));
     }
-    let memory: Memory = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    let envelope: Envelope<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let state = envelope.state.get();
+    if envelope.crc32 != format!("{:08x}", crc32fast::hash(state.as_bytes())) {
+        return Err("its checksum does not fit; it is damaged or was edited".into());
+    }
+    let memory: Memory = serde_json::from_str(state).map_err(|error| error.to_string())?;
     if memory.version > Memory::VERSION {
         return Err(format!("written by a newer version ({})", memory.version));
     }
@@ -147,16 +207,68 @@ mod tests {
         assert_eq!((mode(&inner), mode(&inner.join("state.json"))), (0o700, 0o600));
     }
 
+    fn sealed(state: &str) -> Vec<u8> {
+        format!(r#"{{"crc32":"{:08x}","state":{state}}}"#, crc32fast::hash(state.as_bytes())).into_bytes()
+    }
+
+    fn named(client_id: &str) -> Memory {
+        Memory { version: 1, client_id: client_id.into(), ..Memory::default() }
+    }
+
     #[test]
     fn what_cannot_be_read_is_set_aside() {
-        let newer = br#"{"version":99}"#;
-        for content in [&b"{\"version\":1,"[..], b"", b"\xff\xfe", b"42", newer, br#"{"plugs":{"A B":1}}"#] {
+        let (newer, odd) = (sealed(r#"{"version":99}"#), sealed(r#"{"plugs":{"A B":1}}"#));
+        let changed = sealed(r#"{"version":1}"#)
+            .iter()
+            .map(|b| if *b == b'1' { b'2' } else { *b })
+            .collect::<Vec<u8>>();
+        for content in [&b"{\"version\":1,"[..], b"", b"\xff\xfe", b"42", b"{}", &newer, &odd, &changed] {
             let dir = tempfile::tempdir().expect("temp dir");
             let store = open(dir.path());
             fs::write(dir.path().join("state.json"), content).expect("written");
             assert_eq!(store.load(), Memory::default());
             assert_eq!(fs::read(dir.path().join("state.json.bad")).expect("kept"), content);
             store.save(&Memory::default()).expect("can go on");
+        }
+    }
+
+    #[test]
+    fn a_torn_file_is_known_at_every_byte_and_the_one_before_is_used() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let store = open(dir.path());
+        store.save(&named("first")).expect("saved");
+        store.save(&named("second")).expect("saved");
+        assert_eq!(store.load(), named("second"));
+        let whole = fs::read(dir.path().join("state.json")).expect("there");
+        // Without the line end it is still whole.
+        for length in 0..whole.len() - 1 {
+            let torn = whole.get(..length).expect("shorter");
+            assert!(decode(torn).is_err(), "{length}");
+            fs::write(dir.path().join("state.json"), torn).expect("written");
+            assert_eq!(store.load(), named("first"));
+        }
+        assert_eq!(Store::peek(dir.path()).expect("the one before"), named("first"));
+        store.save(&named("third")).expect("can go on");
+        assert_eq!(store.load(), named("third"));
+    }
+
+    #[test]
+    fn killed_between_its_two_renames_nothing_is_lost() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let store = open(dir.path());
+        store.save(&named("first")).expect("saved");
+        fs::rename(dir.path().join("state.json"), dir.path().join("state.before.json")).expect("renamed");
+        assert_eq!(store.load(), named("first"));
+        assert_eq!(Store::peek(dir.path()).expect("read"), named("first"));
+    }
+
+    #[test]
+    fn one_changed_byte_is_noticed() {
+        let whole = encode(&named("plug2mqtt-abc123")).expect("text");
+        for place in 0..whole.len() - 1 {
+            let mut changed = whole.clone();
+            changed[place] ^= 1;
+            assert_ne!(decode(&changed).ok(), Some(named("plug2mqtt-abc123")), "{place}");
         }
     }
 

@@ -18,6 +18,8 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
             "tokio",
             "reqwest",
             "tempfile",
+            "crc32fast",
+            "serde",
             "if_addrs",
             "tracing",
             "jiff",
