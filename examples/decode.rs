@@ -45,7 +45,7 @@ fn reading(driver: &dyn Driver, bytes: &[u8]) -> Option<Reading> {
         step = match step {
             Step::Done(answer) => match *answer {
                 Answer::Reading(reading) => return Some(reading),
-                Answer::Identity(_) | Answer::Unsupported => return None,
+                Answer::Identity(_) | Answer::History(_) | Answer::Unsupported => return None,
             },
             Step::Send(_) => {
                 let heard = dialect.hear(Reply::Bytes(bytes), &now);

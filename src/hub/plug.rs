@@ -316,7 +316,7 @@ impl Plug {
         }
         match outcome.result {
             Ok(Answer::Reading(reading)) => self.read(now, rules, reading, outcome.took, effects, &mut news),
-            Ok(Answer::Identity(_) | Answer::Unsupported) => {
+            Ok(Answer::Identity(_) | Answer::History(_) | Answer::Unsupported) => {
                 debug!(plug = %self.id, "answered something that was not asked");
             }
             Err(failure) => {

@@ -6,7 +6,9 @@ use super::http::Http;
 use super::probe::Quarry;
 use super::talk::talk;
 use crate::drivers::Dialect;
-use crate::model::{Answer, Ask, Facts, Failure, Found, Place, PowerUnit, Reading, Switch, Tuning};
+use crate::model::{
+    Answer, Ask, Facts, Failure, Found, History, Place, PowerUnit, Reading, Span, Switch, Tuning,
+};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -75,7 +77,22 @@ impl Line {
     pub async fn identify(&mut self) -> Result<Found, Failure> {
         match self.ask(&Ask::Identify).await? {
             Answer::Identity(found) => Ok(found),
-            Answer::Reading(_) | Answer::Unsupported => Err(Failure::Nonsense("no identity".into())),
+            Answer::Reading(_) | Answer::History(_) | Answer::Unsupported => {
+                Err(Failure::Nonsense("no identity".into()))
+            }
+        }
+    }
+
+    /// What the plug has recorded by itself; `None` when it records nothing, or does not tell.
+    ///
+    /// # Errors
+    ///
+    /// See [`Failure`].
+    pub async fn history(&mut self, span: Span) -> Result<Option<History>, Failure> {
+        match self.ask(&Ask::History(span)).await? {
+            Answer::History(history) => Ok(Some(history)),
+            Answer::Unsupported => Ok(None),
+            Answer::Reading(_) | Answer::Identity(_) => Err(Failure::Nonsense("no history".into())),
         }
     }
 
@@ -92,6 +109,8 @@ impl Line {
 fn reading(answer: Answer) -> Result<Reading, Failure> {
     match answer {
         Answer::Reading(reading) => Ok(reading),
-        Answer::Identity(_) | Answer::Unsupported => Err(Failure::Nonsense("no reading".into())),
+        Answer::Identity(_) | Answer::History(_) | Answer::Unsupported => {
+            Err(Failure::Nonsense("no reading".into()))
+        }
     }
 }

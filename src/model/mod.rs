@@ -2,6 +2,7 @@
 //! everybody may see. No behaviour beyond checking a value once, in its constructor. Knows nobody.
 
 mod energy;
+mod history;
 mod identity;
 mod memory;
 mod order;
@@ -9,6 +10,7 @@ mod reading;
 mod view;
 
 pub use energy::{Energy, MAX_KWH};
+pub use history::{History, Span};
 pub use identity::{Facts, Found, Mac, Name, Place, PlugId};
 pub use memory::{
     Announced, Memory, Offer, Options, PortOptions, PortTally, Remembered, Revert, Shape, Tally,

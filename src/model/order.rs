@@ -1,7 +1,7 @@
 //! What may be asked of a plug, what may be asked of the bridge, and what both say afterwards.
 
 use super::memory::Shape;
-use super::{Energy, Failure, Found, Options, Place, PlugId, Reading};
+use super::{Energy, Failure, Found, History, Options, Place, PlugId, Reading, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +16,8 @@ pub enum Ask {
     Read,
     /// Switch, then read back in the same conversation.
     Switch(Switch),
+    /// What have you recorded?
+    History(Span),
 }
 
 /// Which relays go where.
@@ -34,6 +36,8 @@ pub enum Answer {
     Reading(Reading),
     /// Who the plug is.
     Identity(Found),
+    /// What the plug has recorded.
+    History(History),
     /// This plug or this firmware cannot do what was asked.
     Unsupported,
 }

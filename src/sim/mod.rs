@@ -13,5 +13,5 @@ mod serve;
 
 pub use fault::{Answer, Faults};
 pub use load::Load;
-pub use maxsmart::{BOOT_S, Firmware, Strip, Switched};
+pub use maxsmart::{BOOT_S, Figures, Firmware, Strip, Switched};
 pub use serve::{Place, Served, Shelf, free_ports, serve};

@@ -137,7 +137,7 @@ async def extras(kind, device):
     ok(f"{kind} takes a port name and shows it in discovery")
     for type_of_statistics, length in ((0, 24), (1, 31), (2, 12)):
         statistics = await device.get_statistics(1, type_of_statistics)
-        demand(len(statistics["watt"]) == length and statistics["watt"][-1] > 0, f"{kind} has {statistics}")
+        demand(len(statistics["watt"]) == length and sum(statistics["watt"]) > 0, f"{kind} has {statistics}")
     ok(f"{kind} gives statistics by hour, day and month")
 
 

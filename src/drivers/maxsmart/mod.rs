@@ -9,7 +9,7 @@ pub use wire::model_of;
 
 use super::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use crate::model::{
-    Answer, Ask, Failure, Family, Found, Moment, Place, PlugId, PowerUnit, Reading, Switch, Tuning,
+    Answer, Ask, Failure, Family, Found, Moment, Place, PlugId, PowerUnit, Reading, Span, Switch, Tuning,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -78,6 +78,8 @@ enum Exchange {
     /// HTTP 124: hardware ids.
     Hardware,
     Status,
+    /// HTTP 510: what was recorded.
+    History(Span),
     Relay {
         port: u8,
         on: bool,
@@ -121,12 +123,14 @@ impl Dialect for Tongue {
                 self.plan_identity();
                 self.plan.push_back(Exchange::Status);
             }
+            Ask::History(span) => {
+                self.plan_identity();
+                self.plan_way();
+                self.plan.push_back(Exchange::History(*span));
+            }
             Ask::Switch(switch) => {
                 self.plan_identity();
-                if self.way.is_none() {
-                    // Reading first finds out which dialect it speaks, and moves nothing.
-                    self.plan.push_back(Exchange::Status);
-                }
+                self.plan_way();
                 match switch {
                     Switch::All(on) => self.plan.push_back(Exchange::Relay { port: 0, on: *on }),
                     Switch::Ports(ports) => {
@@ -145,6 +149,7 @@ impl Dialect for Tongue {
             Some(Exchange::Hello) => self.hear_hello(reply, now),
             Some(Exchange::Hardware) => self.hear_hardware(reply),
             Some(Exchange::Status) => self.hear_status(reply, now),
+            Some(Exchange::History(span)) => Self::hear_history(reply, span),
             Some(Exchange::Relay { port, on }) => {
                 self.acknowledge(reply, port, on)?;
                 self.plan.pop_front();
@@ -169,6 +174,13 @@ impl Tongue {
         }
     }
 
+    /// Reading first finds out which dialect it speaks, and moves nothing.
+    fn plan_way(&mut self) {
+        if self.way.is_none() {
+            self.plan.push_back(Exchange::Status);
+        }
+    }
+
     /// The dialect to use next: the one known, else the likelier one not tried yet.
     fn way(&self) -> Option<Way> {
         let order = if self.v3_first { [Way::V3, Way::Http] } else { [Way::Http, Way::V3] };
@@ -189,6 +201,10 @@ impl Tongue {
             Some(Exchange::Status) => match way {
                 Way::Http => (Message::Get(wire::STATUS.into()), patience),
                 Way::V3 => (Message::Datagram(wire::v3_status(serial)), patience),
+            },
+            Some(Exchange::History(span)) => match way {
+                Way::Http => (Message::Get(wire::statistics(*span)), patience),
+                Way::V3 => return Step::Done(Box::new(Answer::Unsupported)),
             },
             Some(&Exchange::Relay { port, on }) => match way {
                 Way::Http => (Message::Get(wire::relay(serial, port, on)), patience),
@@ -273,6 +289,20 @@ impl Tongue {
                 Err(failure)
             }
         }
+    }
+
+    /// A plug that closes without a word, or says no, does not know the command.
+    fn hear_history(reply: Reply<'_>, span: Span) -> Result<Step, Failure> {
+        let answer = match reply {
+            Reply::Bytes(bytes) => match wire::history(bytes, span) {
+                Ok(history) => Answer::History(history),
+                Err(Failure::Denied(_)) => Answer::Unsupported,
+                Err(failure) => return Err(failure),
+            },
+            Reply::Closed => Answer::Unsupported,
+            Reply::Unreachable | Reply::Silent => return Err(reply.failure().unwrap_or(Failure::Silent)),
+        };
+        Ok(Step::Done(Box::new(answer)))
     }
 
     fn status(&self, reply: Reply<'_>, way: Way) -> Result<Reading, Failure> {

@@ -179,3 +179,45 @@ fn who_are_you_is_answered_by_discovery_or_by_hardware_ids() {
         Some("maxsmart-aabbccddeeff554433221100")
     );
 }
+
+const OK_510: &str = r#"{"response":510,"code":200,"data":{"cost":"1.01","money":3,"type":0,"date":"2018-10-11-21","watt":[["0.00","52.10","x"],[1,2.5,-3]]}}"#;
+
+fn history(answer: Result<Answer, Failure>) -> crate::model::History {
+    match answer {
+        Ok(Answer::History(history)) => history,
+        other => panic!("no history: {other:?}"),
+    }
+}
+
+#[test]
+fn the_record_is_read_raw_and_nonsense_in_it_is_nothing() {
+    let mut plug = tongue("1.30");
+    let script = [
+        ("00dv", bytes(HELLO)),
+        ("511", bytes(OK_511)),
+        ("cmd=510&json=%7B%22type%22%3A0%7D", bytes(OK_510)),
+    ];
+    let told = history(play(plug.as_mut(), &Ask::History(Span::Hours), &script));
+    assert_eq!(told.date.as_deref(), Some("2018-10-11-21"));
+    assert_eq!((told.cost, told.currency), (Some(1.01), Some(3)));
+    assert_eq!(told.rows, [vec![Some(0.0), Some(52.1), None], vec![Some(1.0), Some(2.5), None]]);
+    // A plug with one port, a null date and a bare row.
+    let bare = r#"{"response":510,"code":200,"data":{"type":0,"date":null,"watt":[1,2]}}"#;
+    let told = history(play(plug.as_mut(), &Ask::History(Span::Hours), &[("510", bytes(bare))]));
+    assert_eq!((told.date, told.rows), (None, vec![vec![Some(1.0), Some(2.0)]]));
+}
+
+#[test]
+fn a_plug_without_a_record_says_so_in_any_way_it_likes() {
+    let mut plug = tongue("1.30");
+    let first = [("00dv", bytes(HELLO)), ("511", bytes(OK_511)), ("510", Reply::Closed)];
+    assert_eq!(play(plug.as_mut(), &Ask::History(Span::Hours), &first), Ok(Answer::Unsupported));
+    let no = [("510", bytes(r#"{"response":510,"code":400}"#))];
+    assert_eq!(play(plug.as_mut(), &Ask::History(Span::Hours), &no), Ok(Answer::Unsupported));
+    let months = OK_510.replace("\"type\":0", "\"type\":2");
+    let other = [("510", bytes(&months))];
+    assert!(matches!(play(plug.as_mut(), &Ask::History(Span::Hours), &other), Err(Failure::Nonsense(_))));
+    let mut v3 = tongue("5.11");
+    let script = [("00dv", bytes(HELLO)), (r#""cmd":90"#, bytes(OK_90))];
+    assert_eq!(play(v3.as_mut(), &Ask::History(Span::Days), &script), Ok(Answer::Unsupported));
+}

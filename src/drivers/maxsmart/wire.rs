@@ -2,11 +2,58 @@
 //! reads (old firmware puts raw control characters into JSON, strings where others put numbers),
 //! strict about what it believes.
 
-use crate::model::{Facts, Failure, MAX_PORTS, Mac, Moment, Name, PlugId};
+use crate::model::{Facts, Failure, History, MAX_PORTS, Mac, Moment, Name, PlugId, Span};
 use serde_json::{Map, Value};
 
 /// HTTP 511: watts, amps and relays.
 pub(super) const STATUS: &str = "/?cmd=511";
+
+/// HTTP 510: what was recorded.
+pub(super) fn statistics(span: Span) -> String {
+    format!("/?cmd=510&json=%7B%22type%22%3A{}%7D", span_number(span))
+}
+
+fn span_number(span: Span) -> u64 {
+    match span {
+        Span::Hours => 0,
+        Span::Days => 1,
+        Span::Months => 2,
+    }
+}
+
+/// The most buckets of a record that are looked at: 31 days.
+const MAX_BUCKETS: usize = 32;
+
+/// Reads the answer to 510. Figures come as text or numbers.
+pub(super) fn history(bytes: &[u8], span: Span) -> Result<History, Failure> {
+    let data = data(bytes, 510)?;
+    let number = |value: &Value| {
+        let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
+        number.filter(|number| number.is_finite() && *number >= 0.0)
+    };
+    if let Some(theirs) = data.get("type").and_then(number)
+        && theirs != span_number(span) as f64
+    {
+        return Err(Failure::Nonsense(format!("a record of type {theirs}")));
+    }
+    let rows = data.get("watt").and_then(Value::as_array);
+    let rows = rows.ok_or_else(|| Failure::Nonsense("a record without figures".into()))?;
+    // A one-port plug may give its only row bare.
+    let bare = rows.iter().any(|row| !row.is_array());
+    let row = |row: &[Value]| row.iter().take(MAX_BUCKETS).map(number).collect();
+    let rows = match bare {
+        true => vec![row(rows)],
+        false => rows.iter().take(MAX_PORTS).filter_map(Value::as_array).map(|cells| row(cells)).collect(),
+    };
+    let date = data.get("date").and_then(Value::as_str).and_then(Name::clean).map(String::from);
+    Ok(History {
+        span,
+        date,
+        rows,
+        cost: data.get("cost").and_then(number),
+        currency: data.get("money").and_then(Value::as_u64),
+    })
+}
 
 /// HTTP 124: hardware ids.
 pub(super) const HARDWARE: &str = "/?cmd=124";

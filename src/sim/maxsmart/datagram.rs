@@ -18,6 +18,7 @@ impl Strip {
         }
         self.requests += 1;
         let second = clock::whole_seconds(now_s);
+        self.count_to(second);
         let reply = match bytes.strip_prefix(b"V3") {
             Some(request) => self.v3(second, request),
             None => self.discovery(second, bytes),

@@ -132,6 +132,12 @@ impl Strip {
         self
     }
 
+    /// Writes the figures of its history so.
+    pub fn with_figures(mut self, figures: super::Figures) -> Self {
+        self.figures = figures;
+        self
+    }
+
     /// Comes back from a reboot with all relays off.
     pub fn forgetting_relays(mut self) -> Self {
         self.forgets_relays = true;
@@ -162,6 +168,8 @@ impl Strip {
             heeds_serial: false,
             forgets_relays: false,
             clock: SetClock { local: clock::UNSET, at: 0 },
+            figures: super::Figures::default(),
+            record: super::history::Record::default(),
             up_from_s: 0.0,
             requests: 0,
             switched: VecDeque::new(),

@@ -4,10 +4,12 @@
 //! and real time: whoever calls brings the seconds since the plug was put into service.
 
 mod datagram;
+mod history;
 mod http;
 mod make;
 mod wire;
 
+pub use history::Figures;
 pub use make::Firmware;
 
 use super::clock;
@@ -45,6 +47,8 @@ pub struct Strip {
     heeds_serial: bool,
     forgets_relays: bool,
     clock: SetClock,
+    figures: Figures,
+    record: history::Record,
     up_from_s: f64,
     requests: u64,
     switched: VecDeque<Switched>,
@@ -127,6 +131,7 @@ impl Strip {
     /// Cuts the power for a moment: off the network for [`BOOT_S`] seconds, the clock unset, the relays as they were
     /// unless the plug forgets them.
     pub fn reboot(&mut self, now_s: f64) {
+        self.count(now_s);
         self.up_from_s = now_s + BOOT_S;
         self.clock = SetClock { local: clock::UNSET, at: clock::whole_seconds(now_s) };
         if self.forgets_relays {

@@ -67,7 +67,11 @@ impl Served {
 
     /// Presses the button of a port.
     pub fn press(&self, port: usize) {
-        self.strip(|strip| strip.press(port));
+        let now_s = self.now_s();
+        self.strip(|strip| {
+            strip.count(now_s);
+            strip.press(port);
+        });
     }
 
     /// Cuts the power for a moment, see [`Strip::reboot`].
