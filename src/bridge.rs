@@ -108,7 +108,16 @@ pub async fn run_logged(
     let (orders, wanted) = mpsc::channel(MAX_ORDERS);
     let (restart, mut restarts) = mpsc::channel(1);
     let (stopping, stopped) = watch::channel(false);
-    let wires = Wires { view: picture, notes: heard, log: logging.lines, orders, restart, stop: stopped };
+    let mut watch = clock.clone();
+    let wires = Wires {
+        clock: Box::new(move || watch.now()),
+        view: picture,
+        notes: heard,
+        log: logging.lines,
+        orders,
+        restart,
+        stop: stopped,
+    };
     let sink = tokio::spawn(mqtt::run(mqtt, wires, announced));
     let http = Http::new().map_err(StartError::Settings)?;
     let parts =

@@ -27,10 +27,11 @@
 //! | [`sim`] | simulated plugs, for the demo and the tests | the rest of the program |
 //! | [`bridge`] | the wiring | - |
 //!
-//! The pure parts (`model`, `entity`, `drivers`, `hub`, `topics`, `homeassistant`, the models in
-//! `sim`) take time and randomness as arguments, so that a test can play any hour in a moment. Two
-//! walls keep it so: clippy's `disallowed-methods` in `hub` and `drivers`, and `tests/it/tidy.rs`,
-//! which holds each folder to the modules and crates it may mention.
+//! The pure parts (`model`, `entity`, `drivers`, `hub`, the MQTT session with its topics and
+//! discovery, the models in `sim`) take time and randomness as arguments, so that a test can play any
+//! hour in a moment. Two walls keep it so: clippy's `disallowed-methods` in `hub`, `drivers` and the
+//! pure files of the sink, and `tests/it/tidy.rs`, which holds each folder to the modules and crates
+//! it may mention.
 //!
 //! # One poll
 //!

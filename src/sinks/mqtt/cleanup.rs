@@ -3,8 +3,6 @@
 
 use super::homeassistant::Announcer;
 use super::link::{Address, Link, Said};
-use super::topics;
-use crate::model::View;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +16,6 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// More leftovers than this are dealt with in a second round.
 const MAX_FOUND: usize = 50_000;
-
-/// What a look brought.
-#[derive(Debug)]
-pub(super) struct Found {
-    pub(super) topics: Result<Vec<String>, String>,
-    pub(super) dry_run: bool,
-    pub(super) transaction: Option<String>,
-}
 
 /// All retained topics below our base, and all discovery topics that speak of it.
 pub(super) async fn look(address: &Address, announcer: &Announcer) -> Result<Vec<String>, String> {
@@ -74,22 +64,4 @@ pub(super) async fn look(address: &Address, announcer: &Announcer) -> Result<Vec
     }
     link.close().await;
     Ok(found.into_iter().collect())
-}
-
-/// Every retained topic we own.
-pub(super) fn owned(announcer: &Announcer, view: &View) -> BTreeSet<String> {
-    let base = &announcer.base;
-    let mut owned: BTreeSet<String> =
-        ["state", "info", "devices", "health"].iter().map(|tail| format!("{base}/bridge/{tail}")).collect();
-    owned.extend(announcer.bridge().map(|message| message.topic));
-    for plug in view.plugs.values().filter(|plug| topics::shown(plug)) {
-        owned.insert(topics::snapshot_topic(base, &plug.id));
-        // Values of an earlier run stay until this run has read the plug.
-        let offer = plug.offer;
-        owned.extend(
-            super::migration::offer_tails(offer).into_iter().map(|tail| format!("{base}/{}/{tail}", plug.id)),
-        );
-        owned.extend(announcer.messages(plug).into_iter().map(|message| message.topic));
-    }
-    owned
 }

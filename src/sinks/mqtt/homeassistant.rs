@@ -1,5 +1,6 @@
 //! What Home Assistant is told so that it makes entities: MQTT discovery, pure. One message for a
 //! plug (`device`), or one for each entity (`component`, which openHAB and old releases read).
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::topics::tail;
 use crate::entity::{Entity, Kind, entities};

@@ -1,5 +1,6 @@
 //! What comes in, understood: a topic and a payload become an order, or a refusal that says the
 //! remedy. Pure.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::model::{
     CommandError, Energy, LogLevel, MAX_KWH, Name, Options, Order, PlugId, PortOptions, PowerUnit, Request,

@@ -167,6 +167,13 @@ impl<T: Send + 'static> Link<T> {
         drop(self.client.subscribe_many(filters).await);
     }
 
+    /// Takes subscriptions back.
+    pub(super) async fn unsubscribe(&mut self, filters: &[String]) {
+        for filter in filters {
+            drop(self.client.unsubscribe(filter.clone()).await);
+        }
+    }
+
     /// Messages handed over and not acknowledged yet.
     pub(super) fn queued(&self) -> u64 {
         self.handed.saturating_sub(*self.acked.borrow())

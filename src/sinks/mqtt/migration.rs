@@ -1,12 +1,13 @@
 //! From one announcement to the next: in place where possible, by Home Assistant's own migration
 //! where the form changes, and without leaving anything behind. Pure.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::homeassistant::{Message, device_id, platform, port_id};
-use super::topics::tail;
+use super::homeassistant::{Announcer, Message, device_id, platform, port_id};
+use super::topics::{self, tail};
 use crate::entity::{Entity, Kind, entities};
-use crate::model::{Offer, PlugId, Shape};
+use crate::model::{Offer, PlugId, Shape, View};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every discovery topic of an announcement of this shape, with its component keys and platforms.
 pub(super) fn topics_of(shape: &Shape, id: &PlugId) -> BTreeMap<String, BTreeMap<String, &'static str>> {
@@ -88,6 +89,22 @@ pub(super) fn transition(
     }
     let second = if gone { messages } else { Vec::new() };
     Transition { first, second, emptied, pause: gone }
+}
+
+/// Every retained topic we own.
+pub(super) fn owned(announcer: &Announcer, view: &View) -> BTreeSet<String> {
+    let base = &announcer.base;
+    let mut owned: BTreeSet<String> =
+        ["state", "info", "devices", "health"].iter().map(|tail| format!("{base}/bridge/{tail}")).collect();
+    owned.extend(announcer.bridge().map(|message| message.topic));
+    for plug in view.plugs.values().filter(|plug| topics::shown(plug)) {
+        owned.insert(topics::snapshot_topic(base, &plug.id));
+        // Values of an earlier run stay until this run has read the plug.
+        let offer = plug.offer;
+        owned.extend(offer_tails(offer).into_iter().map(|tail| format!("{base}/{}/{tail}", plug.id)));
+        owned.extend(announcer.messages(plug).into_iter().map(|message| message.topic));
+    }
+    owned
 }
 
 #[cfg(test)]

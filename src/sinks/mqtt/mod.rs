@@ -5,9 +5,11 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `link.rs` | one connection; knows rumqttc |
-//! | `session.rs` | a connection from its beginning to its end: what comes in, what must wait |
-//! | `sorter.rs` | what comes in goes to the hub or to the session |
-//! | `tell.rs` | what is published, in which order |
+//! | `carrier.rs` | a connection from its beginning to its end, carried between link, channels and session |
+//! | `session.rs` | what is said on a connection, and what must wait; pure |
+//! | `tell.rs` | what is published, in which order; pure |
+//! | `readback.rs` | what earlier runs have told about energy; pure |
+//! | `sorter.rs` | what comes in goes to the hub or to the session; pure |
 //! | `topics.rs` | topics and payloads, pure |
 //! | `incoming.rs` | what comes in, understood; pure |
 //! | `homeassistant.rs` | discovery messages, pure |
@@ -15,20 +17,23 @@
 //! | `log.rs` | the program's own log lines as a topic, for those who opt in |
 //! | `cleanup.rs` | finds retained topics nobody owns |
 
+mod carrier;
 mod cleanup;
 pub mod homeassistant;
 mod incoming;
 pub mod link;
 pub mod log;
 mod migration;
-mod session;
-mod sorter;
+mod readback;
+pub mod session;
+pub mod sorter;
 mod tell;
 mod topics;
 
 pub use topics::BridgeFacts;
 
-use crate::model::{Note, Order, PlugId, Shape, View};
+use crate::model::{Moment, Note, Order, PlugId, Shape, View};
+use carrier::Carrier;
 use homeassistant::Announcer;
 use link::{Address, Lost};
 use session::Session;
@@ -68,9 +73,13 @@ pub struct Settings {
     pub facts: BridgeFacts,
 }
 
+/// Tells the time, and a fresh random number with it.
+pub type Clock = Box<dyn FnMut() -> Moment + Send>;
+
 /// The channels between this sink and the rest.
-#[derive(Debug)]
 pub struct Wires {
+    /// The present.
+    pub clock: Clock,
     /// The picture.
     pub view: watch::Receiver<Arc<View>>,
     /// What is told once.
@@ -88,19 +97,23 @@ pub struct Wires {
 /// Keeps a connection to the broker for as long as the program runs. `announced` is what earlier
 /// runs have announced.
 pub async fn run(settings: Settings, mut wires: Wires, announced: BTreeMap<PlugId, Shape>) {
-    let mut kept = session::Kept::new(announced);
+    let settings = Arc::new(settings);
+    let counters = Arc::default();
+    let view = Arc::clone(&wires.view.borrow_and_update());
+    let mut session = Session::new(Arc::clone(&settings), announced, view, &(wires.clock)());
     let mut pause = FIRST_PAUSE;
     let mut lost_at = None;
     let mut told = None;
     let broker = format!("{}:{}", settings.address.host, settings.address.port);
     while !*wires.stop.borrow() {
         let began = Instant::now();
-        let ended = match Session::open(&settings, &mut wires, &mut kept) {
-            Ok(session) => session.run().await,
+        let mut connected_at = None;
+        let ended = match Carrier::open(&settings, &mut wires, &counters, &mut session) {
+            Ok(carrier) => carrier.run(&mut connected_at).await,
             Err(why) => Err(Lost::Unreachable(why)),
         };
         let Err(why) = ended else { return };
-        if kept.connected_at.take().is_some_and(|at| at.elapsed() >= GOOD) {
+        if connected_at.is_some_and(|at: Instant| at.elapsed() >= GOOD) {
             pause = FIRST_PAUSE;
             lost_at = None;
             told = None;

@@ -1,26 +1,24 @@
-//! What is said in which order while a connection lasts: subscribe, the bridge's own topics, then
-//! for each plug its announcement, its availability and its states, and last of all that the
-//! bridge is online. After that, differences.
+//! One connection to the broker as the bridge sees it, pure: what comes in goes to
+//! [`handle`](Session::handle), what is to be sent or done is drained from
+//! [`outgoing`](Session::outgoing), and [`wake_at`](Session::wake_at) says when to come back with
+//! [`Input::Tick`]. First of all it subscribes; then come the bridge's own topics, for each plug its
+//! announcement, its availability and its states, and last of all the word that the bridge is
+//! online. After that, differences.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::homeassistant::{self, Announcer, Message};
 use super::incoming::{self, Incoming, Own, Topic};
-use super::link::{Counters, Link, Lost, Said};
-use super::log::Lines;
-use super::sorter::{Received, Sorter};
-use super::tell::BURST;
-use super::topics::{self, Nature};
-use super::{Settings, Wires, cleanup, migration};
+use super::readback::ReadBack;
+use super::sorter::{Received, Rest};
+use super::topics::{self, LinkStats, Nature};
+use super::{Settings, migration};
 use crate::model::{
-    BridgeView, CommandError, CommandResult, Event, Note, Order, PlugId, PlugView, Shape, View,
+    BridgeView, CommandError, CommandResult, Event, Moment, Note, Order, PlugId, PlugView, Shape, View,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use std::time::Duration;
 use tracing::{debug, info, warn};
 
 /// Commands lately obeyed, remembered to recognise their retained copies.
@@ -29,39 +27,128 @@ const MAX_OBEYED: usize = 64;
 /// How long after a command its topic is looked at for a retained copy.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
-/// What outlives a session.
+/// A retained copy of a command is recognised for so long.
+const COPY: Duration = Duration::from_secs(60);
+
+/// What a session is told.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub enum Input {
+    /// The broker accepted us; this is the picture. Whatever was before is over: everything is said
+    /// anew.
+    Connected(Arc<View>),
+    /// Answer to the oldest subscription without one: the positions that were refused.
+    Subscribed(Vec<usize>),
+    /// Something received that is not for the hub.
+    Received(Received),
+    /// The picture has changed.
+    Shown(Arc<View>),
+    /// The hub tells something once.
+    Note(Note),
+    /// A line for `bridge/log`.
+    Line(Value),
+    /// What [`Outgoing::LookAround`] brought: all retained topics that may be ours, or why there
+    /// are none.
+    Looked {
+        /// The topics.
+        topics: Result<Vec<String>, String>,
+        /// Only say what would be cleaned up.
+        dry_run: bool,
+        /// The sender's mark.
+        transaction: Option<String>,
+    },
+    /// The time named by [`Session::wake_at`] has come.
+    Tick,
+    /// The program stops: one last word.
+    Stop,
+}
+
+/// What a session wants sent or done, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outgoing {
+    /// A message, QoS 1.
+    Publish {
+        /// Its topic.
+        topic: String,
+        /// Its payload.
+        payload: String,
+        /// Whether the broker keeps it.
+        retain: bool,
+    },
+    /// A subscription, QoS 1; [`Input::Subscribed`] answers.
+    Subscribe(Vec<String>),
+    /// The end of subscriptions.
+    Unsubscribe(Vec<String>),
+    /// Something for the hub. Must not be lost.
+    Order(Order),
+    /// Publish what [`Session::health`] says.
+    Health(Health),
+    /// Look for retained topics that may be ours, on a connection of its own.
+    LookAround {
+        /// Handed back with what was found.
+        dry_run: bool,
+        /// Handed back with what was found.
+        transaction: Option<String>,
+    },
+    /// Start the program anew.
+    Restart,
+}
+
+/// What the bridge's health is wanted for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// The retained topic.
+    Topic,
+    /// A request, with its transaction mark.
+    Check(Option<String>),
+}
+
+/// What only the owner of the connection knows of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Figures {
+    /// Messages published.
+    pub published: u64,
+    /// Messages received.
+    pub received: u64,
+    /// Messages handed over and not acknowledged.
+    pub queued: u64,
+    /// Messages lost because something was full.
+    pub dropped: u64,
+    /// Memory in use, megabytes.
+    pub memory_mb: Option<f64>,
+}
+
+/// The speaking half of the MQTT sink. Lives as long as the program; what belongs to one
+/// connection begins anew with each [`Input::Connected`].
+#[derive(Debug)]
+pub struct Session {
+    pub(super) settings: Arc<Settings>,
     pub(super) announced: BTreeMap<PlugId, Shape>,
-    pub(super) counters: Arc<Counters>,
-    pub(super) connected_at: Option<Instant>,
-    pub(super) sessions: u64,
+    connections: u64,
+    pub(super) read_back: ReadBack,
+    pub(super) view: Arc<View>,
+    pub(super) now: Moment,
+    out: VecDeque<Outgoing>,
+    pub(super) told: Told,
 }
 
-impl Kept {
-    pub(super) fn new(announced: BTreeMap<PlugId, Shape>) -> Self {
-        Self { announced, counters: Arc::default(), connected_at: None, sessions: 0 }
-    }
-}
-
-pub(super) struct Session<'a> {
-    pub(super) settings: &'a Settings,
-    pub(super) wires: &'a mut Wires,
-    pub(super) kept: &'a mut Kept,
-    pub(super) link: Link<Received>,
+/// What belongs to one connection.
+#[derive(Debug, Default)]
+pub(super) struct Told {
     /// The picture as far as the broker has it.
     pub(super) sent: BTreeMap<PlugId, Arc<PlugView>>,
+    /// The picture that was last held against it.
+    pub(super) looked: Option<Arc<View>>,
     /// Plugs whose topics must be brought up to date.
     pub(super) todo: VecDeque<PlugId>,
     pub(super) snapshots: BTreeMap<PlugId, Snapshot>,
     /// Second messages of changes in two steps.
-    pub(super) later: VecDeque<(Instant, Vec<Message>, Vec<String>)>,
+    pub(super) later: VecDeque<(Duration, Vec<Message>, Vec<String>)>,
     pub(super) tokens: f64,
-    pub(super) filled_at: Instant,
+    pub(super) filled_at: Duration,
     pub(super) online_said: bool,
-    pub(super) birth_at: Option<Instant>,
-    pub(super) look_at: Option<Instant>,
-    pub(super) obeyed: VecDeque<(Instant, String)>,
+    pub(super) birth_at: Option<Duration>,
+    pub(super) look_at: Option<Duration>,
+    obeyed: VecDeque<(Duration, String)>,
     /// Topics we emptied ourselves.
     pub(super) emptied: BTreeSet<String>,
     pub(super) watched: BTreeSet<String>,
@@ -71,139 +158,73 @@ pub(super) struct Session<'a> {
     pub(super) bridge: Option<Arc<BridgeView>>,
     pub(super) bridge_info: String,
     pub(super) devices: String,
-    pub(super) devices_at: Option<Instant>,
-    pub(super) health_of: u64,
-    pub(super) cleaned: (mpsc::Sender<cleanup::Found>, mpsc::Receiver<cleanup::Found>),
-}
-
-/// Why the loop woke up.
-enum Woken {
-    Said(Said<Received>),
-    Changed,
-    Note(Result<Note, RecvError>),
-    Cleaned(cleanup::Found),
-    Line(Value),
-    Stop,
-    Time,
-}
-
-/// The next log line; never, when nobody opted in.
-async fn next_line(lines: &mut Option<Lines>) -> Option<Value> {
-    match lines {
-        Some(lines) => lines.recv().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// The word to stop, or the end of whoever could say it.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    drop(stop.wait_for(|stop| *stop).await);
+    pub(super) devices_at: Option<Duration>,
+    pub(super) health_of: Option<u64>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
-    pub(super) at: Option<Instant>,
-    pub(super) due: Option<Instant>,
+    pub(super) at: Option<Duration>,
+    pub(super) due: Option<Duration>,
 }
 
-impl<'a> Session<'a> {
-    pub(super) fn open(
-        settings: &'a Settings,
-        wires: &'a mut Wires,
-        kept: &'a mut Kept,
-    ) -> Result<Self, String> {
-        let base = settings.announcer.base.clone();
-        let will = Some((format!("{base}/bridge/state"), "offline"));
-        let sorter = Sorter {
-            base,
-            prefix: settings.announcer.prefix.clone(),
-            birth_topic: settings.birth_topic.clone(),
-            allow_admin: settings.allow_admin,
-            orders: wires.orders.clone(),
-        };
-        let receive = move |topic: &str, payload: &[u8], retain: bool| sorter.sort(topic, payload, retain);
-        let link = Link::open(&settings.address, will, &kept.counters, receive)?;
-        Ok(Self {
+impl Session {
+    /// A session that has not connected yet. `announced` is what earlier runs have announced.
+    pub fn new(
+        settings: Arc<Settings>,
+        announced: BTreeMap<PlugId, Shape>,
+        view: Arc<View>,
+        now: &Moment,
+    ) -> Self {
+        Self {
             settings,
-            wires,
-            kept,
-            link,
-            sent: BTreeMap::new(),
-            todo: VecDeque::new(),
-            snapshots: BTreeMap::new(),
-            later: VecDeque::new(),
-            tokens: BURST,
-            filled_at: Instant::now(),
-            online_said: false,
-            birth_at: None,
-            look_at: None,
-            obeyed: VecDeque::new(),
-            emptied: BTreeSet::new(),
-            watched: BTreeSet::new(),
-            asked: VecDeque::new(),
-            bridge: None,
-            bridge_info: String::new(),
-            devices: String::new(),
-            devices_at: None,
-            health_of: u64::MAX,
-            cleaned: mpsc::channel(4),
-        })
+            announced,
+            connections: 0,
+            read_back: ReadBack::default(),
+            view,
+            now: *now,
+            out: VecDeque::new(),
+            told: Told::default(),
+        }
     }
 
-    /// Runs until the connection is lost (`Err`) or the program stops (`Ok`).
-    pub(super) async fn run(mut self) -> Result<(), Lost> {
-        if !self.connect().await? {
-            return Ok(());
-        }
-        self.begin().await;
-        loop {
-            self.work().await;
-            let wake = self.wake_at();
-            let woken = tokio::select! {
-                said = self.link.next() => Woken::Said(said),
-                changed = self.wires.view.changed() => if changed.is_ok() { Woken::Changed } else { Woken::Time },
-                note = self.wires.notes.recv() => Woken::Note(note),
-                Some(found) = self.cleaned.1.recv() => Woken::Cleaned(found),
-                Some(line) = next_line(&mut self.wires.log) => Woken::Line(line),
-                () = stopped(&mut self.wires.stop) => Woken::Stop,
-                () = sleep_until(wake) => Woken::Time,
-            };
-            match woken {
-                Woken::Said(Said::Connected) | Woken::Changed | Woken::Time => {}
-                Woken::Said(Said::Subscribed(refused)) => self.subscribed(&refused),
-                Woken::Said(Said::Received(received)) => self.received(received).await,
-                Woken::Said(Said::Down(why)) => return Err(why),
-                Woken::Note(note) => self.noted(note).await,
-                Woken::Cleaned(found) => self.cleaned(found).await,
-                Woken::Line(line) => {
-                    let topic = format!("{}/bridge/log", self.base());
-                    self.link.publish(&topic, line.to_string(), false).await;
-                }
-                Woken::Stop => return self.end().await,
+    /// Takes one input. Drain [`outgoing`](Self::outgoing) afterwards.
+    pub fn handle(&mut self, now: &Moment, input: Input) {
+        self.now = *now;
+        match input {
+            Input::Connected(view) => self.begin(view),
+            Input::Subscribed(refused) => self.subscribed(&refused),
+            Input::Received(received) => self.received(received),
+            Input::Shown(view) => self.view = view,
+            Input::Note(note) => {
+                // What a result speaks of must be on its topics first.
+                self.catch_up(&note);
+                self.say_note(&note);
             }
+            Input::Line(line) => self.publish(format!("{}/bridge/log", self.base()), line.to_string(), false),
+            Input::Looked { topics, dry_run, transaction } => self.looked(topics, dry_run, transaction),
+            Input::Tick => {}
+            Input::Stop => return self.end(),
         }
+        self.work();
     }
 
-    /// Waits for the broker's word; false when the program stops meanwhile.
-    async fn connect(&mut self) -> Result<bool, Lost> {
-        loop {
-            tokio::select! {
-                said = self.link.next() => match said {
-                    Said::Connected => return Ok(true),
-                    Said::Down(why) => return Err(why),
-                    Said::Subscribed(_) | Said::Received(_) => {}
-                },
-                () = stopped(&mut self.wires.stop) => return Ok(false),
-            }
-        }
+    /// The next thing to send or do, until there is none.
+    pub fn outgoing(&mut self) -> Option<Outgoing> {
+        self.out.pop_front()
     }
 
-    async fn begin(&mut self) {
-        let address = &self.settings.address;
-        info!(broker = format!("{}:{}", address.host, address.port), "connected");
-        self.kept.connected_at = Some(Instant::now());
-        self.kept.sessions += 1;
-        let base = self.base().to_owned();
+    /// Things waiting to be sent or done.
+    pub(super) fn waiting(&self) -> usize {
+        self.out.len()
+    }
+
+    fn begin(&mut self, view: Arc<View>) {
+        self.view = view;
+        self.connections += 1;
+        self.out.clear();
+        self.told = Told { tokens: super::tell::BURST, filled_at: self.now.up, ..Told::default() };
+        let base = self.base();
         let mut filters = vec![
             format!("{base}/bridge/request/+"),
             format!("{base}/+/set"),
@@ -213,57 +234,57 @@ impl<'a> Session<'a> {
         if self.announcer().mode != homeassistant::Mode::Off {
             filters.push(self.settings.birth_topic.clone());
         }
-        self.subscribe(filters).await;
-        // What was told while nobody listened is gone; it was never meant to wait.
-        let mut missed = 0;
-        while self.wires.notes.try_recv().is_ok() {
-            missed += 1;
-        }
-        self.kept.counters.dropped.fetch_add(missed, Ordering::Relaxed);
-        drop(self.wires.orders.send(Order::Metered(Vec::new())).await);
-        self.announce_all().await;
+        self.subscribe(filters);
+        self.announce_all();
+        self.begin_read_back();
     }
 
-    pub(super) fn announcer(&self) -> &'a Announcer {
+    pub(super) fn announcer(&self) -> &Announcer {
         &self.settings.announcer
     }
 
-    pub(super) fn base(&self) -> &'a str {
+    pub(super) fn base(&self) -> &str {
         &self.settings.announcer.base
     }
 
-    pub(super) fn view(&mut self) -> Arc<View> {
-        Arc::clone(&self.wires.view.borrow_and_update())
+    pub(super) fn send(&mut self, out: Outgoing) {
+        self.out.push_back(out);
     }
 
-    async fn received(&mut self, received: Received) {
-        match received {
-            Received::Retained(topic) => self.refuse_retained(&topic).await,
-            Received::Full(order) => self.refuse_full(order).await,
-            Received::Obeyed(topic) => {
-                self.obeyed.push_back((Instant::now(), topic));
-                if self.obeyed.len() > MAX_OBEYED {
-                    self.obeyed.pop_front();
+    pub(super) fn publish(&mut self, topic: impl Into<String>, payload: impl Into<String>, retain: bool) {
+        self.send(Outgoing::Publish { topic: topic.into(), payload: payload.into(), retain });
+    }
+
+    fn received(&mut self, received: Received) {
+        match received.0 {
+            Rest::Retained(topic) => self.refuse_retained(&topic),
+            Rest::Full(order) => self.refuse_full(order),
+            Rest::Obeyed(topic) => {
+                self.told.obeyed.push_back((self.now.up, topic));
+                if self.told.obeyed.len() > MAX_OBEYED {
+                    self.told.obeyed.pop_front();
                 }
-                self.look_at.get_or_insert(Instant::now() + LOOK_AFTER);
+                self.told.look_at.get_or_insert(self.now.up + LOOK_AFTER);
             }
-            Received::Other(incoming) => self.other(incoming).await,
-            Received::Birth => {
-                let wait = Duration::from_secs(1) + Duration::from_secs(3).mul_f64(fastrand::f64());
+            Rest::Other(incoming) => self.other(incoming),
+            Rest::Birth => {
+                let wait = Duration::from_millis(1000 + self.now.nonce % 3000);
                 debug!("Home Assistant has started; everything is announced again in {wait:?}");
-                self.birth_at.get_or_insert(Instant::now() + wait);
+                self.told.birth_at.get_or_insert(self.now.up + wait);
             }
-            Received::Emptied(topic) => self.discovery_emptied(&topic).await,
+            Rest::Emptied(topic) => self.discovery_emptied(&topic),
+            Rest::Metered(metered) => self.read_back.take(&self.now, metered),
+            Rest::Mark => self.read_back.marked(&self.now),
         }
     }
 
     /// A command that lay on the broker must not fire, now or ever.
-    async fn refuse_retained(&mut self, topic: &str) {
-        self.emptied.insert(topic.to_owned());
-        self.link.publish(topic, "", true).await;
+    fn refuse_retained(&mut self, topic: &str) {
+        self.told.emptied.insert(topic.to_owned());
+        self.publish(topic, "", true);
         let recently =
-            |(at, obeyed): &(Instant, String)| obeyed == topic && at.elapsed() < Duration::from_secs(60);
-        let copy = self.obeyed.iter().any(recently);
+            |(at, obeyed): &(Duration, String)| obeyed == topic && self.now.up.saturating_sub(*at) < COPY;
+        let copy = self.told.obeyed.iter().any(recently);
         warn!(
             topic,
             "a command was retained on the broker; {}",
@@ -273,31 +294,29 @@ impl<'a> Session<'a> {
             && let Some(plug) = PlugId::new(device)
         {
             let number = port.and_then(|port| port.parse().ok()).unwrap_or(0);
-            self.say_note(&Note::Bridge(Event::RetainedCommand(plug.clone(), number))).await;
+            self.say_note(&Note::Bridge(Event::RetainedCommand(plug.clone(), number)));
             if !copy {
-                self.fail(plug, None, CommandError::Retained, "a retained command is never obeyed").await;
+                self.fail(plug, None, CommandError::Retained, "a retained command is never obeyed");
             }
         }
     }
 
-    async fn refuse_full(&mut self, order: Order) {
-        self.kept.counters.dropped.fetch_add(1, Ordering::Relaxed);
+    fn refuse_full(&mut self, order: Order) {
         match order {
             Order::Switch(order) => {
-                self.fail(order.plug, order.id, CommandError::Busy, "too many commands at once").await
+                self.fail(order.plug, order.id, CommandError::Busy, "too many commands at once");
             }
             Order::Request(_, transaction) => {
                 let response = json!({"status": "error", "data": {}, "error": "too many requests at once", "transaction": transaction});
-                self.link
-                    .publish(&format!("{}/bridge/response/unknown", self.base()), response.to_string(), false)
-                    .await;
+                let topic = format!("{}/bridge/response/unknown", self.base());
+                self.publish(topic, response.to_string(), false);
             }
             Order::Refresh(_) | Order::Announced(..) | Order::Deleted(_) | Order::Metered(_) => {}
         }
     }
 
     /// Says that a command failed, and what the relays really are.
-    async fn fail(&mut self, plug: PlugId, id: Option<String>, error: CommandError, detail: &str) {
+    fn fail(&mut self, plug: PlugId, id: Option<String>, error: CommandError, detail: &str) {
         let result = CommandResult {
             plug: plug.clone(),
             id,
@@ -307,89 +326,93 @@ impl<'a> Session<'a> {
             latency: Duration::ZERO,
             requests: 0,
             attempts: 0,
-            unix_ms: unix_ms(),
+            unix_ms: self.now.unix_ms,
         };
-        self.say_note(&Note::Result(result)).await;
-        if let Some(sent) = self.sent.get(&plug) {
-            let states =
-                topics::retained(self.base(), sent).into_iter().filter(|r| r.nature == Nature::State);
-            for state in states.collect::<Vec<_>>() {
-                self.link.publish(&state.topic, state.payload, true).await;
-            }
+        self.say_note(&Note::Result(result));
+        let sent = self.told.sent.get(&plug).map(|sent| topics::retained(self.base(), sent));
+        for state in sent.into_iter().flatten().filter(|message| message.nature == Nature::State) {
+            self.publish(state.topic, state.payload, true);
         }
     }
 
-    async fn other(&mut self, incoming: Incoming) {
+    fn other(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Own(own) => self.own(own).await,
+            Incoming::Own(own) => self.own(own),
             Incoming::Bad(plug, mark, error, why) => {
                 warn!(%plug, "a command cannot be understood: {why}");
-                self.fail(plug, mark, error, &why).await;
+                self.fail(plug, mark, error, &why);
             }
             Incoming::BadRequest(verb, transaction, why) => {
                 warn!(verb, "a request cannot be understood: {why}");
-                self.respond(&verb, transaction.as_deref(), Err(why)).await;
+                self.respond(&verb, transaction.as_deref(), Err(why));
             }
             Incoming::Order(_) | Incoming::Nothing => {}
         }
     }
 
-    async fn own(&mut self, own: Own) {
+    fn own(&mut self, own: Own) {
         match own {
             Own::Republish(mark) => {
-                self.announce_all().await;
-                self.respond("republish", mark.as_deref(), Ok(json!({}))).await;
+                self.announce_all();
+                self.respond("republish", mark.as_deref(), Ok(json!({})));
             }
-            Own::HealthCheck(mark) => {
-                let view = self.view();
-                let healthy = json!({"healthy": true, "health": self.health(&view)});
-                self.respond("health_check", mark.as_deref(), Ok(healthy)).await;
-            }
+            Own::HealthCheck(mark) => self.send(Outgoing::Health(Health::Check(mark))),
             Own::Restart(mark) => {
-                self.respond("restart", mark.as_deref(), Ok(json!({}))).await;
+                self.respond("restart", mark.as_deref(), Ok(json!({})));
                 info!("restarting, as requested");
-                let _ = self.wires.restart.try_send(());
+                self.send(Outgoing::Restart);
             }
-            Own::Cleanup { dry_run, transaction } => {
-                let found = self.cleaned.0.clone();
-                let (address, announcer) = (self.settings.address.clone(), self.announcer().clone());
-                tokio::spawn(async move {
-                    let topics = cleanup::look(&address, &announcer).await;
-                    drop(found.send(cleanup::Found { topics, dry_run, transaction }).await);
-                });
+            Own::Cleanup { dry_run, transaction } => self.send(Outgoing::LookAround { dry_run, transaction }),
+        }
+    }
+
+    /// Topic, payload and retain flag of what [`Outgoing::Health`] asked for.
+    pub fn health(&self, wanted: &Health, figures: Figures) -> (String, String, bool) {
+        let link = LinkStats {
+            reconnects: self.connections.saturating_sub(1),
+            published: figures.published,
+            received: figures.received,
+            queued: figures.queued,
+            dropped: figures.dropped,
+        };
+        let health = topics::health(&self.view, link, self.settings.facts.version, figures.memory_mb);
+        let base = self.base();
+        match wanted {
+            Health::Topic => (format!("{base}/bridge/health"), health.to_string(), true),
+            Health::Check(mark) => {
+                let healthy = json!({"healthy": true, "health": health});
+                let payload = topics::answer(Ok(healthy), mark.as_deref());
+                (format!("{base}/bridge/response/health_check"), payload.to_string(), false)
             }
         }
     }
 
-    async fn cleaned(&mut self, found: cleanup::Found) {
-        let topics = match found.topics {
+    fn looked(&mut self, topics: Result<Vec<String>, String>, dry_run: bool, transaction: Option<String>) {
+        let topics = match topics {
             Ok(topics) => topics,
-            Err(why) => return self.respond("cleanup", found.transaction.as_deref(), Err(why)).await,
+            Err(why) => return self.respond("cleanup", transaction.as_deref(), Err(why)),
         };
-        let view = self.view();
-        let owned = cleanup::owned(self.announcer(), &view);
+        let owned = migration::owned(self.announcer(), &self.view);
         let orphans: Vec<String> = topics.into_iter().filter(|topic| !owned.contains(topic)).collect();
-        if !found.dry_run {
-            self.empty(orphans.clone()).await;
+        if !dry_run {
+            self.empty(orphans.clone());
             info!(topics = orphans.len(), "cleaned up retained topics nobody owns");
         }
-        let data = json!({"dry_run": found.dry_run, "topics": orphans});
-        self.respond("cleanup", found.transaction.as_deref(), Ok(data)).await;
+        let data = json!({"dry_run": dry_run, "topics": orphans});
+        self.respond("cleanup", transaction.as_deref(), Ok(data));
     }
 
-    async fn respond(&mut self, verb: &str, mark: Option<&str>, result: Result<Value, String>) {
+    fn respond(&mut self, verb: &str, mark: Option<&str>, result: Result<Value, String>) {
         let payload = topics::answer(result, mark);
-        self.link
-            .publish(&format!("{}/bridge/response/{verb}", self.base()), payload.to_string(), false)
-            .await;
+        self.publish(format!("{}/bridge/response/{verb}", self.base()), payload.to_string(), false);
     }
 
     /// One of our discovery topics was emptied: by us, or by Home Assistant for its user.
-    async fn discovery_emptied(&mut self, topic: &str) {
-        if self.emptied.remove(topic) {
+    fn discovery_emptied(&mut self, topic: &str) {
+        if self.told.emptied.remove(topic) {
             return;
         }
-        let announced = self.kept.announced.iter();
+        let announced = self.announced.iter();
         let whose = announced.filter(|(id, shape)| migration::topics_of(shape, id).contains_key(topic));
         let Some(id) = whose.map(|(id, _)| id.clone()).next() else { return };
         let deleted = self.settings.respect_deletion;
@@ -399,45 +422,22 @@ impl<'a> Session<'a> {
             "it comes back when Home Assistant or this bridge starts again"
         };
         warn!(plug = %id, "was deleted in Home Assistant; {comes_back}");
-        self.say_note(&Note::Bridge(Event::DiscoveryCleared(id.clone()))).await;
+        self.say_note(&Note::Bridge(Event::DiscoveryCleared(id.clone())));
         if deleted {
-            drop(self.wires.orders.send(Order::Deleted(id)).await);
+            self.send(Outgoing::Order(Order::Deleted(id)));
         }
     }
 
-    async fn noted(&mut self, note: Result<Note, RecvError>) {
-        match note {
-            Ok(note) => {
-                // What a result speaks of must be on its topics first.
-                self.work().await;
-                self.say_note(&note).await;
-            }
-            Err(RecvError::Lagged(missed)) => {
-                self.kept.counters.dropped.fetch_add(missed, Ordering::Relaxed);
-            }
-            // The engine has stopped; the word to stop follows.
-            Err(RecvError::Closed) => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
+    fn say_note(&mut self, note: &Note) {
+        let (topic, payload) = topics::note(self.base(), note, self.now.unix_ms);
+        self.publish(topic, payload.to_string(), false);
     }
 
-    async fn say_note(&mut self, note: &Note) {
-        let (topic, payload) = topics::note(self.base(), note, unix_ms());
-        self.link.publish(&topic, payload.to_string(), false).await;
-    }
-
-    /// The program stops: the last results, then one word. The plugs' topics keep their last truth.
-    async fn end(mut self) -> Result<(), Lost> {
-        while let Ok(note) = self.wires.notes.try_recv() {
-            self.say_note(&note).await;
-        }
-        let topic = format!("{}/bridge/state", self.base());
-        self.link.publish(&topic, "offline", true).await;
-        self.link.close().await;
-        Ok(())
+    /// The program stops: one last word. The plugs' topics keep their last truth.
+    fn end(&mut self) {
+        self.publish(format!("{}/bridge/state", self.base()), "offline", true);
     }
 }
 
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or_default()
-}
+#[cfg(test)]
+mod tests;

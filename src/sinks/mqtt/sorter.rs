@@ -1,13 +1,30 @@
-//! Sorts what the broker sends, in the task that polls the connection: orders go straight to the
-//! hub, the rest to the session. Never waits.
+//! Sorts what the broker sends: orders are for the hub, at once; the rest is for the session. Pure,
+//! because it runs in the task that polls the connection and must never wait.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::incoming::{self, Incoming, Topic};
-use crate::model::Order;
-use tokio::sync::mpsc;
+use super::{Settings, readback};
+use crate::model::{Metered, Order};
+use std::sync::Arc;
 
-/// What the polling task hands on instead of dealing with it itself.
-#[derive(Debug)]
-pub(super) enum Received {
+/// Whom a message is for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Sorted {
+    /// The hub, now. Then [`Received::obeyed`] or [`Received::full`] is for the session.
+    Order(Order),
+    /// The session.
+    Rest(Received),
+    /// Nobody.
+    Nothing,
+}
+
+/// Something received that the session must see.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Received(pub(super) Rest);
+
+/// What is not, or not only, for the hub.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Rest {
     /// A command or request found retained on this topic.
     Retained(String),
     /// An order that found the hub's desk full.
@@ -20,43 +37,69 @@ pub(super) enum Received {
     Birth,
     /// A discovery topic was emptied.
     Emptied(String),
+    /// What an earlier run has told about energy.
+    Metered(Metered),
+    /// What is retained has been seen.
+    Mark,
 }
 
-/// Sorts what comes in, in the polling task: orders go straight to the hub.
-pub(super) struct Sorter {
-    pub(super) base: String,
-    pub(super) prefix: String,
-    pub(super) birth_topic: String,
-    pub(super) allow_admin: bool,
-    pub(super) orders: mpsc::Sender<Order>,
+impl Received {
+    /// The order that came on this topic went to the hub.
+    pub fn obeyed(topic: &str) -> Self {
+        Self(Rest::Obeyed(topic.into()))
+    }
+
+    /// The hub had no room for this order.
+    pub fn full(order: Order) -> Self {
+        Self(Rest::Full(order))
+    }
+}
+
+/// Sorts what comes in.
+#[derive(Debug, Clone)]
+pub struct Sorter {
+    settings: Arc<Settings>,
+    mark: String,
 }
 
 impl Sorter {
-    pub(super) fn sort(&self, topic: &str, payload: &[u8], retain: bool) -> Option<Received> {
-        if topic == self.birth_topic {
-            return (!retain && payload == b"online").then_some(Received::Birth);
+    /// A sorter for the topics that these settings name.
+    pub fn new(settings: Arc<Settings>) -> Self {
+        let mark = readback::mark(&settings.announcer.base);
+        Self { settings, mark }
+    }
+
+    /// Whom this message is for.
+    pub fn sort(&self, topic: &str, payload: &[u8], retain: bool) -> Sorted {
+        let rest = |rest: Rest| Sorted::Rest(Received(rest));
+        let (base, prefix) = (&self.settings.announcer.base, &self.settings.announcer.prefix);
+        if topic == self.settings.birth_topic {
+            return if !retain && payload == b"online" { rest(Rest::Birth) } else { Sorted::Nothing };
         }
-        let Some(parts) = incoming::topic(&self.base, topic) else {
-            let ours = topic.strip_prefix(&self.prefix).is_some_and(|rest| rest.ends_with("/config"));
-            return (ours && !retain && payload.is_empty()).then(|| Received::Emptied(topic.into()));
+        let Some(parts) = incoming::topic(base, topic) else {
+            return match retain {
+                true if topic == self.mark => rest(Rest::Mark),
+                true => readback::meter(base, topic, payload)
+                    .map_or(Sorted::Nothing, |metered| rest(Rest::Metered(metered))),
+                false => {
+                    let ours = topic.strip_prefix(prefix).is_some_and(|rest| rest.ends_with("/config"));
+                    let emptied = ours && payload.is_empty();
+                    if emptied { rest(Rest::Emptied(topic.into())) } else { Sorted::Nothing }
+                }
+            };
         };
         if payload.is_empty() && !matches!(parts, Topic::Get(_)) {
             // Somebody, most likely we, cleared a retained command or request.
-            return None;
+            return Sorted::Nothing;
         }
         if retain {
-            return Some(Received::Retained(topic.into()));
+            return rest(Rest::Retained(topic.into()));
         }
-        match incoming::incoming(&parts, payload, self.allow_admin) {
-            Incoming::Order(order) => Some(match self.orders.try_send(order) {
-                Ok(()) => Received::Obeyed(topic.into()),
-                Err(mpsc::error::TrySendError::Full(order) | mpsc::error::TrySendError::Closed(order)) => {
-                    Received::Full(order)
-                }
-            }),
-            Incoming::Nothing => None,
+        match incoming::incoming(&parts, payload, self.settings.allow_admin) {
+            Incoming::Order(order) => Sorted::Order(order),
+            Incoming::Nothing => Sorted::Nothing,
             other @ (Incoming::Own(_) | Incoming::Bad(..) | Incoming::BadRequest(..)) => {
-                Some(Received::Other(other))
+                rest(Rest::Other(other))
             }
         }
     }

@@ -1,17 +1,15 @@
 //! What a session publishes, and when: the bridge's own topics, then for each plug what differs
-//! between what the broker has and what is.
+//! between what the broker has and what is. Pure.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::homeassistant::{self, Message};
 use super::migration;
-use super::session::{Session, Snapshot};
-use super::topics::{self, LinkStats, Nature};
-use crate::model::{Order, PlugId, PlugView, View};
-use serde_json::Value;
+use super::session::{Health, Outgoing, Session, Snapshot};
+use super::topics::{self, Nature};
+use crate::model::{Note, Order, PlugId, PlugView, View};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::Instant;
 use tracing::error;
 
 /// A snapshot of a plug is published at most this often.
@@ -25,136 +23,171 @@ const DIGEST: Duration = Duration::from_secs(2);
 pub(super) const BURST: f64 = 8000.0;
 const RATE: f64 = 2000.0;
 
+/// Pause before more is said when the pace has been reached.
+const PACE: Duration = Duration::from_millis(20);
+
+/// No more plugs are brought up to date before this much has been sent.
+const FULL: usize = 256;
+
 /// Own discovery topics are watched in houses up to this size.
 const MAX_WATCHED: usize = 200;
 
-impl Session<'_> {
+impl Session {
     /// Everything again, in order.
-    pub(super) async fn announce_all(&mut self) {
-        let view = self.view();
-        self.bridge = None;
-        self.bridge_info.clear();
-        self.devices.clear();
-        self.health_of = u64::MAX;
-        self.say_bridge(&view).await;
+    pub(super) fn announce_all(&mut self) {
+        let view = Arc::clone(&self.view);
+        self.told.bridge = None;
+        self.told.bridge_info.clear();
+        self.told.devices.clear();
+        self.told.health_of = None;
+        self.say_bridge(&view);
         if let Some(message) = self.announcer().bridge() {
-            self.say_message(&message).await;
+            self.say_message(&message);
         }
-        self.forget_strangers(&view).await;
-        self.sent.clear();
-        self.snapshots.clear();
-        self.todo = view.plugs.keys().cloned().collect();
-        self.online_said = false;
+        let sent: Vec<PlugId> =
+            self.told.sent.keys().filter(|id| !view.plugs.contains_key(*id)).cloned().collect();
+        for id in sent {
+            self.drop_plug(&id);
+        }
+        self.forget_strangers(&view);
+        self.told.sent.clear();
+        self.told.snapshots.clear();
+        self.told.todo = view.plugs.keys().cloned().collect();
+        self.told.online_said = false;
     }
 
     /// Announcements of earlier runs for plugs that are not ours any more are taken back.
-    async fn forget_strangers(&mut self, view: &View) {
+    fn forget_strangers(&mut self, view: &View) {
         let gone = |id: &&PlugId| !view.plugs.get(*id).is_some_and(|plug| topics::shown(plug));
-        let gone: Vec<PlugId> = self.kept.announced.keys().filter(gone).cloned().collect();
+        let gone: Vec<PlugId> = self.announced.keys().filter(gone).cloned().collect();
         for id in gone {
-            if let Some(shape) = self.kept.announced.get(&id).cloned() {
-                let base = self.base().to_owned();
+            if let Some(shape) = self.announced.get(&id).cloned() {
                 for tail in migration::state_tails(&shape) {
-                    self.link.publish(&format!("{base}/{id}/{tail}"), "", true).await;
+                    self.publish(format!("{}/{id}/{tail}", self.base()), "", true);
                 }
             }
-            self.announce(&id, None).await;
+            self.announce(&id, None);
         }
     }
 
     /// Finds out which plugs differ from what the broker has.
-    pub(super) fn look(&mut self) {
-        let view = self.view();
-        let waiting: BTreeSet<PlugId> = self.todo.iter().cloned().collect();
+    fn look(&mut self) {
+        let view = Arc::clone(&self.view);
+        if self.told.looked.as_ref().is_some_and(|looked| Arc::ptr_eq(looked, &view)) {
+            return;
+        }
+        let waiting: BTreeSet<PlugId> = self.told.todo.iter().cloned().collect();
         let differs = |id: &PlugId, plug: &Arc<PlugView>| {
-            !waiting.contains(id) && !self.sent.get(id).is_some_and(|sent| Arc::ptr_eq(sent, plug))
+            !waiting.contains(id) && !self.told.sent.get(id).is_some_and(|sent| Arc::ptr_eq(sent, plug))
         };
         let changed = view.plugs.iter().filter(|(id, plug)| differs(id, plug)).map(|(id, _)| id.clone());
-        let gone = self.sent.keys().filter(|id| !view.plugs.contains_key(*id)).cloned();
+        let gone = self.told.sent.keys().filter(|id| !view.plugs.contains_key(*id)).cloned();
         let list: Vec<PlugId> = changed.chain(gone).collect();
-        self.todo.extend(list);
+        self.told.todo.extend(list);
+        self.told.looked = Some(view);
     }
 
     /// Brings topics up to date as far as the pace allows.
-    pub(super) async fn work(&mut self) {
+    pub(super) fn work(&mut self) {
         self.refill();
-        let view = self.view();
+        let view = Arc::clone(&self.view);
         self.look();
-        while self.tokens > 0.0
-            && let Some(id) = self.todo.pop_front()
+        while self.told.tokens > 0.0
+            && self.waiting() < FULL
+            && let Some(id) = self.told.todo.pop_front()
         {
-            match view.plugs.get(&id) {
-                Some(plug) => self.renew(&id, plug).await,
-                None => self.drop_plug(&id).await,
-            }
+            self.bring_up_to_date(&id, &view);
         }
-        self.say_bridge(&view).await;
-        let now = Instant::now();
+        self.say_bridge(&view);
+        let now = self.now.up;
         let due: Vec<PlugId> = self
+            .told
             .snapshots
             .iter()
             .filter(|(_, s)| s.due.is_some_and(|at| at <= now))
             .map(|(id, _)| id.clone())
             .collect();
         for id in due {
-            self.say_snapshot(&id).await;
+            self.say_snapshot(&id);
         }
-        while self.later.front().is_some_and(|(at, ..)| *at <= now)
-            && let Some((_, messages, emptied)) = self.later.pop_front()
+        while self.told.later.front().is_some_and(|(at, ..)| *at <= now)
+            && let Some((_, messages, emptied)) = self.told.later.pop_front()
         {
             for message in messages {
-                self.say_message(&message).await;
+                self.say_message(&message);
             }
-            self.empty(emptied).await;
+            self.empty(emptied);
         }
-        if self.look_at.is_some_and(|at| at <= now) {
-            self.look_at = None;
+        if self.told.look_at.is_some_and(|at| at <= now) {
+            self.told.look_at = None;
             // Subscribing again to the same filters makes the broker show what it has retained.
             let base = self.base();
-            self.subscribe(vec![
-                format!("{base}/+/set"),
-                format!("{base}/+/+/set"),
-                format!("{base}/bridge/request/+"),
-            ])
-            .await;
+            let filters =
+                vec![format!("{base}/+/set"), format!("{base}/+/+/set"), format!("{base}/bridge/request/+")];
+            self.subscribe(filters);
         }
-        if self.birth_at.is_some_and(|at| at <= now) {
-            self.birth_at = None;
-            self.announce_all().await;
+        if self.told.birth_at.is_some_and(|at| at <= now) {
+            self.told.birth_at = None;
+            self.announce_all();
             self.refill();
         }
-        if self.todo.is_empty() && !self.online_said {
-            self.online_said = true;
-            let topic = format!("{}/bridge/state", self.base());
-            self.link.publish(&topic, "online", true).await;
+        if self.told.todo.is_empty() && !self.told.online_said {
+            self.told.online_said = true;
+            self.publish(format!("{}/bridge/state", self.base()), "online", true);
+        }
+        self.end_read_back();
+    }
+
+    /// Brings the plug that a note speaks of up to date, whatever the pace says.
+    pub(super) fn catch_up(&mut self, note: &Note) {
+        self.work();
+        let id = match note {
+            Note::Result(result) => &result.plug,
+            Note::Plug(id, _) => id,
+            Note::Bridge(_) | Note::Response(_) => return,
+        };
+        if let Some(place) = self.told.todo.iter().position(|waiting| waiting == id) {
+            self.told.todo.remove(place);
+            let view = Arc::clone(&self.view);
+            self.bring_up_to_date(id, &view);
+        }
+    }
+
+    fn bring_up_to_date(&mut self, id: &PlugId, view: &View) {
+        match view.plugs.get(id) {
+            Some(plug) => self.renew(id, plug),
+            None => self.drop_plug(id),
         }
     }
 
     fn refill(&mut self) {
-        let now = Instant::now();
-        self.tokens = (self.tokens + now.duration_since(self.filled_at).as_secs_f64() * RATE).min(BURST);
-        self.filled_at = now;
+        let now = self.now.up;
+        let filled = now.saturating_sub(self.told.filled_at).as_secs_f64() * RATE;
+        self.told.tokens = (self.told.tokens + filled).min(BURST);
+        self.told.filled_at = now;
     }
 
-    pub(super) fn wake_at(&self) -> Instant {
-        let far = Instant::now() + Duration::from_secs(3600);
-        let paced = (!self.todo.is_empty()).then(|| Instant::now() + Duration::from_millis(20));
-        let snapshot = self.snapshots.values().filter_map(|snapshot| snapshot.due).min();
-        let later = self.later.front().map(|(at, ..)| *at);
-        [paced, snapshot, later, self.look_at, self.birth_at, self.devices_at]
-            .into_iter()
-            .flatten()
-            .fold(far, Instant::min)
+    /// When to come back with [`Input::Tick`](super::session::Input::Tick), in [`Moment::up`](crate::model::Moment::up).
+    pub fn wake_at(&self) -> Duration {
+        let far = self.now.up + Duration::from_secs(3600);
+        let pause = if self.told.tokens > 0.0 { Duration::ZERO } else { PACE };
+        let paced = (!self.told.todo.is_empty()).then(|| self.now.up + pause);
+        let snapshot = self.told.snapshots.values().filter_map(|snapshot| snapshot.due).min();
+        let later = self.told.later.front().map(|(at, ..)| *at);
+        let told = &self.told;
+        let own = [told.look_at, told.birth_at, told.devices_at, self.read_back.ends_at()];
+        [paced, snapshot, later].into_iter().chain(own).flatten().fold(far, Duration::min)
     }
 
     /// Publishes what differs between what the broker has of a plug and what is.
-    async fn renew(&mut self, id: &PlugId, plug: &Arc<PlugView>) {
-        let old = self.sent.insert(id.clone(), Arc::clone(plug));
+    fn renew(&mut self, id: &PlugId, plug: &Arc<PlugView>) {
+        let old = self.told.sent.insert(id.clone(), Arc::clone(plug));
         let fresh = old.is_none();
         if old.as_ref().is_none_or(|old| announced_differs(old, plug)) {
-            self.announce(id, Some(plug)).await;
+            self.announce(id, Some(plug));
         }
-        let base = self.base();
+        let settings = Arc::clone(&self.settings);
+        let base = settings.announcer.base.as_str();
         let before = old.as_deref().map(|old| topics::retained(base, old)).unwrap_or_default();
         let before: BTreeMap<&str, &str> =
             before.iter().map(|r| (r.topic.as_str(), r.payload.as_str())).collect();
@@ -165,104 +198,104 @@ impl Session<'_> {
             let again = matches!(message.nature, Nature::Number if beat)
                 || matches!(message.nature, Nature::State if echo);
             if again || before.get(message.topic.as_str()) != Some(&message.payload.as_str()) {
-                self.tokens -= 1.0;
-                self.link.publish(&message.topic, message.payload.as_str(), true).await;
+                self.told.tokens -= 1.0;
+                self.publish(&message.topic, message.payload.as_str(), true);
             }
         }
         for topic in before.keys().filter(|topic| !now.iter().any(|message| message.topic == **topic)) {
-            self.link.publish(topic, "", true).await;
+            self.publish(*topic, "", true);
         }
         if topics::shown(plug) && (topics::read(plug) || plug.problem.is_some()) {
-            let snapshot = self.snapshots.entry(id.clone()).or_default();
-            let earliest = snapshot.at.filter(|_| !fresh).map_or_else(Instant::now, |at| at + SNAPSHOT_EVERY);
+            let snapshot = self.told.snapshots.entry(id.clone()).or_default();
+            let earliest = snapshot.at.filter(|_| !fresh).map_or(self.now.up, |at| at + SNAPSHOT_EVERY);
             snapshot.due.get_or_insert(earliest);
         }
         if old.as_ref().is_none_or(|old| listed_differs(old, plug)) {
-            self.devices_at.get_or_insert_with(Instant::now);
+            self.told.devices_at.get_or_insert(self.now.up);
         }
     }
 
-    async fn say_snapshot(&mut self, id: &PlugId) {
-        let Some(plug) = self.sent.get(id) else {
-            self.snapshots.remove(id);
+    fn say_snapshot(&mut self, id: &PlugId) {
+        let Some(plug) = self.told.sent.get(id) else {
+            self.told.snapshots.remove(id);
             return;
         };
         let payload = topics::snapshot(plug).to_string();
-        self.snapshots.insert(id.clone(), Snapshot { at: Some(Instant::now()), due: None });
-        self.link.publish(&topics::snapshot_topic(self.base(), id), payload, true).await;
+        self.told.snapshots.insert(id.clone(), Snapshot { at: Some(self.now.up), due: None });
+        self.publish(topics::snapshot_topic(self.base(), id), payload, true);
     }
 
     /// A plug is gone: nothing of it stays on the broker.
-    async fn drop_plug(&mut self, id: &PlugId) {
-        let Some(old) = self.sent.remove(id) else { return };
+    fn drop_plug(&mut self, id: &PlugId) {
+        let Some(old) = self.told.sent.remove(id) else { return };
         let mut list: Vec<String> =
             topics::retained(self.base(), &old).into_iter().map(|r| r.topic).collect();
         if !list.is_empty() {
             list.push(topics::snapshot_topic(self.base(), id));
         }
         for topic in list {
-            self.link.publish(&topic, "", true).await;
+            self.publish(&topic, "", true);
         }
-        self.announce(id, None).await;
-        self.snapshots.remove(id);
-        self.devices_at.get_or_insert_with(Instant::now);
+        self.announce(id, None);
+        self.told.snapshots.remove(id);
+        self.told.devices_at.get_or_insert(self.now.up);
     }
 
     /// Announces a plug, or takes its announcement back.
-    async fn announce(&mut self, id: &PlugId, plug: Option<&PlugView>) {
+    fn announce(&mut self, id: &PlugId, plug: Option<&PlugView>) {
         let messages = plug.map(|plug| self.announcer().messages(plug)).unwrap_or_default();
         let shape = plug.and_then(|plug| self.announcer().shape(plug));
-        let old = self.kept.announced.get(id).cloned();
+        let old = self.announced.get(id).cloned();
         let steps = migration::transition(id, old.as_ref(), shape.as_ref(), messages);
         for message in &steps.first {
-            self.say_message(message).await;
+            self.say_message(message);
         }
         if steps.pause {
-            self.later.push_back((Instant::now() + DIGEST, steps.second, steps.emptied));
+            self.told.later.push_back((self.now.up + DIGEST, steps.second, steps.emptied));
         } else {
-            self.empty(steps.emptied).await;
+            self.empty(steps.emptied);
         }
         if old != shape {
             match &shape {
-                Some(shape) => self.kept.announced.insert(id.clone(), shape.clone()),
-                None => self.kept.announced.remove(id),
+                Some(shape) => self.announced.insert(id.clone(), shape.clone()),
+                None => self.announced.remove(id),
             };
-            drop(self.wires.orders.send(Order::Announced(id.clone(), shape)).await);
+            self.send(Outgoing::Order(Order::Announced(id.clone(), shape)));
         }
     }
 
-    async fn say_message(&mut self, message: &Message) {
-        self.tokens -= 10.0;
-        self.emptied.remove(&message.topic);
-        self.link.publish(&message.topic, message.payload.to_string(), true).await;
-        self.watch(&message.topic).await;
+    fn say_message(&mut self, message: &Message) {
+        self.told.tokens -= 10.0;
+        self.told.emptied.remove(&message.topic);
+        self.publish(&message.topic, message.payload.to_string(), true);
+        self.watch(&message.topic);
     }
 
-    pub(super) async fn empty(&mut self, topics: Vec<String>) {
+    pub(super) fn empty(&mut self, topics: Vec<String>) {
         for topic in topics {
-            self.emptied.insert(topic.clone());
-            self.link.publish(&topic, "", true).await;
+            self.told.emptied.insert(topic.clone());
+            self.publish(&topic, "", true);
         }
-        while self.emptied.len() > MAX_WATCHED * 64 {
-            self.emptied.pop_first();
+        while self.told.emptied.len() > MAX_WATCHED * 64 {
+            self.told.emptied.pop_first();
         }
     }
 
     /// Watches an own discovery topic: Home Assistant empties it when a user deletes the device.
-    async fn watch(&mut self, topic: &str) {
+    fn watch(&mut self, topic: &str) {
         let whole = self.announcer().mode == homeassistant::Mode::Device;
-        if whole && self.watched.len() < MAX_WATCHED && self.watched.insert(topic.to_owned()) {
-            self.subscribe(vec![topic.to_owned()]).await;
+        if whole && self.told.watched.len() < MAX_WATCHED && self.told.watched.insert(topic.to_owned()) {
+            self.subscribe(vec![topic.to_owned()]);
         }
     }
 
-    pub(super) async fn subscribe(&mut self, filters: Vec<String>) {
-        self.link.subscribe(&filters).await;
-        self.asked.push_back(filters);
+    pub(super) fn subscribe(&mut self, filters: Vec<String>) {
+        self.send(Outgoing::Subscribe(filters.clone()));
+        self.told.asked.push_back(filters);
     }
 
     pub(super) fn subscribed(&mut self, refused: &[usize]) {
-        let asked = self.asked.pop_front().unwrap_or_default();
+        let asked = self.told.asked.pop_front().unwrap_or_default();
         for filter in refused.iter().filter_map(|position| asked.get(*position)) {
             error!(
                 filter,
@@ -271,46 +304,33 @@ impl Session<'_> {
         }
     }
 
-    async fn say_bridge(&mut self, view: &View) {
-        let base = self.base();
-        if self.bridge.as_ref().is_none_or(|told| !Arc::ptr_eq(told, &view.bridge)) {
-            self.bridge = Some(Arc::clone(&view.bridge));
+    fn say_bridge(&mut self, view: &View) {
+        let settings = Arc::clone(&self.settings);
+        let base = &settings.announcer.base;
+        if self.told.bridge.as_ref().is_none_or(|told| !Arc::ptr_eq(told, &view.bridge)) {
+            self.told.bridge = Some(Arc::clone(&view.bridge));
             let info = topics::bridge_info(base, &self.settings.facts, &view.bridge).to_string();
-            if info != self.bridge_info {
-                self.link.publish(&format!("{base}/bridge/info"), info.as_str(), true).await;
-                self.bridge_info = info;
+            if info != self.told.bridge_info {
+                self.publish(format!("{base}/bridge/info"), info.as_str(), true);
+                self.told.bridge_info = info;
             }
         }
-        if self.devices.is_empty() || self.devices_at.is_some_and(|at| at <= Instant::now()) {
-            let again = !self.devices.is_empty();
-            self.devices_at = None;
+        if self.told.devices.is_empty() || self.told.devices_at.is_some_and(|at| at <= self.now.up) {
+            let again = !self.told.devices.is_empty();
+            self.told.devices_at = None;
             let devices = topics::devices(view).to_string();
-            if devices != self.devices {
-                self.link.publish(&format!("{base}/bridge/devices"), devices.as_str(), true).await;
-                self.devices = devices;
+            if devices != self.told.devices {
+                self.publish(format!("{base}/bridge/devices"), devices.as_str(), true);
+                self.told.devices = devices;
             }
-            if again && !self.todo.is_empty() {
-                self.devices_at = Some(Instant::now() + Duration::from_secs(1));
+            if again && !self.told.todo.is_empty() {
+                self.told.devices_at = Some(self.now.up + Duration::from_secs(1));
             }
         }
-        if self.health_of != view.bridge.stats.unix_ms {
-            self.health_of = view.bridge.stats.unix_ms;
-            let health = self.health(view).to_string();
-            self.link.publish(&format!("{base}/bridge/health"), health, true).await;
+        if self.told.health_of != Some(view.bridge.stats.unix_ms) {
+            self.told.health_of = Some(view.bridge.stats.unix_ms);
+            self.send(Outgoing::Health(Health::Topic));
         }
-    }
-
-    pub(super) fn health(&self, view: &View) -> Value {
-        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let counters = &self.kept.counters;
-        let stats = LinkStats {
-            reconnects: self.kept.sessions.saturating_sub(1),
-            published: count(&counters.published),
-            received: count(&counters.received),
-            queued: self.link.queued(),
-            dropped: count(&counters.dropped),
-        };
-        topics::health(view, stats, self.settings.facts.version, memory_mb())
     }
 }
 
@@ -328,12 +348,4 @@ fn announced_differs(a: &PlugView, b: &PlugView) -> bool {
 /// `bridge/devices` depends on this part.
 fn listed_differs(a: &PlugView, b: &PlugView) -> bool {
     a.online != b.online || a.ip != b.ip || announced_differs(a, b)
-}
-
-/// Resident memory in MB, where the system tells it.
-fn memory_mb() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some((kib / 1024.0 * 10.0).round() / 10.0)
 }

@@ -1,4 +1,5 @@
 //! Topics and payloads, pure: a picture in, texts out; a topic and a payload in, an order out.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::entity::{Entity, Kind, Value, entities, value};
 use crate::model::{

@@ -1,0 +1,209 @@
+//! Carries between the session and the world: one connection from its beginning to its end. What
+//! comes over channels and from the broker goes into the session; what the session wants is sent.
+
+use super::link::{Counters, Link, Lost, Said};
+use super::log::Lines;
+use super::session::{Figures, Input, Outgoing, Session};
+use super::sorter::{Received, Sorted, Sorter};
+use super::{Settings, Wires, cleanup};
+use crate::model::Note;
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep};
+use tracing::info;
+
+/// One connection, with the session that speaks on it.
+pub(super) struct Carrier<'a> {
+    settings: &'a Arc<Settings>,
+    wires: &'a mut Wires,
+    counters: &'a Arc<Counters>,
+    session: &'a mut Session,
+    link: Link<Received>,
+    /// What looks around have brought.
+    looked: (mpsc::Sender<Input>, mpsc::Receiver<Input>),
+}
+
+/// Why the loop woke up.
+enum Woken {
+    Said(Said<Received>),
+    Changed,
+    Note(Result<Note, RecvError>),
+    Looked(Input),
+    Line(Value),
+    Stop,
+    Time,
+}
+
+/// The next log line; never, when nobody opted in.
+async fn next_line(lines: &mut Option<Lines>) -> Option<Value> {
+    match lines {
+        Some(lines) => lines.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The word to stop, or the end of whoever could say it.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
+impl<'a> Carrier<'a> {
+    pub(super) fn open(
+        settings: &'a Arc<Settings>,
+        wires: &'a mut Wires,
+        counters: &'a Arc<Counters>,
+        session: &'a mut Session,
+    ) -> Result<Self, String> {
+        let will = Some((format!("{}/bridge/state", settings.announcer.base), "offline"));
+        let (sorter, orders) = (Sorter::new(Arc::clone(settings)), wires.orders.clone());
+        let dropped = Arc::clone(counters);
+        let receive = move |topic: &str, payload: &[u8], retain: bool| {
+            match sorter.sort(topic, payload, retain) {
+                // From here to the hub without a detour: somebody waits for a light.
+                Sorted::Order(order) => Some(match orders.try_send(order) {
+                    Ok(()) => Received::obeyed(topic),
+                    Err(
+                        mpsc::error::TrySendError::Full(order) | mpsc::error::TrySendError::Closed(order),
+                    ) => {
+                        dropped.dropped.fetch_add(1, Ordering::Relaxed);
+                        Received::full(order)
+                    }
+                }),
+                Sorted::Rest(received) => Some(received),
+                Sorted::Nothing => None,
+            }
+        };
+        let link = Link::open(&settings.address, will, counters, receive)?;
+        Ok(Self { settings, wires, counters, session, link, looked: mpsc::channel(4) })
+    }
+
+    /// Runs until the connection is lost (`Err`) or the program stops (`Ok`).
+    pub(super) async fn run(mut self, connected_at: &mut Option<Instant>) -> Result<(), Lost> {
+        if !self.connect().await? {
+            return Ok(());
+        }
+        let address = &self.settings.address;
+        info!(broker = format!("{}:{}", address.host, address.port), "connected");
+        *connected_at = Some(Instant::now());
+        // What was told while nobody listened is gone; it was never meant to wait.
+        while self.wires.notes.try_recv().is_ok() {
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        let view = Arc::clone(&self.wires.view.borrow_and_update());
+        self.hand_in(Input::Connected(view)).await;
+        loop {
+            let wait = self.session.wake_at().saturating_sub((self.wires.clock)().up);
+            let woken = tokio::select! {
+                said = self.link.next() => Woken::Said(said),
+                changed = self.wires.view.changed() => if changed.is_ok() { Woken::Changed } else { Woken::Time },
+                note = self.wires.notes.recv() => Woken::Note(note),
+                Some(looked) = self.looked.1.recv() => Woken::Looked(looked),
+                Some(line) = next_line(&mut self.wires.log) => Woken::Line(line),
+                () = stopped(&mut self.wires.stop) => Woken::Stop,
+                () = sleep(wait) => Woken::Time,
+            };
+            match woken {
+                Woken::Changed => self.show().await,
+                Woken::Said(Said::Connected) | Woken::Time => self.feed(Input::Tick).await,
+                Woken::Said(Said::Subscribed(refused)) => self.feed(Input::Subscribed(refused)).await,
+                Woken::Said(Said::Received(received)) => self.feed(Input::Received(received)).await,
+                Woken::Said(Said::Down(why)) => return Err(why),
+                Woken::Note(Ok(note)) => self.feed(Input::Note(note)).await,
+                Woken::Note(Err(RecvError::Lagged(missed))) => {
+                    self.counters.dropped.fetch_add(missed, Ordering::Relaxed);
+                }
+                // The engine has stopped; the word to stop follows.
+                Woken::Note(Err(RecvError::Closed)) => sleep(Duration::from_millis(20)).await,
+                Woken::Looked(looked) => self.feed(looked).await,
+                Woken::Line(line) => self.feed(Input::Line(line)).await,
+                Woken::Stop => {
+                    while let Ok(note) = self.wires.notes.try_recv() {
+                        self.feed(Input::Note(note)).await;
+                    }
+                    self.feed(Input::Stop).await;
+                    self.link.close().await;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Waits for the broker's word; false when the program stops meanwhile.
+    async fn connect(&mut self) -> Result<bool, Lost> {
+        loop {
+            tokio::select! {
+                said = self.link.next() => match said {
+                    Said::Connected => return Ok(true),
+                    Said::Down(why) => return Err(why),
+                    Said::Subscribed(_) | Said::Received(_) => {}
+                },
+                () = stopped(&mut self.wires.stop) => return Ok(false),
+            }
+        }
+    }
+
+    /// Hands in what happened, after the picture it belongs to.
+    async fn feed(&mut self, input: Input) {
+        if self.wires.view.has_changed().unwrap_or(true) {
+            self.show().await;
+        }
+        self.hand_in(input).await;
+    }
+
+    async fn show(&mut self) {
+        let view = Arc::clone(&self.wires.view.borrow_and_update());
+        self.hand_in(Input::Shown(view)).await;
+    }
+
+    async fn hand_in(&mut self, input: Input) {
+        let now = (self.wires.clock)();
+        self.session.handle(&now, input);
+        while let Some(outgoing) = self.session.outgoing() {
+            self.carry_out(outgoing).await;
+        }
+    }
+
+    async fn carry_out(&mut self, outgoing: Outgoing) {
+        match outgoing {
+            Outgoing::Publish { topic, payload, retain } => self.link.publish(&topic, payload, retain).await,
+            Outgoing::Subscribe(filters) => self.link.subscribe(&filters).await,
+            Outgoing::Unsubscribe(filters) => self.link.unsubscribe(&filters).await,
+            Outgoing::Order(order) => drop(self.wires.orders.send(order).await),
+            Outgoing::Health(wanted) => {
+                let (topic, payload, retain) = self.session.health(&wanted, self.figures());
+                self.link.publish(&topic, payload, retain).await;
+            }
+            Outgoing::LookAround { dry_run, transaction } => {
+                let (settings, looked) = (Arc::clone(self.settings), self.looked.0.clone());
+                tokio::spawn(async move {
+                    let topics = cleanup::look(&settings.address, &settings.announcer).await;
+                    drop(looked.send(Input::Looked { topics, dry_run, transaction }).await);
+                });
+            }
+            Outgoing::Restart => drop(self.wires.restart.try_send(())),
+        }
+    }
+
+    fn figures(&self) -> Figures {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Figures {
+            published: count(&self.counters.published),
+            received: count(&self.counters.received),
+            queued: self.link.queued(),
+            dropped: count(&self.counters.dropped),
+            memory_mb: memory_mb(),
+        }
+    }
+}
+
+/// Resident memory in MB, where the system tells it.
+fn memory_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some((kib / 1024.0 * 10.0).round() / 10.0)
+}

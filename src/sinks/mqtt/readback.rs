@@ -1,0 +1,115 @@
+//! What earlier runs have told about energy, read back once from the broker before this run tells
+//! any: no meter may show less, even when the state file is gone. Pure.
+//!
+//! Brokers do not say when the last retained message of a subscription has been sent. They send in
+//! order, though, so a second subscription follows, to a topic that has just been published; its
+//! message comes after all others. Should it not come, or in another order, time ends the phase.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::session::{Outgoing, Session};
+use crate::model::{Metered, Moment, Order, PlugId};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tracing::{debug, warn};
+
+/// Quiet after the last message that ends the phase.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// The longest it may take.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// More meters than a house can have.
+const MAX_METERS: usize = 65_536;
+
+/// Longer payloads are no number.
+const MAX_PAYLOAD: usize = 32;
+
+/// How far reading back has come.
+#[derive(Debug, Default)]
+pub(super) struct ReadBack {
+    done: bool,
+    /// The mark was seen.
+    marked: bool,
+    ends_at: Option<Duration>,
+    found: BTreeMap<(PlugId, Option<u8>), f64>,
+}
+
+impl ReadBack {
+    pub(super) fn ends_at(&self) -> Option<Duration> {
+        self.ends_at
+    }
+
+    /// A retained meter.
+    pub(super) fn take(&mut self, now: &Moment, told: Metered) {
+        if self.ends_at.is_some() && self.found.len() < MAX_METERS {
+            self.found.insert((told.plug, told.port), told.kwh);
+            if self.marked {
+                self.ends_at = Some(now.up + QUIET);
+            }
+        }
+    }
+
+    /// The message that comes after all others.
+    pub(super) fn marked(&mut self, now: &Moment) {
+        if self.ends_at.is_some() {
+            self.marked = true;
+            self.ends_at = Some(now.up + QUIET);
+        }
+    }
+}
+
+impl Session {
+    /// Begins once in a run, and again after a connection that did not last until the end.
+    pub(super) fn begin_read_back(&mut self) {
+        if self.read_back.done {
+            return;
+        }
+        let [port, plug, mark] = filters(self.base());
+        self.subscribe(vec![port, plug]);
+        self.subscribe(vec![mark]);
+        self.read_back = ReadBack { ends_at: Some(self.now.up + LONGEST), ..ReadBack::default() };
+    }
+
+    pub(super) fn end_read_back(&mut self) {
+        if self.read_back.ends_at.is_none_or(|at| at > self.now.up) {
+            return;
+        }
+        if !self.read_back.marked {
+            warn!("the broker does not show what it has retained below {}; energy begins anew", self.base());
+        }
+        let found = std::mem::take(&mut self.read_back.found);
+        self.read_back = ReadBack { done: true, ..ReadBack::default() };
+        debug!(meters = found.len(), "read back from the broker");
+        self.send(Outgoing::Unsubscribe(filters(self.base()).into()));
+        let told = found.into_iter().map(|((plug, port), kwh)| Metered { plug, port, kwh }).collect();
+        self.send(Outgoing::Order(Order::Metered(told)));
+    }
+}
+
+fn filters(base: &str) -> [String; 3] {
+    [format!("{base}/+/+/energy"), format!("{base}/+/energy"), mark(base)]
+}
+
+/// The topic whose message comes after all others.
+pub(super) fn mark(base: &str) -> String {
+    format!("{base}/bridge/info")
+}
+
+/// A meter as an earlier run told it; `None` when the topic is none of these.
+pub(super) fn meter(base: &str, topic: &str, payload: &[u8]) -> Option<Metered> {
+    let rest = topic.strip_prefix(base)?.strip_prefix('/')?.strip_suffix("/energy")?;
+    let (plug, port) = match rest.split_once('/') {
+        Some((plug, port)) => (plug, Some(port.parse::<u8>().ok()?)),
+        None => (rest, None),
+    };
+    let plug = PlugId::new(plug)?;
+    let text = std::str::from_utf8(payload).ok().filter(|text| text.len() <= MAX_PAYLOAD);
+    let kwh = text.and_then(|text| text.parse::<f64>().ok()).filter(|kwh| kwh.is_finite() && *kwh >= 0.0);
+    if kwh.is_none() {
+        debug!(topic, "retained energy that is no number; ignored");
+    }
+    Some(Metered { plug, port, kwh: kwh? })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+use super::*;
+use crate::sinks::mqtt::sorter::{Sorted, Sorter};
+
+fn settings() -> Arc<Settings> {
+    use crate::sinks::mqtt::homeassistant::{Mode, PortDevices};
+    use crate::sinks::mqtt::link::Address;
+    Arc::new(Settings {
+        address: Address {
+            host: "127.0.0.1".into(),
+            port: 1883,
+            tls: None,
+            login: None,
+            client_id: "plug2mqtt-test".into(),
+            keep_alive: Duration::from_secs(30),
+        },
+        announcer: Announcer {
+            base: "home".into(),
+            prefix: "homeassistant".into(),
+            mode: Mode::Device,
+            port_devices: PortDevices::None,
+            version: "1",
+        },
+        birth_topic: "homeassistant/status".into(),
+        respect_deletion: false,
+        allow_admin: true,
+        facts: topics::BridgeFacts {
+            version: "1",
+            started_ms: 0,
+            discovery: "device",
+            drivers: vec!["maxsmart"],
+            config_checksum: String::new(),
+        },
+    })
+}
+
+fn at(ms: u64) -> Moment {
+    Moment { up: Duration::from_millis(ms), unix_ms: ms, utc_offset_s: 0, dst_s: 0, nonce: 7 }
+}
+
+struct Story {
+    session: Session,
+    sorter: Sorter,
+}
+
+impl Story {
+    fn new() -> Self {
+        let settings = settings();
+        let session = Session::new(Arc::clone(&settings), BTreeMap::new(), Arc::default(), &at(0));
+        Self { session, sorter: Sorter::new(settings) }
+    }
+
+    fn handle(&mut self, ms: u64, input: Input) -> Vec<Outgoing> {
+        self.session.handle(&at(ms), input);
+        std::iter::from_fn(|| self.session.outgoing()).collect()
+    }
+
+    fn connect(&mut self, ms: u64) -> Vec<Outgoing> {
+        self.handle(ms, Input::Connected(Arc::default()))
+    }
+
+    fn retained(&mut self, ms: u64, topic: &str, payload: &str) -> Vec<Outgoing> {
+        match self.sorter.sort(topic, payload.as_bytes(), true) {
+            Sorted::Rest(received) => self.handle(ms, Input::Received(received)),
+            Sorted::Order(order) => panic!("{topic} {payload} must not reach the hub: {order:?}"),
+            Sorted::Nothing => Vec::new(),
+        }
+    }
+
+    /// What was read back, if that has come to its end at this time.
+    fn metered(&mut self, ms: u64) -> Option<Vec<(String, Option<u8>, f64)>> {
+        let out = self.handle(ms, Input::Tick);
+        let told = out.iter().find_map(|out| {
+            if let Outgoing::Order(Order::Metered(told)) = out { Some(told.clone()) } else { None }
+        })?;
+        assert!(out.iter().any(|out| matches!(out, Outgoing::Unsubscribe(filters) if filters.len() == 3)));
+        Some(told.into_iter().map(|one| (one.plug.as_str().into(), one.port, one.kwh)).collect())
+    }
+}
+
+fn subscriptions(out: &[Outgoing]) -> Vec<&str> {
+    let lists =
+        out.iter().filter_map(|out| if let Outgoing::Subscribe(list) = out { Some(list) } else { None });
+    lists.flatten().map(String::as_str).collect()
+}
+
+#[test]
+fn energy_of_earlier_runs_is_read_back_once() {
+    let mut story = Story::new();
+    let out = story.connect(0);
+    assert!(subscriptions(&out).contains(&"home/+/+/energy"), "{out:?}");
+    assert_eq!(subscriptions(&out).last(), Some(&"home/bridge/info"));
+    story.retained(10, "home/maxsmart-a/1/energy", "1.5000");
+    story.retained(10, "home/maxsmart-a/energy", "4.2500");
+    story.retained(10, "home/maxsmart-b/energy", "unknown");
+    assert_eq!(story.metered(400), None, "the mark has not come");
+    story.retained(500, "home/bridge/info", "{}");
+    story.retained(600, "home/maxsmart-a/2/energy", "2.7500");
+    assert_eq!(story.metered(1099), None, "a broker may send in another order");
+    assert_eq!(story.session.wake_at(), Duration::from_millis(1100));
+    let a = |port, kwh| ("maxsmart-a".to_owned(), port, kwh);
+    assert_eq!(story.metered(1100), Some(vec![a(None, 4.25), a(Some(1), 1.5), a(Some(2), 2.75)]));
+    assert_eq!(story.metered(20_000), None);
+    assert!(!subscriptions(&story.connect(30_000)).contains(&"home/+/+/energy"));
+}
+
+#[test]
+fn reading_back_begins_anew_with_a_new_connection_and_ends_without_a_mark() {
+    let mut story = Story::new();
+    story.connect(0);
+    story.retained(10, "home/maxsmart-a/energy", "9.0000");
+    let out = story.connect(2000);
+    assert!(subscriptions(&out).contains(&"home/+/energy"));
+    assert_eq!(story.metered(11_999), None);
+    assert_eq!(story.metered(12_000), Some(Vec::new()));
+}
+
+#[test]
+fn a_fleet_is_told_in_portions_and_never_more_than_a_few_hundred_messages_wait() {
+    let mut story = Story::new();
+    let plug = |n: u32| {
+        let id = PlugId::of("maxsmart", &format!("swp6{n:012}")).unwrap();
+        let port = crate::model::PortView { relay: Some(true), watts: Some(1.0), ..Default::default() };
+        let offer = crate::model::Offer { ports: 6, power: true, ..Default::default() };
+        let view = PlugView {
+            id: id.clone(),
+            driver: "maxsmart",
+            facts: Arc::default(),
+            name: "strip".into(),
+            ip: None,
+            adopted: true,
+            offer,
+            online: true,
+            control: true,
+            relays_remembered: false,
+            deleted: false,
+            ports: vec![port; 6],
+            watts: Some(6.0),
+            energy: None,
+            unmetered_s: 0,
+            volts: None,
+            signal: None,
+            problem: None,
+            latency_ms: None,
+            last_seen_ms: Some(1),
+            unix_ms: 1,
+            beat: 0,
+            echo: 0,
+        };
+        (id, Arc::new(view))
+    };
+    let view = Arc::new(View { plugs: (0..300).map(plug).collect(), ..View::default() });
+    let (mut ms, mut turns) = (0, 0);
+    let mut out = story.handle(ms, Input::Connected(view));
+    let mut online = None;
+    while online.is_none() {
+        assert!(out.len() < 400, "{}", out.len());
+        online = out
+            .iter()
+            .position(|out| matches!(out, Outgoing::Publish { topic, .. } if topic == "home/bridge/state"));
+        ms = ms.max(u64::try_from(story.session.wake_at().as_millis()).unwrap());
+        out = story.handle(ms, Input::Tick);
+        turns += 1;
+        assert!(turns < 10_000, "never online");
+    }
+    assert_eq!(story.session.told.sent.len(), 300);
+    assert!(ms < 3000, "{ms}");
+}
