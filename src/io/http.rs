@@ -50,9 +50,14 @@ impl Http {
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http09_responses()
-            .tcp_nodelay(true)
-            .build();
-        let client = client.map_err(|error| chain(&error))?;
+            // One request in one write, and a deadline above: options of the socket would be calls for nothing.
+            .tcp_nodelay(false)
+            .tcp_keepalive(None)
+            .tcp_keepalive_interval(None)
+            .tcp_keepalive_retries(None);
+        #[cfg(target_os = "linux")]
+        let client = client.tcp_user_timeout(None);
+        let client = client.build().map_err(|error| chain(&error))?;
         Ok(Self { client, last: Arc::default() })
     }
 
