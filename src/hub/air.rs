@@ -9,11 +9,12 @@ use std::time::Duration;
 pub(super) const AT_START: usize = 16;
 const START: Duration = Duration::from_secs(10);
 
-/// Polls in the air later: a group's polls leave with one wake-up, and memory for sockets stays small.
-const LATER: usize = 64;
+/// Polls in the air later. Each takes some 35 KiB, most of it the HTTP client's.
+const LATER: usize = 32;
 
 /// A poll in the air for longer no longer keeps others waiting: the plug is slow or dead.
-const YOUNG: Duration = Duration::from_millis(250);
+const YOUNG_AT_START: Duration = Duration::from_millis(250);
+const YOUNG: Duration = Duration::from_millis(50);
 
 /// When a conversation began, and its number.
 type Age = (Duration, u64);
@@ -49,19 +50,24 @@ impl Air {
 
     /// There is room for one more poll among those of this many plugs.
     pub(super) fn has_room(&self, now: &Moment, plugs: usize) -> bool {
-        let since = now.up.saturating_sub(YOUNG);
+        let (room, age) = self.room(now, plugs);
+        let since = now.up.saturating_sub(age);
         let young = self.ages.iter().rev().take_while(|(began, _)| *began > since).count();
-        young < self.room(now, plugs)
+        young < room
     }
 
     /// When there will be room because what fills it has grown old.
     pub(super) fn room_at(&self, now: &Moment, plugs: usize) -> Option<Duration> {
-        let last = self.room(now, plugs).saturating_sub(1);
-        self.ages.iter().rev().nth(last).map(|(began, _)| *began + YOUNG)
+        let (room, age) = self.room(now, plugs);
+        self.ages.iter().rev().nth(room.saturating_sub(1)).map(|(began, _)| *began + age)
     }
 
-    fn room(&self, now: &Moment, plugs: usize) -> usize {
-        if now.up.saturating_sub(self.woke) < START { AT_START } else { LATER.max(plugs / 16) }
+    /// How many young polls there may be, and how long a poll is young.
+    fn room(&self, now: &Moment, plugs: usize) -> (usize, Duration) {
+        match now.up.saturating_sub(self.woke) < START {
+            true => (AT_START, YOUNG_AT_START),
+            false => (LATER.max(plugs / 32), YOUNG),
+        }
     }
 
     pub(super) fn begin(&mut self, now: &Moment, who: Who, place: Place) {

@@ -77,7 +77,7 @@ impl Hub {
     fn add(&mut self, now: &Moment, id: PlugId, driver: &'static str, kept: Remembered, adopted: bool) {
         let ordinal = u32::try_from(self.plugs.len()).unwrap_or(u32::MAX);
         if let Some(plug) = Plug::new(id.clone(), driver, kept, adopted, ordinal, &self.rules, now) {
-            self.plugs.insert(id.clone(), plug);
+            self.plugs.insert(id.clone(), Box::new(plug));
             self.attend(now, &id);
         }
     }
@@ -86,7 +86,7 @@ impl Hub {
         drop(self.take_plug(id));
     }
 
-    pub(super) fn take_plug(&mut self, id: &PlugId) -> Option<Plug> {
+    pub(super) fn take_plug(&mut self, id: &PlugId) -> Option<Box<Plug>> {
         let plug = self.plugs.remove(id)?;
         if let Some(entry) = plug.agenda {
             self.agenda.remove(&(entry, id.clone()));

@@ -104,7 +104,8 @@ pub enum Effect {
 #[derive(Debug)]
 pub struct Hub {
     rules: Rules,
-    plugs: BTreeMap<PlugId, Plug>,
+    /// Boxed: a tree keeps a third of its places free.
+    plugs: BTreeMap<PlugId, Box<Plug>>,
     memory: Memory,
     effects: VecDeque<Effect>,
     /// When each plug wants to be looked at; one entry a plug.

@@ -54,7 +54,7 @@ pub struct Parts {
     /// Where the picture is shown.
     pub view: watch::Sender<Arc<View>>,
     /// Where notes go.
-    pub notes: broadcast::Sender<Note>,
+    pub notes: broadcast::Sender<Arc<Note>>,
 }
 
 /// Where the dialect of a plug is.
@@ -169,7 +169,7 @@ impl Engine {
                 Some(Whereabouts::Unwanted) | None => {}
             },
             // Nobody listening is fine: notes are for whoever is there.
-            Effect::Tell(note) => drop(self.parts.notes.send(note)),
+            Effect::Tell(note) => drop(self.parts.notes.send(Arc::new(note))),
             Effect::Log(level) => (self.parts.set_log_level)(level),
             Effect::Save => self.save(),
         }

@@ -31,7 +31,7 @@ pub(super) struct Carrier<'a> {
 enum Woken {
     Said(Said<Received>),
     Changed,
-    Note(Result<Note, RecvError>),
+    Note(Result<Arc<Note>, RecvError>),
     Looked(Input),
     Line(Value),
     Stop,

@@ -83,7 +83,7 @@ pub struct Wires {
     /// The picture.
     pub view: watch::Receiver<Arc<View>>,
     /// What is told once.
-    pub notes: broadcast::Receiver<Note>,
+    pub notes: broadcast::Receiver<Arc<Note>>,
     /// Log lines to be published, for those who opted in.
     pub log: Option<log::Lines>,
     /// What the world wants.

@@ -43,7 +43,7 @@ pub enum Input {
     /// The picture has changed.
     Shown(Arc<View>),
     /// The hub tells something once.
-    Note(Note),
+    Note(Arc<Note>),
     /// A line for `bridge/log`.
     Line(Value),
     /// What [`Outgoing::LookAround`] brought: all retained topics that may be ours, or why there

@@ -318,7 +318,7 @@ impl Session {
         if self.told.devices.is_empty() || self.told.devices_at.is_some_and(|at| at <= self.now.up) {
             let again = !self.told.devices.is_empty();
             self.told.devices_at = None;
-            let devices = topics::devices(view).to_string();
+            let devices = topics::devices(view);
             if devices != self.told.devices {
                 self.publish(format!("{base}/bridge/devices"), devices.as_str(), true);
                 self.told.devices = devices;
