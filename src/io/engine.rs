@@ -3,14 +3,14 @@
 //! fleet's polls cost few wake-ups and others see one picture, not hundreds.
 
 use super::clock::Clock;
+use super::dialects::Dialects;
 use super::http::Http;
 use super::probe::{self, Quarry};
 use super::store::Store;
 use super::talk::talk;
 use crate::drivers::{self, Dialect};
 use crate::hub::{Effect, Hub, Input};
-use crate::model::{Ask, Found, LogLevel, Note, Order, Outcome, Place, PlugId, View, Who};
-use std::collections::BTreeMap;
+use crate::model::{Ask, Found, LogLevel, Note, Order, Outcome, Place, View, Who};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub struct Engine {
     parts: Parts,
     saving: Option<JoinHandle<()>>,
     save_again: bool,
-    dialects: BTreeMap<PlugId, Whereabouts>,
+    dialects: Dialects,
     talks: JoinSet<Home>,
     searches: JoinSet<Vec<(&'static str, Place)>>,
     heard: (mpsc::Sender<Found>, mpsc::Receiver<Found>),
@@ -57,16 +57,6 @@ pub struct Parts {
     pub notes: broadcast::Sender<Arc<Note>>,
 }
 
-/// Where the dialect of a plug is.
-enum Whereabouts {
-    /// Here, with what it has learnt.
-    Home(Box<dyn Dialect>),
-    /// In a conversation.
-    Out,
-    /// In a conversation, and not to be kept afterwards.
-    Unwanted,
-}
-
 /// A conversation that came to its end, with the dialect coming home.
 struct Home {
     outcome: Outcome,
@@ -82,7 +72,7 @@ impl Engine {
             parts,
             saving: None,
             save_again: false,
-            dialects: BTreeMap::new(),
+            dialects: Dialects::default(),
             talks: JoinSet::new(),
             searches: JoinSet::new(),
             heard: mpsc::channel(256),
@@ -124,17 +114,8 @@ impl Engine {
     }
 
     fn come_home(&mut self, home: Result<Home, tokio::task::JoinError>) {
-        let Ok(Home { outcome, mut dialect }) = home else { return };
-        if let Who::Plug(id) = &outcome.who {
-            if outcome.result.is_err() {
-                dialect.forget();
-            }
-            match self.dialects.get_mut(id) {
-                Some(out @ Whereabouts::Out) => *out = Whereabouts::Home(dialect),
-                Some(Whereabouts::Home(_)) => {}
-                Some(Whereabouts::Unwanted) | None => drop(self.dialects.remove(id)),
-            }
-        }
+        let Ok(Home { outcome, dialect }) = home else { return };
+        self.dialects.come_home(&outcome.who, dialect, outcome.result.is_err());
         self.feed(Input::Answered(outcome));
     }
 
@@ -163,11 +144,7 @@ impl Engine {
         match effect {
             Effect::Talk { who, place, ask, limit } => self.start_talk(who, place, ask, limit),
             Effect::Probe(missing) => self.start_search(&missing),
-            Effect::Reattach(id) => match self.dialects.get_mut(&id) {
-                Some(out @ Whereabouts::Out) => *out = Whereabouts::Unwanted,
-                Some(Whereabouts::Home(_)) => drop(self.dialects.remove(&id)),
-                Some(Whereabouts::Unwanted) | None => {}
-            },
+            Effect::Reattach(id) => self.dialects.drop_dialect(&id),
             // Nobody listening is fine: notes are for whoever is there.
             Effect::Tell(note) => drop(self.parts.notes.send(Arc::new(note))),
             Effect::Log(level) => (self.parts.set_log_level)(level),
@@ -176,31 +153,17 @@ impl Engine {
     }
 
     fn start_talk(&mut self, who: Who, place: Place, ask: Ask, limit: Duration) {
-        let Some(mut dialect) = self.take(&who) else { return };
+        let attach = || {
+            let (found, tuning) = self.hub.attachment(&who)?;
+            Some(drivers::named(found.driver)?.attach(&found, &tuning))
+        };
+        let Some(mut dialect) = self.dialects.take(&who, attach) else { return };
         let (http, mut clock) = (self.parts.http.clone(), self.clock.clone());
         self.talks.spawn(async move {
             let began = Instant::now();
             let (result, requests) = talk(&http, &mut clock, dialect.as_mut(), place, &ask, limit).await;
             Home { outcome: Outcome { who, result, requests, took: began.elapsed() }, dialect }
         });
-    }
-
-    /// The dialect of a plug, from home or new; from now on it is out.
-    fn take(&mut self, who: &Who) -> Option<Box<dyn Dialect>> {
-        let Who::Plug(id) = who else { return self.attach(who) };
-        if let Some(place) = self.dialects.get_mut(id)
-            && let Whereabouts::Home(dialect) = std::mem::replace(place, Whereabouts::Out)
-        {
-            return Some(dialect);
-        }
-        let dialect = self.attach(who)?;
-        self.dialects.insert(id.clone(), Whereabouts::Out);
-        Some(dialect)
-    }
-
-    fn attach(&self, who: &Who) -> Option<Box<dyn Dialect>> {
-        let (found, tuning) = self.hub.attachment(who)?;
-        Some(drivers::named(found.driver)?.attach(&found, &tuning))
     }
 
     fn start_search(&mut self, missing: &[(&'static str, Place)]) {

@@ -4,7 +4,9 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `engine.rs` | the loop |
-//! | `talk.rs` | one conversation: dialect, transport, time limits |
+//! | `conversation.rs` | the course of one conversation: steps, repetitions, time limits; pure |
+//! | `talk.rs` | one conversation carried out over the transports |
+//! | `dialects.rs` | where the dialect of each plug is; pure |
 //! | `line.rs` | a line to one plug, for the command line and the examples |
 //! | `http.rs`, `udp.rs` | the two transports and their leniency |
 //! | `probe.rs` | one search: broadcasts, hosts, answers |
@@ -12,6 +14,8 @@
 //! | `clock.rs` | time |
 
 pub mod clock;
+pub mod conversation;
+pub mod dialects;
 pub mod engine;
 pub mod http;
 pub mod line;

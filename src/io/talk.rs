@@ -1,12 +1,14 @@
-//! One conversation: the dialect says what to send, the transports carry it, one deadline ends it.
+//! One conversation carried out: what it wants sent goes over HTTP or as a datagram, what comes back
+//! goes into it.
 
 use super::clock::Clock;
+use super::conversation::{Conversation, Turn};
 use super::http::Http;
-use super::udp::{MAX_DATAGRAM, Question};
-use crate::drivers::{Dialect, MAX_STEPS, Message, Reply, Step};
+use super::udp::{MAX_DATAGRAM, Wire};
+use crate::drivers::{Dialect, Message};
 use crate::model::{Answer, Ask, Failure, Place};
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 /// Holds a conversation to its end. Brings back what came of it and how many requests it took.
 ///
@@ -21,89 +23,69 @@ pub async fn talk(
     ask: &Ask,
     limit: Duration,
 ) -> (Result<Answer, Failure>, u32) {
-    let deadline = Instant::now() + limit;
-    let mut requests = 0;
-    let mut step = dialect.ask(ask, &clock.now());
+    let (mut conversation, mut turn) = Conversation::begin(dialect, ask, limit, &clock.now());
     loop {
-        let request = match step {
-            Step::Done(answer) => return (Ok(*answer), requests),
-            Step::Send(request) => request,
-        };
-        let patience = request.patience.min(deadline.saturating_duration_since(Instant::now()));
-        if requests >= MAX_STEPS || patience.is_zero() {
-            return (Err(Failure::Silent), requests);
-        }
-        requests += 1;
-        let heard = match request.what {
-            Message::Get(target) => {
-                let reply = timeout(patience, http.get(place, &target)).await;
-                hear(dialect, clock, reply.unwrap_or(Err(Failure::Silent)))
+        turn = match turn {
+            Turn::Over(result) => return (*result, conversation.requests()),
+            Turn::Send(Message::Datagram(bytes)) => {
+                Box::pin(exchange(clock, dialect, &mut conversation, place, &bytes)).await
             }
-            Message::Post(target, body) => {
-                let reply = timeout(patience, http.post(place, &target, body)).await;
-                hear(dialect, clock, reply.unwrap_or(Err(Failure::Silent)))
+            Turn::Send(Message::Get(target)) => {
+                let until = Instant::from_std(clock.instant(conversation.wake_at()));
+                let reply = timeout_at(until, http.get(place, &target)).await;
+                hear(clock, dialect, &mut conversation, reply.unwrap_or(Err(Failure::Silent)))
             }
-            Message::Datagram(bytes) => Box::pin(exchange(dialect, clock, place, &bytes, patience)).await,
-        };
-        step = match heard {
-            Ok(step) => step,
-            Err(failure) => return (Err(failure), requests),
+            Turn::Send(Message::Post(target, body)) => {
+                let until = Instant::from_std(clock.instant(conversation.wake_at()));
+                let reply = timeout_at(until, http.post(place, &target, body)).await;
+                hear(clock, dialect, &mut conversation, reply.unwrap_or(Err(Failure::Silent)))
+            }
+            // Only datagrams are repeated and waited for again.
+            Turn::Again | Turn::Listen => conversation.time(dialect, &clock.now()),
         };
     }
 }
 
-/// Lets the dialect have a reply, or the lack of one.
 fn hear(
-    dialect: &mut dyn Dialect,
     clock: &mut Clock,
+    dialect: &mut dyn Dialect,
+    conversation: &mut Conversation,
     reply: Result<Vec<u8>, Failure>,
-) -> Result<Step, Failure> {
-    let now = clock.now();
-    match reply {
-        Ok(bytes) => dialect.hear(Reply::Bytes(&bytes), &now),
-        Err(failure) => {
-            let reply = match failure {
-                Failure::Closed => Reply::Closed,
-                Failure::Silent => Reply::Silent,
-                Failure::Unreachable(_) => Reply::Unreachable,
-                // The transport itself could make nothing of it.
-                Failure::Nonsense(_) | Failure::Stranger(_) | Failure::Denied(_) => return Err(failure),
-            };
-            // The transport knows better why it could not get there.
-            dialect.hear(reply, &now).map_err(|theirs| match (&theirs, &failure) {
-                (Failure::Unreachable(_), Failure::Unreachable(_)) => failure,
-                _ => theirs,
-            })
-        }
-    }
+) -> Turn {
+    conversation.hear(dialect, reply.as_deref().map_err(Clone::clone), &clock.now())
 }
 
-/// One question by datagram: strays and answers that make no sense are passed over until the time
-/// is up.
+/// One question by datagram, until the conversation goes on.
 async fn exchange(
-    dialect: &mut dyn Dialect,
     clock: &mut Clock,
+    dialect: &mut dyn Dialect,
+    conversation: &mut Conversation,
     place: Place,
     bytes: &[u8],
-    patience: Duration,
-) -> Result<Step, Failure> {
-    let mut question = match Question::ask(place, bytes, patience).await {
-        Ok(question) => question,
-        Err(failure) => return hear(dialect, clock, Err(failure)),
+) -> Turn {
+    let wire = match Wire::to(place).await {
+        Ok(wire) => wire,
+        Err(failure) => return hear(clock, dialect, conversation, Err(failure)),
     };
     let mut buffer = vec![0; MAX_DATAGRAM];
-    let mut stray = None;
+    let mut turn = Turn::Again;
     loop {
-        match question.answer(&mut buffer).await {
-            Ok(length) => {
-                let heard =
-                    dialect.hear(Reply::Bytes(buffer.get(..length).unwrap_or_default()), &clock.now());
-                match heard {
-                    Err(failure @ (Failure::Nonsense(_) | Failure::Stranger(_))) => stray = Some(failure),
-                    heard => return heard,
-                }
+        if turn == Turn::Again
+            && let Err(failure) = wire.send(bytes).await
+        {
+            return hear(clock, dialect, conversation, Err(failure));
+        }
+        let until = Instant::from_std(clock.instant(conversation.wake_at()));
+        turn = match timeout_at(until, wire.receive(&mut buffer)).await {
+            Ok(Ok(length)) => {
+                let datagram = buffer.get(..length).unwrap_or_default();
+                conversation.hear(dialect, Ok(datagram), &clock.now())
             }
-            Err(failure) => return stray.map_or_else(|| hear(dialect, clock, Err(failure)), Err),
+            Ok(Err(failure)) => hear(clock, dialect, conversation, Err(failure)),
+            Err(_) => conversation.time(dialect, &clock.now()),
+        };
+        if !matches!(turn, Turn::Again | Turn::Listen) {
+            return turn;
         }
     }
 }

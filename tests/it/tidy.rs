@@ -82,9 +82,11 @@ const LONGEST: usize = 500;
 const LONGER: &[(&str, usize, &str)] =
     &[("hub/tests.rs", 900, "one story of the hub after another, over one harness")];
 
-/// Files of the MQTT sink that take time, randomness and bytes as arguments, and what must not be in
-/// them.
+/// Files of `io` and of the MQTT sink that take time, randomness and bytes as arguments, and what must
+/// not be in them.
 const PURE: &[&str] = &[
+    "io/conversation.rs",
+    "io/dialects.rs",
     "sinks/mqtt/session.rs",
     "sinks/mqtt/tell.rs",
     "sinks/mqtt/readback.rs",

@@ -1,0 +1,127 @@
+//! The course of one conversation, pure: the dialect says what to send, this says when to send it
+//! again, when to stop listening and when it is over. `talk.rs` carries it out on sockets, the
+//! simulation in `tests/simulation` without.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use crate::drivers::{Dialect, MAX_STEPS, Message, Reply, Step};
+use crate::model::{Answer, Ask, Failure, Moment};
+use std::time::Duration;
+
+/// Pause before the first repetition of a datagram; doubles.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// What is to be done next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Turn {
+    /// Send this, and hand in what comes back. A datagram gets a socket of its own, so that no late
+    /// answer to an earlier one can be taken for an answer to this.
+    Send(Message),
+    /// Send the datagram of this step once more.
+    Again,
+    /// Go on listening.
+    Listen,
+    /// It is over.
+    Over(Box<Result<Answer, Failure>>),
+}
+
+/// One conversation under way.
+#[derive(Debug)]
+pub struct Conversation {
+    /// When it ends at the latest, in [`Moment::up`].
+    deadline: Duration,
+    requests: u32,
+    /// When the step it is at ends.
+    until: Duration,
+    /// The step is a datagram: when it is sent again, and the pause after that.
+    again: Option<(Duration, Duration)>,
+    /// What was heard instead of the answer to the datagram.
+    stray: Option<Failure>,
+}
+
+impl Conversation {
+    /// Begins; it will take no longer than `limit`.
+    pub fn begin(dialect: &mut dyn Dialect, ask: &Ask, limit: Duration, now: &Moment) -> (Self, Turn) {
+        let deadline = now.up + limit;
+        let mut conversation = Self { deadline, requests: 0, until: deadline, again: None, stray: None };
+        let step = dialect.ask(ask, now);
+        let turn = conversation.step(Ok(step), now);
+        (conversation, turn)
+    }
+
+    /// Requests sent so far; repetitions do not count.
+    pub fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// When to come back with [`time`](Self::time), in [`Moment::up`].
+    pub fn wake_at(&self) -> Duration {
+        self.again.map_or(self.until, |(at, _)| at.min(self.until))
+    }
+
+    /// Takes what came back, or why nothing did.
+    pub fn hear(&mut self, dialect: &mut dyn Dialect, reply: Result<&[u8], Failure>, now: &Moment) -> Turn {
+        let failure = match reply {
+            Ok(bytes) => {
+                return match dialect.hear(Reply::Bytes(bytes), now) {
+                    // Strays and answers that make no sense are passed over until the time is up.
+                    Err(failure @ (Failure::Nonsense(_) | Failure::Stranger(_))) if self.again.is_some() => {
+                        self.stray = Some(failure);
+                        Turn::Listen
+                    }
+                    heard => self.step(heard, now),
+                };
+            }
+            Err(failure) => self.stray.take().unwrap_or(failure),
+        };
+        let reply = match failure {
+            Failure::Closed => Reply::Closed,
+            Failure::Silent => Reply::Silent,
+            Failure::Unreachable(_) => Reply::Unreachable,
+            // The transport itself could make nothing of it.
+            Failure::Nonsense(_) | Failure::Stranger(_) | Failure::Denied(_) => {
+                return Turn::Over(Box::new(Err(failure)));
+            }
+        };
+        // The transport knows better why it could not get there.
+        let heard = dialect.hear(reply, now).map_err(|theirs| match (&theirs, &failure) {
+            (Failure::Unreachable(_), Failure::Unreachable(_)) => failure,
+            _ => theirs,
+        });
+        self.step(heard, now)
+    }
+
+    /// The time named by [`wake_at`](Self::wake_at) has come.
+    pub fn time(&mut self, dialect: &mut dyn Dialect, now: &Moment) -> Turn {
+        if now.up >= self.until {
+            return self.hear(dialect, Err(Failure::Silent), now);
+        }
+        match &mut self.again {
+            Some((at, pause)) if *at <= now.up => {
+                *pause *= 2;
+                *at = now.up + *pause;
+                Turn::Again
+            }
+            _ => Turn::Listen,
+        }
+    }
+
+    fn step(&mut self, heard: Result<Step, Failure>, now: &Moment) -> Turn {
+        let request = match heard {
+            Ok(Step::Send(request)) => request,
+            Ok(Step::Done(answer)) => return Turn::Over(Box::new(Ok(*answer))),
+            Err(failure) => return Turn::Over(Box::new(Err(failure))),
+        };
+        let patience = request.patience.min(self.deadline.saturating_sub(now.up));
+        if self.requests >= MAX_STEPS || patience.is_zero() {
+            return Turn::Over(Box::new(Err(Failure::Silent)));
+        }
+        self.requests += 1;
+        self.until = now.up + patience;
+        self.again = matches!(request.what, Message::Datagram(_)).then_some((now.up + AGAIN, AGAIN));
+        self.stray = None;
+        Turn::Send(request.what)
+    }
+}
+
+#[cfg(test)]
+mod tests;

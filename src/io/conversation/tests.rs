@@ -1,0 +1,85 @@
+use super::*;
+use crate::drivers::Request;
+use crate::model::Reading;
+
+/// Asks twice and takes only "yes" for an answer.
+struct Twice {
+    left: u32,
+    datagram: bool,
+    patience: Duration,
+}
+
+impl Twice {
+    fn next(&mut self) -> Step {
+        if self.left == 0 {
+            return Step::Done(Box::new(Answer::Reading(Reading::default())));
+        }
+        self.left -= 1;
+        let what = if self.datagram { Message::Datagram(b"?".to_vec()) } else { Message::Get("/".into()) };
+        Step::Send(Request { what, patience: self.patience })
+    }
+}
+
+impl Dialect for Twice {
+    fn ask(&mut self, _: &Ask, _: &Moment) -> Step {
+        self.next()
+    }
+
+    fn hear(&mut self, reply: Reply<'_>, _: &Moment) -> Result<Step, Failure> {
+        match reply {
+            Reply::Bytes(b"yes") => Ok(self.next()),
+            Reply::Bytes(_) => Err(Failure::Nonsense("not yes".into())),
+            Reply::Closed | Reply::Unreachable | Reply::Silent => Err(reply.failure().unwrap()),
+        }
+    }
+}
+
+fn at(ms: u64) -> Moment {
+    Moment { up: Duration::from_millis(ms), unix_ms: ms, utc_offset_s: 0, dst_s: 0, nonce: 0 }
+}
+
+fn begin(datagram: bool, left: u32) -> (Twice, Conversation) {
+    let mut dialect = Twice { left, datagram, patience: Duration::from_secs(1) };
+    let limit = Duration::from_millis(1500);
+    let (conversation, turn) = Conversation::begin(&mut dialect, &Ask::Read, limit, &at(0));
+    assert!(matches!(turn, Turn::Send(_)));
+    (dialect, conversation)
+}
+
+#[test]
+fn a_datagram_is_repeated_ever_more_rarely_and_strays_are_passed_over() {
+    let (mut dialect, mut talk) = begin(true, 2);
+    assert_eq!(talk.wake_at(), Duration::from_millis(250));
+    assert_eq!(talk.time(&mut dialect, &at(250)), Turn::Again);
+    assert_eq!(talk.wake_at(), Duration::from_millis(750));
+    assert_eq!(talk.hear(&mut dialect, Ok(b"noise"), &at(300)), Turn::Listen);
+    assert_eq!(talk.time(&mut dialect, &at(750)), Turn::Again);
+    assert_eq!(talk.wake_at(), Duration::from_millis(1000));
+    assert!(matches!(talk.hear(&mut dialect, Ok(b"yes"), &at(900)), Turn::Send(_)));
+    assert_eq!(talk.wake_at(), Duration::from_millis(1150));
+    assert!(matches!(talk.hear(&mut dialect, Ok(b"yes"), &at(910)), Turn::Over(end) if end.is_ok()));
+    assert_eq!(talk.requests(), 2);
+}
+
+#[test]
+fn one_deadline_ends_it_and_a_stray_says_why() {
+    let (mut dialect, mut talk) = begin(true, 2);
+    talk.hear(&mut dialect, Ok(b"yes"), &at(900));
+    talk.hear(&mut dialect, Ok(b"noise"), &at(1000));
+    talk.time(&mut dialect, &at(1150));
+    assert_eq!(talk.wake_at(), Duration::from_millis(1500), "600 ms of the limit are left for the second");
+    let end = |failure| Turn::Over(Box::new(Err(failure)));
+    assert_eq!(talk.time(&mut dialect, &at(1500)), end(Failure::Nonsense("not yes".into())));
+    let (mut dialect, mut talk) = begin(true, 2);
+    assert_eq!(talk.time(&mut dialect, &at(1000)), end(Failure::Silent));
+}
+
+#[test]
+fn over_http_nonsense_ends_it_at_once_and_steps_are_counted() {
+    let (mut dialect, mut talk) = begin(false, 2);
+    assert!(matches!(talk.hear(&mut dialect, Ok(b"noise"), &at(1)), Turn::Over(end) if end.is_err()));
+    let (mut dialect, mut talk) = begin(false, 1000);
+    let turns = (0..).take_while(|_| matches!(talk.hear(&mut dialect, Ok(b"yes"), &at(1)), Turn::Send(_)));
+    assert_eq!(turns.count(), MAX_STEPS as usize - 1);
+    assert_eq!(talk.requests(), MAX_STEPS);
+}
