@@ -290,6 +290,7 @@ pub fn rules(settings: &Settings) -> Rules {
         current_change: settings.publish.current_change,
         voltage_change: settings.publish.voltage_change,
         energy_change: Energy::from_kwh(settings.publish.energy_change).unwrap_or_default(),
+        history: settings.energy.history,
         gaps: match settings.energy.gaps {
             config::Gaps::Skip => Gaps::Skip,
             config::Gaps::Hold => Gaps::Hold,

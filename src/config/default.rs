@@ -1,8 +1,8 @@
 //! What holds when nothing is said.
 
-use super::choice::{Discovery, PortDevices};
+use super::choice::{Discovery, Gaps, PortDevices};
 use super::interval::Interval;
-use super::settings::{Availability, Broker, Finding, HomeAssistant, Maxsmart, Mqtt, Publish, Tls};
+use super::settings::{Availability, Broker, Finding, HomeAssistant, Maxsmart, Metering, Mqtt, Publish, Tls};
 use super::value::Broadcast;
 
 impl Default for Mqtt {
@@ -48,6 +48,12 @@ impl Default for Publish {
             energy_change: 0.001,
             heartbeat: Interval::seconds(300),
         }
+    }
+}
+
+impl Default for Metering {
+    fn default() -> Self {
+        Self { gaps: Gaps::default(), history: true }
     }
 }
 

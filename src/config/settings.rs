@@ -150,11 +150,13 @@ pub struct Publish {
 }
 
 /// How energy is counted.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metering {
     /// What to do about time in which a plug was not read.
     pub gaps: Gaps,
+    /// Whether hours that were missed are filled from the plug's own record, where it can be believed.
+    pub history: bool,
 }
 
 /// How plugs are found and which are taken.

@@ -33,7 +33,8 @@ impl Plug {
         rules: &Rules,
         everything: bool,
     ) -> Vec<(u8, bool, Option<Cause>)> {
-        self.measure(now, reading, rules);
+        let hour_ended = self.measure(now, reading, rules);
+        self.consider_record(now, rules, hour_ended);
         self.live.resize(usize::from(self.kept.offer.ports), PortReading::default());
         for (live, heard) in self.live.iter_mut().zip(&reading.ports) {
             live.relay = heard.relay.or(live.relay);
@@ -88,14 +89,14 @@ impl Plug {
     }
 
     /// Feeds the meters; before the live values are renewed, to see which relays have moved.
-    fn measure(&mut self, now: &Moment, reading: &Reading, rules: &Rules) {
+    fn measure(&mut self, now: &Moment, reading: &Reading, rules: &Rules) -> bool {
         let samples = (1u8..).zip(&reading.ports).enumerate().map(|(index, (port, heard))| {
             let before = self.live.get(index).and_then(|live| live.relay);
             let moved = heard.relay.filter(|on| before == Some(!on));
             let commanded = moved.and_then(|on| self.desk.cause(now, port, on)).is_some();
             Sample { watts: heard.watts, switched: commanded }
         });
-        self.meter.take(now, samples, self.pace.poll, rules.gaps);
+        self.meter.take(now, samples, self.pace.poll, rules.gaps)
     }
 
     /// All meters at once, so that what the ports show adds up to what the plug shows.

@@ -1,6 +1,7 @@
 //! The meters of one plug: power becomes energy, gaps stay gaps, and no figure ever falls.
 
-use crate::model::{Energy, MAX_WATTS, Moment, PlugId, PortTally, Tally};
+use super::hours::Filled;
+use crate::model::{Energy, History, Hours, MAX_PORTS, MAX_WATTS, Moment, PlugId, PortTally, Tally};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tracing::warn;
@@ -42,6 +43,8 @@ pub(super) struct Meter {
     /// What the meters showed when this run began, until it is known what earlier runs have told.
     began: Option<Began>,
     told_at: Duration,
+    /// By the hour, for plugs that may have a record of their own.
+    hours: Option<Box<Hours>>,
     /// The total when it was last asked to be written down.
     noted: Energy,
 }
@@ -80,6 +83,7 @@ impl Meter {
                 unix_ms: tally.unix_ms,
             }),
             told_at: Duration::ZERO,
+            hours: tally.hours.clone(),
             noted: Energy::default(),
         }
     }
@@ -91,24 +95,27 @@ impl Meter {
             ports: self.ports.iter().map(port).collect(),
             unmetered_ms: u64::try_from(self.unmetered.as_millis()).unwrap_or(u64::MAX),
             unix_ms: self.unix_ms,
+            hours: self.hours.clone(),
         }
     }
 
     /// Takes in a reading, port 1 first. Power is taken to have gone in a straight line from the
-    /// reading before, unless that was too long ago.
+    /// reading before, unless that was too long ago. True when an hour has ended.
     pub(super) fn take(
         &mut self,
         now: &Moment,
         samples: impl Iterator<Item = Sample>,
         poll: Duration,
         gaps: Gaps,
-    ) {
+    ) -> bool {
         let longest = (poll * GAP_POLLS).max(SHORT);
         // A restart that was quick enough is no gap.
         let away = Duration::from_millis(now.unix_ms.saturating_sub(self.unix_ms));
         let metered_before = self.unix_ms != 0;
         let mut unmetered = Duration::ZERO;
         let mut any = false;
+        let mut counted_for = None;
+        let mut drawn = [Energy::default(); MAX_PORTS];
         for (index, sample) in samples.enumerate() {
             if self.ports.len() <= index {
                 self.ports.push(Port::default());
@@ -130,6 +137,10 @@ impl Meter {
                 };
                 port.energy.add(counted);
                 unmetered = unmetered.max(missing);
+                counted_for = counted_for.max(Some(passed));
+                if let Some(drawn) = drawn.get_mut(index) {
+                    *drawn = counted;
+                }
             }
             port.watts = watts;
             port.at = Some(now.up);
@@ -139,6 +150,39 @@ impl Meter {
             // A clock that goes back must not make a gap when it comes right again.
             self.unix_ms = now.unix_ms;
         }
+        let drawn = drawn.get(..self.ports.len()).unwrap_or_default();
+        match (&mut self.hours, counted_for) {
+            (Some(hours), Some(passed)) => hours.book(now, passed, drawn, unmetered.is_zero()),
+            _ => false,
+        }
+    }
+
+    /// Keeps hours from now on, or not any more.
+    pub(super) fn keep_hours(&mut self, now: &Moment, keep: bool) {
+        match keep {
+            true => drop(self.hours.get_or_insert_with(|| Box::new(Hours::new(now)))),
+            false => self.hours = None,
+        }
+    }
+
+    /// Hours were missed that the plug's own record could fill.
+    pub(super) fn wants_record(&self, now: &Moment) -> bool {
+        self.hours.as_ref().is_some_and(|hours| hours.wants_record(now))
+    }
+
+    /// Adds what a plug's own record has for hours that were missed.
+    ///
+    /// # Errors
+    ///
+    /// Why the record cannot be believed, in words.
+    pub(super) fn fill(&mut self, now: &Moment, record: &History) -> Result<Vec<Filled>, &'static str> {
+        let Some(hours) = &mut self.hours else { return Ok(Vec::new()) };
+        let filled = hours.compare(record, now)?;
+        hours.fill(&filled);
+        for hour in &filled {
+            self.ports.iter_mut().zip(&hour.ports).for_each(|(port, missed)| port.energy.add(*missed));
+        }
+        Ok(filled)
     }
 
     /// What earlier runs have told is known: no meter shows less. Before this none shows anything.

@@ -12,12 +12,16 @@
 //! | `air.rs` | how many may be spoken to at one time |
 //! | `plug.rs` | one plug: health, what its answers mean |
 //! | `face.rs` | one plug: what it is called, what it shows |
+//! | `hardware.rs` | one plug: where it is, what it says about itself |
 //! | `schedule.rs` | when one plug is asked next |
 //! | `command.rs` | one plug's commands: waiting, sent, confirmed, failed, expired |
 //! | `change.rs` | which readings are worth telling |
 //! | `meter.rs` | one plug's energy: counted, never lower, gaps declared |
+//! | `hours.rs` | energy by the hour, and what a plug's own record may fill |
+//! | `record.rs` | when a plug is asked for its own record |
 //! | `census.rs` | who is who: found, moved, doubled, adopted, removed |
 //! | `request.rs` | requests to the bridge |
+//! | `stats.rs` | figures about the work |
 //! | `rules.rs` | the settings, in the hub's words |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -26,11 +30,15 @@ mod census;
 mod change;
 mod command;
 mod face;
+mod hardware;
+mod hours;
 mod meter;
 mod plug;
+mod record;
 mod request;
 mod rules;
 mod schedule;
+mod stats;
 #[cfg(test)]
 mod tests;
 
@@ -329,20 +337,6 @@ impl Hub {
         }
     }
 
-    fn count(&mut self, outcome: &Outcome) {
-        let stats = &mut self.bridge.stats;
-        if let Ok(crate::model::Answer::Reading(reading)) = &outcome.result {
-            stats.polls_ok += 1;
-            stats.samples += reading.ports.len() as u64;
-            if self.took_ms.len() == 1024 {
-                self.took_ms.pop_front();
-            }
-            self.took_ms.push_back(u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX));
-        } else {
-            stats.polls_failed += 1;
-        }
-    }
-
     /// What follows from a plug's news: events, search, memory.
     fn react(&mut self, now: &Moment, id: &PlugId, news: plug::News) {
         if news.adopted {
@@ -388,18 +382,6 @@ impl Hub {
 
     fn show_bridge(&mut self) {
         Arc::make_mut(&mut self.view).bridge = Arc::new(self.bridge.clone());
-    }
-
-    fn renew_stats(&mut self, now: &Moment) {
-        let mut sorted: Vec<u64> = self.took_ms.iter().copied().collect();
-        sorted.sort_unstable();
-        let at =
-            |percent: usize| sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)));
-        self.bridge.stats.p50_ms = at(50).copied().unwrap_or_default();
-        self.bridge.stats.p95_ms = at(95).copied().unwrap_or_default();
-        self.bridge.stats.unix_ms = now.unix_ms;
-        self.bridge.stats.uptime_s = now.up.as_secs();
-        self.show_bridge();
     }
 
     fn commanded(&mut self, now: &Moment, order: Order) {

@@ -4,11 +4,12 @@
 
 use super::command::Desk;
 use super::meter::Meter;
+use super::record::Record;
 use super::schedule::Schedule;
 use super::{Effect, Pace, PlugRules, Rules};
 use crate::model::{
-    Answer, Ask, Cause, CommandError, Event, Facts, Failure, Found, Lock, Moment, Note, Outcome, Place,
-    PlugId, PlugView, PortReading, PowerUnit, Reading, Remembered, SwitchOrder,
+    Answer, Ask, Cause, CommandError, Event, Failure, Found, Lock, Moment, Note, Outcome, Place, PlugId,
+    PlugView, PortReading, PowerUnit, Reading, Remembered, Span, SwitchOrder,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub(super) struct Plug {
     pub(super) live_volts: Option<f64>,
     pub(super) live_signal: Option<f64>,
     pub(super) meter: Meter,
+    pub(super) record: Record,
     pub(super) thresholds: super::change::Thresholds,
     pub(super) beat_at: Duration,
     pub(super) desk: Desk,
@@ -46,13 +48,23 @@ pub(super) struct Plug {
     pub(super) queued: bool,
     /// Timed commands changed what must be remembered.
     pub(super) reverts_changed: bool,
-    /// When the conversation it is in began, and where it was then.
-    talking: Option<(Duration, Place)>,
-    schedule: Schedule,
+    /// The conversation it is in.
+    pub(super) talking: Option<Talk>,
+    pub(super) schedule: Schedule,
     /// Everything is to be told at the next reading.
-    everything: bool,
+    pub(super) everything: bool,
     /// The conversation it is in is with hardware that is not its own any more.
-    stale: bool,
+    pub(super) stale: bool,
+}
+
+/// A conversation with a plug.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Talk {
+    began: Duration,
+    /// Where the plug was then.
+    place: Place,
+    /// It is about the plug's own record.
+    record: bool,
 }
 
 /// What the hub must react to after an answer.
@@ -110,6 +122,7 @@ impl Plug {
             id,
             driver,
             meter: Meter::new(&std::mem::take(&mut kept.tally)),
+            record: Record::default(),
             kept,
             rules: own,
             adopted,
@@ -170,7 +183,7 @@ impl Plug {
         if !self.adopted {
             return None;
         }
-        let poll = (self.free() && !self.queued).then_some(self.schedule.at());
+        let poll = (self.free() && !self.queued).then_some(self.due());
         let command = self.desk.ready_at().filter(|_| self.free()).map(|at| at.max(self.schedule.held()));
         [poll, command, self.desk.alarm()].into_iter().flatten().min()
     }
@@ -180,8 +193,15 @@ impl Plug {
         self.adopted && self.talking.is_none() && self.kept.place != Place::NOWHERE
     }
 
+    /// When it is to be asked something, commands aside.
+    fn due(&self) -> Duration {
+        let record = self.record.at().filter(|_| self.online());
+        let poll = self.schedule.at();
+        record.map_or(poll, |at| poll.min(at.max(self.schedule.held())))
+    }
+
     pub(super) fn poll_due(&self, now: &Moment) -> bool {
-        self.free() && self.schedule.at() <= now.up
+        self.free() && self.due() <= now.up
     }
 
     pub(super) fn command_ready(&self, now: &Moment) -> bool {
@@ -201,75 +221,6 @@ impl Plug {
     /// It was heard where it should be: no need to wait for the end of the back-off.
     pub(super) fn look_now(&mut self, now: &Moment) {
         self.schedule.look_now(now);
-    }
-
-    /// It has a new address.
-    pub(super) fn move_to(&mut self, place: Place, now: &Moment) {
-        self.kept.place = place;
-        self.schedule.start_over(now);
-        let ip = self.ip_text();
-        self.show(now, |view| view.ip = ip);
-    }
-
-    /// Other hardware takes its place. What it was called, what it was told and what it has metered
-    /// stay.
-    pub(super) fn become_hardware(&mut self, other: &Self, now: &Moment) {
-        let facts = std::mem::replace(&mut self.kept.facts, other.kept.facts.clone());
-        self.kept.name = self.kept.name.take().or(facts.name);
-        for (port, name) in (1..).zip(facts.port_names) {
-            if let (Some(name), false) = (name, self.kept.port_names.contains_key(&port)) {
-                self.kept.port_names.insert(port, name);
-            }
-        }
-        let hardware = other.kept.hardware.as_ref().unwrap_or(&other.id);
-        self.kept.hardware = Some(hardware.clone()).filter(|hardware| *hardware != self.id);
-        self.driver = other.driver;
-        self.kept.driver = other.driver.into();
-        self.kept.offer = other.kept.offer;
-        self.stale = self.talking.is_some();
-        self.read = false;
-        self.schedule.answered();
-        self.schedule.calm();
-        self.everything = true;
-        self.show(now, |view| {
-            view.driver = other.driver;
-            view.online = false;
-            view.problem = None;
-        });
-        self.move_to(other.kept.place, now);
-    }
-
-    /// Its address belongs to another plug now.
-    pub(super) fn evict(&mut self, now: &Moment) {
-        self.kept.place = Place::NOWHERE;
-        self.everything = true;
-        self.schedule.calm();
-        self.show(now, |view| {
-            view.ip = None;
-            view.online = false;
-            view.problem = Some("another plug has its address now".into());
-        });
-    }
-
-    /// Takes over what it says about itself; true when that is new. What it does not say any more
-    /// is kept: not every firmware says everything every time.
-    pub(super) fn renew(&mut self, facts: Facts) -> bool {
-        let old = &self.kept.facts;
-        let port_names = if facts.port_names.is_empty() { old.port_names.clone() } else { facts.port_names };
-        let facts = Facts {
-            name: facts.name.or(old.name.clone()),
-            port_names,
-            model_id: facts.model_id.or(old.model_id.clone()),
-            serial: facts.serial.or(old.serial.clone()),
-            mac: facts.mac.or(old.mac),
-            firmware: facts.firmware.or(old.firmware.clone()),
-            hardware: facts.hardware.or(old.hardware.clone()),
-            manufacturer: facts.manufacturer,
-            model: facts.model,
-        };
-        let new = facts != *old;
-        self.kept.facts = facts;
-        new
     }
 
     pub(super) fn set_deleted(&mut self, now: &Moment) {
@@ -292,9 +243,13 @@ impl Plug {
         let (ask, limit) = match self.desk.send(now, self.kept.offer.ports) {
             Some((switch, left)) => (Ask::Switch(switch), self.pace.timeout.min(left)),
             None if self.schedule.at() <= now.up => (Ask::Read, self.pace.timeout),
+            None if self.online() && self.record.take_due(now) => {
+                (Ask::History(Span::Hours), self.pace.timeout)
+            }
             None => return None,
         };
-        self.talking = Some((now.up, self.kept.place));
+        let record = matches!(ask, Ask::History(_));
+        self.talking = Some(Talk { began: now.up, place: self.kept.place, record });
         Some((ask, limit))
     }
 
@@ -306,14 +261,19 @@ impl Plug {
         outcome: Outcome,
         effects: &mut VecDeque<Effect>,
     ) -> News {
-        let (began, place) = self.talking.take().unwrap_or((now.up, self.kept.place));
+        let silent = Talk { began: now.up, place: self.kept.place, record: false };
+        let Talk { began, place, record } = self.talking.take().unwrap_or(silent);
         let moved = place != self.kept.place;
         let mut news = News::default();
-        self.desk.count(outcome.requests);
         if std::mem::take(&mut self.stale) {
             self.look_now(now);
             return news;
         }
+        if record {
+            news.remember = self.recorded(now, outcome.result, effects);
+            return news;
+        }
+        self.desk.count(outcome.requests);
         match outcome.result {
             Ok(Answer::Reading(reading)) => self.read(now, rules, reading, outcome.took, effects, &mut news),
             Ok(Answer::Identity(_) | Answer::History(_) | Answer::Unsupported) => {

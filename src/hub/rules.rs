@@ -20,6 +20,8 @@ pub struct Rules {
     pub energy_change: Energy,
     /// What to do about time in which a plug was not read.
     pub gaps: Gaps,
+    /// Fill hours that were missed from the plugs' own records.
+    pub history: bool,
     /// Everything is told again after this long, to prove life.
     pub heartbeat: Duration,
     /// Pause between searches.

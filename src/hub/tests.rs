@@ -4,8 +4,8 @@ mod energy;
 
 use super::*;
 use crate::model::{
-    Answer, Cause, CommandError, CommandResult, Facts, Failure, Lock, LogLevel, Mac, Name, Options, PlugView,
-    PortOptions, PortReading, Reading, Request, Response, Switch, SwitchOrder, Wish,
+    Answer, Cause, CommandError, CommandResult, Facts, Failure, History, Lock, LogLevel, Mac, Name, Options,
+    PlugView, PortOptions, PortReading, Reading, Request, Response, Switch, SwitchOrder, Wish,
 };
 
 const A: &str = "maxsmart-swp6000000000001";
@@ -33,6 +33,7 @@ fn rules() -> Rules {
         voltage_change: 1.0,
         energy_change: Energy::from_kwh(0.001).expect("an amount"),
         gaps: Gaps::Skip,
+        history: true,
         heartbeat: Duration::from_secs(300),
         discovery: Duration::from_secs(300),
         adopt: true,
@@ -70,6 +71,8 @@ struct Fake {
     stubborn: bool,
     slow: Duration,
     switches: Vec<Switch>,
+    /// Its own record, if it keeps one.
+    record: Option<History>,
 }
 
 struct World {
@@ -105,6 +108,7 @@ impl World {
             stubborn: false,
             slow: Duration::from_millis(20),
             switches: Vec::new(),
+            record: None,
         })
     }
 
@@ -214,6 +218,9 @@ impl World {
 
 impl Fake {
     fn answer(&mut self, ask: &Ask) -> Answer {
+        if let Ask::History(_) = ask {
+            return self.record.clone().map_or(Answer::Unsupported, Answer::History);
+        }
         if let Ask::Switch(switch) = ask {
             self.switches.push(switch.clone());
             if !self.stubborn {

@@ -47,6 +47,17 @@ impl Energy {
         (0.0..=MAX_KWH).contains(&kwh).then(|| Self(whole(kwh * 1e7) * (KWH / 10_000_000)))
     }
 
+    /// From watt-hours; what cannot be an amount is none.
+    pub fn from_wh(wh: f64) -> Self {
+        Self::from_kwh(wh / 1000.0).unwrap_or_default()
+    }
+
+    /// As much of it as `part` is of `whole`; all of it when the whole is nothing.
+    pub fn share(self, part: u64, whole: u64) -> Self {
+        let share = u128::from(self.0) * u128::from(part.min(whole));
+        Self(share.checked_div(whole.into()).and_then(|share| u64::try_from(share).ok()).unwrap_or(self.0))
+    }
+
     /// Kilowatt-hours, cut off after four decimals, as on the wire.
     pub fn kwh(self) -> f64 {
         // Below 2^53 for every total there can be.

@@ -1,6 +1,8 @@
 //! What a plug has recorded by itself, as it tells it: raw figures, whose unit and time must be
 //! learnt.
 
+use jiff::{civil::DateTime, tz::TimeZone};
+
 /// How long the buckets of a record are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
@@ -26,4 +28,17 @@ pub struct History {
     pub cost: Option<f64>,
     /// The number of the currency somebody told the plug.
     pub currency: Option<u64>,
+}
+
+impl History {
+    /// The hour its date names (`2018-10-11-21`), in hours of local time since 1970; `None` when it
+    /// has none.
+    pub fn dated_hour(&self) -> Option<u64> {
+        let mut parts = self.date.as_deref()?.trim().splitn(4, '-').map(|part| part.parse::<i16>().ok());
+        let mut next = || parts.next().flatten();
+        let (year, month, day, hour) = (next()?, next()?, next()?, next()?);
+        let small = |number: i16| i8::try_from(number).ok();
+        let date = DateTime::new(year, small(month)?, small(day)?, small(hour)?, 0, 0, 0).ok()?;
+        u64::try_from(date.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second() / 3600).ok()
+    }
 }

@@ -111,6 +111,33 @@ pub struct Tally {
     pub unmetered_ms: u64,
     /// When it was metered last, milliseconds since 1970; 0 while it never was.
     pub unix_ms: u64,
+    /// The last hours, for plugs that may have a record of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hours: Option<Box<Hours>>,
+}
+
+/// What was metered hour by hour of local time, to be compared with a plug's own record.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hours {
+    /// The hour of the first row, in hours of local time since 1970.
+    pub first: u64,
+    /// The hour in which metering began, which is not known as a whole.
+    pub origin: u64,
+    /// Offset of local time from UTC, in seconds.
+    pub utc_offset_s: i32,
+    /// Cells in a row.
+    pub ports: u8,
+    /// For each hour the seconds metered, the running hour last.
+    pub metered_s: Vec<u16>,
+    /// For each hour and port what was drawn, in tenths of a watt-hour.
+    pub drawn: Vec<u16>,
+    /// What was drawn in the running hour, exactly.
+    #[serde(skip)]
+    pub running: Vec<Energy>,
+    /// How much of the running hour was metered.
+    #[serde(skip)]
+    pub running_ms: u64,
 }
 
 /// The meter of one port.

@@ -13,7 +13,7 @@ pub use energy::{Energy, MAX_KWH};
 pub use history::{History, Span};
 pub use identity::{Facts, Found, Mac, Name, Place, PlugId};
 pub use memory::{
-    Announced, Memory, Offer, Options, PortOptions, PortTally, Remembered, Revert, Shape, Tally,
+    Announced, Hours, Memory, Offer, Options, PortOptions, PortTally, Remembered, Revert, Shape, Tally,
 };
 pub use order::{
     Answer, Ask, CommandError, CommandResult, Event, LogLevel, Metered, Note, Order, Outcome, Request,

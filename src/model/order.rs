@@ -251,6 +251,18 @@ pub enum Event {
         /// Why.
         error: CommandError,
     },
+    /// Hours in which the plug was not read were filled from its own record.
+    EnergyFilled {
+        /// When each of these hours began, milliseconds since 1970.
+        hours: Vec<u64>,
+        /// What was added to the meters, port 1 first.
+        ports: Vec<Energy>,
+    },
+    /// Hours in which the plug was not read stay unmetered, though it has a record of its own.
+    EnergyNotFilled {
+        /// Why, in words.
+        reason: &'static str,
+    },
     /// A plug answers at a new address.
     AddressChanged {
         /// Where it was.

@@ -91,6 +91,7 @@ fn a_quick_restart_is_no_gap_and_a_long_one_is() {
         ports: vec![PortTally { energy: kwh(2.0), watts: 60.0 }],
         unmetered_ms: 1000,
         unix_ms: START_MS - 5000,
+        hours: None,
     };
     for (later_s, unmetered_s) in [(5, 1), (3600, 3606)] {
         let mut meter = Meter::new(&kept);
@@ -109,6 +110,7 @@ fn a_clock_that_was_set_back_makes_neither_energy_nor_gap() {
         ports: vec![PortTally { energy: kwh(2.0), watts: 60.0 }],
         unmetered_ms: 0,
         unix_ms: START_MS + 1_000_000_000,
+        hours: None,
     };
     let mut meter = Meter::new(&kept);
     read(&mut meter, 1, &[60.0], Gaps::Skip);
@@ -121,6 +123,7 @@ fn the_higher_of_file_and_broker_counts_and_what_was_metered_meanwhile_is_added(
         ports: vec![PortTally { energy: kwh(energy), watts: 0.0 }],
         unmetered_ms: 0,
         unix_ms: START_MS - 3_600_000,
+        hours: None,
     };
     for (remembered, retained, shown) in [(1.0, 1.5, 1.6), (1.5, 1.0, 1.6), (1.0, 0.0, 1.1)] {
         let mut meter = Meter::new(&file(remembered));
@@ -145,6 +148,7 @@ fn what_cannot_have_been_drawn_since_is_not_believed() {
         ports: vec![PortTally { energy: kwh(1.0), watts: 0.0 }],
         unmetered_ms: 0,
         unix_ms: START_MS - 3_600_000,
+        hours: None,
     };
     // Five kilowatts for an hour.
     for (retained, shown) in [(6.0, 6.0), (6.1, 1.0)] {

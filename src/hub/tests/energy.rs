@@ -1,7 +1,7 @@
 //! Energy as the hub shows and remembers it.
 
 use super::*;
-use crate::model::{Metered, ResponseData};
+use crate::model::{Metered, ResponseData, Span};
 
 const B: &str = "maxsmart-swp6000000000002";
 
@@ -203,4 +203,85 @@ fn what_cannot_replace_is_refused_with_the_remedy() {
     world.secs(60);
     let silent = replace(&mut world).expect_err("nobody there");
     assert!(silent.contains("does not answer; it must be adopted and online"), "{silent}");
+}
+
+/// A strip whose first port draws more in each hour, away for 70 minutes; and its record when it
+/// is back, newest last.
+fn outage(record: Option<History>) -> World {
+    let mut world = strip(Some(Vec::new()));
+    // To the full hour.
+    world.secs(3200 - 2);
+    for hour in 0..5u8 {
+        world.fake(1).watts = 100.0 + 50.0 * f64::from(hour);
+        world.secs(3600);
+    }
+    world.fake(1).fails = Some(Failure::Silent);
+    world.secs(70 * 60);
+    world.fake(1).fails = None;
+    world.fake(1).record = record;
+    world.notes.clear();
+    world.secs(60 * 60);
+    world
+}
+
+fn its_own(scale: f64) -> History {
+    let row: Vec<Option<f64>> = (0..24)
+        .map(|hour| Some(scale * if hour < 17 { 0.0 } else { 100.0 + 50.0 * f64::from(hour - 17).min(4.0) }))
+        .collect();
+    // Metering began at 12:06 local time; the strip is back at 19:10.
+    let date = Some("2026-11-18-19".into());
+    History { span: Span::Hours, date, rows: vec![row; 6], cost: None, currency: None }
+}
+
+fn events(world: &World) -> Vec<Event> {
+    let event = |note: &Note| match note {
+        Note::Plug(_, event @ (Event::EnergyFilled { .. } | Event::EnergyNotFilled { .. })) => {
+            Some(event.clone())
+        }
+        Note::Plug(..) | Note::Bridge(_) | Note::Response(_) | Note::Result(_) => None,
+    };
+    world.notes.iter().filter_map(event).collect()
+}
+
+#[test]
+fn hours_missed_are_filled_from_the_plugs_own_record() {
+    let without = shown(&outage(None), A);
+    let world = outage(Some(its_own(1.0)));
+    // The hour missed as a whole is filled at once, the rest when the running hour has ended.
+    let mut filled = Vec::new();
+    for event in events(&world) {
+        let Event::EnergyFilled { hours, ports } = event else { panic!("{event:?}") };
+        assert_eq!(hours.len(), 1);
+        filled.push(ports[0].wh());
+    }
+    assert!(
+        matches!(filled[..], [first, second] if first == 300.0 && (48.0..52.0).contains(&second)),
+        "{filled:?}"
+    );
+    let with = shown(&world, A);
+    let gained = with[0].unwrap().beyond(without[0].unwrap()).wh();
+    assert!((gained - filled.iter().sum::<f64>()).abs() < 2.0, "{gained} and {filled:?}");
+    assert_eq!(with[..6].iter().flatten().copied().sum::<Energy>(), with[6].unwrap());
+    assert!(world.view(A).unmetered_s >= 4190);
+}
+
+#[test]
+fn a_record_that_is_not_believed_is_told_once_with_the_reason() {
+    let mut world = outage(Some(its_own(1.3)));
+    world.secs(3 * 3600);
+    let [Event::EnergyNotFilled { reason }] = &events(&world)[..] else { panic!("{:?}", events(&world)) };
+    assert_eq!(*reason, "its record does not agree with what was metered");
+}
+
+#[test]
+fn a_plug_without_a_record_is_asked_once_and_settings_can_forbid_it() {
+    let mut world = outage(None);
+    world.fake(1).record = Some(its_own(1.0));
+    world.secs(3 * 3600);
+    assert_eq!(events(&world), []);
+    let mut quiet = World::new(Rules { history: false, ..rules() });
+    quiet.fake(1).watts = 360.0;
+    quiet.feed(Input::Heard(found(1, 1, 1)));
+    quiet.secs(3600);
+    assert!(quiet.hub.memory().plugs[&id(A)].tally.hours.is_none());
 }

@@ -8,8 +8,15 @@ use crate::model::{LogLevel, PlugId, PlugView, Shape};
 use serde_json::{Map, Value, json};
 
 /// Types of events a plug's event entity may show.
-const EVENT_TYPES: [&str; 5] =
-    ["overload", "command_failed", "device_restarted", "switched_locally", "address_changed"];
+const EVENT_TYPES: [&str; 7] = [
+    "overload",
+    "command_failed",
+    "device_restarted",
+    "switched_locally",
+    "address_changed",
+    "energy_filled",
+    "energy_not_filled",
+];
 
 /// How plugs are announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -304,6 +304,16 @@ fn event(event: &Event, unix_ms: u64) -> Json {
         Event::CommandFailed { port, error } => {
             json!({"event_type": "command_failed", "port": port, "error": error.as_str(), "ts": ts})
         }
+        Event::EnergyFilled { hours, ports } => {
+            let kwh: Energy = ports.iter().copied().sum();
+            let hours: Vec<String> = hours.iter().copied().map(iso).collect();
+            let ports = (1..).zip(ports).map(|(n, energy): (u8, _)| (n.to_string(), energy.kwh().into()));
+            let ports: Map<String, Json> = ports.collect();
+            json!({"event_type": "energy_filled", "hours": hours, "kwh": kwh.kwh(), "ports": ports, "ts": ts})
+        }
+        Event::EnergyNotFilled { reason } => {
+            json!({"event_type": "energy_not_filled", "reason": reason, "ts": ts})
+        }
         Event::AddressChanged { from, to } => {
             json!({"event_type": "address_changed", "from": from, "to": to, "ts": ts})
         }

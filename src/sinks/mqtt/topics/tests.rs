@@ -150,3 +150,15 @@ fn a_failed_command_names_error_and_port() {
         "confirmed": false, "latency_ms": 143, "requests": 3, "attempts": 1, "ts": "1970-01-01T00:00:00.000Z"});
     assert_eq!(payload, want);
 }
+
+#[test]
+fn filled_hours_are_told_with_their_energy() {
+    let id = PlugId::new("maxsmart-x1").expect("an id");
+    let ports = vec![Energy::from_wh(300.0), Energy::from_wh(10.0)];
+    let filled = Event::EnergyFilled { hours: vec![1_795_197_600_000], ports };
+    let (topic, payload) = note("p", &Note::Plug(id, filled), 0);
+    assert_eq!(topic, "p/maxsmart-x1/event");
+    let want = json!({"event_type": "energy_filled", "hours": ["2026-11-20T18:00:00.000Z"], "kwh": 0.31,
+        "ports": {"1": 0.3, "2": 0.01}, "ts": "1970-01-01T00:00:00.000Z"});
+    assert_eq!(payload, want);
+}

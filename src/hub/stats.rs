@@ -1,0 +1,35 @@
+//! Figures about the hub's work.
+
+use super::Hub;
+use crate::model::{Answer, Moment, Outcome};
+
+impl Hub {
+    pub(super) fn count(&mut self, outcome: &Outcome) {
+        if let Ok(Answer::History(_) | Answer::Unsupported | Answer::Identity(_)) = &outcome.result {
+            return;
+        }
+        let stats = &mut self.bridge.stats;
+        if let Ok(Answer::Reading(reading)) = &outcome.result {
+            stats.polls_ok += 1;
+            stats.samples += reading.ports.len() as u64;
+            if self.took_ms.len() == 1024 {
+                self.took_ms.pop_front();
+            }
+            self.took_ms.push_back(u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX));
+        } else {
+            stats.polls_failed += 1;
+        }
+    }
+
+    pub(super) fn renew_stats(&mut self, now: &Moment) {
+        let mut sorted: Vec<u64> = self.took_ms.iter().copied().collect();
+        sorted.sort_unstable();
+        let at =
+            |percent: usize| sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)));
+        self.bridge.stats.p50_ms = at(50).copied().unwrap_or_default();
+        self.bridge.stats.p95_ms = at(95).copied().unwrap_or_default();
+        self.bridge.stats.unix_ms = now.unix_ms;
+        self.bridge.stats.uptime_s = now.up.as_secs();
+        self.show_bridge();
+    }
+}
