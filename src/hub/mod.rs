@@ -328,9 +328,10 @@ impl Hub {
             Who::Place(driver, place) => self.identified(now, driver, place, outcome.result),
             Who::Plug(id) => {
                 self.count(&outcome);
+                let fleet = self.plugs.len();
                 // It may have been removed while it was being asked.
                 let Some(plug) = self.plugs.get_mut(&id) else { return };
-                let news = plug.answered(now, &self.rules, outcome, &mut self.effects);
+                let news = plug.answered(now, &self.rules, fleet, outcome, &mut self.effects);
                 self.raise_meter(now, &id);
                 self.react(now, &id, news);
             }

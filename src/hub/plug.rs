@@ -258,6 +258,7 @@ impl Plug {
         &mut self,
         now: &Moment,
         rules: &Rules,
+        fleet: usize,
         outcome: Outcome,
         effects: &mut VecDeque<Effect>,
     ) -> News {
@@ -289,7 +290,7 @@ impl Plug {
                 }
             }
         }
-        self.schedule.next(now, began, &self.pace);
+        self.schedule.next(now, began, &self.pace, fleet);
         if moved {
             self.look_now(now);
         }

@@ -9,8 +9,12 @@ use std::time::Duration;
 /// A dead plug is tried at least this often.
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
 
-/// Groups the polls of an interval fall into at the most, so that one wake-up serves many.
-const GROUPS: u32 = 4;
+/// In a small fleet each plug has its own moment in the interval, so that none waits for another.
+const SMALL: u32 = 32;
+
+/// In a larger one so many are asked together, so that one wake-up serves many; two to four times
+/// an interval.
+const TOGETHER: u32 = 100;
 
 /// When one plug is asked next.
 #[derive(Debug)]
@@ -95,7 +99,7 @@ impl Schedule {
     }
 
     /// Sets the time of the next poll, after a conversation that began at `began`.
-    pub(super) fn next(&mut self, now: &Moment, began: Duration, pace: &Pace) {
+    pub(super) fn next(&mut self, now: &Moment, began: Duration, pace: &Pace, fleet: usize) {
         if let Some(back_off) = self.back_off {
             self.due = now.up + back_off;
             return;
@@ -108,17 +112,25 @@ impl Schedule {
         while self.burst.front().is_some_and(|at| *at <= now.up) {
             self.burst.pop_front();
         }
-        let grid = self.grid(now.up, pace.poll);
+        let grid = self.grid(now.up, pace.poll, groups(fleet));
         self.due = self.burst.front().map_or(grid, |burst| grid.min(*burst));
     }
 
     /// The next time its group is due, at least a tenth of an interval away.
-    fn grid(&self, up: Duration, poll: Duration) -> Duration {
+    fn grid(&self, up: Duration, poll: Duration, groups: u32) -> Duration {
         let step = poll.as_micros().max(1);
-        let phase = step * u128::from(self.ordinal % GROUPS) / u128::from(GROUPS);
+        let phase = step * u128::from(self.ordinal % groups) / u128::from(groups);
         let earliest = up.as_micros() + step / 10;
         let turns = earliest.saturating_sub(phase).div_ceil(step);
         let at = phase + turns * step;
         Duration::from_micros(u64::try_from(at).unwrap_or(u64::MAX))
+    }
+}
+
+/// Groups into which the polls of an interval fall, for so many plugs.
+fn groups(fleet: usize) -> u32 {
+    match u32::try_from(fleet).unwrap_or(u32::MAX) {
+        few @ ..=SMALL => few.max(1),
+        many => (many / TOGETHER).clamp(2, 4),
     }
 }

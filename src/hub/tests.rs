@@ -281,16 +281,19 @@ fn a_plug_found_is_read_at_once_and_then_every_interval() {
 #[test]
 fn polls_of_a_fleet_share_few_wake_ups() {
     let mut world = World::new(rules());
-    for n in 1..=9 {
-        world.fake(n);
-        world.feed(Input::Heard(found(n, n, n)));
-    }
-    world.secs(10);
-    world.reads.clear();
-    world.secs(50);
-    let moments: BTreeSet<Duration> = world.reads.iter().map(|(at, _)| *at).collect();
-    assert_eq!(world.reads.len(), 90);
-    assert!(moments.len() <= 40, "{} wake-ups for 10 intervals", moments.len());
+    let mut moments_of = |plugs: std::ops::RangeInclusive<u8>| {
+        for n in plugs {
+            world.fake(n);
+            world.feed(Input::Heard(found(n, n, n)));
+        }
+        world.secs(10);
+        world.reads.clear();
+        world.secs(50);
+        let moments: BTreeSet<Duration> = world.reads.iter().map(|(at, _)| *at).collect();
+        (world.reads.len(), moments.len())
+    };
+    assert_eq!(moments_of(1..=9), (90, 90), "in a small fleet none waits for another");
+    assert_eq!(moments_of(10..=60), (600, 20), "in a larger one half are asked together");
 }
 
 #[test]
