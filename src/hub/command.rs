@@ -8,8 +8,11 @@ use crate::model::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// After a command has left, further ones for the plug are gathered this long. The first one of
-/// all never waits.
+/// Commands that come this close together are one burst. Its first leaves at once, the others wait
+/// for its end, so that they leave together.
+const BURST: Duration = Duration::from_millis(10);
+
+/// The longest a burst is waited for after a command has left.
 const GATHER: Duration = Duration::from_millis(40);
 
 /// A relay that moves this long after it was told to is put down to the command.
@@ -44,6 +47,10 @@ pub(super) struct Desk {
     flight: BTreeMap<u8, (u64, bool)>,
     ended: Vec<Ended>,
     last_ticket: u64,
+    /// When the last command came in.
+    came_at: Option<Duration>,
+    /// Nothing leaves before: more of a burst may come.
+    gather_until: Duration,
     /// When the last command left.
     left_at: Option<Duration>,
     /// Ports confirmed since then.
@@ -207,6 +214,7 @@ impl Desk {
             self.ended.push(Ended { ticket });
             return false;
         }
+        self.gather(now);
         self.last_ticket += 1;
         let number = self.last_ticket;
         let by_hand = ticket.cause == Cause::Mqtt;
@@ -227,6 +235,15 @@ impl Desk {
             reverts_changed |= by_hand && self.reverts.remove(&port).is_some();
         }
         reverts_changed
+    }
+
+    /// A command has come in: says how long it waits for others.
+    fn gather(&mut self, now: &Moment) {
+        let burst = self.came_at.replace(now.up).is_some_and(|at| at + BURST >= now.up);
+        self.gather_until = match self.left_at {
+            Some(left) if burst => (left + GATHER).min(now.up + BURST),
+            _ => Duration::ZERO,
+        };
     }
 
     /// Checks everything, then says which port goes where.
@@ -287,8 +304,7 @@ impl Desk {
     /// When something can be sent.
     pub(super) fn ready_at(&self) -> Option<Duration> {
         let first = self.orders.values().map(|order| order.not_before).min()?;
-        let gathered = self.left_at.map_or(Duration::ZERO, |at| at + GATHER);
-        Some(first.max(gathered))
+        Some(first.max(self.gather_until))
     }
 
     /// When something must end or go back.
