@@ -14,6 +14,8 @@ use crate::sinks::mqtt::{
     homeassistant::{Announcer, Mode, PortDevices},
     link::{Address, Tls},
 };
+#[cfg(feature = "metrics")]
+use crate::sinks::web;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -28,6 +30,9 @@ const MAX_ORDERS: usize = 1024;
 
 /// Notes that may wait for a sink; older ones are dropped and counted.
 const MAX_NOTES: usize = 4096;
+
+/// Scrapes that may wait for the hub.
+const MAX_SCRAPES: usize = 8;
 
 /// How long the MQTT sink may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -51,6 +56,10 @@ pub enum StartError {
     #[cfg(feature = "broker")]
     #[error(transparent)]
     Broker(#[from] crate::broker::BrokerError),
+    /// The web listener's address.
+    #[cfg(feature = "metrics")]
+    #[error(transparent)]
+    Web(#[from] web::WebError),
     /// Settings that turn out not to work.
     #[error("{0}")]
     Settings(String),
@@ -109,6 +118,8 @@ pub async fn run_logged(
     let (restart, mut restarts) = mpsc::channel(1);
     let (stopping, stopped) = watch::channel(false);
     let mut watch = clock.clone();
+    let counters = Arc::default();
+    let (asks, figures) = mpsc::channel(MAX_SCRAPES);
     let wires = Wires {
         clock: Box::new(move || watch.now()),
         view: picture,
@@ -116,12 +127,21 @@ pub async fn run_logged(
         log: logging.lines,
         orders,
         restart,
-        stop: stopped,
+        counters: Arc::clone(&counters),
+        stop: stopped.clone(),
     };
+    serve(settings, asks, counters, stopped).await?;
     let sink = tokio::spawn(mqtt::run(mqtt, wires, announced));
     let http = Http::new().map_err(StartError::Settings)?;
-    let parts =
-        Parts { http, quarries: quarries(settings), store, set_log_level: logging.set_level, view, notes };
+    let parts = Parts {
+        http,
+        quarries: quarries(settings),
+        store,
+        set_log_level: logging.set_level,
+        view,
+        notes,
+        figures,
+    };
     let engine = Engine::new(hub, clock, parts);
 
     let mut ended = Ended::Stopped;
@@ -138,6 +158,35 @@ pub async fn run_logged(
     broker.stop().await;
     info!("stopped");
     Ok(ended)
+}
+
+/// Opens the web listener, if one is wanted.
+#[cfg(feature = "metrics")]
+async fn serve(
+    settings: &Settings,
+    figures: web::Asks,
+    mqtt: Arc<mqtt::Counters>,
+    stop: watch::Receiver<bool>,
+) -> Result<(), StartError> {
+    let Some(listen) = settings.web.listen else { return Ok(()) };
+    let started_ms = Clock::start().now().unix_ms;
+    let sources = web::Sources { figures, mqtt, version: env!("CARGO_PKG_VERSION"), started_ms };
+    web::start(listen, sources, stop).await?;
+    Ok(())
+}
+
+#[cfg(not(feature = "metrics"))]
+#[expect(clippy::unused_async, reason = "the same signature as with the listener")]
+async fn serve<T>(
+    settings: &Settings,
+    _figures: T,
+    _mqtt: Arc<mqtt::Counters>,
+    _stop: watch::Receiver<bool>,
+) -> Result<(), StartError> {
+    match settings.web.listen {
+        Some(_) => Err(StartError::Settings("this build has no web listener; leave web.listen out".into())),
+        None => Ok(()),
+    }
 }
 
 /// The state directory: the one set, else systemd's, else the user's.

@@ -8,7 +8,7 @@ use serde_json::{Number, Value as Json};
 
 use super::settings::{
     Availability, Broker, Commands, Device, Finding, HomeAssistant, Log, Maxsmart, Metering, Mqtt, Port,
-    Publish, Settings, State, Tls,
+    Publish, Settings, State, Tls, Web,
 };
 use super::value::shown;
 
@@ -256,6 +256,7 @@ fn order(path: &[String]) -> &'static [&'static str] {
         ["maxsmart"] => fields::<Maxsmart>(),
         ["device", ID] => fields::<Device>(),
         ["device", ID, "port", NUMBER] => fields::<Port>(),
+        ["web"] => fields::<Web>(),
         ["state"] => fields::<State>(),
         ["log"] => fields::<Log>(),
         _ => unreachable!("every section is listed: {path:?}"),

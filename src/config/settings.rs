@@ -38,6 +38,8 @@ pub struct Settings {
     pub maxsmart: Maxsmart,
     /// What is special about single plugs, by id.
     pub device: BTreeMap<String, Device>,
+    /// The web listener for Prometheus and for health checks.
+    pub web: Web,
     /// What is remembered across restarts.
     pub state: State,
     /// The log.
@@ -254,6 +256,15 @@ pub struct Port {
     pub name: Option<String>,
     /// Commands that are refused: none, switching it on, switching it off, or both.
     pub lock: Lock,
+}
+
+/// The web listener for Prometheus and for health checks.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Web {
+    /// Where it listens for `/metrics`, `/healthz` and `/readyz`. Without it there is no listener.
+    #[schemars(with = "Option<String>", extend("x-allowed" = "address and port"))]
+    pub listen: Option<SocketAddr>,
 }
 
 /// What is remembered across restarts.

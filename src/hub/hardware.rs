@@ -7,6 +7,7 @@ impl Plug {
     /// It has a new address.
     pub(super) fn move_to(&mut self, place: Place, now: &Moment) {
         self.kept.place = place;
+        self.figures.moves += 1;
         self.schedule.start_over(now);
         let ip = self.ip_text();
         self.show(now, |view| view.ip = ip);

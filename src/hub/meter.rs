@@ -229,10 +229,15 @@ impl Meter {
         self.began.is_none()
     }
 
+    /// What a port has drawn, exactly.
+    pub(super) fn exact(&self, port: u8) -> Energy {
+        let index = usize::from(port).checked_sub(1);
+        index.and_then(|index| self.ports.get(index)).map(|port| port.energy).unwrap_or_default()
+    }
+
     /// What a port has drawn, cut off after the digits that are shown.
     pub(super) fn port(&self, port: u8) -> Energy {
-        let index = usize::from(port).checked_sub(1);
-        index.and_then(|index| self.ports.get(index)).map(|port| port.energy.shown()).unwrap_or_default()
+        self.exact(port).shown()
     }
 
     /// The sum of what the ports show.

@@ -8,8 +8,8 @@ use super::record::Record;
 use super::schedule::Schedule;
 use super::{Effect, Pace, PlugRules, Rules};
 use crate::model::{
-    Answer, Ask, Cause, CommandError, Event, Failure, Found, Lock, Moment, Note, Outcome, Place, PlugId,
-    PlugView, PortReading, PowerUnit, Reading, Remembered, Span, SwitchOrder,
+    Answer, Ask, Cause, CommandError, Event, Failure, Found, Lock, Moment, Note, Outcome, Place, PlugFigures,
+    PlugId, PlugView, PortReading, PowerUnit, Reading, Remembered, Span, SwitchOrder,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -37,6 +37,7 @@ pub(super) struct Plug {
     pub(super) live_signal: Option<f64>,
     pub(super) meter: Meter,
     pub(super) record: Record,
+    pub(super) figures: Box<PlugFigures>,
     pub(super) thresholds: super::change::Thresholds,
     pub(super) beat_at: Duration,
     pub(super) desk: Desk,
@@ -63,8 +64,16 @@ pub(super) struct Talk {
     began: Duration,
     /// Where the plug was then.
     place: Place,
-    /// It is about the plug's own record.
-    record: bool,
+    about: About,
+}
+
+/// What a conversation is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    Poll,
+    Command,
+    /// The plug's own record.
+    Record,
 }
 
 /// What the hub must react to after an answer.
@@ -93,29 +102,13 @@ impl Plug {
         let own = rules.plugs.get(&id).cloned().unwrap_or_default();
         let pace = *rules.families.get(driver)?;
         let view = PlugView {
-            id: id.clone(),
             driver,
             facts: Arc::new(kept.facts.clone()),
-            name: "".into(),
-            ip: None,
             adopted,
             offer: kept.offer,
-            online: false,
-            control: true,
-            relays_remembered: false,
             deleted: kept.deleted,
-            ports: Vec::new(),
-            watts: None,
-            energy: None,
-            unmetered_s: 0,
-            volts: None,
-            signal: None,
-            problem: None,
-            latency_ms: None,
-            last_seen_ms: None,
             unix_ms: now.unix_ms,
-            beat: 0,
-            echo: 0,
+            ..PlugView::unknown(id.clone())
         };
         let mut plug = Self {
             desk: Desk::new(&kept.reverts, now),
@@ -123,6 +116,7 @@ impl Plug {
             driver,
             meter: Meter::new(&std::mem::take(&mut kept.tally)),
             record: Record::default(),
+            figures: Box::default(),
             kept,
             rules: own,
             adopted,
@@ -248,8 +242,12 @@ impl Plug {
             }
             None => return None,
         };
-        let record = matches!(ask, Ask::History(_));
-        self.talking = Some(Talk { began: now.up, place: self.kept.place, record });
+        let about = match ask {
+            Ask::Switch(_) => About::Command,
+            Ask::History(_) => About::Record,
+            Ask::Read | Ask::Identify => About::Poll,
+        };
+        self.talking = Some(Talk { began: now.up, place: self.kept.place, about });
         Some((ask, limit))
     }
 
@@ -262,19 +260,25 @@ impl Plug {
         outcome: Outcome,
         effects: &mut VecDeque<Effect>,
     ) -> News {
-        let silent = Talk { began: now.up, place: self.kept.place, record: false };
-        let Talk { began, place, record } = self.talking.take().unwrap_or(silent);
+        let silent = Talk { began: now.up, place: self.kept.place, about: About::Poll };
+        let Talk { began, place, about } = self.talking.take().unwrap_or(silent);
         let moved = place != self.kept.place;
         let mut news = News::default();
         if std::mem::take(&mut self.stale) {
             self.look_now(now);
             return news;
         }
-        if record {
+        if outcome.result.is_ok() {
+            self.figures.seen_ms = Some(now.unix_ms);
+        }
+        if about == About::Record {
             news.remember = self.recorded(now, outcome.result, effects);
             return news;
         }
         self.desk.count(outcome.requests);
+        if about == About::Poll {
+            self.count_poll(&outcome);
+        }
         match outcome.result {
             Ok(Answer::Reading(reading)) => self.read(now, rules, reading, outcome.took, effects, &mut news),
             Ok(Answer::Identity(_) | Answer::History(_) | Answer::Unsupported) => {
@@ -428,6 +432,10 @@ impl Plug {
             let ports = &self.view.ports;
             let state = |port: u8| usize::from(port).checked_sub(1).and_then(|i| ports.get(i)?.relay);
             let (result, silent) = ended.result(&self.id, now, state);
+            self.figures.commands.count(result.error.map_or("ok", |(error, _)| error.as_str()));
+            if result.error.is_none() {
+                self.figures.command_times.note(result.latency);
+            }
             if let Some((error, port)) = result.error {
                 warn!(plug = %self.id, port, error = error.as_str(), "did not switch");
                 let port = port.or(result.ports.keys().next().copied().filter(|_| result.ports.len() == 1));

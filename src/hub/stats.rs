@@ -1,9 +1,18 @@
 //! Figures about the hub's work.
 
 use super::Hub;
-use crate::model::{Answer, Moment, Outcome};
+use super::plug::Plug;
+use crate::model::{Answer, Figures, Moment, Outcome, PlugFigures, PortFigures};
+use std::sync::Arc;
 
 impl Hub {
+    /// Figures about all plugs that were taken in, as they are now.
+    pub fn figures(&self) -> Figures {
+        let taken = self.plugs.iter().filter(|(_, plug)| plug.adopted && plug.kept.offer.ports > 0);
+        let plugs = taken.map(|(id, plug)| (id.clone(), plug.figures())).collect();
+        Figures { view: Arc::clone(&self.view), plugs }
+    }
+
     pub(super) fn count(&mut self, outcome: &Outcome) {
         if let Ok(Answer::History(_) | Answer::Unsupported | Answer::Identity(_)) = &outcome.result {
             return;
@@ -31,5 +40,31 @@ impl Hub {
         self.bridge.stats.unix_ms = now.unix_ms;
         self.bridge.stats.uptime_s = now.up.as_secs();
         self.show_bridge();
+    }
+}
+
+impl Plug {
+    pub(super) fn count_poll(&mut self, outcome: &Outcome) {
+        match &outcome.result {
+            Ok(_) => {
+                self.figures.polls.count("ok");
+                self.figures.poll_times.note(outcome.took);
+            }
+            Err(failure) => self.figures.polls.count(failure.word()),
+        }
+    }
+
+    fn figures(&self) -> PlugFigures {
+        let port = |(n, live): (u8, &crate::model::PortReading)| PortFigures {
+            relay: live.relay,
+            watts: live.watts,
+            amps: live.amps,
+            joules: (self.meter.certain() && self.kept.offer.power).then(|| self.meter.exact(n).joules()),
+        };
+        PlugFigures {
+            ports: (1..).zip(&self.live).map(port).collect(),
+            unmetered_s: self.meter.unmetered_s(),
+            ..PlugFigures::clone(&self.figures)
+        }
     }
 }

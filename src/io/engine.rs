@@ -10,11 +10,11 @@ use super::store::Store;
 use super::talk::talk;
 use crate::drivers::{self, Dialect};
 use crate::hub::{Effect, Hub, Input};
-use crate::model::{Ask, Found, LogLevel, Note, Order, Outcome, Place, View, Who};
+use crate::model::{Ask, Figures, Found, LogLevel, Note, Order, Outcome, Place, View, Who};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::error;
@@ -55,6 +55,8 @@ pub struct Parts {
     pub view: watch::Sender<Arc<View>>,
     /// Where notes go.
     pub notes: broadcast::Sender<Arc<Note>>,
+    /// Who wants figures.
+    pub figures: mpsc::Receiver<oneshot::Sender<Figures>>,
 }
 
 /// A conversation that came to its end, with the dialect coming home.
@@ -87,6 +89,7 @@ impl Engine {
             let wake = self.clock.instant(self.hub.wake_at());
             tokio::select! {
                 () = &mut stop => break,
+                Some(answer) = self.parts.figures.recv() => drop(answer.send(self.hub.figures())),
                 Some(order) = orders.recv() => self.feed(Input::Commanded(order)),
                 Some(home) = self.talks.join_next() => self.come_home(home),
                 Some(found) = self.heard.1.recv() => self.feed(Input::Heard(found)),

@@ -64,6 +64,11 @@ impl Energy {
         (self.0 / DIGIT) as f64 / 1e4
     }
 
+    /// Joules, not cut off.
+    pub fn joules(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
+
     /// Watt-hours, not cut off.
     pub fn wh(self) -> f64 {
         self.0 as f64 / (KWH / 1000) as f64

@@ -2,6 +2,7 @@
 //! everybody may see. No behaviour beyond checking a value once, in its constructor. Knows nobody.
 
 mod energy;
+mod figures;
 mod history;
 mod identity;
 mod memory;
@@ -10,6 +11,7 @@ mod reading;
 mod view;
 
 pub use energy::{Energy, MAX_KWH};
+pub use figures::{Figures, Outcomes, PlugFigures, PortFigures, RANGES_S, Times};
 pub use history::{History, Span};
 pub use identity::{Facts, Found, Mac, Name, Place, PlugId};
 pub use memory::{

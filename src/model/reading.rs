@@ -69,6 +69,20 @@ pub enum Failure {
     Denied(String),
 }
 
+impl Failure {
+    /// The word for it in figures.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Silent => "silent",
+            Self::Closed => "closed",
+            Self::Nonsense(_) => "nonsense",
+            Self::Stranger(_) => "stranger",
+            Self::Denied(_) => "denied",
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

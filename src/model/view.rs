@@ -97,6 +97,37 @@ pub struct PlugView {
     pub echo: u32,
 }
 
+impl PlugView {
+    /// A plug of which nothing but its id is known.
+    pub fn unknown(id: PlugId) -> Self {
+        Self {
+            id,
+            driver: "",
+            facts: Arc::default(),
+            name: "".into(),
+            ip: None,
+            adopted: false,
+            offer: Offer::default(),
+            online: false,
+            control: true,
+            relays_remembered: false,
+            deleted: false,
+            ports: Vec::new(),
+            watts: None,
+            energy: None,
+            unmetered_s: 0,
+            volts: None,
+            signal: None,
+            problem: None,
+            latency_ms: None,
+            last_seen_ms: None,
+            unix_ms: 0,
+            beat: 0,
+            echo: 0,
+        }
+    }
+}
+
 /// One port.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PortView {

@@ -3,3 +3,7 @@
 //! for [`Order`](crate::model::Order)s; they never see hub, drivers or io.
 
 pub mod mqtt;
+#[cfg(feature = "metrics")]
+pub mod prometheus;
+#[cfg(feature = "metrics")]
+pub mod web;

@@ -10,3 +10,4 @@ mod mqtt_faults;
 mod plug_faults;
 mod support;
 mod tidy;
+mod web;

@@ -45,6 +45,8 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
             "thiserror",
             "tracing",
             "tracing_subscriber",
+            "axum",
+            "prometheus_client",
         ],
     ),
     (
@@ -75,7 +77,8 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
 ];
 
 /// Crates that belong in one file.
-const ONE_ROOM: &[(&str, &str)] = &[("rumqttc", "sinks/mqtt/link.rs"), ("reqwest", "io/http.rs")];
+const ONE_ROOM: &[(&str, &str)] =
+    &[("rumqttc", "sinks/mqtt/link.rs"), ("reqwest", "io/http.rs"), ("axum", "sinks/web.rs")];
 
 /// The longest file, and those that have a reason to be longer.
 const LONGEST: usize = 500;

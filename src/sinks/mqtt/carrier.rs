@@ -1,7 +1,8 @@
 //! Carries between the session and the world: one connection from its beginning to its end. What
 //! comes over channels and from the broker goes into the session; what the session wants is sent.
 
-use super::link::{Counters, Link, Lost, Said};
+use super::counters::{Counters, resident};
+use super::link::{Link, Lost, Said};
 use super::log::Lines;
 use super::session::{Figures, Input, Outgoing, Session};
 use super::sorter::{Received, Sorted, Sorter};
@@ -9,7 +10,7 @@ use super::{Settings, Wires, cleanup};
 use crate::model::Note;
 use serde_json::Value;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
@@ -89,6 +90,7 @@ impl<'a> Carrier<'a> {
         let address = &self.settings.address;
         info!(broker = format!("{}:{}", address.host, address.port), "connected");
         *connected_at = Some(Instant::now());
+        self.counters.connected(true);
         // What was told while nobody listened is gone; it was never meant to wait.
         while self.wires.notes.try_recv().is_ok() {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
@@ -189,21 +191,13 @@ impl<'a> Carrier<'a> {
     }
 
     fn figures(&self) -> Figures {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counts = self.counters.counts();
         Figures {
-            published: count(&self.counters.published),
-            received: count(&self.counters.received),
-            queued: self.link.queued(),
-            dropped: count(&self.counters.dropped),
-            memory_mb: memory_mb(),
+            published: counts.published,
+            received: counts.received,
+            queued: counts.queued,
+            dropped: counts.dropped,
+            memory_mb: resident().map(|bytes| (bytes as f64 / 1_048_576.0 * 10.0).round() / 10.0),
         }
     }
-}
-
-/// Resident memory in MB, where the system tells it.
-fn memory_mb() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some((kib / 1024.0 * 10.0).round() / 10.0)
 }

@@ -8,6 +8,7 @@
 //! - That task never waits for anybody: what it receives is handed on without blocking.
 //! - Nagle is off: two states within a round trip would wait 40 ms for each other.
 
+use super::counters::Counters;
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, NetworkOptions,
     Outgoing, Packet, QoS, StateError, SubscribeFilter, SubscribeReasonCode,
@@ -15,7 +16,7 @@ use rumqttc::{
 use secrecy::{ExposeSecret, SecretString};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -90,14 +91,6 @@ impl Lost {
     }
 }
 
-/// Counters that outlive a connection.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) published: AtomicU64,
-    pub(super) received: AtomicU64,
-    pub(super) dropped: AtomicU64,
-}
-
 /// An open connection.
 pub(super) struct Link<T> {
     client: AsyncClient,
@@ -158,6 +151,7 @@ impl<T: Send + 'static> Link<T> {
         if self.client.publish(topic, QoS::AtLeastOnce, retain, payload).await.is_ok() {
             self.handed += 1;
             self.counters.published.fetch_add(1, Ordering::Relaxed);
+            self.counters.queued.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -172,11 +166,6 @@ impl<T: Send + 'static> Link<T> {
         for filter in filters {
             drop(self.client.unsubscribe(filter.clone()).await);
         }
-    }
-
-    /// Messages handed over and not acknowledged yet.
-    pub(super) fn queued(&self) -> u64 {
-        self.handed.saturating_sub(*self.acked.borrow())
     }
 
     /// Waits until everything handed over is acknowledged (2 s at most), then says goodbye, so that
@@ -222,6 +211,7 @@ impl<T> Poll<T> {
                 }
                 Ok(Event::Incoming(Packet::PubAck(_))) => {
                     self.ack.send_modify(|acked| *acked += 1);
+                    self.counters.queued.fetch_sub(1, Ordering::Relaxed);
                     continue;
                 }
                 Ok(Event::Outgoing(Outgoing::Disconnect)) => return,

@@ -10,6 +10,7 @@
 //! | `tell.rs` | what is published, in which order; pure |
 //! | `readback.rs` | what earlier runs have told about energy; pure |
 //! | `sorter.rs` | what comes in goes to the hub or to the session; pure |
+//! | `counters.rs` | figures about the connection |
 //! | `topics.rs` | topics and payloads, pure |
 //! | `incoming.rs` | what comes in, understood; pure |
 //! | `homeassistant.rs` | discovery messages, pure |
@@ -19,6 +20,7 @@
 
 mod carrier;
 mod cleanup;
+mod counters;
 pub mod homeassistant;
 mod incoming;
 pub mod link;
@@ -30,6 +32,7 @@ pub mod sorter;
 mod tell;
 mod topics;
 
+pub use counters::{Counters, Counts, resident};
 pub use topics::BridgeFacts;
 
 use crate::model::{Moment, Note, Order, PlugId, Shape, View};
@@ -90,6 +93,8 @@ pub struct Wires {
     pub orders: mpsc::Sender<Order>,
     /// Somebody wants the program started anew.
     pub restart: mpsc::Sender<()>,
+    /// Where the connection's figures are kept.
+    pub counters: Arc<Counters>,
     /// Set when the program stops: say goodbye.
     pub stop: watch::Receiver<bool>,
 }
@@ -98,7 +103,7 @@ pub struct Wires {
 /// runs have announced.
 pub async fn run(settings: Settings, mut wires: Wires, announced: BTreeMap<PlugId, Shape>) {
     let settings = Arc::new(settings);
-    let counters = Arc::default();
+    let counters = Arc::clone(&wires.counters);
     let view = Arc::clone(&wires.view.borrow_and_update());
     let mut session = Session::new(Arc::clone(&settings), announced, view, &(wires.clock)());
     let mut pause = FIRST_PAUSE;
@@ -112,6 +117,7 @@ pub async fn run(settings: Settings, mut wires: Wires, announced: BTreeMap<PlugI
             Ok(carrier) => carrier.run(&mut connected_at).await,
             Err(why) => Err(Lost::Unreachable(why)),
         };
+        counters.connected(false);
         let Err(why) = ended else { return };
         if connected_at.is_some_and(|at: Instant| at.elapsed() >= GOOD) {
             pause = FIRST_PAUSE;

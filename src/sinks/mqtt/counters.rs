@@ -1,0 +1,63 @@
+//! Figures about the connection to the broker; they outlive connections.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Figures about the connection to the broker.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub(super) connected: AtomicBool,
+    pub(super) connections: AtomicU64,
+    pub(super) published: AtomicU64,
+    pub(super) received: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) queued: AtomicU64,
+}
+
+/// The figures at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// There is a connection now.
+    pub connected: bool,
+    /// Connections there have been.
+    pub connections: u64,
+    /// Messages handed over to be published.
+    pub published: u64,
+    /// Messages received.
+    pub received: u64,
+    /// Messages that were refused or told to nobody.
+    pub dropped: u64,
+    /// Messages handed over and not acknowledged yet.
+    pub queued: u64,
+}
+
+impl Counters {
+    /// The figures now.
+    pub fn counts(&self) -> Counts {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            connected: self.connected.load(Ordering::Relaxed),
+            connections: count(&self.connections),
+            published: count(&self.published),
+            received: count(&self.received),
+            dropped: count(&self.dropped),
+            queued: count(&self.queued),
+        }
+    }
+
+    /// A connection stands, or has ended.
+    pub(super) fn connected(&self, stands: bool) {
+        self.connected.store(stands, Ordering::Relaxed);
+        self.queued.store(0, Ordering::Relaxed);
+        if stands {
+            self.connections.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Resident memory in bytes, where the system tells it.
+pub fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib * 1024)
+}

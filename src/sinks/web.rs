@@ -1,0 +1,125 @@
+//! The web listener: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever watches over
+//! the process. Nothing here changes anything.
+
+use super::mqtt::{Counters, resident};
+use super::prometheus::{self, Bridge};
+use crate::model::Figures;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+/// The hub answers within this time, or something is wrong with the program.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks for figures; the answer comes back on the channel sent.
+pub type Asks = mpsc::Sender<oneshot::Sender<Figures>>;
+
+/// What the listener shows.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// Where figures come from.
+    pub figures: Asks,
+    /// The MQTT connection's figures.
+    pub mqtt: Arc<Counters>,
+    /// Version of the program.
+    pub version: &'static str,
+    /// When it was started, milliseconds since 1970.
+    pub started_ms: u64,
+}
+
+/// The listener could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("web.listen {address}: {source}; choose another address, or leave it out for no listener")]
+pub struct WebError {
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+/// Opens the listener and serves until `stop` says so. Gives the address it listens on.
+///
+/// # Errors
+///
+/// When the address is taken or not one of this machine.
+pub async fn start(
+    address: SocketAddr,
+    sources: Sources,
+    mut stop: watch::Receiver<bool>,
+) -> Result<SocketAddr, WebError> {
+    let fail = |source| WebError { address, source };
+    let listener = TcpListener::bind(address).await.map_err(fail)?;
+    let bound = listener.local_addr().map_err(fail)?;
+    info!(listen = %bound, "figures for Prometheus at /metrics");
+    tokio::spawn(async move {
+        let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
+        if let Err(why) = axum::serve(listener, router(sources)).with_graceful_shutdown(stopped).await {
+            warn!("the web listener has ended: {why}");
+        }
+    });
+    Ok(bound)
+}
+
+fn router(sources: Sources) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(alive))
+        .route("/readyz", get(ready))
+        .with_state(sources)
+}
+
+impl Sources {
+    async fn figures(&self) -> Option<Figures> {
+        let (answer, figures) = oneshot::channel();
+        let asked = async {
+            self.figures.send(answer).await.ok()?;
+            figures.await.ok()
+        };
+        timeout(PATIENCE, asked).await.ok().flatten()
+    }
+}
+
+const SILENT: (StatusCode, &str) = (StatusCode::SERVICE_UNAVAILABLE, "the hub does not answer\n");
+
+async fn metrics(State(sources): State<Sources>, headers: HeaderMap) -> impl IntoResponse {
+    let Some(figures) = sources.figures().await else { return SILENT.into_response() };
+    let bridge = Bridge {
+        version: sources.version,
+        started_s: sources.started_ms as f64 / 1000.0,
+        resident: resident(),
+        mqtt: sources.mqtt.counts(),
+    };
+    let Ok(text) = prometheus::openmetrics(figures, bridge) else { return SILENT.into_response() };
+    let accepted = headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok()).unwrap_or("");
+    let (kind, text) = match accepted.contains("application/openmetrics-text") {
+        true => ("application/openmetrics-text; version=1.0.0; charset=utf-8", text),
+        false => ("text/plain; version=0.0.4; charset=utf-8", prometheus::plain(&text)),
+    };
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+/// The program lives when its hub answers.
+async fn alive(State(sources): State<Sources>) -> (StatusCode, &'static str) {
+    match sources.figures().await {
+        Some(_) => (StatusCode::OK, "alive\n"),
+        None => SILENT,
+    }
+}
+
+/// It is of use when it has a broker and has asked every plug it knows.
+async fn ready(State(sources): State<Sources>) -> (StatusCode, &'static str) {
+    let Some(figures) = sources.figures().await else { return SILENT };
+    let asked = |figures: &crate::model::PlugFigures| figures.polls.iter().next().is_some();
+    match (sources.mqtt.counts().connected, figures.plugs.values().all(asked)) {
+        (true, true) => (StatusCode::OK, "ready\n"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "no connection to the broker\n"),
+        (true, false) => (StatusCode::SERVICE_UNAVAILABLE, "not all known plugs were asked yet\n"),
+    }
+}
