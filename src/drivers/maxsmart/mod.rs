@@ -9,7 +9,7 @@ pub use wire::model_of;
 
 use super::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use crate::model::{
-    Answer, Ask, Failure, Family, Found, Moment, Place, PlugId, PowerUnit, Reading, Span, Switch, Tuning,
+    Answer, Ask, Failure, Family, Found, Mac, Moment, Place, PlugId, PowerUnit, Reading, Span, Switch, Tuning,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -19,8 +19,13 @@ use std::time::Duration;
 /// lets none through are still served over HTTP.
 const IDENTITY_PATIENCE: Duration = Duration::from_millis(600);
 
-/// Conversations in a row that must fail before the dialect is chosen anew.
+/// Conversations in a row that must fail before the dialect is chosen anew, and before a plug that
+/// has told who it is may keep silent about it though it answers otherwise.
 const STREAK: u32 = 3;
+
+/// A plug not heard for longer may have given its address to another one meanwhile: none has lost
+/// its power, booted and got a new address sooner.
+const SURE: Duration = Duration::from_secs(8);
 
 /// The MaxSmart and Revogi family.
 #[derive(Debug)]
@@ -54,7 +59,12 @@ impl Driver for Maxsmart {
             v3_first,
             way: None,
             tried: Vec::new(),
+            mac: plug.facts.mac,
+            introduces_itself: plug.facts.name.is_some(),
+            doubtful: false,
+            evasive: 0,
             checked: false,
+            heard_at: None,
             streak: 0,
             acknowledged: BTreeMap::new(),
             plan: VecDeque::new(),
@@ -100,8 +110,17 @@ struct Tongue {
     way: Option<Way>,
     /// What was tried in this conversation.
     tried: Vec<Way>,
+    mac: Option<Mac>,
+    /// It has answered the question who it is.
+    introduces_itself: bool,
+    /// It has not answered it in this conversation.
+    doubtful: bool,
+    /// Conversations in which it answered everything but that.
+    evasive: u32,
     /// The identity was confirmed, or cannot be, since the line broke last.
     checked: bool,
+    /// When it was heard last.
+    heard_at: Option<Duration>,
     /// Conversations failed in a row.
     streak: u32,
     /// For the 2.0 plug, which does not tell its relay: what was set and acknowledged.
@@ -117,19 +136,20 @@ impl Dialect for Tongue {
         self.plan.clear();
         self.tried.clear();
         self.heard = None;
+        self.doubtful = false;
         match ask {
             Ask::Identify => self.plan.extend([Exchange::Hello, Exchange::Hardware]),
             Ask::Read => {
-                self.plan_identity();
+                self.plan_identity(now);
                 self.plan.push_back(Exchange::Status);
             }
             Ask::History(span) => {
-                self.plan_identity();
+                self.plan_identity(now);
                 self.plan_way();
                 self.plan.push_back(Exchange::History(*span));
             }
             Ask::Switch(switch) => {
-                self.plan_identity();
+                self.plan_identity(now);
                 self.plan_way();
                 match switch {
                     Switch::All(on) => self.plan.push_back(Exchange::Relay { port: 0, on: *on }),
@@ -168,7 +188,9 @@ impl Dialect for Tongue {
 }
 
 impl Tongue {
-    fn plan_identity(&mut self) {
+    fn plan_identity(&mut self, now: &Moment) {
+        let lately = self.heard_at.is_some_and(|at| now.up.saturating_sub(at) <= SURE);
+        self.checked &= lately;
         if !self.checked {
             self.plan.push_back(Exchange::Hello);
         }
@@ -194,7 +216,8 @@ impl Tongue {
         let serial = self.serial.as_deref();
         let (what, patience) = match self.plan.front() {
             Some(Exchange::Hello) => {
-                let patience = IDENTITY_PATIENCE.min(self.timeout / 4);
+                let brief = IDENTITY_PATIENCE.min(self.timeout / 4);
+                let patience = if self.introduces_itself { self.timeout / 2 } else { brief };
                 (Message::Datagram(wire::discovery(self.set_clock, now)), patience)
             }
             Some(Exchange::Hardware) => (Message::Get(wire::HARDWARE.into()), patience),
@@ -227,19 +250,44 @@ impl Tongue {
                     return Ok(Step::Done(Box::new(Answer::Identity(found))));
                 }
                 self.heard = Some(found);
-            } else if let (Some(mine), Some(theirs)) = (&self.id, hello.id())
-                // A second plug with one serial carries its MAC behind the id.
-                && *mine != theirs
-                && hello.facts.mac.and_then(|mac| theirs.qualified(mac)).as_ref() != Some(mine)
-            {
-                return Err(Failure::Stranger(theirs.to_string()));
+            } else {
+                self.check(&hello)?;
+                self.introduces_itself = true;
+                self.evasive = 0;
             }
+        } else if self.introduces_itself && !identifying {
+            // It may be another plug that has its address now. Whether it is there at all shows
+            // the difference between a plug that boots and a router that drops datagrams.
+            self.doubtful = true;
+            self.plan.clear();
+            self.plan.push_back(Exchange::Status);
+            return Ok(self.next(now));
         }
-        // Silence here proves nothing: routers drop datagrams. It is not asked again until the
-        // line breaks.
+        // Silence of a plug that never said who it is proves nothing: routers drop datagrams.
         self.checked = true;
         self.plan.pop_front();
         Ok(self.next(now))
+    }
+
+    /// It is the plug that is meant.
+    fn check(&self, hello: &wire::Hello) -> Result<(), Failure> {
+        let (Some(mine), Some(theirs)) = (&self.id, hello.id()) else { return Ok(()) };
+        // The MAC settles it, for those found while their serial could not be read, too; unless that
+        // is now another one.
+        let same_serial = match (&self.serial, &hello.facts.serial) {
+            (Some(mine), Some(theirs)) => mine.eq_ignore_ascii_case(theirs),
+            _ => true,
+        };
+        let ours = match (self.mac, hello.facts.mac) {
+            (Some(mine), Some(theirs)) => mine == theirs && same_serial,
+            // The second of two plugs with one serial carries its MAC behind its id.
+            (None, Some(mac)) => *mine == theirs || theirs.qualified(mac).as_ref() == Some(mine),
+            (_, None) => *mine == theirs,
+        };
+        if !ours {
+            return Err(Failure::Stranger(theirs.to_string()));
+        }
+        Ok(())
     }
 
     fn hear_hardware(&mut self, reply: Reply<'_>) -> Result<Step, Failure> {
@@ -265,12 +313,18 @@ impl Tongue {
         let way = self.way().unwrap_or(Way::Http);
         match self.status(reply, way) {
             Ok(mut reading) => {
+                if self.doubtful {
+                    self.evasive += 1;
+                    self.introduces_itself = self.evasive < STREAK;
+                    return Err(Failure::Silent);
+                }
                 self.way = Some(way);
                 self.plan.pop_front();
                 if !self.plan.is_empty() {
                     return Ok(self.next(now));
                 }
                 self.streak = 0;
+                self.heard_at = Some(now.up);
                 self.recall(&mut reading);
                 Ok(Step::Done(Box::new(Answer::Reading(reading))))
             }

@@ -66,10 +66,51 @@ fn an_http_plug_is_asked_who_it_is_once_and_then_only_how() {
     );
     assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &[("511", bytes(OK_511))])), Some(true));
     plug.forget();
+    // It does say who it is: silence may be that of another plug at its address.
+    for _ in 1..STREAK {
+        let dead = [("00dv", Reply::Silent), ("511", Reply::Silent)];
+        assert_eq!(play(plug.as_mut(), &Ask::Read, &dead), Err(Failure::Silent));
+        plug.forget();
+    }
+    let off = Ask::Switch(Switch::All(false));
+    let evasive = [("00dv", Reply::Silent), ("511", bytes(OK_511))];
+    for _ in 0..STREAK {
+        assert_eq!(play(plug.as_mut(), &off, &evasive), Err(Failure::Silent), "nothing is switched");
+        plug.forget();
+    }
     assert_eq!(
         relay(play(plug.as_mut(), &Ask::Read, &[("00dv", Reply::Silent), ("511", bytes(OK_511))])),
-        Some(true)
+        Some(true),
+        "but there may be a router now that lets no datagrams through"
     );
+}
+
+#[test]
+fn a_plug_not_heard_for_a_while_is_asked_who_it_is_again() {
+    let mut plug = tongue("1.30");
+    play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))]).expect("HTTP");
+    let asked = |plug: &mut dyn Dialect, up: Duration| {
+        let step = plug.ask(&Ask::Read, &Moment { up, ..now() });
+        matches!(step, Step::Send(Request { what: Message::Datagram(_), .. }))
+    };
+    assert!(!asked(plug.as_mut(), SURE));
+    assert!(asked(plug.as_mut(), SURE + Duration::from_millis(1)));
+    let other = HELLO.replace("SWP1000000000001", "SWP1000000000002");
+    let heard = plug.hear(bytes(&other), &now());
+    assert_eq!(heard, Err(Failure::Stranger("maxsmart-swp1000000000002".into())));
+}
+
+#[test]
+fn of_two_plugs_with_one_serial_the_first_is_known_by_its_mac() {
+    let facts = Facts { mac: Mac::parse("02:00:00:00:00:01"), ..Facts::default() };
+    let id = PlugId::new("maxsmart-swp1000000000001");
+    let found = Found { driver: "maxsmart", id, place: Place::NOWHERE, facts };
+    let tuning = Tuning { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock: false };
+    let mut plug = Maxsmart.attach(&found, &tuning);
+    plug.ask(&Ask::Read, &now());
+    let second = HELLO.replace("02:00:00:00:00:01", "02:00:00:00:00:02");
+    assert!(matches!(plug.hear(bytes(&second), &now()), Err(Failure::Stranger(_))));
+    assert!(matches!(plug.hear(bytes(HELLO), &now()), Ok(Step::Send(_))));
 }
 
 #[test]

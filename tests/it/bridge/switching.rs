@@ -223,7 +223,7 @@ fn a_live_command_with_the_retain_flag_is_obeyed_once_and_its_copy_cleared() {
 fn the_newest_command_for_a_port_wins_and_the_others_are_told_so() {
     run(async {
         let house = House::running().await;
-        let faults = Faults { delay: Duration::from_millis(150), ..Faults::default() };
+        let faults = Faults { delay: Duration::from_millis(60), ..Faults::default() };
         house.plug(0).set_faults(faults).await.unwrap();
         let mark = house.mark();
         for (id, state) in [("a", "OFF"), ("b", "ON"), ("c", "OFF"), ("d", "ON"), ("e", "OFF")] {
