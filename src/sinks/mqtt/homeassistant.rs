@@ -305,6 +305,11 @@ impl Announcer {
         format!("plug2mqtt_bridge_{instance}")
     }
 
+    /// Where the bridge's own device is announced.
+    pub fn bridge_topic(&self) -> String {
+        self.device_topic(&self.bridge_id())
+    }
+
     /// The bridge's own device; only in `device` mode.
     pub fn bridge(&self) -> Option<Message> {
         if self.mode != Mode::Device {
@@ -333,7 +338,7 @@ impl Announcer {
         let payload = json!({
             "dev": device, "o": self.origin(), "qos": 1, "cmps": parts, "avty": [{"t": format!("{base}/bridge/state")}],
         });
-        Some(Message { topic: self.device_topic(&id), payload })
+        Some(Message { topic: self.bridge_topic(), payload })
     }
 }
 

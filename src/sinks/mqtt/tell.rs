@@ -2,7 +2,7 @@
 //! between what the broker has and what is. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::homeassistant::{self, Message};
+use super::homeassistant::{Message, Mode};
 use super::migration;
 use super::session::{Health, Outgoing, Session, Snapshot};
 use super::topics::{self, Nature};
@@ -41,8 +41,13 @@ impl Session {
         self.told.devices.clear();
         self.told.health_of = None;
         self.say_bridge(&view);
-        if let Some(message) = self.announcer().bridge() {
-            self.say_message(&message);
+        match self.announcer().bridge() {
+            Some(message) => self.say_message(&message),
+            // An earlier run announced it, in another mode.
+            None if self.announced.values().any(|shape| shape.mode == Mode::Device.as_str()) => {
+                self.empty(vec![self.announcer().bridge_topic()]);
+            }
+            None => {}
         }
         let sent: Vec<PlugId> =
             self.told.sent.keys().filter(|id| !view.plugs.contains_key(*id)).cloned().collect();
@@ -283,7 +288,7 @@ impl Session {
 
     /// Watches an own discovery topic: Home Assistant empties it when a user deletes the device.
     fn watch(&mut self, topic: &str) {
-        let whole = self.announcer().mode == homeassistant::Mode::Device;
+        let whole = self.announcer().mode == Mode::Device;
         if whole && self.told.watched.len() < MAX_WATCHED && self.told.watched.insert(topic.to_owned()) {
             self.subscribe(vec![topic.to_owned()]);
         }
