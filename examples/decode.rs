@@ -20,11 +20,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 fn main() -> anyhow::Result<()> {
     let path = std::env::args().nth(1).context("usage: decode FILE")?;
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {path}"))?;
-    let family = Family { udp_port: 8888, http_port: 80, timeout: PATIENCE, set_clock: false };
+    let family =
+        Family { udp_port: 8888, http_port: 80, timeout: PATIENCE, set_clock: false, keep_alive: false };
     for driver in drivers::ALL {
         if let Some(found) = driver.recognise(&family, Place::NOWHERE.datagram(), &bytes) {
             println!("{}: a discovery reply\n{found:#?}", driver.name());
-        } else if let Some(reading) = reading(*driver, &bytes) {
+        } else if let Some(reading) = reading(*driver, &family, &bytes) {
             println!("{}: a reading\n{reading:#?}", driver.name());
         } else {
             println!("{}: nothing of this family", driver.name());
@@ -35,10 +36,10 @@ fn main() -> anyhow::Result<()> {
 
 /// Begins to ask how a plug is, and hands the captured bytes in wherever they are taken for an answer; what they do
 /// not answer stays unanswered.
-fn reading(driver: &dyn Driver, bytes: &[u8]) -> Option<Reading> {
+fn reading(driver: &dyn Driver, family: &Family, bytes: &[u8]) -> Option<Reading> {
     let plug = Found { driver: driver.name(), id: None, place: Place::NOWHERE, facts: Facts::default() };
     let tuning = Tuning { timeout: PATIENCE, power_unit: PowerUnit::Auto, set_clock: false };
-    let mut dialect = driver.attach(&plug, &tuning);
+    let mut dialect = driver.attach(family, &plug, &tuning);
     let now = Clock::start().now();
     let mut step = dialect.ask(&Ask::Read, &now);
     for _ in 0..drivers::MAX_STEPS {

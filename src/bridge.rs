@@ -388,6 +388,7 @@ pub fn quarries(settings: &Settings) -> Vec<Quarry> {
         http_port: own.http_port,
         timeout: own.timeout.get(),
         set_clock: own.set_clock,
+        keep_alive: false,
     };
     let named = own.broadcast.iter().filter_map(|broadcast| match broadcast {
         config::Broadcast::Auto => None,

@@ -29,16 +29,18 @@
 //!
 //! INPLUG is Broadlink's UDP protocol on port 80. `probes` gives the 48-byte hello with the time
 //! from [`Moment`], `recognise` reads type, MAC and name from the 128-byte reply; the MAC is the
-//! identity. The dialect begins without a session key: its first step in any conversation is the
-//! key exchange (0x65), the answer gives id and key, then follow status (0x6a `01`) and meter
-//! (0x6a `04`). Error -7 or -2 in a reply means the key has expired: `hear` answers with the key
-//! exchange once more and then repeats the step it was at, all in the same conversation. Error -4
-//! to the meter is remembered in the dialect, the reading then has no watts and the sinks offer no
-//! sensor. A datagram that is not the answer to the request in hand (count, id, checksum) is
-//! [`Failure::Nonsense`]; the transport keeps listening until its time is up. A switch is 0x6a `02`
-//! followed by status in the same conversation. `forget` drops the key.
+//! identity. The dialect begins without a session key: a conversation then opens with hello, because
+//! whoever has the address gives its key to anybody, and the key exchange (0x65), whose answer
+//! brings id and key; status (0x6a `01`) and meter (0x6a `04`) follow. Error -7 or -2 in a reply
+//! means the key has expired: `hear` goes back to hello and key exchange once and then repeats the
+//! step it was at, all in the same conversation. Error -4 to the meter is remembered in the dialect,
+//! the reading then has no watts and the sinks offer no sensor. A datagram that is not the answer to
+//! the request in hand (count, id, checksum) is [`Failure::Nonsense`]; the transport keeps listening
+//! until its time is up. A switch is 0x6a `02` followed by status in the same conversation. `forget`
+//! drops the key. A keep-alive is a step whose answer nobody waits for, before the others.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod inplug;
 pub mod maxsmart;
 
 use crate::model::{Answer, Ask, Failure, Family, Found, Moment, Tuning};
@@ -61,7 +63,7 @@ pub trait Driver: Sync {
     fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Found>;
 
     /// The language of one plug, with nothing learnt yet.
-    fn attach(&self, plug: &Found, tuning: &Tuning) -> Box<dyn Dialect>;
+    fn attach(&self, family: &Family, plug: &Found, tuning: &Tuning) -> Box<dyn Dialect>;
 }
 
 /// A datagram that asks "who is there?".
@@ -146,7 +148,7 @@ impl Reply<'_> {
 }
 
 /// All families, in the order in which an unknown datagram is shown to them.
-pub static ALL: &[&dyn Driver] = &[&maxsmart::Maxsmart];
+pub static ALL: &[&dyn Driver] = &[&maxsmart::Maxsmart, &inplug::Inplug];
 
 /// The driver of that name.
 pub fn named(name: &str) -> Option<&'static dyn Driver> {

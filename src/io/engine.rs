@@ -8,7 +8,7 @@ use super::http::Http;
 use super::probe::{self, Quarry};
 use super::store::Store;
 use super::talk::talk;
-use crate::drivers::{self, Dialect};
+use crate::drivers::Dialect;
 use crate::hub::{Effect, Hub, Input};
 use crate::model::{Ask, Figures, Found, LogLevel, Note, Order, Outcome, Place, View, Who};
 use std::future::Future;
@@ -158,7 +158,8 @@ impl Engine {
     fn start_talk(&mut self, who: Who, place: Place, ask: Ask, limit: Duration) {
         let attach = || {
             let (found, tuning) = self.hub.attachment(&who)?;
-            Some(drivers::named(found.driver)?.attach(&found, &tuning))
+            let quarry = self.parts.quarries.iter().find(|quarry| quarry.driver.name() == found.driver)?;
+            Some(quarry.driver.attach(&quarry.family, &found, &tuning))
         };
         let Some(mut dialect) = self.dialects.take(&who, attach) else { return };
         let (http, mut clock) = (self.parts.http.clone(), self.clock.clone());

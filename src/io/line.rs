@@ -28,7 +28,7 @@ impl Line {
     pub fn open(http: &Http, quarry: &Quarry, plug: &Found) -> Self {
         let limit = quarry.family.timeout;
         let tuning = Tuning { timeout: limit, power_unit: PowerUnit::Auto, set_clock: false };
-        let dialect = quarry.driver.attach(plug, &tuning);
+        let dialect = quarry.driver.attach(&quarry.family, plug, &tuning);
         Self { http: http.clone(), clock: Clock::start(), dialect, place: plug.place, limit }
     }
 

@@ -74,6 +74,8 @@ pub struct Family {
     pub timeout: Duration,
     /// Whether discovery may set the plug's clock to local time.
     pub set_clock: bool,
+    /// Whether plugs are told every two minutes that somebody is there, for families that know it.
+    pub keep_alive: bool,
 }
 
 /// What a dialect is told about the one plug it will speak to, beside what was found.

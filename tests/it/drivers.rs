@@ -1,6 +1,8 @@
 //! What every driver must keep, checked by walking [`drivers::ALL`]: a new family is held to it
 //! without any code from its author. Captures lie in `src/drivers/<name>/captures`: `hello-*` are
-//! answers to a probe, `status-*.json` bodies of HTTP replies, `status-*.bin` datagrams. What each
+//! answers to a probe, `status-*.json` bodies of HTTP replies, `status-*.bin` datagrams,
+//! `status-*.talk` whole conversations by datagram for families whose answers fit one question
+//! only: a line for each answer, with the number that stood in for chance in its question. What each
 //! decodes to stands beside it in a `.snap` file; `SNAPSHOT=write cargo test drivers` writes them
 //! anew, to be reviewed like code.
 
@@ -16,7 +18,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 fn family() -> Family {
-    Family { udp_port: 8888, http_port: 80, timeout: Duration::from_secs(5), set_clock: true }
+    Family {
+        udp_port: 8888,
+        http_port: 80,
+        timeout: Duration::from_secs(5),
+        set_clock: true,
+        keep_alive: false,
+    }
 }
 
 fn now() -> Moment {
@@ -53,7 +61,7 @@ fn attach(driver: &dyn Driver) -> Box<dyn Dialect> {
     let found =
         Found { driver: driver.name(), id: PlugId::of(driver.name(), "swp6000000000001"), place, facts };
     let tuning = Tuning { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock: true };
-    driver.attach(&found, &tuning)
+    driver.attach(&family(), &found, &tuning)
 }
 
 /// Holds a conversation in which `answer` says what comes back for each message.
@@ -130,6 +138,12 @@ fn hellos_of_others_and_own_questions_are_not_recognised() {
 fn statuses_decode_to_their_snapshots() {
     for driver in ALL {
         for (path, bytes) in captures(*driver, "status-") {
+            if is_talk(&path) {
+                let answer = replay(*driver, &lines(&bytes));
+                let answer = answer.unwrap_or_else(|failure| panic!("{}: {failure}", path.display()));
+                compare(&path, &format!("{answer:#?}\n"));
+                continue;
+            }
             let over_http = path.extension().is_some_and(|end| end == "json");
             let answer = converse(attach(*driver).as_mut(), &Ask::Read, |message| match message {
                 Message::Datagram(_) if !over_http => Reply::Bytes(&bytes),
@@ -146,6 +160,37 @@ fn statuses_decode_to_their_snapshots() {
                 &format!("{:#?}\n", answer.unwrap_or_else(|failure| panic!("{}: {failure}", path.display()))),
             );
         }
+    }
+}
+
+fn is_talk(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "talk")
+}
+
+/// The nonce of each question and the answer to it, both hexadecimal.
+fn lines(talk: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    let digits = |text: &str, at: usize| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    let text = String::from_utf8(talk.to_vec()).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let (nonce, answer) = line.split_once(' ').expect("NONCE ANSWER");
+        let answer = (0..answer.len()).step_by(2).map(|at| digits(answer, at)).collect();
+        (u64::from_str_radix(nonce, 16).unwrap(), answer)
+    });
+    lines.collect()
+}
+
+/// Holds a captured conversation once more; it must end with the last answer.
+fn replay(driver: &dyn Driver, lines: &[(u64, Vec<u8>)]) -> Result<Answer, Failure> {
+    let at = |line: usize| Moment { nonce: lines.get(line).map_or(0, |(nonce, _)| *nonce), ..now() };
+    let mut dialect = attach(driver);
+    let mut step = dialect.ask(&Ask::Read, &at(0));
+    for (line, (_, answer)) in lines.iter().enumerate() {
+        assert!(matches!(step, Step::Send(_)), "answer {line} is not asked for: {step:?}");
+        step = dialect.hear(Reply::Bytes(answer), &at(line + 1))?;
+    }
+    match step {
+        Step::Done(answer) => Ok(*answer),
+        Step::Send(request) => panic!("more is asked: {request:?}"),
     }
 }
 
@@ -166,7 +211,12 @@ fn random_and_damaged_replies_end_in_an_answer_or_a_failure() {
         let mut random = fastrand::Rng::with_seed(7);
         let mut seeds: Vec<Vec<u8>> =
             captures(*driver, "hello-").into_iter().map(|(_, bytes)| bytes).collect();
-        seeds.extend(captures(*driver, "status-").into_iter().map(|(_, bytes)| bytes));
+        for (path, bytes) in captures(*driver, "status-") {
+            match is_talk(&path) {
+                true => seeds.extend(lines(&bytes).into_iter().map(|(_, answer)| answer)),
+                false => seeds.push(bytes),
+            }
+        }
         let mut dialect = attach(*driver);
         for round in 0..20_000 {
             let bytes = if round % 2 == 0 { noise(&mut random) } else { damaged(&mut random, &seeds) };

@@ -9,7 +9,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ("model", &[], &["serde", "jiff"]),
     ("entity.rs", &["model"], &[]),
     ("hub", &["model"], &["tracing"]),
-    ("drivers", &["model"], &["serde", "serde_json"]),
+    ("drivers", &["model"], &["aes", "cbc", "serde", "serde_json"]),
     ("sim", &["sim"], &["serde_json", "tokio", "tracing"]),
     (
         "io",

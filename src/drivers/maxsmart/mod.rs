@@ -46,7 +46,7 @@ impl Driver for Maxsmart {
         Some(Found { driver: self.name(), id: hello.id(), place, facts: hello.facts })
     }
 
-    fn attach(&self, plug: &Found, tuning: &Tuning) -> Box<dyn Dialect> {
+    fn attach(&self, _: &Family, plug: &Found, tuning: &Tuning) -> Box<dyn Dialect> {
         // 5.x has no web server at all: ask it the way it answers first.
         let v3_first = plug.facts.firmware.as_deref().is_some_and(|v| v.starts_with("5."));
         Box::new(Tongue {

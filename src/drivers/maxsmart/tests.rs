@@ -25,7 +25,14 @@ fn tongue(firmware: &str) -> Box<dyn Dialect> {
         facts,
     };
     let tuning = Tuning { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock: false };
-    Maxsmart.attach(&found, &tuning)
+    let family = Family {
+        udp_port: 8888,
+        http_port: 80,
+        timeout: tuning.timeout,
+        set_clock: false,
+        keep_alive: false,
+    };
+    Maxsmart.attach(&family, &found, &tuning)
 }
 
 /// Plays a conversation: what is expected on the wire, and what comes back.

@@ -1,0 +1,464 @@
+//! Watts Clever INPLUG, Ankuoo NEO PRO and the other plugs that speak like a Broadlink SP2: the
+//! conversation. One dialect: hello to be sure who it is, key exchange, then status, meter and
+//! switch under the session's key. A session that the plug has dropped is made anew where it is
+//! missed. The MAC is the identity.
+
+mod crypt;
+mod kind;
+mod wire;
+
+use super::{Dialect, Driver, Message, Probe, Reply, Request, Step};
+use crate::model::{
+    Answer, Ask, Facts, Failure, Family, Found, MAX_WATTS, Mac, Moment, Place, PlugId, PortReading, Reading,
+    Switch, Tuning,
+};
+use crypt::Key;
+use kind::{Gauge, Kind};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+use wire::{Envelope, Purpose, Refusal};
+
+/// How long a question may take whose answer is not needed.
+const BRIEF: Duration = Duration::from_millis(600);
+
+/// A keep-alive has no answer; this is only how long the line is kept for it.
+const NO_ANSWER: Duration = Duration::from_millis(10);
+
+/// Between two keep-alives. Firmware that wants them waits three minutes.
+const KEEP_ALIVE: Duration = Duration::from_secs(120);
+
+/// Unanswered questions in a row after which a plug that never gave a figure has no meter.
+const MUTE: u8 = 3;
+
+/// Said to whoever has to unlock a plug.
+const LOCKED: &str =
+    "it is locked: open the vendor's app, choose this plug, its settings, and switch \"lock device\" off";
+
+/// The INPLUG and its kin.
+#[derive(Debug)]
+pub struct Inplug;
+
+impl Driver for Inplug {
+    fn name(&self) -> &'static str {
+        "inplug"
+    }
+
+    fn probes(&self, family: &Family, now: &Moment) -> Vec<Probe> {
+        vec![Probe { bytes: wire::hello(now), port: family.udp_port }]
+    }
+
+    fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Found> {
+        let place = Place { ip: from.ip(), http: family.http_port, udp: family.udp_port };
+        found(place, &wire::hello_reply(datagram)?)
+    }
+
+    fn attach(&self, family: &Family, plug: &Found, tuning: &Tuning) -> Box<dyn Dialect> {
+        Box::new(Tongue {
+            place: plug.place,
+            facts: plug.facts.clone(),
+            timeout: tuning.timeout,
+            keep_alive: family.keep_alive,
+            kept_alive: None,
+            device: None,
+            locked: false,
+            session: None,
+            healed: false,
+            others: 0,
+            meter: Meter::Asked { silent: 0, proven: false },
+            firmware_asked: false,
+            plan: VecDeque::new(),
+            envelope: None,
+            reading: Reading::default(),
+        })
+    }
+}
+
+fn found(place: Place, hello: &wire::Hello) -> Option<Found> {
+    let kind = kind::kind(hello.device)?;
+    let facts = Facts {
+        name: hello.name.clone(),
+        manufacturer: kind.maker.into(),
+        model: kind.model.into(),
+        model_id: Some(format!("{:#06x}", hello.device)),
+        mac: Some(hello.mac),
+        ..Facts::default()
+    };
+    Some(Found { driver: Inplug.name(), id: PlugId::of(Inplug.name(), &hello.mac.bare()), place, facts })
+}
+
+/// One exchange of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exchange {
+    /// "Somebody is there", without an answer.
+    KeepAlive,
+    /// Who are you?
+    Hello,
+    /// The same, asked for its own sake.
+    Identity,
+    /// Key exchange.
+    Keys,
+    Firmware,
+    Relay(bool),
+    Status,
+    Meter,
+}
+
+/// What is known of a plug's meter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meter {
+    /// It is asked; it was silent so often in a row, and has given a figure or not.
+    Asked { silent: u8, proven: bool },
+    /// It has none, or does not tell: not asked any more.
+    Absent,
+}
+
+/// What came back on a command: its payload, or what the plug refuses with.
+type Heard = Result<Result<Vec<u8>, Refusal>, Failure>;
+
+/// A session with a plug.
+#[derive(Debug, Clone, Copy)]
+struct Session {
+    id: u32,
+    key: Key,
+}
+
+/// How one plug is spoken to.
+#[derive(Debug)]
+struct Tongue {
+    place: Place,
+    facts: Facts,
+    timeout: Duration,
+    keep_alive: bool,
+    /// When the last keep-alive was sent.
+    kept_alive: Option<Duration>,
+    /// Its type, once it has told.
+    device: Option<u16>,
+    /// It said so in hello.
+    locked: bool,
+    session: Option<Session>,
+    /// The session was made anew in this conversation.
+    healed: bool,
+    /// The bits of the relay byte that are not the relay.
+    others: u8,
+    meter: Meter,
+    firmware_asked: bool,
+    /// What is still to be said; the front is on the wire.
+    plan: VecDeque<Exchange>,
+    /// What the answer to the packet on the wire must fit.
+    envelope: Option<Envelope>,
+    /// What was read in this conversation.
+    reading: Reading,
+}
+
+impl Dialect for Tongue {
+    fn ask(&mut self, ask: &Ask, now: &Moment) -> Step {
+        self.plan.clear();
+        self.healed = false;
+        self.reading = Reading::default();
+        match ask {
+            Ask::Identify => self.plan.push_back(Exchange::Identity),
+            Ask::Read => {
+                if self.keep_alive && self.kept_alive.is_none_or(|at| at + KEEP_ALIVE <= now.up) {
+                    self.kept_alive = Some(now.up);
+                    self.plan.push_back(Exchange::KeepAlive);
+                }
+                self.plan_session();
+                if !self.firmware_asked {
+                    self.plan.push_back(Exchange::Firmware);
+                }
+                self.plan.extend([Exchange::Status, Exchange::Meter]);
+            }
+            Ask::Switch(switch) => {
+                let on = match switch {
+                    Switch::All(on) => Some(*on),
+                    Switch::Ports(ports) => ports.get(&1).copied(),
+                };
+                if let Some(on) = on {
+                    self.plan_session();
+                    self.plan.extend([Exchange::Relay(on), Exchange::Status]);
+                }
+            }
+            Ask::History(_) => {}
+        }
+        self.next(now)
+    }
+
+    fn hear(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
+        let Some(exchange) = self.plan.front().copied() else {
+            return Err(Failure::Nonsense("an answer to nothing".into()));
+        };
+        match exchange {
+            Exchange::KeepAlive => {}
+            Exchange::Hello | Exchange::Identity => {
+                let hello = self.hear_hello(reply)?;
+                if exchange == Exchange::Identity {
+                    let found = found(self.place, &hello);
+                    let found = found.ok_or_else(|| Failure::Denied(no_plug(hello.device)))?;
+                    return Ok(Step::Done(Box::new(Answer::Identity(found))));
+                }
+            }
+            Exchange::Keys => self.hear_keys(reply)?,
+            Exchange::Firmware | Exchange::Relay(_) | Exchange::Status | Exchange::Meter => {
+                let heard = self.payload(reply);
+                if let Ok(Err(refusal)) = heard
+                    && refusal.is_session_lost()
+                    && !self.healed
+                {
+                    self.healed = true;
+                    self.session = None;
+                    self.plan.push_front(Exchange::Keys);
+                    self.plan.push_front(Exchange::Hello);
+                    return Ok(self.next(now));
+                }
+                self.take(exchange, heard)?;
+            }
+        }
+        self.plan.pop_front();
+        Ok(self.next(now))
+    }
+
+    fn forget(&mut self) {
+        self.session = None;
+    }
+}
+
+impl Tongue {
+    /// Whoever has this address now would give its key to anybody: first make sure who it is.
+    fn plan_session(&mut self) {
+        if self.session.is_none() {
+            self.plan.extend([Exchange::Hello, Exchange::Keys]);
+        }
+    }
+
+    fn kind(&self) -> Option<Kind> {
+        kind::kind(self.device?)
+    }
+
+    fn next(&mut self, now: &Moment) -> Step {
+        if self.plan.front() == Some(&Exchange::Meter) && self.meter == Meter::Absent {
+            self.plan.pop_front();
+        }
+        let brief = BRIEF.min(self.timeout / 4);
+        let (what, patience) = match self.plan.front() {
+            Some(Exchange::KeepAlive) => (wire::keep_alive(), NO_ANSWER.min(self.timeout)),
+            Some(Exchange::Hello | Exchange::Identity) => (wire::hello(now), self.timeout),
+            Some(Exchange::Keys) => (self.seal(now, Purpose::Keys, &wire::introduction()), self.timeout),
+            Some(Exchange::Firmware) => (self.seal(now, Purpose::Command, &wire::FIRMWARE), brief),
+            Some(Exchange::Relay(on)) => {
+                let payload = wire::relay(*on, self.others);
+                (self.seal(now, Purpose::Command, &payload), self.timeout)
+            }
+            Some(Exchange::Status) => (self.seal(now, Purpose::Command, &wire::STATUS), self.timeout),
+            // The rest of the reading must not be lost with it.
+            Some(Exchange::Meter) => {
+                let question = self.question();
+                (self.seal(now, Purpose::Command, question), self.timeout / 2)
+            }
+            None if self.reading.ports.is_empty() => return Step::Done(Box::new(Answer::Unsupported)),
+            None => {
+                let reading = std::mem::take(&mut self.reading);
+                return Step::Done(Box::new(Answer::Reading(reading)));
+            }
+        };
+        Step::Send(Request { what: Message::Datagram(what), patience })
+    }
+
+    fn seal(&mut self, now: &Moment, purpose: Purpose, payload: &[u8]) -> Vec<u8> {
+        let [low, high, ..] = now.nonce.to_le_bytes();
+        let session = match purpose {
+            Purpose::Keys => None,
+            Purpose::Command => self.session,
+        };
+        let (id, key) = session.map_or((0, Key::FIRST), |session| (session.id, session.key));
+        let envelope = Envelope {
+            purpose,
+            device: self.device.unwrap_or_default(),
+            // Clients of the family keep this bit set.
+            count: u16::from_le_bytes([low, high]) | 0x8000,
+            mac: self.facts.mac.map(wire::reversed).unwrap_or_default(),
+            id,
+            key,
+        };
+        self.envelope = Some(envelope);
+        wire::seal(&envelope, payload)
+    }
+
+    /// The payload of the answer to what is on the wire, or what it refuses with.
+    fn payload(&self, reply: Reply<'_>) -> Heard {
+        let nothing = || Failure::Nonsense("an answer to nothing".into());
+        match reply {
+            Reply::Bytes(bytes) => wire::open(bytes, self.envelope.as_ref().ok_or_else(nothing)?),
+            Reply::Closed | Reply::Unreachable | Reply::Silent => {
+                Err(reply.failure().unwrap_or(Failure::Silent))
+            }
+        }
+    }
+
+    /// Takes the answer to a command.
+    fn take(&mut self, exchange: Exchange, heard: Heard) -> Result<(), Failure> {
+        match exchange {
+            Exchange::Firmware => self.hear_firmware(heard),
+            Exchange::Status => self.hear_status(&answered(heard)?),
+            Exchange::Meter => self.hear_meter(heard),
+            // What a plug answers to a switch is written down nowhere: its status tells.
+            Exchange::Relay(_) => answered(heard).map(drop),
+            Exchange::KeepAlive | Exchange::Hello | Exchange::Identity | Exchange::Keys => Ok(()),
+        }
+    }
+
+    fn hear_hello(&mut self, reply: Reply<'_>) -> Result<wire::Hello, Failure> {
+        let Reply::Bytes(bytes) = reply else { return Err(reply.failure().unwrap_or(Failure::Silent)) };
+        let hello = wire::hello_reply(bytes).ok_or_else(|| Failure::Nonsense("not a hello".into()))?;
+        match self.facts.mac {
+            Some(mac) if mac != hello.mac => return Err(Failure::Stranger(stranger(hello.mac))),
+            _ => self.facts.mac = Some(hello.mac),
+        }
+        if let Some(Found { facts, .. }) = found(self.place, &hello) {
+            let name = facts.name.clone().or(self.facts.name.take());
+            self.facts = Facts { name, firmware: self.facts.firmware.take(), ..facts };
+        }
+        self.device = Some(hello.device);
+        self.locked = hello.locked;
+        Ok(hello)
+    }
+
+    fn hear_keys(&mut self, reply: Reply<'_>) -> Result<(), Failure> {
+        if reply == Reply::Silent && self.locked {
+            return Err(Failure::Denied(LOCKED.into()));
+        }
+        match self.payload(reply)? {
+            Ok(plain) => {
+                let short = || Failure::Nonsense("a key exchange without a key".into());
+                let (id, key) = wire::session(&plain).ok_or_else(short)?;
+                self.session = Some(Session { id, key });
+                Ok(())
+            }
+            Err(Refusal::LOCKED) => Err(Failure::Denied(LOCKED.into())),
+            Err(refusal) => Err(refused(refusal)),
+        }
+    }
+
+    /// Nice to know; whatever comes of it, it is not asked again.
+    fn hear_firmware(&mut self, heard: Heard) -> Result<(), Failure> {
+        match heard {
+            Err(failure @ Failure::Nonsense(_)) => return Err(failure),
+            Ok(Ok(plain)) => {
+                if let Some(number) = wire::firmware(&plain) {
+                    self.facts.firmware = Some(number.to_string());
+                    self.reading.facts = Some(self.facts.clone());
+                }
+            }
+            Ok(Err(_)) | Err(_) => {}
+        }
+        self.firmware_asked = true;
+        Ok(())
+    }
+
+    fn hear_status(&mut self, plain: &[u8]) -> Result<(), Failure> {
+        let kind = self.kind();
+        let state = wire::status(plain, kind.is_some_and(|kind| kind.proven));
+        let state = state.ok_or_else(|| Failure::Denied(no_plug(self.device.unwrap_or_default())))?;
+        if kind.is_some_and(|kind| kind.night_light) {
+            self.others = state & 2;
+        }
+        self.reading.ports = vec![PortReading { relay: Some(state & 1 == 1), ..PortReading::default() }];
+        Ok(())
+    }
+
+    fn gauge(&self) -> Gauge {
+        self.kind().map_or(Gauge::Untried, |kind| kind.gauge)
+    }
+
+    fn question(&self) -> &'static [u8] {
+        match self.gauge() {
+            Gauge::Decimal => &wire::DECIMAL_METER,
+            Gauge::Milliwatts | Gauge::Untried => &wire::METER,
+        }
+    }
+
+    fn hear_meter(&mut self, heard: Heard) -> Result<(), Failure> {
+        let Meter::Asked { silent, proven } = self.meter else { return Ok(()) };
+        match heard {
+            Ok(Ok(plain)) => {
+                self.meter = self.figure(&plain, proven);
+                Ok(())
+            }
+            Ok(Err(refusal)) if refusal.is_unknown_command() => {
+                self.meter = Meter::Absent;
+                Ok(())
+            }
+            Ok(Err(refusal)) => {
+                self.reading.refused.push(format!("the meter says {}", refusal.words()));
+                Ok(())
+            }
+            Err(Failure::Silent) => {
+                let mute = !proven && silent + 1 >= MUTE;
+                self.meter = if mute {
+                    Meter::Absent
+                } else {
+                    Meter::Asked { silent: silent.saturating_add(1), proven }
+                };
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Takes a figure, if it is one, and says what that tells about the meter.
+    fn figure(&mut self, plain: &[u8], proven: bool) -> Meter {
+        let still = Meter::Asked { silent: 0, proven };
+        let echo = wire::is_echo(plain, self.question());
+        let watts = match self.gauge() {
+            Gauge::Milliwatts => wire::milliwatts(plain),
+            // The question again, instead of an answer.
+            Gauge::Decimal if echo => return Meter::Absent,
+            Gauge::Decimal => wire::decimal(plain),
+            // It may be a meter that shows nothing, or a plug that knows no better than to echo:
+            // the first figure will tell.
+            Gauge::Untried if echo && !proven => return still,
+            Gauge::Untried if plain.first() != wire::METER.first() => return Meter::Absent,
+            Gauge::Untried => wire::milliwatts(plain),
+        };
+        match watts {
+            Some(watts) if watts <= MAX_WATTS => {
+                if let Some(port) = self.reading.ports.first_mut() {
+                    port.watts = Some(watts);
+                }
+                Meter::Asked { silent: 0, proven: true }
+            }
+            Some(watts) => {
+                self.reading.refused.push(format!("{watts} W"));
+                still
+            }
+            None => {
+                self.reading.refused.push("power that is no number".into());
+                still
+            }
+        }
+    }
+}
+
+/// The payload, or the refusal as a failure.
+fn answered(heard: Heard) -> Result<Vec<u8>, Failure> {
+    heard?.map_err(refused)
+}
+
+/// What passes is waited for: the transport goes on asking while there is time.
+fn refused(refusal: Refusal) -> Failure {
+    match refusal.passes() {
+        true => Failure::Nonsense(refusal.words()),
+        false => Failure::Denied(refusal.words()),
+    }
+}
+
+fn no_plug(device: u16) -> String {
+    format!("type {device:#06x} does not speak like an SP2 plug")
+}
+
+fn stranger(mac: Mac) -> String {
+    format!("{}-{}", Inplug.name(), mac.bare())
+}
+
+#[cfg(test)]
+mod tests;

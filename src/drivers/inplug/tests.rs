@@ -1,0 +1,419 @@
+use super::*;
+use crate::model::{PowerUnit, Span};
+use std::collections::BTreeMap;
+
+const MAC: &str = "02:00:00:00:00:11";
+const ID: u32 = 3;
+const SECRET: [u8; 16] = *b"invented session";
+const ON: &[u8] = &[1, 0, 0, 0, 1];
+const OFF: &[u8] = &[1, 0, 0, 0, 0];
+const FIVE_WATTS: &[u8] = &[4, 0, 0, 0, 0x88, 0x13];
+
+fn now() -> Moment {
+    Moment { up: Duration::from_secs(500), unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0x1234 }
+}
+
+fn mac(text: &str) -> Mac {
+    Mac::parse(text).expect("a MAC")
+}
+
+fn tongue_of(keep_alive: bool) -> Box<dyn Dialect> {
+    let timeout = Duration::from_secs(5);
+    let family = Family { udp_port: 80, http_port: 80, timeout, set_clock: false, keep_alive };
+    let facts = Facts { mac: Some(mac(MAC)), ..Facts::default() };
+    let plug =
+        Found { driver: "inplug", id: PlugId::new("inplug-020000000011"), place: Place::NOWHERE, facts };
+    let tuning = Tuning { timeout, power_unit: PowerUnit::Auto, set_clock: false };
+    Inplug.attach(&family, &plug, &tuning)
+}
+
+fn tongue() -> Box<dyn Dialect> {
+    tongue_of(false)
+}
+
+/// What the other side answers.
+#[derive(Clone, Copy)]
+enum Says {
+    Hello(u16, &'static str, bool),
+    Key,
+    Payload(&'static [u8]),
+    Random(u64),
+    Error(i16),
+    Nothing,
+}
+
+const HELLO: Says = Says::Hello(0x2716, MAC, false);
+
+/// A plug of type 0x2716 with a session.
+fn in_session() -> Box<dyn Dialect> {
+    let mut tongue = tongue();
+    play(
+        tongue.as_mut(),
+        &Ask::Read,
+        &[HELLO, Says::Key, Says::Error(-5), Says::Payload(OFF), Says::Payload(FIVE_WATTS)],
+    )
+    .expect("a reading");
+    tongue
+}
+
+/// A plug of another type, after its first reading with this answer to the meter's question.
+fn metered(device: u16, answer: Says) -> (Box<dyn Dialect>, Option<f64>) {
+    let mut tongue = tongue();
+    let script = [Says::Hello(device, MAC, false), Says::Key, Says::Nothing, Says::Payload(ON), answer];
+    let watts = watts(play(tongue.as_mut(), &Ask::Read, &script));
+    (tongue, watts)
+}
+
+fn envelope(packet: &[u8], key: Key) -> Envelope {
+    let purpose = if packet[0x26] == 0x65 { Purpose::Keys } else { Purpose::Command };
+    let count = u16::from_le_bytes([packet[0x28], packet[0x29]]);
+    let id = u32::from_le_bytes([packet[0x30], 0, 0, 0]);
+    Envelope { purpose, device: 0x2716, count, mac: wire::reversed(mac(MAC)), id, key }
+}
+
+/// A reply to a request: the request's own layout with another type.
+fn reply(request: &[u8], says: Says) -> Option<Vec<u8>> {
+    let key = Key::new(&SECRET).expect("a key");
+    let sealed = |key, payload: &[u8], error: i16| {
+        let mut packet = wire::seal(&envelope(request, key), payload);
+        let number = u16::from_le_bytes([packet[0x26], packet[0x27]]) + 0x384;
+        packet[0x26..0x28].copy_from_slice(&number.to_le_bytes());
+        packet[0x22..0x24].copy_from_slice(&error.to_le_bytes());
+        signed(packet)
+    };
+    match says {
+        Says::Hello(device, mac, locked) => Some(hello(device, mac, locked)),
+        Says::Key => {
+            let plain = [&ID.to_le_bytes()[..], &SECRET, &[0; 12]].concat();
+            Some(sealed(Key::FIRST, &plain, 0))
+        }
+        Says::Payload(plain) => Some(sealed(key, plain, 0)),
+        Says::Random(seed) => {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let length = random.usize(..40);
+            let plain: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(length).collect();
+            Some(sealed(key, &plain, 0))
+        }
+        Says::Error(error) => Some(sealed(key, &[], error)),
+        Says::Nothing => None,
+    }
+}
+
+fn signed(mut packet: Vec<u8>) -> Vec<u8> {
+    packet[0x20..0x22].copy_from_slice(&[0, 0]);
+    let sum = wire::checksum(packet.iter().copied());
+    packet[0x20..0x22].copy_from_slice(&sum.to_le_bytes());
+    packet
+}
+
+fn hello(device: u16, address: &str, locked: bool) -> Vec<u8> {
+    let mut packet = vec![0; 0x80];
+    packet[0x26] = 7;
+    packet[0x34..0x36].copy_from_slice(&device.to_le_bytes());
+    packet[0x3a..0x40].copy_from_slice(&wire::reversed(mac(address)));
+    packet[0x40..0x46].copy_from_slice(b"Heater");
+    packet[0x7f] = u8::from(locked);
+    signed(packet)
+}
+
+/// Plays a conversation to its end, which must come with the last line of the script.
+fn play(tongue: &mut dyn Dialect, ask: &Ask, script: &[Says]) -> Result<Answer, Failure> {
+    let mut step = tongue.ask(ask, &now());
+    for (line, says) in script.iter().enumerate() {
+        let Step::Send(request) = &step else { panic!("line {line} is not reached: {step:?}") };
+        let Message::Datagram(bytes) = &request.what else { panic!("{request:?}") };
+        let answer = reply(bytes, *says);
+        step = tongue.hear(answer.as_deref().map_or(Reply::Silent, Reply::Bytes), &now())?;
+    }
+    match step {
+        Step::Done(answer) => Ok(*answer),
+        Step::Send(request) => panic!("more is sent than expected: {request:?}"),
+    }
+}
+
+fn reading(answer: Result<Answer, Failure>) -> Reading {
+    match answer {
+        Ok(Answer::Reading(reading)) => reading,
+        other => panic!("no reading: {other:?}"),
+    }
+}
+
+fn relay(answer: Result<Answer, Failure>) -> Option<bool> {
+    reading(answer).ports.first().and_then(|port| port.relay)
+}
+
+fn watts(answer: Result<Answer, Failure>) -> Option<f64> {
+    reading(answer).ports.first().and_then(|port| port.watts)
+}
+
+fn switch(on: bool) -> Ask {
+    Ask::Switch(Switch::Ports(BTreeMap::from([(1, on)])))
+}
+
+#[test]
+fn who_then_the_key_then_firmware_once_then_only_status_and_meter() {
+    let mut tongue = tongue();
+    let firmware = Says::Payload(&[0x68, 0, 0, 0, 29, 0]);
+    let script = [HELLO, Says::Key, firmware, Says::Payload(ON), Says::Payload(FIVE_WATTS)];
+    let first = reading(play(tongue.as_mut(), &Ask::Read, &script));
+    assert_eq!(first.ports, [PortReading { relay: Some(true), watts: Some(5.0), amps: None }]);
+    assert_eq!(first.facts.and_then(|facts| facts.firmware).as_deref(), Some("29"));
+    let script = [Says::Payload(OFF), Says::Payload(&[4, 0, 0, 0, 0, 0])];
+    let next = reading(play(tongue.as_mut(), &Ask::Read, &script));
+    assert_eq!(next.ports, [PortReading { relay: Some(false), watts: Some(0.0), amps: None }]);
+    assert_eq!(next.facts, None);
+}
+
+#[test]
+fn a_switch_is_read_back_in_the_same_conversation() {
+    let mut tongue = in_session();
+    let script = [Says::Payload(&[2, 0, 0, 0, 1]), Says::Payload(ON)];
+    assert_eq!(relay(play(tongue.as_mut(), &switch(true), &script)), Some(true));
+    let all = Ask::Switch(Switch::All(false));
+    let script = [Says::Payload(&[2, 0, 0, 0, 0]), Says::Payload(ON)];
+    assert_eq!(relay(play(tongue.as_mut(), &all, &script)), Some(true), "what it says, not what was wished");
+}
+
+#[test]
+fn a_lost_session_is_healed_where_it_is_missed() {
+    for error in [-7, -2] {
+        let mut tongue = in_session();
+        let ok = Says::Payload(&[2]);
+        let script = [Says::Error(error), HELLO, Says::Key, ok, Says::Payload(ON)];
+        assert_eq!(relay(play(tongue.as_mut(), &switch(true), &script)), Some(true));
+        let script = [Says::Payload(ON), Says::Error(error), HELLO, Says::Key, Says::Payload(FIVE_WATTS)];
+        assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &script)), Some(5.0));
+    }
+}
+
+#[test]
+fn a_session_lost_twice_in_one_conversation_is_a_failure() {
+    let mut tongue = in_session();
+    let script = [Says::Error(-7), HELLO, Says::Key, Says::Error(-7)];
+    let failure = play(tongue.as_mut(), &Ask::Read, &script);
+    assert_eq!(failure, Err(Failure::Denied("error -7: the key has expired".into())));
+}
+
+#[test]
+fn another_plug_at_the_address_is_a_stranger_and_gets_no_command() {
+    let other = Says::Hello(0x2716, "02:00:00:00:00:12", false);
+    let stranger = Err(Failure::Stranger("inplug-020000000012".into()));
+    assert_eq!(play(tongue().as_mut(), &switch(true), &[other]), stranger);
+    // It does not know our key, and that is how we learn of it.
+    assert_eq!(play(in_session().as_mut(), &switch(true), &[Says::Error(-7), other]), stranger);
+}
+
+#[test]
+fn after_a_failure_everything_is_asked_anew() {
+    let mut tongue = in_session();
+    assert_eq!(play(tongue.as_mut(), &Ask::Read, &[Says::Nothing]), Err(Failure::Silent));
+    tongue.forget();
+    let script = [HELLO, Says::Key, Says::Payload(ON), Says::Payload(FIVE_WATTS)];
+    assert_eq!(relay(play(tongue.as_mut(), &Ask::Read, &script)), Some(true));
+}
+
+#[test]
+fn a_locked_plug_is_told_as_locked_with_the_remedy() {
+    let locked = Says::Hello(0x2716, MAC, true);
+    for answer in [Says::Error(-1), Says::Nothing] {
+        match play(tongue().as_mut(), &Ask::Read, &[locked, answer]) {
+            Err(Failure::Denied(why)) => assert!(why.contains("locked") && why.contains("app"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(play(tongue().as_mut(), &Ask::Read, &[HELLO, Says::Nothing]), Err(Failure::Silent));
+    // It may have been let in before it was locked.
+    let script = [locked, Says::Key, Says::Nothing, Says::Payload(ON), Says::Payload(FIVE_WATTS)];
+    assert_eq!(relay(play(tongue().as_mut(), &Ask::Read, &script)), Some(true));
+}
+
+#[test]
+fn a_plug_without_a_meter_is_asked_for_it_once() {
+    for (device, error) in [(0x2716, -4), (0x2717, -5), (0x947a, -4)] {
+        let (mut tongue, none) = metered(device, Says::Error(error));
+        assert_eq!(none, None);
+        assert_eq!(relay(play(tongue.as_mut(), &Ask::Read, &[Says::Payload(ON)])), Some(true));
+        // Also after the line broke.
+        tongue.forget();
+        let script = [Says::Hello(device, MAC, false), Says::Key, Says::Payload(ON)];
+        assert_eq!(relay(play(tongue.as_mut(), &Ask::Read, &script)), Some(true));
+    }
+}
+
+#[test]
+fn a_meter_that_fails_for_once_costs_only_its_own_figure() {
+    let mut tongue = in_session();
+    let read = reading(play(tongue.as_mut(), &Ask::Read, &[Says::Payload(ON), Says::Error(-10)]));
+    assert_eq!(read.ports, [PortReading { relay: Some(true), watts: None, amps: None }]);
+    assert_eq!(read.refused, ["the meter says error -10: cannot read"]);
+    for _ in 0..5 {
+        assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &[Says::Payload(ON), Says::Nothing])), None);
+    }
+    let script = [Says::Payload(ON), Says::Payload(FIVE_WATTS)];
+    assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &script)), Some(5.0));
+}
+
+#[test]
+fn a_meter_that_never_spoke_is_given_up_after_a_few_silences() {
+    let (mut tongue, _) = metered(0x2717, Says::Nothing);
+    for _ in 1..MUTE {
+        play(tongue.as_mut(), &Ask::Read, &[Says::Payload(ON), Says::Nothing]).expect("a reading");
+    }
+    assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &[Says::Payload(ON)])), None);
+}
+
+#[test]
+fn an_echo_of_the_question_is_no_figure_until_there_was_one() {
+    let echo = Says::Payload(&[4]);
+    let (mut tongue, none) = metered(0x1234, echo);
+    assert_eq!(none, None);
+    let script = |answer| [Says::Payload(ON), answer];
+    assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &script(Says::Payload(FIVE_WATTS)))), Some(5.0));
+    assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &script(echo))), Some(0.0));
+    // A type with a meter of the known kind shows nothing with the same bytes.
+    assert_eq!(metered(0x2716, echo).1, Some(0.0));
+    // A status in place of an answer is no milliwatt.
+    assert_eq!(metered(0x7544, Says::Payload(ON)).1, None);
+}
+
+#[test]
+fn the_other_meter_has_packed_digits() {
+    let digits = |plain| metered(0x947a, Says::Payload(plain)).1;
+    assert_eq!(digits(&[8, 0, 0xfe, 1, 5, 0x68, 0x25, 0]), Some(25.68));
+    assert_eq!(digits(&[8, 0, 0xfe, 1, 5, 0x6a, 0x25, 0]), None);
+    assert_eq!(digits(&wire::DECIMAL_METER), None, "an echo");
+}
+
+#[test]
+fn more_than_a_socket_gives_is_refused() {
+    let (_, watts) = metered(0x2716, Says::Payload(&[4, 0, 0, 0, 0xff, 0xff, 0xff]));
+    assert_eq!(watts, None);
+}
+
+#[test]
+fn a_night_light_stays_as_it_is() {
+    let mut tongue = tongue();
+    let script = [
+        Says::Hello(0x2733, MAC, false),
+        Says::Key,
+        Says::Nothing,
+        Says::Payload(&[1, 0, 0, 0, 3]),
+        Says::Error(-4),
+    ];
+    assert_eq!(relay(play(tongue.as_mut(), &Ask::Read, &script)), Some(true));
+    let Step::Send(request) = tongue.ask(&switch(false), &now()) else { panic!("nothing is sent") };
+    let Message::Datagram(bytes) = request.what else { panic!("no datagram") };
+    let plain = Key::new(&SECRET).and_then(|key| key.decrypt(&bytes[0x38..])).expect("whole blocks");
+    assert_eq!(plain[..5], [2, 0, 0, 0, 2]);
+}
+
+#[test]
+fn what_does_not_answer_like_a_plug_is_none() {
+    let script =
+        [Says::Hello(0x1234, MAC, false), Says::Key, Says::Nothing, Says::Payload(&[1, 0, 0, 0, 77])];
+    let failure = play(tongue().as_mut(), &Ask::Read, &script);
+    assert_eq!(failure, Err(Failure::Denied("type 0x1234 does not speak like an SP2 plug".into())));
+}
+
+#[test]
+fn refusals_that_pass_are_waited_for() {
+    for error in [-3, -8, -10] {
+        let failure = play(in_session().as_mut(), &Ask::Read, &[Says::Error(error)]);
+        assert!(matches!(failure, Err(Failure::Nonsense(_))), "{failure:?}");
+    }
+    assert!(matches!(play(in_session().as_mut(), &Ask::Read, &[Says::Error(-6)]), Err(Failure::Denied(_))));
+}
+
+#[test]
+fn a_stray_packet_leaves_the_conversation_where_it_was() {
+    let mut tongue = in_session();
+    let Step::Send(request) = tongue.ask(&Ask::Read, &now()) else { panic!("nothing is sent") };
+    let Message::Datagram(bytes) = request.what else { panic!("no datagram") };
+    let later = Moment { nonce: 0x1235, ..now() };
+    let other = tongue_with_count(&bytes, 1);
+    for stray in [&b""[..], b"noise", &hello(0x2716, MAC, false), &other] {
+        assert!(matches!(tongue.hear(Reply::Bytes(stray), &later), Err(Failure::Nonsense(_))));
+    }
+    let right = reply(&bytes, Says::Payload(ON)).expect("a reply");
+    assert!(matches!(tongue.hear(Reply::Bytes(&right), &later), Ok(Step::Send(_))));
+}
+
+/// The reply to a question asked so many counts later.
+fn tongue_with_count(request: &[u8], more: u8) -> Vec<u8> {
+    let mut request = request.to_vec();
+    request[0x28] += more;
+    reply(&request, Says::Payload(OFF)).expect("a reply")
+}
+
+#[test]
+fn the_keep_alive_goes_out_every_two_minutes_and_needs_no_answer() {
+    let mut tongue = tongue_of(true);
+    let script =
+        [Says::Nothing, HELLO, Says::Key, Says::Nothing, Says::Payload(ON), Says::Payload(FIVE_WATTS)];
+    assert_eq!(relay(play(tongue.as_mut(), &Ask::Read, &script)), Some(true));
+    let first = |tongue: &mut dyn Dialect, after: u64| {
+        let later = Moment { up: now().up + Duration::from_secs(after), ..now() };
+        let Step::Send(request) = tongue.ask(&Ask::Read, &later) else { panic!("nothing is sent") };
+        let Message::Datagram(bytes) = request.what else { panic!("no datagram") };
+        bytes.len()
+    };
+    assert_eq!(first(tongue.as_mut(), 119), 0x48);
+    assert_eq!(first(tongue.as_mut(), 120), 0x30);
+    assert_eq!(first(tongue.as_mut(), 121), 0x48);
+}
+
+#[test]
+fn who_are_you_is_answered_by_hello() {
+    match play(tongue().as_mut(), &Ask::Identify, &[HELLO]) {
+        Ok(Answer::Identity(found)) => {
+            assert_eq!(found.id.map(String::from).as_deref(), Some("inplug-020000000011"));
+            assert_eq!(found.facts.model_id.as_deref(), Some("0x2716"));
+        }
+        other => panic!("{other:?}"),
+    }
+    let remote = Says::Hello(0x2737, MAC, false);
+    assert!(matches!(play(tongue().as_mut(), &Ask::Identify, &[remote]), Err(Failure::Denied(_))));
+    assert_eq!(play(tongue().as_mut(), &Ask::History(Span::Hours), &[]), Ok(Answer::Unsupported));
+}
+
+#[test]
+fn payloads_of_chance_behind_right_sums_end_in_an_answer_or_a_failure() {
+    let mut random = fastrand::Rng::with_seed(3);
+    for device in [0x2716, 0x2717, 0x2733, 0x947a, 0x1234] {
+        let mut tongue = tongue();
+        for _ in 0..4000 {
+            let ask = if random.bool() { Ask::Read } else { switch(random.bool()) };
+            let mut step = tongue.ask(&ask, &now());
+            let answer = loop {
+                let bytes = match step {
+                    Step::Done(answer) => break Ok(answer),
+                    Step::Send(Request { what: Message::Datagram(bytes), .. }) => bytes,
+                    Step::Send(request) => panic!("{request:?}"),
+                };
+                let says = match (random.u8(..8), bytes.len(), bytes[0x26]) {
+                    (0, ..) => Says::Nothing,
+                    (_, 0x30, _) => Says::Hello(device, MAC, random.bool()),
+                    (1, ..) => Says::Error(random.i16(-12..3)),
+                    (2, ..) => Says::Random(random.u64(..)),
+                    (_, _, 0x65) => Says::Key,
+                    (3..5, ..) => Says::Payload(ON),
+                    _ => Says::Random(random.u64(..)),
+                };
+                let reply = reply(&bytes, says);
+                match tongue.hear(reply.as_deref().map_or(Reply::Silent, Reply::Bytes), &now()) {
+                    Ok(next) => step = next,
+                    Err(failure) => break Err(failure),
+                }
+            };
+            match answer {
+                Ok(answer) => {
+                    let reading = reading(Ok(*answer));
+                    assert!(reading.ports.len() == 1 && reading.refused.len() <= 1, "{reading:?}");
+                    let watts = reading.ports.first().and_then(|port| port.watts);
+                    assert!(watts.is_none_or(|watts| (0.0..=MAX_WATTS).contains(&watts)));
+                }
+                Err(_) => tongue.forget(),
+            }
+        }
+    }
+}
