@@ -7,11 +7,15 @@
 
 mod clock;
 mod fault;
+mod inplug;
 mod load;
 mod maxsmart;
+mod model;
 mod serve;
 
 pub use fault::{Answer, Faults};
+pub use inplug::Inplug;
 pub use load::Load;
 pub use maxsmart::{BOOT_S, Figures, Firmware, Strip, Switched};
+pub use model::Model;
 pub use serve::{Place, Served, Shelf, free_ports, serve};

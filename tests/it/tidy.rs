@@ -10,7 +10,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ("entity.rs", &["model"], &[]),
     ("hub", &["model"], &["tracing"]),
     ("drivers", &["model"], &["aes", "cbc", "serde", "serde_json"]),
-    ("sim", &["sim"], &["serde_json", "tokio", "tracing"]),
+    ("sim", &["sim"], &["aes", "cbc", "serde_json", "tokio", "tracing"]),
     (
         "io",
         &["model", "hub", "drivers", "io"],

@@ -14,6 +14,7 @@ pub use make::Firmware;
 
 use super::clock;
 use super::load::Load;
+use super::model::Model;
 use std::collections::VecDeque;
 
 /// Seconds after a reboot in which the plug is not on the network.
@@ -175,6 +176,41 @@ impl Strip {
         }
         self.switched.push_back(Switched { port, on });
         wire::DONE
+    }
+}
+
+impl Model for Strip {
+    fn serial(&self) -> &str {
+        self.serial()
+    }
+
+    fn speaks_http(&self) -> bool {
+        self.firmware.speaks_http()
+    }
+
+    fn is_up(&self, now_s: f64) -> bool {
+        self.is_up(now_s)
+    }
+
+    fn datagram(&mut self, now_s: f64, bytes: &[u8]) -> Vec<Vec<u8>> {
+        self.datagram(now_s, bytes)
+    }
+
+    fn http(&mut self, now_s: f64, target: &str) -> Option<Vec<u8>> {
+        self.http(now_s, target)
+    }
+
+    fn press(&mut self, now_s: f64, port: usize) {
+        self.count(now_s);
+        self.press(port);
+    }
+
+    fn reboot(&mut self, now_s: f64) {
+        self.reboot(now_s);
+    }
+
+    fn watts(&self, now_s: f64) -> Vec<f64> {
+        self.watts(now_s)
     }
 }
 

@@ -1,6 +1,6 @@
 //! HTTP as a plug does it: one request per connection, answered and closed.
 
-use super::super::Answer;
+use super::super::{Answer, Model};
 use super::state::State;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,7 +11,7 @@ use tokio::time::sleep;
 const LARGEST_HEAD: usize = 8192;
 
 /// Takes connections and talks on all of them at once.
-pub(super) async fn accept(state: Arc<State>, listener: TcpListener) {
+pub(super) async fn accept<M: Model>(state: Arc<State<M>>, listener: TcpListener) {
     let mut talks = JoinSet::new();
     loop {
         match listener.accept().await {
@@ -25,10 +25,10 @@ pub(super) async fn accept(state: Arc<State>, listener: TcpListener) {
 }
 
 /// Counts a connection for as long as it lives, however it ends.
-struct Open(Arc<State>);
+struct Open<M: Model>(Arc<State<M>>);
 
-impl Open {
-    fn new(state: &Arc<State>) -> Self {
+impl<M: Model> Open<M> {
+    fn new(state: &Arc<State<M>>) -> Self {
         let mut desk = state.desk();
         desk.open += 1;
         desk.most_open = desk.most_open.max(desk.open);
@@ -36,13 +36,13 @@ impl Open {
     }
 }
 
-impl Drop for Open {
+impl<M: Model> Drop for Open<M> {
     fn drop(&mut self) {
         self.0.desk().open -= 1;
     }
 }
 
-async fn talk(open: Open, mut stream: TcpStream) {
+async fn talk<M: Model>(open: Open<M>, mut stream: TcpStream) {
     let state = &open.0;
     if !state.reachable() {
         return hang(&mut stream).await;

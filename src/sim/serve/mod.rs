@@ -10,7 +10,7 @@ mod state;
 
 pub use shelf::{Shelf, free_ports};
 
-use super::{Faults, Strip};
+use super::{Faults, Model, Strip};
 use state::State;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -26,7 +26,7 @@ const BACKLOG: u32 = 64;
 pub struct Place {
     /// Its own address.
     pub ip: Ipv4Addr,
-    /// The port for datagrams, 8888 on real plugs; 0 takes any.
+    /// The port for datagrams, 8888 on real strips and 80 on an INPLUG; 0 takes any.
     pub udp_port: u16,
     /// The port for HTTP, 80 on real plugs; 0 takes any.
     pub http_port: u16,
@@ -37,8 +37,8 @@ pub struct Place {
 
 /// A plug in service. Clones are handles to the same plug.
 #[derive(Clone, Debug)]
-pub struct Served {
-    state: Arc<State>,
+pub struct Served<M = Strip> {
+    state: Arc<State<M>>,
     running: Arc<Mutex<Running>>,
 }
 
@@ -53,37 +53,41 @@ struct Running {
 }
 
 /// Puts a plug into service at a place.
-pub async fn serve(strip: Strip, place: Place) -> io::Result<Served> {
-    let served = Served { state: Arc::new(State::new(strip)), running: Arc::default() };
+pub async fn serve<M: Model>(plug: M, place: Place) -> io::Result<Served<M>> {
+    let served = Served { state: Arc::new(State::new(plug)), running: Arc::default() };
     served.running.lock().await.open(&served.state, place).await?;
     Ok(served)
 }
 
 impl Served {
-    /// Looks at or changes the simulated plug.
+    /// Looks at or changes the simulated strip.
     pub fn strip<R>(&self, look: impl FnOnce(&mut Strip) -> R) -> R {
-        look(&mut self.state.desk().strip)
+        self.plug(look)
+    }
+}
+
+impl<M: Model> Served<M> {
+    /// Looks at or changes the simulated plug.
+    pub fn plug<R>(&self, look: impl FnOnce(&mut M) -> R) -> R {
+        look(&mut self.state.desk().plug)
     }
 
     /// Presses the button of a port.
     pub fn press(&self, port: usize) {
         let now_s = self.now_s();
-        self.strip(|strip| {
-            strip.count(now_s);
-            strip.press(port);
-        });
+        self.plug(|plug| plug.press(now_s, port));
     }
 
-    /// Cuts the power for a moment, see [`Strip::reboot`].
+    /// Cuts the power for a moment, see [`Model::reboot`].
     pub fn reboot(&self) {
         let now_s = self.now_s();
-        self.strip(|strip| strip.reboot(now_s));
+        self.plug(|plug| plug.reboot(now_s));
     }
 
     /// The power of each port at this moment, in watts.
     pub fn watts(&self) -> Vec<f64> {
         let now_s = self.now_s();
-        self.strip(|strip| strip.watts(now_s))
+        self.plug(|plug| plug.watts(now_s))
     }
 
     /// The faults that are switched on.
@@ -149,7 +153,7 @@ impl Served {
 }
 
 impl Running {
-    async fn open(&mut self, state: &Arc<State>, place: Place) -> io::Result<()> {
+    async fn open<M: Model>(&mut self, state: &Arc<State<M>>, place: Place) -> io::Result<()> {
         let socket = Arc::new(UdpSocket::bind((place.ip, place.udp_port)).await?);
         let udp = SocketAddrV4::new(place.ip, socket.local_addr()?.port());
         let mut broadcasts = Vec::new();
@@ -168,7 +172,7 @@ impl Running {
         self.adjust(state).await
     }
 
-    async fn close(&mut self, state: &State) -> Option<Place> {
+    async fn close<M: Model>(&mut self, state: &State<M>) -> Option<Place> {
         self.datagrams.shutdown().await;
         self.connections.shutdown().await;
         self.closed = None;
@@ -178,10 +182,10 @@ impl Running {
     }
 
     /// Opens or closes the HTTP port as firmware and faults demand.
-    async fn adjust(&mut self, state: &Arc<State>) -> io::Result<()> {
+    async fn adjust<M: Model>(&mut self, state: &Arc<State<M>>) -> io::Result<()> {
         let (http, wanted) = {
             let desk = state.desk();
-            (desk.http, desk.strip.firmware().speaks_http() && !desk.faults.closed())
+            (desk.http, desk.plug.speaks_http() && !desk.faults.closed())
         };
         if self.place.is_none() || wanted == self.listening {
             return Ok(());

@@ -1,7 +1,7 @@
 //! Several plugs side by side, which hear broadcasts together.
 
 use super::{Place, Served, serve, state};
-use crate::sim::Strip;
+use crate::sim::{Model, Strip};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use tokio::sync::Mutex;
@@ -11,8 +11,8 @@ const TRIES: usize = 64;
 
 /// Several plugs on the same port numbers, each at its own address.
 #[derive(Debug)]
-pub struct Shelf {
-    plugs: Vec<Served>,
+pub struct Shelf<M = Strip> {
+    plugs: Vec<Served<M>>,
     broadcasts: Mutex<JoinSet<()>>,
 }
 
@@ -20,9 +20,16 @@ impl Shelf {
     /// Where broadcasts go on the loopback interface.
     pub const LOOPBACK_BROADCAST: Ipv4Addr = Ipv4Addr::new(127, 255, 255, 255);
 
-    /// Puts plugs into service on loopback addresses, with one socket on [`Self::LOOPBACK_BROADCAST`] for all.
+    /// The plug with this serial number.
+    pub fn plug(&self, serial: &str) -> Option<&Served> {
+        self.plugs.iter().find(|plug| plug.strip(|strip| strip.serial() == serial))
+    }
+}
+
+impl<M: Model> Shelf<M> {
+    /// Puts plugs into service on loopback addresses, with one socket on [`Shelf::LOOPBACK_BROADCAST`] for all.
     /// A port given as 0 is one that is free on all these addresses.
-    pub async fn serve(plugs: Vec<(Ipv4Addr, Strip)>, udp_port: u16, http_port: u16) -> io::Result<Self> {
+    pub async fn serve(plugs: Vec<(Ipv4Addr, M)>, udp_port: u16, http_port: u16) -> io::Result<Self> {
         let ips: Vec<_> = plugs.iter().map(|&(ip, _)| ip).collect();
         let chosen = udp_port == 0 || http_port == 0;
         for _ in 0..TRIES {
@@ -39,13 +46,8 @@ impl Shelf {
     }
 
     /// The plugs in the order in which they were given.
-    pub fn plugs(&self) -> &[Served] {
+    pub fn plugs(&self) -> &[Served<M>] {
         &self.plugs
-    }
-
-    /// The plug with this serial number.
-    pub fn plug(&self, serial: &str) -> Option<&Served> {
-        self.plugs.iter().find(|plug| plug.strip(|strip| strip.serial() == serial))
     }
 
     /// The UDP and the HTTP port that all plugs use.
@@ -61,16 +63,16 @@ impl Shelf {
         }
     }
 
-    async fn serve_at(strips: Vec<(Ipv4Addr, Strip)>, udp_port: u16, http_port: u16) -> io::Result<Self> {
-        let socket = tokio::net::UdpSocket::bind((Self::LOOPBACK_BROADCAST, udp_port)).await?;
-        let mut plugs = Vec::new();
-        for (ip, strip) in strips {
-            plugs.push(serve(strip, Place { ip, udp_port, http_port, broadcasts: Vec::new() }).await?);
+    async fn serve_at(plugs: Vec<(Ipv4Addr, M)>, udp_port: u16, http_port: u16) -> io::Result<Self> {
+        let socket = tokio::net::UdpSocket::bind((Shelf::LOOPBACK_BROADCAST, udp_port)).await?;
+        let mut served = Vec::new();
+        for (ip, plug) in plugs {
+            served.push(serve(plug, Place { ip, udp_port, http_port, broadcasts: Vec::new() }).await?);
         }
-        let ears = plugs.iter().map(|plug| plug.state.clone()).collect();
+        let ears = served.iter().map(|plug| plug.state.clone()).collect();
         let mut broadcasts = JoinSet::new();
         broadcasts.spawn(state::listen_broadcast(ears, socket));
-        Ok(Self { plugs, broadcasts: Mutex::new(broadcasts) })
+        Ok(Self { plugs: served, broadcasts: Mutex::new(broadcasts) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the tasks of one plug share, and its ear for datagrams.
 
-use super::super::{Answer, Faults, Strip};
+use super::super::{Answer, Faults, Model};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,15 +11,15 @@ use tokio::time::{Instant, sleep};
 const LARGEST_REQUEST: usize = 2048;
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct State<M> {
     started: Instant,
-    desk: Mutex<Desk>,
+    desk: Mutex<Desk<M>>,
 }
 
 /// Everything behind the lock, which is never held over an await.
 #[derive(Debug)]
-pub(super) struct Desk {
-    pub(super) strip: Strip,
+pub(super) struct Desk<M> {
+    pub(super) plug: M,
     pub(super) faults: Faults,
     pub(super) udp: SocketAddrV4,
     pub(super) http: SocketAddrV4,
@@ -31,11 +31,11 @@ pub(super) struct Desk {
     datagrams_out: u64,
 }
 
-impl State {
-    pub(super) fn new(strip: Strip) -> Self {
+impl<M: Model> State<M> {
+    pub(super) fn new(plug: M) -> Self {
         let nowhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
         let desk = Desk {
-            strip,
+            plug,
             faults: Faults::default(),
             udp: nowhere,
             http: nowhere,
@@ -49,7 +49,7 @@ impl State {
         Self { started: Instant::now(), desk: Mutex::new(desk) }
     }
 
-    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk<M>> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -71,26 +71,30 @@ impl State {
     pub(super) fn reachable(&self) -> bool {
         let now_s = self.now_s();
         let desk = self.desk();
-        desk.faults.reachable() && desk.strip.is_up(now_s)
+        desk.faults.reachable() && desk.plug.is_up(now_s)
     }
 
     pub(super) fn http(&self, target: &str) -> (Answer, Duration) {
         let now_s = self.now_s();
         let desk = &mut *self.desk();
-        let reply = if desk.faults.reachable() { desk.strip.http(now_s, target) } else { None };
-        (desk.faults.http(desk.strip.serial(), reply), desk.faults.delay)
+        let reply = if desk.faults.reachable() { desk.plug.http(now_s, target) } else { None };
+        (desk.faults.http(desk.plug.serial(), reply), desk.faults.delay)
     }
 
-    fn datagram(&self, bytes: &[u8]) -> (Vec<Vec<u8>>, Duration) {
+    fn datagram(&self, bytes: &[u8], to_all: bool) -> (Vec<Vec<u8>>, Duration) {
         let now_s = self.now_s();
         let desk = &mut *self.desk();
         desk.arrived += 1;
         desk.datagrams_in += 1;
         let mut out = Vec::new();
         if desk.faults.hears(desk.datagrams_in) {
-            for reply in desk.strip.datagram(now_s, bytes) {
+            let replies = match to_all {
+                true => desk.plug.broadcast(now_s, bytes),
+                false => desk.plug.datagram(now_s, bytes),
+            };
+            for reply in replies {
                 desk.datagrams_out += 1;
-                out.extend(desk.faults.datagram(desk.datagrams_out, desk.strip.serial(), reply));
+                out.extend(desk.faults.datagram(desk.datagrams_out, desk.plug.serial(), reply));
             }
         }
         (out, desk.faults.delay)
@@ -102,13 +106,13 @@ impl State {
 }
 
 /// Hears datagrams to the plug's own address.
-pub(super) async fn listen(state: Arc<State>, socket: Arc<UdpSocket>) {
+pub(super) async fn listen<M: Model>(state: Arc<State<M>>, socket: Arc<UdpSocket>) {
     let mut late = JoinSet::new();
     let mut buffer = vec![0; LARGEST_REQUEST];
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((length, from)) => {
-                hear(&state, buffer.get(..length).unwrap_or_default(), from, &mut late).await
+                hear(&state, buffer.get(..length).unwrap_or_default(), from, false, &mut late).await
             }
             Err(error) => return tracing::error!(%error, "simulated plug went deaf"),
         }
@@ -116,14 +120,14 @@ pub(super) async fn listen(state: Arc<State>, socket: Arc<UdpSocket>) {
 }
 
 /// Hears broadcasts for several plugs; each answers from its own address.
-pub(super) async fn listen_broadcast(plugs: Vec<Arc<State>>, socket: UdpSocket) {
+pub(super) async fn listen_broadcast<M: Model>(plugs: Vec<Arc<State<M>>>, socket: UdpSocket) {
     let mut late = JoinSet::new();
     let mut buffer = vec![0; LARGEST_REQUEST];
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((length, from)) => {
                 for state in &plugs {
-                    hear(state, buffer.get(..length).unwrap_or_default(), from, &mut late).await;
+                    hear(state, buffer.get(..length).unwrap_or_default(), from, true, &mut late).await;
                 }
             }
             Err(error) => return tracing::error!(%error, "simulated plugs hear no broadcasts any more"),
@@ -131,10 +135,16 @@ pub(super) async fn listen_broadcast(plugs: Vec<Arc<State>>, socket: UdpSocket) 
     }
 }
 
-async fn hear(state: &State, bytes: &[u8], from: SocketAddr, late: &mut JoinSet<()>) {
+async fn hear<M: Model>(
+    state: &State<M>,
+    bytes: &[u8],
+    from: SocketAddr,
+    to_all: bool,
+    late: &mut JoinSet<()>,
+) {
     let Some(socket) = state.socket() else { return };
     tracing::trace!(%from, bytes = %bytes.escape_ascii(), "datagram to simulated plug");
-    let (replies, delay) = state.datagram(bytes);
+    let (replies, delay) = state.datagram(bytes, to_all);
     while late.try_join_next().is_some() {}
     if delay.is_zero() {
         send(&socket, replies, from).await;
