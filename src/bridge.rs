@@ -322,19 +322,11 @@ fn checksum(settings: &Settings) -> String {
 
 /// The settings in the hub's words.
 pub fn rules(settings: &Settings) -> Rules {
-    let own = &settings.maxsmart;
-    let pace = Pace {
-        poll: own.poll_interval.get(),
-        burst: own.burst_interval.get(),
-        burst_polls: own.burst_polls,
-        timeout: own.timeout.get(),
-        set_clock: own.set_clock,
-    };
     let ids = |list: &[String]| list.iter().filter_map(|id| PlugId::new(id)).collect();
     let plugs =
         settings.device.iter().filter_map(|(id, device)| Some((PlugId::new(id)?, plug_rules(device))));
     Rules {
-        families: if own.enabled { BTreeMap::from([("maxsmart", pace)]) } else { BTreeMap::new() },
+        families: paces(settings),
         power_change: settings.publish.power_change,
         current_change: settings.publish.current_change,
         voltage_change: settings.publish.voltage_change,
@@ -355,6 +347,34 @@ pub fn rules(settings: &Settings) -> Rules {
         plugs: plugs.collect(),
         log_level: LogLevel::parse(settings.log.level.as_str()).unwrap_or_default(),
     }
+}
+
+/// How often the plugs of each family that is switched on are asked.
+fn paces(settings: &Settings) -> BTreeMap<&'static str, Pace> {
+    let (maxsmart, inplug) = (&settings.maxsmart, &settings.inplug);
+    let all = [
+        maxsmart.enabled.then(|| {
+            let pace = Pace {
+                poll: maxsmart.poll_interval.get(),
+                burst: maxsmart.burst_interval.get(),
+                burst_polls: maxsmart.burst_polls,
+                timeout: maxsmart.timeout.get(),
+                set_clock: maxsmart.set_clock,
+            };
+            ("maxsmart", pace)
+        }),
+        inplug.enabled.then(|| {
+            let pace = Pace {
+                poll: inplug.poll_interval.get(),
+                burst: inplug.burst_interval.get(),
+                burst_polls: inplug.burst_polls,
+                timeout: inplug.timeout.get(),
+                set_clock: false,
+            };
+            ("inplug", pace)
+        }),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 fn plug_rules(device: &config::Device) -> PlugRules {
@@ -382,23 +402,42 @@ fn plug_rules(device: &config::Device) -> PlugRules {
 
 /// Where each family is looked for.
 pub fn quarries(settings: &Settings) -> Vec<Quarry> {
-    let own = &settings.maxsmart;
-    let family = Family {
-        udp_port: own.udp_port,
-        http_port: own.http_port,
-        timeout: own.timeout.get(),
-        set_clock: own.set_clock,
-        keep_alive: false,
+    let (maxsmart, inplug) = (&settings.maxsmart, &settings.inplug);
+    let quarry = |name: &str, family: Family, reach: Reach| {
+        Some(Quarry { driver: drivers::named(name)?, family, reach })
     };
-    let named = own.broadcast.iter().filter_map(|broadcast| match broadcast {
+    let maxsmart = maxsmart.enabled.then(|| {
+        let family = Family {
+            udp_port: maxsmart.udp_port,
+            http_port: maxsmart.http_port,
+            timeout: maxsmart.timeout.get(),
+            set_clock: maxsmart.set_clock,
+            keep_alive: false,
+        };
+        quarry("maxsmart", family, reach(&maxsmart.broadcast, &maxsmart.hosts))
+    });
+    let inplug = inplug.enabled.then(|| {
+        let family = Family {
+            udp_port: inplug.udp_port,
+            // It has no web server; a place needs a number.
+            http_port: inplug.udp_port,
+            timeout: inplug.timeout.get(),
+            set_clock: false,
+            keep_alive: inplug.keep_alive,
+        };
+        quarry("inplug", family, reach(&inplug.broadcast, &inplug.hosts))
+    });
+    [maxsmart, inplug].into_iter().flatten().flatten().collect()
+}
+
+fn reach(broadcast: &[config::Broadcast], hosts: &[config::Host]) -> Reach {
+    let named = broadcast.iter().filter_map(|broadcast| match broadcast {
         config::Broadcast::Auto => None,
         config::Broadcast::To(address) => Some(*address),
     });
-    let reach = Reach {
-        everywhere: own.broadcast.contains(&config::Broadcast::Auto),
+    Reach {
+        everywhere: broadcast.contains(&config::Broadcast::Auto),
         broadcast: named.collect(),
-        hosts: own.hosts.iter().map(|host| (host.name.clone(), host.port)).collect(),
-    };
-    let driver = drivers::named("maxsmart").filter(|_| own.enabled);
-    driver.map(|driver| Quarry { driver, family, reach }).into_iter().collect()
+        hosts: hosts.iter().map(|host| (host.name.clone(), host.port)).collect(),
+    }
 }

@@ -74,9 +74,12 @@ enum Command {
         /// Address and firmware, as 127.0.9.1=strip-1.30; without any, the demo's shelf.
         #[arg(value_name = "IP=KIND")]
         plugs: Vec<String>,
-        /// UDP port; 0 takes a free one.
+        /// UDP port of MaxSmart plugs; 0 takes a free one.
         #[arg(long, default_value_t = 8888)]
         udp_port: u16,
+        /// UDP port of INPLUGs; 0 takes a free one.
+        #[arg(long, default_value_t = 80)]
+        inplug_port: u16,
         /// HTTP port; 0 takes a free one.
         #[arg(long, default_value_t = 80)]
         http_port: u16,
@@ -162,10 +165,15 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, set_level: 
             }
         }
         Some(Command::Config { action }) => configure(action, &settings, file).await,
-        Some(Command::Simulate { plugs, udp_port, http_port, broadcast, number }) => {
-            let stop = stop_signal();
-            match cli::demo::simulate(plugs, *number, *udp_port, *http_port, broadcast, &mut out, stop).await
-            {
+        Some(Command::Simulate { plugs, udp_port, inplug_port, http_port, broadcast, number }) => {
+            let stage = cli::demo::Stage {
+                number: *number,
+                udp_port: *udp_port,
+                http_port: *http_port,
+                inplug_port: *inplug_port,
+                broadcast: broadcast.clone(),
+            };
+            match cli::demo::simulate(plugs, &stage, &mut out, stop_signal()).await {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(why) => failed(&format!("{why:#}")),
             }

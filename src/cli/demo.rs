@@ -1,7 +1,7 @@
 //! `demo` and `simulate`: simulated plugs, on loopback or wherever this machine has an address.
 
 use crate::config::{Broadcast, Settings};
-use crate::sim::{self, Load, Place, Served, Shelf, Strip};
+use crate::sim::{self, Inplug, Load, Model, Place, Served, Shelf, Strip};
 use anyhow::{Context, Result, bail};
 use std::future::Future;
 use std::io::{self, Write};
@@ -11,6 +11,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 /// Where the demo's plugs live.
 const HOMES: [Ipv4Addr; 3] =
     [Ipv4Addr::new(127, 0, 18, 11), Ipv4Addr::new(127, 0, 18, 12), Ipv4Addr::new(127, 0, 18, 13)];
+
+/// And its INPLUG.
+const INPLUG_HOME: Ipv4Addr = Ipv4Addr::new(127, 0, 18, 14);
 
 /// Loads in the demo live this much faster, so that a fridge cycles while one watches.
 const HURRY: u32 = 30;
@@ -44,23 +47,52 @@ pub fn plugs() -> Vec<Strip> {
     shelf.into_iter().map(|strip| strip.living_faster(HURRY)).collect()
 }
 
+/// The demo's INPLUG.
+pub fn inplugs() -> Vec<Inplug> {
+    let heater = Load::Fridge { milliwatts: 400_000 };
+    vec![Inplug::new(4).named("Heater").with_relay(true).load(heater).living_faster(HURRY)]
+}
+
+/// The demo's plugs in service. Each family has a port of its own for datagrams.
+#[derive(Debug)]
+pub struct Plugs {
+    /// MaxSmart strips and plugs.
+    pub strips: Shelf,
+    /// INPLUGs.
+    pub inplugs: Shelf<Inplug>,
+}
+
+impl Plugs {
+    /// Takes all of them out of service.
+    pub async fn stop(&self) {
+        self.strips.stop().await;
+        self.inplugs.stop().await;
+    }
+}
+
 /// Serves the demo's plugs on loopback, on free ports.
 ///
 /// # Errors
 ///
 /// When the addresses cannot be bound.
-pub async fn shelf() -> io::Result<Shelf> {
-    Shelf::serve(HOMES.into_iter().zip(plugs()).collect(), 0, 0).await
+pub async fn shelf() -> io::Result<Plugs> {
+    let strips = Shelf::serve(HOMES.into_iter().zip(plugs()).collect(), 0, 0).await?;
+    let homes = std::iter::once(INPLUG_HOME);
+    Ok(Plugs { strips, inplugs: Shelf::serve(homes.zip(inplugs()).collect(), 0, 0).await? })
 }
 
-/// Points settings at the shelf and at nothing else.
-pub fn aim(settings: &mut Settings, shelf: &Shelf) {
-    let (udp_port, http_port) = shelf.ports();
+/// Points settings at these plugs and at nothing else.
+pub fn aim(settings: &mut Settings, plugs: &Plugs) {
+    let (udp_port, http_port) = plugs.strips.ports();
     settings.maxsmart.enabled = true;
     settings.maxsmart.udp_port = udp_port;
     settings.maxsmart.http_port = http_port;
     settings.maxsmart.broadcast = vec![Broadcast::To(Shelf::LOOPBACK_BROADCAST)];
     settings.maxsmart.hosts = Vec::new();
+    settings.inplug.enabled = true;
+    settings.inplug.udp_port = plugs.inplugs.ports().0;
+    settings.inplug.broadcast = vec![Broadcast::To(Shelf::LOOPBACK_BROADCAST)];
+    settings.inplug.hosts = Vec::new();
 }
 
 /// Says what there is and what to try.
@@ -68,19 +100,19 @@ pub fn aim(settings: &mut Settings, shelf: &Shelf) {
 /// # Errors
 ///
 /// When `out` cannot be written.
-pub fn greet(shelf: &Shelf, base: &str, broker: &str, out: &mut dyn Write) -> io::Result<()> {
+pub fn greet(plugs: &Plugs, base: &str, broker: &str, out: &mut dyn Write) -> io::Result<()> {
     let (host, port) = broker.rsplit_once(':').unwrap_or((broker, "1883"));
     writeln!(out, "\nA shelf of simulated plugs, a broker and the bridge between them, all on loopback:\n")?;
-    for plug in shelf.plugs() {
+    for plug in plugs.strips.plugs() {
         let (name, serial, ports, firmware) =
-            plug.strip(|s| (s.name().to_owned(), s.serial().to_owned(), s.ports(), s.firmware()));
-        writeln!(
-            out,
-            "  {name:<16} maxsmart-{}  {} port(s), {firmware:?}, at {}",
-            serial.to_lowercase(),
-            ports,
-            plug.ip()
-        )?;
+            plug.strip(|s| (s.name().to_owned(), s.serial().to_lowercase(), s.ports(), s.firmware()));
+        let (id, ip) = (format!("maxsmart-{serial}"), plug.ip());
+        writeln!(out, "  {name:<16} {id:<26} {ports} port(s), {firmware:?}, at {ip}")?;
+    }
+    for plug in plugs.inplugs.plugs() {
+        let (name, mac) = plug.plug(|plug| (plug.name().to_owned(), plug.mac()));
+        let id = format!("inplug-{mac}");
+        writeln!(out, "  {name:<16} {id:<26} 1 port(s), INPLUG, at {}", plug.ip())?;
     }
     let to = format!("-h {host} -p {port}");
     writeln!(
@@ -92,50 +124,63 @@ Try, in another terminal (Debian: apt install mosquitto-clients):
   mosquitto_pub {to} -t {base}/maxsmart-swp6000000000001/5/set -m OFF
   mosquitto_pub {to} -t {base}/maxsmart-swp6000000000001/5/set -m '{{\"state\":\"ON\",\"id\":\"me\",\"for_s\":20}}'
   mosquitto_pub {to} -t {base}/maxsmart-sww6000000000003/0/set -m OFF
+  mosquitto_pub {to} -t {base}/inplug-020000002704/1/set -m TOGGLE
 
 Home Assistant's MQTT integration, pointed at {broker}, shows all of it at once. Ctrl-C ends it.
 "
     )
 }
 
-/// Serves simulated plugs until `stop`, prints `READY udp=N http=N` when they answer. Lines of
-/// input are commands: `press IP PORT` presses a button and is answered `OK`.
+/// What `simulate` serves, and where.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// Number of the first plug, which goes into serials and MACs.
+    pub number: u8,
+    /// UDP port of MaxSmart plugs; 0 takes a free one.
+    pub udp_port: u16,
+    /// Their HTTP port.
+    pub http_port: u16,
+    /// UDP port of INPLUGs.
+    pub inplug_port: u16,
+    /// Broadcast addresses to answer on, for a plug alone on its machine.
+    pub broadcast: Vec<Ipv4Addr>,
+}
+
+/// Serves simulated plugs until `stop`, prints `READY udp=N http=N inplug=N` when they answer, with the
+/// ports there are. Lines of input are commands: `press IP PORT` presses a button, `lock IP` and
+/// `unlock IP` lock an INPLUG as its app does, `expire IP` ends its session; all are answered `OK`.
 ///
 /// # Errors
 ///
 /// When a plug is not understood or its address cannot be bound.
 pub async fn simulate(
     words: &[String],
-    number: u8,
-    udp_port: u16,
-    http_port: u16,
-    broadcast: &[Ipv4Addr],
+    stage: &Stage,
     out: &mut dyn Write,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    let mut strips = Vec::new();
-    for (number, word) in (usize::from(number)..).zip(words) {
-        strips.push(strip(word, number)?);
+    let (mut strips, mut inplugs) = (Vec::new(), Vec::new());
+    for (number, word) in (usize::from(stage.number)..).zip(words) {
+        match plug(word, number)? {
+            (ip, Kind::Strip(strip)) => strips.push((ip, *strip)),
+            (ip, Kind::Inplug(inplug)) => inplugs.push((ip, inplug)),
+        }
     }
-    if strips.is_empty() {
+    if words.is_empty() {
         strips = HOMES.into_iter().zip(plugs()).collect();
+        inplugs = std::iter::once(INPLUG_HOME).zip(self::inplugs()).collect();
     }
-    let together = broadcast.is_empty() && !strips.iter().any(|(ip, _)| ip.is_unspecified());
-    let (_shelf, served, ports) = if together {
-        let shelf = Shelf::serve(strips, udp_port, http_port).await.context("cannot serve on loopback")?;
-        let (served, ports) = (shelf.plugs().to_vec(), shelf.ports());
-        (Some(shelf), served, ports)
-    } else {
-        let [(ip, strip)] = strips
-            .try_into()
-            .ok()
-            .context("on 0.0.0.0 or with --broadcast give one plug; more need addresses of their own")?;
-        let place = Place { ip, udp_port, http_port, broadcasts: broadcast.to_vec() };
-        let plug = sim::serve(strip, place).await.with_context(|| format!("cannot serve on {ip}"))?;
-        let ports = (plug.udp_addr().port(), plug.http_addr().port());
-        (None, vec![plug], ports)
-    };
-    writeln!(out, "READY udp={} http={}", ports.0, ports.1)?;
+    let alone = words.len() == 1;
+    let strips = Family::serve(strips, alone, stage, (stage.udp_port, stage.http_port)).await?;
+    let inplugs = Family::serve(inplugs, alone, stage, (stage.inplug_port, 0)).await?;
+    let mut ready = String::from("READY");
+    if let Some((udp, http)) = strips.ports() {
+        ready += &format!(" udp={udp} http={http}");
+    }
+    if let Some((udp, _)) = inplugs.ports() {
+        ready += &format!(" inplug={udp}");
+    }
+    writeln!(out, "{ready}")?;
     out.flush()?;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut stop = std::pin::pin!(stop);
@@ -149,16 +194,62 @@ pub async fn simulate(
             stop.await;
             return Ok(());
         };
-        writeln!(out, "{}", if pressed(&served, &line).is_some() { "OK" } else { "WHAT" })?;
+        let done = obey(&strips.served, &inplugs.served, &line).is_some();
+        writeln!(out, "{}", if done { "OK" } else { "WHAT" })?;
         out.flush()?;
     }
 }
 
-fn strip(word: &str, number: usize) -> Result<(Ipv4Addr, Strip)> {
+/// The plugs of one family in service.
+struct Family<M> {
+    served: Vec<Served<M>>,
+    /// Hears broadcasts for all of them.
+    _shelf: Option<Shelf<M>>,
+}
+
+impl<M: Model> Family<M> {
+    async fn serve(
+        plugs: Vec<(Ipv4Addr, M)>,
+        alone: bool,
+        stage: &Stage,
+        (udp_port, http_port): (u16, u16),
+    ) -> Result<Self> {
+        if plugs.is_empty() {
+            return Ok(Self { served: Vec::new(), _shelf: None });
+        }
+        if stage.broadcast.is_empty() && !plugs.iter().any(|(ip, _)| ip.is_unspecified()) {
+            let shelf = Shelf::serve(plugs, udp_port, http_port).await.context("cannot serve on loopback")?;
+            return Ok(Self { served: shelf.plugs().to_vec(), _shelf: Some(shelf) });
+        }
+        let [(ip, plug)] = plugs
+            .try_into()
+            .ok()
+            .filter(|_| alone)
+            .context("on 0.0.0.0 or with --broadcast give one plug; more need addresses of their own")?;
+        let place = Place { ip, udp_port, http_port, broadcasts: stage.broadcast.clone() };
+        let plug = sim::serve(plug, place).await.with_context(|| format!("cannot serve on {ip}"))?;
+        Ok(Self { served: vec![plug], _shelf: None })
+    }
+
+    fn ports(&self) -> Option<(u16, u16)> {
+        self.served.first().map(|plug| (plug.udp_addr().port(), plug.http_addr().port()))
+    }
+}
+
+enum Kind {
+    Strip(Box<Strip>),
+    Inplug(Inplug),
+}
+
+fn plug(word: &str, number: usize) -> Result<(Ipv4Addr, Kind)> {
     let (ip, kind) =
         word.split_once('=').with_context(|| format!("{word} is not IP=KIND, as 127.0.9.1=strip-1.30"))?;
+    let ip = ip.parse().with_context(|| format!("{ip} is not an IPv4 address"))?;
     let six = format!("SWP6{number:012}");
     let one = format!("SWP1{number:012}");
+    let short = u8::try_from(number).unwrap_or(u8::MAX);
+    let load = Load::Constant { milliwatts: 18_330 };
+    let inplug = |plug: Inplug| Ok((ip, Kind::Inplug(plug.load(load).with_relay(true))));
     let strip = match kind {
         "strip-1.30" => Strip::strip_1_30(&six).naming_ports(&["Lamp", "Büro"]),
         "plug-1.30" => Strip::plug_1_30(&one),
@@ -168,19 +259,35 @@ fn strip(word: &str, number: usize) -> Result<(Ipv4Addr, Strip)> {
         "strip-5.11" => Strip::strip_5_11(&six),
         "strip-5.11-bare" => Strip::strip_5_11(&six).bare_replies(),
         "plug-2.0" => Strip::plug_2_0(&format!("SWW1{number:012}")),
+        "inplug" => return inplug(Inplug::new(short)),
+        "inplug-brief" => return inplug(Inplug::new(short).brief()),
+        "inplug-no-meter" => return inplug(Inplug::without_meter(short)),
+        "inplug-sp3s" => return inplug(Inplug::sp3s(short)),
         _ => bail!(
-            "no plug {kind}; there are strip-1.30, plug-1.30, strip-2.11, plug-2.11, strip-3.36, strip-5.11, strip-5.11-bare and plug-2.0"
+            "no plug {kind}; there are strip-1.30, plug-1.30, strip-2.11, plug-2.11, strip-3.36, strip-5.11, strip-5.11-bare, plug-2.0, inplug, inplug-brief, inplug-no-meter and inplug-sp3s"
         ),
     };
-    let strip =
-        strip.mac(&format!("02:00:00:00:00:{number:02x}")).load(1, Load::Constant { milliwatts: 18_330 });
-    Ok((ip.parse().with_context(|| format!("{ip} is not an IPv4 address"))?, strip))
+    let strip = strip.mac(&format!("02:00:00:00:00:{number:02x}")).load(1, load);
+    Ok((ip, Kind::Strip(Box::new(strip))))
 }
 
-fn pressed(plugs: &[Served], line: &str) -> Option<()> {
+/// Carries out a line of input; `None` when it is not understood.
+fn obey(strips: &[Served], inplugs: &[Served<Inplug>], line: &str) -> Option<()> {
     let mut words = line.split_whitespace();
-    let (verb, ip, port) =
-        (words.next()?, words.next()?.parse::<Ipv4Addr>().ok()?, words.next()?.parse().ok()?);
-    plugs.iter().find(|plug| plug.ip() == ip).filter(|_| verb == "press")?.press(port);
+    let (verb, ip) = (words.next()?, words.next()?.parse::<Ipv4Addr>().ok()?);
+    let inplug = inplugs.iter().find(|plug| plug.ip() == ip);
+    match verb {
+        "press" => {
+            let port = words.next()?.parse().ok()?;
+            match inplug {
+                Some(plug) => plug.press(port),
+                None => strips.iter().find(|plug| plug.ip() == ip)?.press(port),
+            }
+        }
+        "lock" => inplug?.plug(|plug| plug.lock(true)),
+        "unlock" => inplug?.plug(|plug| plug.lock(false)),
+        "expire" => inplug?.plug(Inplug::expire),
+        _ => return None,
+    }
     Some(())
 }

@@ -80,7 +80,7 @@ pub fn table(seen: &[Seen], out: &mut dyn Write) -> io::Result<()> {
         return writeln!(
             out,
             "no plugs answered. Broadcasts do not cross routers: name plugs on other networks with \
-             maxsmart.hosts, or try `plug2mqtt probe ADDRESS`."
+             maxsmart.hosts or inplug.hosts, or try `plug2mqtt probe ADDRESS`."
         );
     }
     let mut rows = vec![["ID", "ADDRESS", "NAME", "MODEL", "FIRMWARE", "PORTS", "NOW"].map(String::from)];

@@ -1,10 +1,10 @@
 //! `probe`: asks one address everything it will tell and explains what it finds.
 
-use super::discover::look_at;
+use super::discover::{Seen, look_at};
 use crate::bridge::quarries;
 use crate::config::Settings;
-use crate::io::probe::search;
-use crate::model::{Failure, Place};
+use crate::io::probe::{Quarry, search};
+use crate::model::{Failure, Found, Place};
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use tokio::sync::mpsc;
@@ -15,15 +15,16 @@ use tokio::sync::mpsc;
 ///
 /// When `out` cannot be written.
 pub async fn probe(settings: &Settings, host: &str, out: &mut dyn Write) -> io::Result<bool> {
-    let Some(mut quarry) = quarries(settings).into_iter().next() else {
-        writeln!(out, "every driver is switched off in the settings (maxsmart.enabled = false)")?;
+    let quarries = quarries(settings);
+    if quarries.is_empty() {
+        writeln!(out, "every family is switched off in the settings (maxsmart.enabled = false and so on)")?;
         return Ok(false);
-    };
+    }
     let (name, port) = match host.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?))) {
-        Some((name, port)) => (name, port),
-        None => (host, quarry.family.http_port),
+        Some((name, port)) => (name, Some(port)),
+        None => (host, None),
     };
-    let addresses: Vec<SocketAddr> = match (name, port).to_socket_addrs() {
+    let addresses: Vec<SocketAddr> = match (name, 0).to_socket_addrs() {
         Ok(addresses) => addresses.filter(SocketAddr::is_ipv4).collect(),
         Err(error) => {
             writeln!(out, "{name}: the name cannot be resolved ({error}); try the address itself")?;
@@ -34,50 +35,74 @@ pub async fn probe(settings: &Settings, host: &str, out: &mut dyn Write) -> io::
         writeln!(out, "{name}: has no IPv4 address")?;
         return Ok(false);
     };
-    let place = Place { ip: address.ip(), http: port, udp: quarry.family.udp_port };
-    writeln!(out, "{name}: asking {} (UDP {}, HTTP {})", place.ip, place.udp, place.http)?;
+    // Whoever answered a search is asked first: the other families would only wait for it in vain.
+    let mut asked = Vec::new();
+    for quarry in quarries {
+        let http = port.unwrap_or(quarry.family.http_port);
+        let place = Place { ip: address.ip(), http, udp: quarry.family.udp_port };
+        let told = greeted(&quarry, place).await;
+        asked.push((quarry, place, told));
+    }
+    asked.sort_by_key(|(_, _, told)| told.is_none());
+    for (quarry, place, told) in asked {
+        let driver = quarry.driver.name();
+        writeln!(out, "{name}: asking {} for {driver} (UDP {}, HTTP {})", place.ip, place.udp, place.http)?;
+        introduce(driver, place, told.as_ref(), out)?;
+        match look_at(settings, place, driver).await {
+            Some(seen) => return report(&seen, out),
+            None if told.is_some() => {
+                writeln!(out, "  identity    not told when it was asked again")?;
+                return Ok(true);
+            }
+            None => writeln!(out, "  identity    not told either: no {driver} plug, or it is off")?,
+        }
+    }
+    Ok(false)
+}
+
+/// Who answers the search of a family at one place.
+async fn greeted(quarry: &Quarry, place: Place) -> Option<Found> {
+    let mut quarry = quarry.clone();
     quarry.reach.everywhere = false;
     quarry.reach.broadcast.clear();
-    quarry.reach.hosts = vec![(place.ip.to_string(), Some(port))];
+    quarry.reach.hosts = vec![(place.ip.to_string(), Some(place.http))];
     let (heard, mut answers) = mpsc::channel(16);
     search(&quarry, &[], &heard).await;
-    let told = answers.try_recv().ok();
-    match &told {
-        Some(found) => {
-            let facts = &found.facts;
-            writeln!(out, "  discovery   answers on UDP {}", place.udp)?;
-            let rows = [
-                ("name", facts.name.as_ref().map(ToString::to_string)),
-                ("serial", facts.serial.clone()),
-                ("mac", facts.mac.map(|mac| mac.to_string())),
-                ("firmware", facts.firmware.clone()),
-                ("model", Some(format!("{} {}", facts.manufacturer, facts.model))),
-            ];
-            for (label, value) in rows {
-                writeln!(out, "  {label:<11} {}", value.as_deref().unwrap_or("not told"))?;
-            }
-            if facts.serial.is_none() {
-                writeln!(
-                    out,
-                    "  note        its serial number cannot be used; it is known by its MAC, else by its cpuid"
-                )?;
-            }
-        }
-        None => writeln!(
+    answers.try_recv().ok()
+}
+
+fn introduce(driver: &str, place: Place, told: Option<&Found>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(found) = told else {
+        return writeln!(
             out,
             "  discovery   silent on UDP {}: no plug there, or a router or firewall drops datagrams; \
-             with maxsmart.hosts it is asked directly",
+             with {driver}.hosts it is asked directly",
             place.udp
-        )?,
+        );
+    };
+    let facts = &found.facts;
+    writeln!(out, "  discovery   answers on UDP {}", place.udp)?;
+    let rows = [
+        ("name", facts.name.as_ref().map(ToString::to_string)),
+        ("serial", facts.serial.clone()),
+        ("mac", facts.mac.map(|mac| mac.to_string())),
+        ("firmware", facts.firmware.clone()),
+        ("model", Some(format!("{} {}", facts.manufacturer, facts.model))),
+        ("type", facts.model_id.clone()),
+    ];
+    for (label, value) in rows {
+        writeln!(out, "  {label:<11} {}", value.as_deref().unwrap_or("not told"))?;
     }
-    let Some(seen) = look_at(settings, place, quarry.driver.name()).await else {
+    if facts.serial.is_none() {
         writeln!(
             out,
-            "  identity    not told over HTTP {} either: this is no plug of a family known here, or it is off",
-            place.http
+            "  note        it tells no usable serial number; it is known by its MAC, else by its cpuid"
         )?;
-        return Ok(told.is_some());
-    };
+    }
+    Ok(())
+}
+
+fn report(seen: &Seen, out: &mut dyn Write) -> io::Result<bool> {
     if let Some(id) = &seen.found.id {
         writeln!(out, "  id          {id}")?;
     }
@@ -123,6 +148,8 @@ fn remedy(failure: &Failure) -> &'static str {
         }
         Failure::Nonsense(_) => "please report it with the output of this command",
         Failure::Stranger(_) => "two devices share this address; check the DHCP server",
-        Failure::Denied(_) => "its firmware refuses; please report it with the output of this command",
+        Failure::Denied(_) => {
+            "if that does not say what to do, please report it with the output of this command"
+        }
     }
 }

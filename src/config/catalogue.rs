@@ -7,8 +7,8 @@ use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
 use serde_json::{Number, Value as Json};
 
 use super::settings::{
-    Availability, Broker, Commands, Device, Finding, HomeAssistant, Log, Maxsmart, Metering, Mqtt, Port,
-    Publish, Settings, State, Tls, Web,
+    Availability, Broker, Commands, Device, Finding, HomeAssistant, Inplug, Log, Maxsmart, Metering, Mqtt,
+    Port, Publish, Settings, State, Tls, Web,
 };
 use super::value::shown;
 
@@ -254,6 +254,7 @@ fn order(path: &[String]) -> &'static [&'static str] {
         ["commands"] => fields::<Commands>(),
         ["availability"] => fields::<Availability>(),
         ["maxsmart"] => fields::<Maxsmart>(),
+        ["inplug"] => fields::<Inplug>(),
         ["device", ID] => fields::<Device>(),
         ["device", ID, "port", NUMBER] => fields::<Port>(),
         ["web"] => fields::<Web>(),

@@ -75,6 +75,12 @@ impl Check<'_> {
                 }
             }
         }
+        for host in settings.inplug.hosts.iter().filter(|host| host.port.is_some()) {
+            self.wrong(
+                "inplug.hosts",
+                format!("{host} names a port; set inplug.udp_port, which holds for all"),
+            );
+        }
         self.devices(settings);
     }
 

@@ -2,7 +2,9 @@
 
 use super::choice::{Discovery, Gaps, PortDevices};
 use super::interval::Interval;
-use super::settings::{Availability, Broker, Finding, HomeAssistant, Maxsmart, Metering, Mqtt, Publish, Tls};
+use super::settings::{
+    Availability, Broker, Finding, HomeAssistant, Inplug, Maxsmart, Metering, Mqtt, Publish, Tls,
+};
 use super::value::Broadcast;
 
 impl Default for Mqtt {
@@ -82,6 +84,22 @@ impl Default for Maxsmart {
             burst_polls: 4,
             timeout: Interval::seconds(5),
             set_clock: true,
+        }
+    }
+}
+
+impl Default for Inplug {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            broadcast: vec![Broadcast::Auto],
+            hosts: Vec::new(),
+            udp_port: 80,
+            poll_interval: Interval::seconds(10),
+            burst_interval: Interval::seconds(2),
+            burst_polls: 4,
+            timeout: Interval::seconds(5),
+            keep_alive: false,
         }
     }
 }

@@ -28,8 +28,8 @@ pub use interval::{Interval, KeepAlive, LongInterval, PlugTimeout, PollInterval,
 pub use layer::Origin;
 pub use problem::{Errors, Problem};
 pub use settings::{
-    Availability, Broker, Commands, Device, Finding, HomeAssistant, Log, Maxsmart, Mqtt, Port, Publish,
-    Settings, State, Tls,
+    Availability, Broker, Commands, Device, Finding, HomeAssistant, Inplug, Log, Maxsmart, Mqtt, Port,
+    Publish, Settings, State, Tls,
 };
 pub use value::{Broadcast, BrokerUrl, Host};
 

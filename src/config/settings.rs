@@ -36,6 +36,8 @@ pub struct Settings {
     pub availability: Availability,
     /// MaxSmart and Revogi plugs.
     pub maxsmart: Maxsmart,
+    /// Watts Clever INPLUG, Ankuoo NEO and other plugs that speak like a Broadlink SP2.
+    pub inplug: Inplug,
     /// What is special about single plugs, by id.
     pub device: BTreeMap<String, Device>,
     /// The web listener for Prometheus and for health checks.
@@ -225,6 +227,34 @@ pub struct Maxsmart {
     pub timeout: PlugTimeout,
     /// Whether searches carry the local time, which sets the plug's clock.
     pub set_clock: bool,
+}
+
+/// Watts Clever INPLUG, Ankuoo NEO and other plugs that speak like a Broadlink SP2.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Inplug {
+    /// Whether these plugs are looked for and spoken to.
+    pub enabled: bool,
+    /// Where searches are sent: `auto` means every IPv4 network of this machine.
+    #[schemars(extend("x-allowed" = "list of `auto` and IPv4 addresses"))]
+    pub broadcast: Vec<Broadcast>,
+    /// Plugs that are asked directly, because a search does not reach them. A locked one hears no other question.
+    #[schemars(extend("x-allowed" = "list of addresses or names"))]
+    pub hosts: Vec<Host>,
+    /// UDP port that plugs are asked on.
+    #[schemars(range(min = 1, max = 65535))]
+    pub udp_port: u16,
+    /// Time between two polls of a plug.
+    pub poll_interval: PollInterval,
+    /// Time between two polls right after a command.
+    pub burst_interval: PollInterval,
+    /// Number of such polls after a command.
+    #[schemars(range(min = 0, max = 20))]
+    pub burst_polls: u8,
+    /// Time a plug has to answer.
+    pub timeout: PlugTimeout,
+    /// Whether plugs are told every two minutes that somebody is there. Some firmware restarts without its cloud otherwise.
+    pub keep_alive: bool,
 }
 
 /// What is special about one plug.

@@ -151,7 +151,7 @@ async fn eventful_run() -> Run {
     let run = bridge::run_logged(&settings, logging, ready, std::future::pending());
     let script = async {
         let broker = broker.await.unwrap();
-        script(&shelf, broker.rsplit_once(':').unwrap().1.parse().unwrap()).await
+        script(&shelf.strips, broker.rsplit_once(':').unwrap().1.parse().unwrap()).await
     };
     tokio::pin!(run, script);
     let seen = tokio::select! {

@@ -60,7 +60,7 @@ impl Packet<'_> {
         for block in plain.chunks_exact_mut(16) {
             mode.decrypt_block(block.try_into().ok()?);
         }
-        (plain.len() % 16 == 0 && sum(&plain).to_le_bytes() == self.sum).then_some(plain)
+        (plain.len().is_multiple_of(16) && sum(&plain).to_le_bytes() == self.sum).then_some(plain)
     }
 
     /// The reply, under this key.
