@@ -3,4 +3,5 @@
 mod admin;
 mod announcing;
 mod finding;
+mod inplug;
 mod switching;
