@@ -382,11 +382,13 @@ impl Plug {
             return;
         }
         self.schedule.slow_down(&self.pace);
-        if self.kept.offer.ports == 0 {
+        let unread = self.kept.offer.ports == 0;
+        if unread && !matches!(failure, Failure::Denied(_)) {
             news.forget = true;
         } else if before < rules.misses {
             warn!(plug = %self.id, name = %self.view.name, at = %self.kept.place, "is offline: {why}");
-            news.offline = self.online().then(|| why.clone());
+            // One that refuses is there: it is kept, and told once, even if it was never read.
+            news.offline = (self.online() || unread).then(|| why.clone());
             self.schedule.calm();
             // The first answer after this tells everything again.
             self.everything = true;
