@@ -358,7 +358,8 @@ impl Tongue {
     fn hear_status(&mut self, plain: &[u8]) -> Result<(), Failure> {
         let kind = self.kind();
         let state = wire::status(plain, kind.is_some_and(|kind| kind.proven));
-        let state = state.ok_or_else(|| Failure::Denied(no_plug(self.device.unwrap_or_default())))?;
+        // Not a refusal: what is no plug must be forgotten.
+        let state = state.ok_or_else(|| Failure::Nonsense(no_plug(self.device.unwrap_or_default())))?;
         if kind.is_some_and(|kind| kind.night_light) {
             self.others = state & 2;
         }

@@ -312,7 +312,7 @@ fn what_does_not_answer_like_a_plug_is_none() {
     let script =
         [Says::Hello(0x1234, MAC, false), Says::Key, Says::Nothing, Says::Payload(&[1, 0, 0, 0, 77])];
     let failure = play(tongue().as_mut(), &Ask::Read, &script);
-    assert_eq!(failure, Err(Failure::Denied("type 0x1234 does not speak like an SP2 plug".into())));
+    assert_eq!(failure, Err(Failure::Nonsense("type 0x1234 does not speak like an SP2 plug".into())));
 }
 
 #[test]

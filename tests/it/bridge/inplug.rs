@@ -259,3 +259,37 @@ fn a_plug_that_answers_no_broadcast_is_asked_at_its_host() {
         close(house, plugs).await;
     });
 }
+
+#[test]
+fn a_locked_plug_nobody_has_read_yet_is_told_once_and_kept() {
+    run(async {
+        let mut locked = heater();
+        locked.lock(true);
+        let home = addresses(1)[0];
+        let plugs = Shelf::serve(vec![(home, locked)], 0, 0).await.expect("a shelf");
+        let (port, host) = (plugs.ports().0.to_string(), home.to_string());
+        let set = [
+            ("inplug.enabled", "true"),
+            ("inplug.udp_port", &port),
+            ("inplug.broadcast", "127.255.255.255"),
+            ("inplug.hosts", &host),
+            ("inplug.poll_interval", "200ms"),
+            ("discovery.interval", "1s"),
+        ];
+        let mut house = House::new(vec![strip()]).await;
+        house.start(&set, "").await;
+        let plug = &plugs.plugs()[0];
+        let told = house.bridge_event(0, "device_offline").await;
+        assert!(told["reason"].as_str().is_some_and(|why| why.contains("it is locked")), "{told}");
+        // Further searches and questions later nothing more has been said.
+        let asked = plug.requests();
+        until("further questions", || plug.requests() > asked + 10).await;
+        let events = house.heard().into_iter().filter(|m| m.topic == "plug2mqtt/bridge/event");
+        let ours: Vec<Value> = events.map(|m| m.json()).filter(|event| event["device"] == HEATER).collect();
+        assert_eq!(ours.len(), 2, "found, and offline: {ours:?}");
+        assert!(!house.retained().await.contains_key(&format!("plug2mqtt/{HEATER}/info")));
+        plug.plug(|plug| plug.lock(false));
+        house.shows(&format!("{HEATER}/1/power"), "60").await;
+        close(house, plugs).await;
+    });
+}
