@@ -124,6 +124,10 @@ fn wrong_values_are_refused_with_the_remedy() {
         "[maxsmart]\nhosts = \"a\"",
         "plug2mqtt.toml:2:1: maxsmart.hosts: \"a\" is not a list; write it like [\"...\"]",
     );
+    check(
+        "[inplug]\nhosts = [\"heater.lan:81\"]",
+        "plug2mqtt.toml:2:1: inplug.hosts: heater.lan:81 names a port; set inplug.udp_port, which holds for all",
+    );
     check("[log]\nformat = \"xml\"", "plug2mqtt.toml:2:1: log.format: \"xml\" is not one of text, json");
     check(
         "[availability]\nmisses = 21",
