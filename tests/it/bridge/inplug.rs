@@ -197,8 +197,9 @@ fn kin_with_another_meter_or_none_are_taken_as_they_are() {
 #[test]
 fn lost_and_doubled_datagrams_and_noise_are_survived() {
     run(async {
-        let set = [("inplug.timeout", "3s"), ("commands.timeout", "10s")];
-        let (house, plugs) = house(vec![heater()], &set, "").await;
+        // One poll that fails must not count as three missed ones.
+        let pace = [("inplug.timeout", "3s"), ("inplug.poll_interval", "2s"), ("commands.timeout", "20s")];
+        let (house, plugs) = house(vec![heater()], &pace, "").await;
         let plug = &plugs.plugs()[0];
         house.shows(&format!("{HEATER}/1/power"), "60").await;
         let lossy = Faults { lose_request_every: 3, lose_reply_every: 4, double: true, ..Faults::default() };
