@@ -169,7 +169,7 @@ impl Dialect for Tongue {
             Some(Exchange::Hello) => self.hear_hello(reply, now),
             Some(Exchange::Hardware) => self.hear_hardware(reply),
             Some(Exchange::Status) => self.hear_status(reply, now),
-            Some(Exchange::History(span)) => Self::hear_history(reply, span),
+            Some(Exchange::History(span)) => self.hear_history(reply, span, now),
             Some(Exchange::Relay { port, on }) => {
                 self.acknowledge(reply, port, on)?;
                 self.plan.pop_front();
@@ -346,7 +346,7 @@ impl Tongue {
     }
 
     /// A plug that closes without a word, or says no, does not know the command.
-    fn hear_history(reply: Reply<'_>, span: Span) -> Result<Step, Failure> {
+    fn hear_history(&mut self, reply: Reply<'_>, span: Span, now: &Moment) -> Result<Step, Failure> {
         let answer = match reply {
             Reply::Bytes(bytes) => match wire::history(bytes, span) {
                 Ok(history) => Answer::History(history),
@@ -356,6 +356,7 @@ impl Tongue {
             Reply::Closed => Answer::Unsupported,
             Reply::Unreachable | Reply::Silent => return Err(reply.failure().unwrap_or(Failure::Silent)),
         };
+        self.heard_at = Some(now.up);
         Ok(Step::Done(Box::new(answer)))
     }
 

@@ -24,6 +24,10 @@ fn tongue(firmware: &str) -> Box<dyn Dialect> {
         place: Place::NOWHERE,
         facts,
     };
+    attach(&found)
+}
+
+fn attach(found: &Found) -> Box<dyn Dialect> {
     let tuning = Tuning { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock: false };
     let family = Family {
         udp_port: 8888,
@@ -32,7 +36,7 @@ fn tongue(firmware: &str) -> Box<dyn Dialect> {
         set_clock: false,
         keep_alive: false,
     };
-    Maxsmart.attach(&family, &found, &tuning)
+    Maxsmart.attach(&family, found, &tuning)
 }
 
 /// Plays a conversation: what is expected on the wire, and what comes back.
@@ -112,8 +116,7 @@ fn of_two_plugs_with_one_serial_the_first_is_known_by_its_mac() {
     let facts = Facts { mac: Mac::parse("02:00:00:00:00:01"), ..Facts::default() };
     let id = PlugId::new("maxsmart-swp1000000000001");
     let found = Found { driver: "maxsmart", id, place: Place::NOWHERE, facts };
-    let tuning = Tuning { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock: false };
-    let mut plug = Maxsmart.attach(&found, &tuning);
+    let mut plug = attach(&found);
     plug.ask(&Ask::Read, &now());
     let second = HELLO.replace("02:00:00:00:00:01", "02:00:00:00:00:02");
     assert!(matches!(plug.hear(bytes(&second), &now()), Err(Failure::Stranger(_))));
