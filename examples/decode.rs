@@ -44,10 +44,10 @@ fn reading(driver: &dyn Driver, family: &Family, bytes: &[u8]) -> Option<Reading
     let mut step = dialect.ask(&Ask::Read, &now);
     for _ in 0..drivers::MAX_STEPS {
         step = match step {
-            Step::Done(answer) => match *answer {
-                Answer::Reading(reading) => return Some(reading),
-                Answer::Identity(_) | Answer::History(_) | Answer::Unsupported => return None,
-            },
+            Step::Done(answer) => {
+                let Answer::Reading(reading) = *answer else { return None };
+                return Some(reading);
+            }
             Step::Send(_) => {
                 let heard = dialect.hear(Reply::Bytes(bytes), &now);
                 heard.or_else(|_| dialect.hear(Reply::Silent, &now)).ok()?

@@ -245,7 +245,7 @@ impl Plug {
         let about = match ask {
             Ask::Switch(_) => About::Command,
             Ask::History(_) => About::Record,
-            Ask::Read | Ask::Identify => About::Poll,
+            Ask::Read | Ask::Identify | Ask::Skill(_) => About::Poll,
         };
         self.talking = Some(Talk { began: now.up, place: self.kept.place, about });
         Some((ask, limit))
@@ -281,7 +281,13 @@ impl Plug {
         }
         match outcome.result {
             Ok(Answer::Reading(reading)) => self.read(now, rules, reading, outcome.took, effects, &mut news),
-            Ok(Answer::Identity(_) | Answer::History(_) | Answer::Unsupported) => {
+            Ok(
+                Answer::Identity(_)
+                | Answer::History(_)
+                | Answer::Skill(_)
+                | Answer::Refused(_)
+                | Answer::Unsupported,
+            ) => {
                 debug!(plug = %self.id, "answered something that was not asked");
             }
             Err(failure) => {

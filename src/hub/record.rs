@@ -58,13 +58,13 @@ impl Plug {
     ) -> bool {
         match answer {
             Ok(Answer::History(record)) => self.compare(now, &record, effects),
-            Ok(Answer::Unsupported) => {
+            Ok(Answer::Unsupported | Answer::Refused(_)) => {
                 debug!(plug = %self.id, "keeps no record of its own, or does not tell it");
                 self.record.none = true;
                 self.meter.keep_hours(now, false);
                 false
             }
-            Ok(Answer::Reading(_) | Answer::Identity(_)) => {
+            Ok(Answer::Reading(_) | Answer::Identity(_) | Answer::Skill(_)) => {
                 debug!(plug = %self.id, "answered something that was not asked");
                 false
             }

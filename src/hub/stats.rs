@@ -14,9 +14,6 @@ impl Hub {
     }
 
     pub(super) fn count(&mut self, outcome: &Outcome) {
-        if let Ok(Answer::History(_) | Answer::Unsupported | Answer::Identity(_)) = &outcome.result {
-            return;
-        }
         let stats = &mut self.bridge.stats;
         if let Ok(Answer::Reading(reading)) = &outcome.result {
             stats.polls_ok += 1;
@@ -25,7 +22,7 @@ impl Hub {
                 self.took_ms.pop_front();
             }
             self.took_ms.push_back(u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX));
-        } else {
+        } else if outcome.result.is_err() {
             stats.polls_failed += 1;
         }
     }

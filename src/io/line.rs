@@ -75,12 +75,10 @@ impl Line {
     ///
     /// See [`Failure`].
     pub async fn identify(&mut self) -> Result<Found, Failure> {
-        match self.ask(&Ask::Identify).await? {
-            Answer::Identity(found) => Ok(found),
-            Answer::Reading(_) | Answer::History(_) | Answer::Unsupported => {
-                Err(Failure::Nonsense("no identity".into()))
-            }
-        }
+        let Answer::Identity(found) = self.ask(&Ask::Identify).await? else {
+            return Err(Failure::Nonsense("no identity".into()));
+        };
+        Ok(found)
     }
 
     /// What the plug has recorded by itself; `None` when it records nothing, or does not tell.
@@ -92,7 +90,9 @@ impl Line {
         match self.ask(&Ask::History(span)).await? {
             Answer::History(history) => Ok(Some(history)),
             Answer::Unsupported => Ok(None),
-            Answer::Reading(_) | Answer::Identity(_) => Err(Failure::Nonsense("no history".into())),
+            Answer::Reading(_) | Answer::Identity(_) | Answer::Skill(_) | Answer::Refused(_) => {
+                Err(Failure::Nonsense("no history".into()))
+            }
         }
     }
 
@@ -107,10 +107,6 @@ impl Line {
 }
 
 fn reading(answer: Answer) -> Result<Reading, Failure> {
-    match answer {
-        Answer::Reading(reading) => Ok(reading),
-        Answer::Identity(_) | Answer::History(_) | Answer::Unsupported => {
-            Err(Failure::Nonsense("no reading".into()))
-        }
-    }
+    let Answer::Reading(reading) = answer else { return Err(Failure::Nonsense("no reading".into())) };
+    Ok(reading)
 }

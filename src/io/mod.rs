@@ -8,6 +8,7 @@
 //! | `talk.rs` | one conversation carried out over the transports |
 //! | `dialects.rs` | where the dialect of each plug is; pure |
 //! | `line.rs` | a line to one plug, for the command line and the examples |
+//! | `skill.rs` | names, clock, timers, rules and so on over a line |
 //! | `http.rs`, `udp.rs` | the two transports and their leniency |
 //! | `probe.rs` | one search: broadcasts, hosts, answers |
 //! | `store.rs` | the state file |
@@ -20,6 +21,7 @@ pub mod engine;
 pub mod http;
 pub mod line;
 pub mod probe;
+pub mod skill;
 pub mod store;
 pub mod talk;
 mod udp;

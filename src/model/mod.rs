@@ -1,6 +1,7 @@
 //! The vocabulary of the house: what a plug is, what it says, what may be asked of it and what
 //! everybody may see. No behaviour beyond checking a value once, in its constructor. Knows nobody.
 
+mod days;
 mod energy;
 mod figures;
 mod history;
@@ -8,8 +9,10 @@ mod identity;
 mod memory;
 mod order;
 mod reading;
+mod skill;
 mod view;
 
+pub use days::{Days, minute, time};
 pub use energy::{Energy, MAX_KWH};
 pub use figures::{Figures, Outcomes, PlugFigures, PortFigures, RANGES_S, Times};
 pub use history::{History, Span};
@@ -22,6 +25,9 @@ pub use order::{
     Response, ResponseData, Switch, SwitchOrder, Who, Wish,
 };
 pub use reading::{Failure, MAX_PORTS, MAX_WATTS, PortReading, PowerUnit, Reading};
+pub use skill::{
+    Clock, Currency, Hardware, Master, Presence, Price, Role, Rule, RuleChange, Skill, Timer, Told, local,
+};
 pub use view::{BridgeView, Cause, Lock, PlugView, PortView, Stats, View};
 
 use jiff::{Timestamp, civil::DateTime, tz::Offset};

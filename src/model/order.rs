@@ -1,14 +1,14 @@
 //! What may be asked of a plug, what may be asked of the bridge, and what both say afterwards.
 
 use super::memory::Shape;
-use super::{Energy, Failure, Found, History, Options, Place, PlugId, Reading, Span};
+use super::{Energy, Failure, Found, History, Options, Place, PlugId, Reading, Skill, Span, Told};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Everything a dialect may be asked. What a dialect does not know it answers with
 /// [`Answer::Unsupported`], and the sinks then do not offer it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Ask {
     /// Who are you? For plugs that answered without a usable identity, or did not answer a probe.
     Identify,
@@ -18,6 +18,8 @@ pub enum Ask {
     Switch(Switch),
     /// What have you recorded?
     History(Span),
+    /// Something only some plugs can do.
+    Skill(Skill),
 }
 
 /// Which relays go where.
@@ -38,6 +40,10 @@ pub enum Answer {
     Identity(Found),
     /// What the plug has recorded.
     History(History),
+    /// What the plug says about a skill.
+    Skill(Told),
+    /// The plug knows what was asked and said no, or it was not sent because it would harm; says why.
+    Refused(String),
     /// This plug or this firmware cannot do what was asked.
     Unsupported,
 }

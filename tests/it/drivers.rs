@@ -9,7 +9,7 @@
 use plug2mqtt::drivers::{ALL, Dialect, Driver, MAX_STEPS, Message, Reply, Step};
 use plug2mqtt::model::{
     Answer, Ask, Facts, Failure, Family, Found, MAX_PORTS, MAX_WATTS, Moment, Place, PlugId, PowerUnit,
-    Reading, Switch, Tuning,
+    Reading, Skill, Switch, Tuning,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -223,10 +223,12 @@ fn random_and_damaged_replies_end_in_an_answer_or_a_failure() {
             if let Some(found) = driver.recognise(&family(), from(), &bytes) {
                 assert!(found.facts.port_names.len() <= MAX_PORTS);
             }
-            let ask = match round % 3 {
+            let ask = match round % 5 {
                 0 => Ask::Read,
                 1 => Ask::Switch(Switch::Ports(BTreeMap::from([(1, true), (2, false)]))),
-                _ => Ask::Identify,
+                2 => Ask::Identify,
+                3 => Ask::Skill(Skill::Clock),
+                _ => Ask::Skill(Skill::Call { command: 511, arguments: None }),
             };
             let faults = [Reply::Closed, Reply::Unreachable, Reply::Silent];
             let answer = converse(dialect.as_mut(), &ask, |_| {

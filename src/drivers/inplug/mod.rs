@@ -179,7 +179,7 @@ impl Dialect for Tongue {
                     self.plan.extend([Exchange::Relay(on), Exchange::Status]);
                 }
             }
-            Ask::History(_) => {}
+            Ask::History(_) | Ask::Skill(_) => {}
         }
         self.next(now)
     }

@@ -2,6 +2,8 @@
 //! 1.x to 3.x) and UDP V3 (5.x and the 2.0 plug), chosen by asking, because the firmware number
 //! alone does not tell and an update can turn one into the other.
 
+mod errand;
+mod skill;
 mod status;
 mod wire;
 
@@ -9,7 +11,8 @@ pub use wire::model_of;
 
 use super::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use crate::model::{
-    Answer, Ask, Failure, Family, Found, Mac, Moment, Place, PlugId, PowerUnit, Reading, Span, Switch, Tuning,
+    Answer, Ask, Clock, Failure, Family, Found, Mac, Moment, Place, PlugId, PowerUnit, Reading, Skill, Span,
+    Switch, Tuning,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -69,6 +72,8 @@ impl Driver for Maxsmart {
             acknowledged: BTreeMap::new(),
             plan: VecDeque::new(),
             heard: None,
+            skill: None,
+            clock: None,
         })
     }
 }
@@ -94,6 +99,12 @@ enum Exchange {
         port: u8,
         on: bool,
     },
+    /// A skill: what time is it on the plug?
+    Clock,
+    /// A skill: change it.
+    Act,
+    /// A skill: what is it now?
+    Look,
 }
 
 /// How one MaxSmart plug is spoken to.
@@ -129,6 +140,10 @@ struct Tongue {
     plan: VecDeque<Exchange>,
     /// For `Identify`: what discovery said.
     heard: Option<Found>,
+    /// For a skill: which.
+    skill: Option<Skill>,
+    /// For a skill: the plug's clock.
+    clock: Option<Clock>,
 }
 
 impl Dialect for Tongue {
@@ -159,6 +174,12 @@ impl Dialect for Tongue {
                 }
                 self.plan.push_back(Exchange::Status);
             }
+            Ask::Skill(skill) => {
+                if let Some(why) = skill::refused(skill) {
+                    return Step::Done(Box::new(Answer::Refused(why)));
+                }
+                self.plan_skill(skill, now);
+            }
         }
         self.next(now)
     }
@@ -175,6 +196,9 @@ impl Dialect for Tongue {
                 self.plan.pop_front();
                 Ok(self.next(now))
             }
+            Some(Exchange::Clock) => self.hear_clock(reply, now),
+            Some(Exchange::Act) => self.hear_act(reply, now),
+            Some(Exchange::Look) => self.hear_look(reply, now),
         }
     }
 
@@ -233,6 +257,12 @@ impl Tongue {
                 Way::Http => (Message::Get(wire::relay(serial, port, on)), patience),
                 Way::V3 => (Message::Datagram(wire::v3_relay(serial, port, on)), patience),
             },
+            Some(exchange @ (Exchange::Clock | Exchange::Act | Exchange::Look)) => {
+                match self.say(*exchange, way, now) {
+                    Some(what) => (what, patience),
+                    None => return Step::Done(Box::new(Answer::Unsupported)),
+                }
+            }
             None => return Step::Done(Box::new(Answer::Unsupported)),
         };
         Step::Send(Request { what, patience })
@@ -251,7 +281,7 @@ impl Tongue {
                 }
                 self.heard = Some(found);
             } else {
-                self.check(&hello)?;
+                self.same_plug(&hello)?;
                 self.introduces_itself = true;
                 self.evasive = 0;
             }
@@ -270,7 +300,7 @@ impl Tongue {
     }
 
     /// It is the plug that is meant.
-    fn check(&self, hello: &wire::Hello) -> Result<(), Failure> {
+    fn same_plug(&self, hello: &wire::Hello) -> Result<(), Failure> {
         let (Some(mine), Some(theirs)) = (&self.id, hello.id()) else { return Ok(()) };
         // The MAC settles it, for those found while their serial could not be read, too; unless that
         // is now another one.

@@ -212,6 +212,30 @@ pub(super) fn data(bytes: &[u8], response: u64) -> Result<Map<String, Value>, Fa
     }
 }
 
+/// Credentials in replies, of cloud and powerline.
+const SECRETS: [&str; 4] = ["sak", "regid", "plcdak", "pcldak"];
+
+/// A whole reply, credentials masked.
+pub(super) fn masked(bytes: &[u8]) -> Result<String, Failure> {
+    fn mask(value: &mut Value) {
+        match value {
+            Value::Object(object) => {
+                for (key, value) in object {
+                    if SECRETS.contains(&key.as_str()) && value.is_string() {
+                        *value = "***".into();
+                    }
+                    mask(value);
+                }
+            }
+            Value::Array(list) => list.iter_mut().for_each(mask),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let mut reply = json(bytes)?;
+    mask(&mut reply);
+    Ok(reply.to_string())
+}
+
 /// HTTP 124: MAC, else cpuid. Firmware spells the keys `plcmac` and `pclmac`.
 pub(super) fn hardware_id(data: &Map<String, Value>, facts: &mut Facts) -> Option<PlugId> {
     let text = |key: &str| data.get(key).and_then(Value::as_str);

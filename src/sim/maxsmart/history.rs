@@ -43,6 +43,7 @@ impl Strip {
         while self.record.next < second {
             let at = self.record.next;
             self.record.next += 1;
+            self.keep_time(at);
             let hour = self.local(at) / HOUR_S;
             let drawn = self.milliwatts(at);
             let hours = &mut self.record.hours;
@@ -77,7 +78,7 @@ impl Strip {
             _ => self.local(second),
         };
         let date = dated.then(|| clock::label(label, kind));
-        let object = Object::new().put("cost", "0.21").put("money", 0).put("type", kind);
+        let object = Object::new().put("cost", self.price().0).put("money", self.price().1).put("type", kind);
         Some(object.put("date", date).put("watt", rows).end())
     }
 

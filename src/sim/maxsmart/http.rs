@@ -40,7 +40,7 @@ impl Strip {
             510 => self.statistics(second, wire::number(args, "type")?)?,
             511 => self.status(second),
             513 => Object::new().put("switch", self.switch_array()).end(),
-            _ => return None,
+            _ => return self.skill(second, cmd, args),
         };
         Some(wire::envelope(cmd, wire::DONE, Some(&data)).end())
     }

@@ -170,6 +170,7 @@ impl Strip {
             clock: SetClock { local: clock::UNSET, at: 0 },
             figures: super::Figures::default(),
             record: super::history::Record::default(),
+            skills: super::skill::Skills::new(ports),
             up_from_s: 0.0,
             requests: 0,
             switched: VecDeque::new(),

@@ -7,6 +7,7 @@ mod datagram;
 mod history;
 mod http;
 mod make;
+mod skill;
 mod wire;
 
 pub use history::Figures;
@@ -50,6 +51,7 @@ pub struct Strip {
     clock: SetClock,
     figures: Figures,
     record: history::Record,
+    skills: skill::Skills,
     up_from_s: f64,
     requests: u64,
     switched: VecDeque<Switched>,
