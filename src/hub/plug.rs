@@ -320,6 +320,7 @@ impl Plug {
         effects: &mut VecDeque<Effect>,
         news: &mut News,
     ) {
+        self.figures.renewals += u64::from(reading.renewed);
         let first = !self.read;
         self.read = true;
         self.schedule.answered();

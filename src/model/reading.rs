@@ -46,6 +46,8 @@ pub struct Reading {
     pub signal: Option<f64>,
     /// The relays are what was last set, not what the plug told: it has no way to tell.
     pub relays_remembered: bool,
+    /// A session key had expired and was negotiated anew on the way.
+    pub renewed: bool,
     /// What was refused in this reading, in words; bounded.
     pub refused: Vec<String>,
     /// What the reading tells about the plug itself, for families that say it in every reply.

@@ -257,7 +257,7 @@ impl Tongue {
             }
             None if self.reading.ports.is_empty() => return Step::Done(Box::new(Answer::Unsupported)),
             None => {
-                let reading = std::mem::take(&mut self.reading);
+                let reading = Reading { renewed: self.healed, ..std::mem::take(&mut self.reading) };
                 return Step::Done(Box::new(Answer::Reading(reading)));
             }
         };
