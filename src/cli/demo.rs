@@ -1,11 +1,12 @@
 //! `demo` and `simulate`: simulated plugs, on loopback or wherever this machine has an address.
 
 use crate::config::{Broadcast, Settings};
-use crate::sim::{self, Inplug, Load, Model, Place, Served, Shelf, Strip};
+use crate::sim::{self, Faults, Inplug, Load, Model, Place, Served, Shelf, Strip};
 use anyhow::{Context, Result, bail};
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// Where the demo's plugs live.
@@ -147,8 +148,9 @@ pub struct Stage {
 }
 
 /// Serves simulated plugs until `stop`, prints `READY udp=N http=N inplug=N` when they answer, with the
-/// ports there are. Lines of input are commands: `press IP PORT` presses a button, `lock IP` and
-/// `unlock IP` lock an INPLUG as its app does, `expire IP` ends its session; all are answered `OK`.
+/// ports there are. Lines of input are commands: `press IP PORT` presses a button, `load IP PORT WATTS`
+/// plugs something in, `fault IP NAME` switches a fault on (`none` switches it off), `lock IP` and
+/// `unlock IP` lock an INPLUG as its app does, `expire IP` ends its session. All are answered `OK`.
 ///
 /// # Errors
 ///
@@ -194,7 +196,10 @@ pub async fn simulate(
             stop.await;
             return Ok(());
         };
-        let done = obey(&strips.served, &inplugs.served, &line).is_some();
+        let done = match fault(&strips.served, &line) {
+            Some((plug, faults)) => plug.set_faults(faults).await.is_ok(),
+            None => obey(&strips.served, &inplugs.served, &line).is_some(),
+        };
         writeln!(out, "{}", if done { "OK" } else { "WHAT" })?;
         out.flush()?;
     }
@@ -271,6 +276,27 @@ fn plug(word: &str, number: usize) -> Result<(Ipv4Addr, Kind)> {
     Ok((ip, Kind::Strip(Box::new(strip))))
 }
 
+/// The fault that a line of input wants of a strip.
+fn fault<'a>(strips: &'a [Served], line: &str) -> Option<(&'a Served, Faults)> {
+    let mut words = line.strip_prefix("fault ")?.split_whitespace();
+    let ip = words.next()?.parse::<Ipv4Addr>().ok()?;
+    let plug = strips.iter().find(|plug| plug.ip() == ip)?;
+    let mut faults = Faults::default();
+    match words.next()? {
+        "none" => {}
+        "off" => faults.off = true,
+        "hang" => faults.hang = true,
+        "refuse" => faults.refuse = true,
+        "delay" => faults.delay = Duration::from_secs(1),
+        "empty" => faults.empty = true,
+        "truncate" => faults.truncate = Some(40),
+        "garbage" => faults.garbage = true,
+        "oversized" => faults.oversized = true,
+        _ => return None,
+    }
+    Some((plug, faults))
+}
+
 /// Carries out a line of input; `None` when it is not understood.
 fn obey(strips: &[Served], inplugs: &[Served<Inplug>], line: &str) -> Option<()> {
     let mut words = line.split_whitespace();
@@ -283,6 +309,11 @@ fn obey(strips: &[Served], inplugs: &[Served<Inplug>], line: &str) -> Option<()>
                 Some(plug) => plug.press(port),
                 None => strips.iter().find(|plug| plug.ip() == ip)?.press(port),
             }
+        }
+        "load" => {
+            let (port, watts) = (words.next()?.parse().ok()?, words.next()?.parse::<u32>().ok()?);
+            let load = Load::Constant { milliwatts: watts.saturating_mul(1000) };
+            strips.iter().find(|plug| plug.ip() == ip)?.strip(|strip| strip.plug_in(port, load));
         }
         "lock" => inplug?.plug(|plug| plug.lock(true)),
         "unlock" => inplug?.plug(|plug| plug.lock(false)),

@@ -20,6 +20,8 @@ pub struct Bridge {
     pub version: &'static str,
     /// When it was started, seconds since 1970.
     pub started_s: f64,
+    /// Tasks that are alive: connections, conversations, listeners.
+    pub tasks: usize,
     /// Resident memory in bytes, where the system tells it.
     pub resident: Option<u64>,
     /// The connection to the broker.
@@ -119,6 +121,8 @@ impl Scrape {
             family(encoder, "resident_memory", help, Some(&Unit::Bytes), Gauge)?
                 .gauge(&none, resident as f64)?;
         }
+        let help = "Tasks that are alive in the program";
+        family(encoder, "tasks", help, None, Gauge)?.gauge(&none, bridge.tasks as f64)?;
         let connected = f64::from(u8::from(bridge.mqtt.connected));
         family(encoder, "mqtt_connected", "Whether there is a connection to the broker", None, Gauge)?
             .gauge(&none, connected)?;

@@ -93,6 +93,7 @@ async fn metrics(State(sources): State<Sources>, headers: HeaderMap) -> impl Int
     let bridge = Bridge {
         version: sources.version,
         started_s: sources.started_ms as f64 / 1000.0,
+        tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
         resident: resident(),
         mqtt: sources.mqtt.counts(),
     };
