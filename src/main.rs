@@ -57,6 +57,8 @@ enum Command {
         /// Address or name, with :PORT if its web server is not on port 80.
         host: String,
     },
+    #[command(flatten)]
+    Plug(cli::plug::PlugCommand),
     /// Prints the exact Home Assistant discovery messages of a known plug.
     ShowDiscovery {
         /// Id or name.
@@ -156,6 +158,13 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, set_level: 
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::from(NO_ANSWER),
             Err(error) => printed(Err(error)),
+        },
+        Some(Command::Plug(command)) => match cli::plug::obey(&settings, command, &mut out).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => match why.downcast::<std::io::Error>() {
+                Ok(error) => printed(Err(error)),
+                Err(why) => failed(&format!("{why:#}")),
+            },
         },
         Some(Command::ShowDiscovery { plug }) => {
             let memory = Store::peek(&bridge::state_directory(&settings));

@@ -83,14 +83,14 @@ pub fn table(seen: &[Seen], out: &mut dyn Write) -> io::Result<()> {
              maxsmart.hosts or inplug.hosts, or try `plug2mqtt probe ADDRESS`."
         );
     }
-    let mut rows = vec![["ID", "ADDRESS", "NAME", "MODEL", "FIRMWARE", "PORTS", "NOW"].map(String::from)];
+    let mut rows = vec![super::table::row(["ID", "ADDRESS", "NAME", "MODEL", "FIRMWARE", "PORTS", "NOW"])];
     for seen in seen {
         let facts = &seen.found.facts;
         let now = match &seen.reading {
             Ok(reading) => summary(reading),
             Err(failure) => failure.to_string(),
         };
-        rows.push([
+        rows.push(vec![
             seen.found.id.as_ref().map(ToString::to_string).unwrap_or_default(),
             seen.found.place.to_string(),
             facts.name.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -100,16 +100,7 @@ pub fn table(seen: &[Seen], out: &mut dyn Write) -> io::Result<()> {
             now,
         ]);
     }
-    let widths: Vec<usize> = (0..7)
-        .map(|column| {
-            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-        })
-        .collect();
-    for row in &rows {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
-        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
-    }
-    Ok(())
+    super::table::write(&rows, out)
 }
 
 /// `3 of 6 on, 61.4 W`.

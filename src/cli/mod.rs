@@ -4,4 +4,8 @@
 pub mod config;
 pub mod demo;
 pub mod discover;
+pub mod find;
+pub mod plug;
 pub mod probe;
+pub mod progress;
+pub mod table;

@@ -26,8 +26,13 @@ pub struct Line {
 impl Line {
     /// A line to a plug that was found; nothing is sent yet.
     pub fn open(http: &Http, quarry: &Quarry, plug: &Found) -> Self {
+        Self::tuned(http, quarry, plug, PowerUnit::Auto)
+    }
+
+    /// The same for a plug whose figures for power are to be read in a certain way.
+    pub fn tuned(http: &Http, quarry: &Quarry, plug: &Found, power_unit: PowerUnit) -> Self {
         let limit = quarry.family.timeout;
-        let tuning = Tuning { timeout: limit, power_unit: PowerUnit::Auto, set_clock: false };
+        let tuning = Tuning { timeout: limit, power_unit, set_clock: false };
         let dialect = quarry.driver.attach(&quarry.family, plug, &tuning);
         Self { http: http.clone(), clock: Clock::start(), dialect, place: plug.place, limit }
     }

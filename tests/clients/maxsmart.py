@@ -134,11 +134,44 @@ async def extras(kind, device):
     demand(await device.change_port_name(2, "Flur & Bad 2"), f"{kind} refuses a name")
     names = await device.retrieve_port_names()
     demand((names["Port 1"], names["Port 2"]) == ("Lamp", "Flur & Bad 2"), f"{kind} has the names {names}")
-    ok(f"{kind} takes a port name and shows it in discovery")
+    demand(await device.change_port_name(0, "Büro"), f"{kind} refuses a name for itself")
+    (found,) = await MaxSmartDiscovery.discover_maxsmart(ip=device.ip)
+    demand((found["name"], found["pname"][1]) == ("Büro", "Flur & Bad 2"), f"{kind} is called {found}")
+    ok(f"{kind} takes names for itself and a port and shows them in discovery")
     for type_of_statistics, length in ((0, 24), (1, 31), (2, 12)):
         statistics = await device.get_statistics(1, type_of_statistics)
         demand(len(statistics["watt"]) == length and sum(statistics["watt"]) > 0, f"{kind} has {statistics}")
-    ok(f"{kind} gives statistics by hour, day and month")
+        together = await device.get_statistics(0, type_of_statistics)
+        demand(sum(together["watt"]) > sum(statistics["watt"]), f"{kind} has {together} for all ports")
+    ok(f"{kind} gives statistics by hour, day and month, of a port and of all")
+
+
+async def adaptive_polling(shelf, kind, device, ports):
+    """The client's own loop, hurried: it must see a pressed button and a command, calm and in its burst."""
+    device.NORMAL_INTERVAL, device.BURST_INTERVAL = 0.2, 0.05
+    seen = asyncio.Queue()
+    device.register_poll_callback("check", lambda poll: seen.put_nowait((poll["mode"], poll["device_data"]["switch"])))
+
+    async def until(mode, relay):
+        while True:
+            now, switch = await asyncio.wait_for(seen.get(), 10)
+            if now == mode and switch[ports - 1] == relay:
+                return
+
+    await device.start_adaptive_polling()
+    try:
+        await until("normal", 1)
+        shelf.press(device.ip, ports)
+        await until("normal", 0)
+        await device.turn_on(ports)
+        device.trigger_burst_mode()
+        await until("burst", 1)
+        await until("normal", 1)
+        demand(device.polling_stats["poll_count"] >= 4, f"{kind} has {device.polling_stats}")
+    finally:
+        await device.stop_adaptive_polling()
+        device.unregister_poll_callback("check")
+    ok(f"{kind} bears adaptive polling and shows a button and a command in it")
 
 
 async def main():
@@ -157,6 +190,7 @@ async def main():
             try:
                 await device.initialize_device()
                 await read_and_switch(shelf, kind, device, 6 if kind.startswith("strip") else 1)
+                await adaptive_polling(shelf, kind, device, 6 if kind.startswith("strip") else 1)
                 if found["protocol"] == "http":
                     await extras(kind, device)
             finally:

@@ -7,6 +7,7 @@ mod cli;
 mod drivers;
 mod hostile;
 mod mqtt_faults;
+mod one_plug;
 mod plug_faults;
 mod support;
 mod tidy;

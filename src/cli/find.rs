@@ -1,0 +1,292 @@
+//! Finds the plug a user means: by address, by what the bridge remembers, by asking around. The clock
+//! of nobody is touched on the way.
+
+use super::progress::patiently;
+use crate::bridge::{quarries, rules, state_directory};
+use crate::config::Settings;
+use crate::hub::Hub;
+use crate::io::clock::Clock;
+use crate::io::http::Http;
+use crate::io::line::Line;
+use crate::io::probe::{Quarry, search};
+use crate::io::store::Store;
+use crate::model::{Failure, Found, Lock, Mac, Memory, Place, PlugView, PowerUnit};
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// A plug with a line to it.
+pub struct Plug {
+    /// The line.
+    pub line: Line,
+    /// What it said about itself.
+    pub found: Found,
+    /// What the bridge knows of it, when it does.
+    known: Option<Arc<PlugView>>,
+}
+
+impl Plug {
+    /// Its name, for people.
+    pub fn name(&self) -> String {
+        let own = self.found.facts.name.as_ref().map(ToString::to_string);
+        let known = self.known.as_ref().map(|known| known.name.to_string());
+        known.or(own).filter(|name| !name.is_empty()).unwrap_or_else(|| self.found.place.to_string())
+    }
+
+    /// Its id, or its address while it has none.
+    pub fn id(&self) -> String {
+        self.found.id.as_ref().map_or_else(|| self.found.place.to_string(), ToString::to_string)
+    }
+
+    /// What failed, with the plug and its firmware named; `what` is what it was to do.
+    pub fn failed(&self, what: &str, failure: &Failure) -> anyhow::Error {
+        let firmware = self.found.facts.firmware.as_deref();
+        let firmware = firmware.map(|version| format!(", firmware {version}")).unwrap_or_default();
+        let who = format!("{} ({}{firmware})", self.name(), self.id());
+        match failure {
+            Failure::Denied(why) => anyhow::anyhow!("{who} was asked {what}: no, {why}"),
+            Failure::Unreachable(_)
+            | Failure::Silent
+            | Failure::Closed
+            | Failure::Nonsense(_)
+            | Failure::Stranger(_) => anyhow::anyhow!("{who} was asked {what} and {failure}"),
+        }
+    }
+
+    /// The name of a port, when it has one.
+    pub fn port_name(&self, port: u8) -> String {
+        let place = usize::from(port).wrapping_sub(1);
+        let known = self.known.as_ref().and_then(|known| known.ports.get(place));
+        let own = self.found.facts.port_names.get(place).cloned().flatten();
+        known.map(|port| port.name.to_string()).or_else(|| own.map(String::from)).unwrap_or_default()
+    }
+
+    /// The port a user means, by number or name.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, in a sentence that names those there are.
+    pub fn port(&self, word: &str, ports: usize) -> Result<u8> {
+        let count = u8::try_from(ports).unwrap_or(u8::MAX);
+        let by_number = word.parse().ok().filter(|port| (1..=count).contains(port));
+        let same = |port: &u8| self.port_name(*port).to_lowercase() == word.to_lowercase();
+        let mut by_name = (1..=count).filter(same);
+        match (by_number, by_name.next(), by_name.next()) {
+            (Some(port), ..) | (None, Some(port), None) => Ok(port),
+            (None, Some(_), Some(_)) => {
+                bail!("{} has several ports named {word}; give a number", self.name())
+            }
+            (None, None, _) => {
+                bail!("{} has no port {word}; it has {}", self.name(), self.ports_in_words(count))
+            }
+        }
+    }
+
+    fn ports_in_words(&self, count: u8) -> String {
+        let port = |port: u8| match self.port_name(port).as_str() {
+            "" => port.to_string(),
+            name => format!("{port} ({name})"),
+        };
+        (1..=count).map(port).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Why a port must not be switched, when settings or the bridge say so.
+    pub fn locked(&self, port: u8, on: bool) -> Option<String> {
+        let known = self.known.as_ref()?;
+        if !known.control {
+            return Some(format!("{} is read-only in the settings", self.name()));
+        }
+        let lock = known.ports.get(usize::from(port).checked_sub(1)?)?.lock.unwrap_or(Lock::None);
+        lock.refuses(on).then(|| format!("port {port} of {} is locked in the settings", self.name()))
+    }
+}
+
+/// Finds the plug that `word` means: an address, or an id, a serial, a MAC or a name.
+///
+/// # Errors
+///
+/// When nobody or more than one answers to it, in a sentence that names who does.
+pub async fn find(settings: &Settings, word: &str) -> Result<Plug> {
+    let mut quarries = quarries(settings);
+    if quarries.is_empty() {
+        bail!("every family is switched off in the settings (maxsmart.enabled = false and so on)");
+    }
+    // Who only looks must not change what he looks at.
+    quarries.iter_mut().for_each(|quarry| quarry.family.set_clock = false);
+    let desk = Desk { http: Http::new().map_err(anyhow::Error::msg)?, quarries, book: Book::open(settings) };
+    if let Some((ip, port)) = address(word) {
+        return patiently(&format!("asking {ip}"), desk.at(ip, port)).await;
+    }
+    let known = desk.book.like(word);
+    if let [place] = known.as_slice()
+        && let Ok(plug) =
+            patiently(&format!("asking {}", place.ip), desk.at(place.ip, Some(place.http))).await
+        && desk.book.matches(&plug.found, word)
+    {
+        return Ok(plug);
+    }
+    let all = patiently(&format!("looking for {word}"), desk.look(&known)).await;
+    let mut meant: Vec<&Found> = all.iter().filter(|found| desk.book.matches(found, word)).collect();
+    match (meant.pop(), meant.is_empty()) {
+        (Some(found), true) if found.id.is_some() => desk.open(found.clone()),
+        (Some(found), true) => desk.at(found.place.ip, Some(found.place.http)).await,
+        (Some(last), false) => {
+            meant.push(last);
+            bail!("{word} is several plugs: {}; give an id or an address", desk.in_words(&meant))
+        }
+        (None, _) => {
+            if let Some((ip, port)) = resolve(word).await {
+                return patiently(&format!("asking {ip}"), desk.at(ip, port)).await;
+            }
+            let all: Vec<&Found> = all.iter().collect();
+            let there = if all.is_empty() { "nobody".into() } else { desk.in_words(&all) };
+            bail!("no plug answers to {word}; found was {there}. One behind a router is found by its address")
+        }
+    }
+}
+
+/// An address, with the port of a web server if it is not the usual one.
+fn address(word: &str) -> Option<(IpAddr, Option<u16>)> {
+    let bare = word.parse::<IpAddr>().ok().map(|ip| (ip, None));
+    bare.or_else(|| word.parse::<SocketAddr>().ok().map(|at| (at.ip(), Some(at.port()))))
+}
+
+async fn resolve(word: &str) -> Option<(IpAddr, Option<u16>)> {
+    let (name, port) = match word.rsplit_once(':') {
+        Some((name, port)) => (name, Some(port.parse().ok()?)),
+        None => (word, None),
+    };
+    let mut all = tokio::net::lookup_host((name, 0)).await.ok()?;
+    all.find(SocketAddr::is_ipv4).map(|at| (at.ip(), port))
+}
+
+struct Desk {
+    http: Http,
+    quarries: Vec<Quarry>,
+    book: Book,
+}
+
+impl Desk {
+    /// Whoever is at an address: all families ask at once, the first answer counts.
+    async fn at(&self, ip: IpAddr, port: Option<u16>) -> Result<Plug> {
+        let mut asked = JoinSet::new();
+        for quarry in self.quarries.clone() {
+            let http = self.http.clone();
+            asked.spawn(async move {
+                let family = &quarry.family;
+                let place = Place { ip, http: port.unwrap_or(family.http_port), udp: family.udp_port };
+                let stranger =
+                    Found { driver: quarry.driver.name(), id: None, place, facts: Default::default() };
+                let identity = Line::open(&http, &quarry, &stranger).identify().await;
+                identity.map(|found| Found { place, ..found })
+            });
+        }
+        let mut why = None;
+        while let Some(identity) = asked.join_next().await {
+            match identity {
+                Ok(Ok(found)) => return self.open(found),
+                // Who was refused says so first; the others have only waited in vain.
+                Ok(Err(failure)) => why = why.or(Some(failure)),
+                Err(error) => bail!("asking {ip}: {error}"),
+            }
+        }
+        bail!("{ip} {}", why.unwrap_or(Failure::Silent))
+    }
+
+    fn open(&self, found: Found) -> Result<Plug> {
+        let quarry = self.quarries.iter().find(|quarry| quarry.driver.name() == found.driver);
+        let quarry = quarry.context("its family is switched off")?;
+        let known = found.id.as_ref().and_then(|id| self.book.plugs.get(id.as_str()));
+        let unit = known.map_or(PowerUnit::Auto, |known| known.unit);
+        let line = Line::tuned(&self.http, quarry, &found, unit);
+        Ok(Plug { line, known: known.map(|known| Arc::clone(&known.view)), found })
+    }
+
+    /// One search by all families at once.
+    async fn look(&self, missing: &[Place]) -> Vec<Found> {
+        let (heard, mut answers) = mpsc::channel(1024);
+        let mut searches = JoinSet::new();
+        for quarry in self.quarries.clone() {
+            let (missing, heard) = (missing.to_vec(), heard.clone());
+            searches.spawn(async move { search(&quarry, &missing, &heard).await });
+        }
+        drop(heard);
+        let mut all = BTreeMap::new();
+        while let Some(found) = answers.recv().await {
+            all.insert(found.place, found);
+        }
+        all.into_values().collect()
+    }
+
+    fn in_words(&self, all: &[&Found]) -> String {
+        let one = |found: &&Found| {
+            let id = found.id.as_ref().map_or_else(String::new, |id| format!("{id} "));
+            let name = self.book.name(found).map_or_else(String::new, |name| format!("\"{name}\" "));
+            format!("{name}{id}at {}", found.place)
+        };
+        all.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// What the bridge remembers: where plugs are and what they are called.
+struct Book {
+    plugs: BTreeMap<String, Known>,
+}
+
+struct Known {
+    view: Arc<PlugView>,
+    place: Place,
+    unit: PowerUnit,
+}
+
+impl Book {
+    /// Nothing remembered is no reason not to ask around.
+    fn open(settings: &Settings) -> Self {
+        let memory = Store::peek(&state_directory(settings)).unwrap_or_else(|_| Memory::default());
+        let rules = rules(settings);
+        let view = Hub::new(rules.clone(), memory.clone(), &Clock::start().now()).view();
+        let known = |view: &Arc<PlugView>| {
+            let told = memory.plugs.get(&view.id)?;
+            let unit = rules.plugs.get(&view.id).and_then(|rules| rules.power_unit);
+            let unit = told.options.power_unit.or(unit).unwrap_or_default();
+            Some((view.id.to_string(), Known { view: Arc::clone(view), place: told.place, unit }))
+        };
+        Self { plugs: view.plugs.values().filter_map(known).collect() }
+    }
+
+    /// Where those were last that may be meant.
+    fn like(&self, word: &str) -> Vec<Place> {
+        let fits = |known: &&Known| {
+            let view = &known.view;
+            let named = same(view.id.as_str(), word) || same(&view.name, word);
+            (named || facts_match(&view.facts, word)) && known.place != Place::NOWHERE
+        };
+        self.plugs.values().filter(fits).map(|known| known.place).collect()
+    }
+
+    fn name(&self, found: &Found) -> Option<String> {
+        let known = found.id.as_ref().and_then(|id| self.plugs.get(id.as_str()));
+        let own = found.facts.name.as_ref().map(ToString::to_string);
+        known.map(|known| known.view.name.to_string()).or(own)
+    }
+
+    fn matches(&self, found: &Found, word: &str) -> bool {
+        found.id.as_ref().is_some_and(|id| same(id.as_str(), word))
+            || self.name(found).is_some_and(|name| same(&name, word))
+            || facts_match(&found.facts, word)
+    }
+}
+
+fn facts_match(facts: &crate::model::Facts, word: &str) -> bool {
+    let mac = Mac::parse(word);
+    facts.serial.as_deref().is_some_and(|serial| same(serial, word))
+        || facts.name.as_ref().is_some_and(|name| same(name.as_str(), word))
+        || (mac.is_some() && mac == facts.mac)
+}
+
+fn same(a: &str, b: &str) -> bool {
+    a.to_lowercase() == b.to_lowercase()
+}

@@ -1,0 +1,104 @@
+//! `status`, `on`, `off` and `toggle`.
+
+use super::{Ports, Who};
+use crate::cli::find::{Plug, find};
+use crate::cli::progress::patiently;
+use crate::cli::table::{row, write};
+use crate::config::Settings;
+use crate::model::{Reading, Switch};
+use anyhow::{Result, bail};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::io::Write;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wish {
+    On,
+    Off,
+    Toggle,
+}
+
+pub(super) async fn status(settings: &Settings, who: &Who, out: &mut dyn Write) -> Result<()> {
+    let mut plug = find(settings, &who.plug).await?;
+    let reading = read(&mut plug).await?;
+    print(&plug, &reading, who.json, out)
+}
+
+async fn read(plug: &mut Plug) -> Result<Reading> {
+    let what = format!("asking {}", plug.name());
+    let reading = patiently(&what, plug.line.read()).await;
+    reading.map_err(|failure| plug.failed("how it is", &failure))
+}
+
+pub(super) async fn switch(
+    settings: &Settings,
+    ports: &Ports,
+    wish: Wish,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let mut plug = find(settings, &ports.who.plug).await?;
+    let before = read(&mut plug).await?;
+    let count = before.ports.len();
+    let all: Vec<u8> = (1..).take(count).collect();
+    let named: Vec<u8> = ports.ports.iter().map(|word| plug.port(word, count)).collect::<Result<_>>()?;
+    let mut wishes = BTreeMap::new();
+    for port in if named.is_empty() { &all } else { &named } {
+        let relay = before.ports.get(usize::from(*port) - 1).and_then(|port| port.relay);
+        let on = match (wish, relay) {
+            (Wish::On, _) => true,
+            (Wish::Off, _) => false,
+            (Wish::Toggle, Some(on)) => !on,
+            (Wish::Toggle, None) => bail!("{} does not tell how port {port} is; say on or off", plug.name()),
+        };
+        if let Some(why) = plug.locked(*port, on) {
+            bail!("{why}; nothing was switched");
+        }
+        wishes.insert(*port, on);
+    }
+    let one_way = wishes.values().all(|on| *on) || wishes.values().all(|on| !*on);
+    let whole = wishes.len() == count && count > 1 && one_way;
+    let request = match wishes.values().next() {
+        Some(on) if whole => Switch::All(*on),
+        _ => Switch::Ports(wishes.clone()),
+    };
+    let what = format!("switching {}", plug.name());
+    let reading = patiently(&what, plug.line.switch(request)).await;
+    let reading = reading.map_err(|failure| plug.failed("to switch", &failure))?;
+    print(&plug, &reading, ports.who.json, out)?;
+    let relay = |port: u8| reading.ports.get(usize::from(port) - 1).and_then(|port| port.relay);
+    let deaf: Vec<String> = wishes
+        .iter()
+        .filter(|(port, on)| relay(**port) != Some(**on))
+        .map(|(port, _)| port.to_string())
+        .collect();
+    if !deaf.is_empty() {
+        bail!("{} did not obey at port {}", plug.name(), deaf.join(", "));
+    }
+    Ok(())
+}
+
+fn print(plug: &Plug, reading: &Reading, as_json: bool, out: &mut dyn Write) -> Result<()> {
+    if as_json {
+        let port = |(number, port): (u8, &crate::model::PortReading)| {
+            json!({
+                "port": number, "name": plug.port_name(number), "on": port.relay, "power": port.watts,
+                "current": port.amps,
+            })
+        };
+        let ports: Vec<_> = (1..).zip(&reading.ports).map(port).collect();
+        let whole = json!({"id": plug.id(), "name": plug.name(), "ports": ports});
+        return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&whole)?)?);
+    }
+    writeln!(out, "{} ({})", plug.name(), plug.id())?;
+    let mut rows = vec![row(["PORT", "NAME", "RELAY", "POWER"])];
+    for (number, port) in (1..).zip(&reading.ports) {
+        let relay = match port.relay {
+            Some(true) => "on",
+            Some(false) => "off",
+            None => "not told",
+        };
+        let watts = port.watts.map(|watts| format!("{watts:.1} W")).unwrap_or_default();
+        rows.push(row([&number.to_string(), &plug.port_name(number), relay, &watts]));
+    }
+    Ok(write(&rows, out)?)
+}

@@ -1,0 +1,64 @@
+//! `watch`: the power of each port with a bar, drawn over itself in a terminal, line after line
+//! elsewhere.
+
+use crate::cli::find::{Plug, find};
+use crate::cli::progress::patiently;
+use crate::cli::table::bar;
+use crate::config::Settings;
+use crate::model::Reading;
+use anyhow::Result;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+/// A full bar is at least this much.
+const SCALE_W: f64 = 60.0;
+const WIDTH: u32 = 30;
+
+pub(super) async fn watch(
+    settings: &Settings,
+    word: &str,
+    every: Duration,
+    times: Option<u32>,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let mut plug = find(settings, word).await?;
+    let redraw = std::io::stdout().is_terminal();
+    let mut beat = tokio::time::interval(every.max(Duration::from_millis(100)));
+    let (mut lines, mut scale, mut looks) = (0, SCALE_W, 0);
+    while times.is_none_or(|times| looks < times) {
+        beat.tick().await;
+        looks += 1;
+        let what = format!("asking {}", plug.name());
+        let text = match patiently(&what, plug.line.read()).await {
+            Ok(reading) => draw(&plug, &reading, &mut scale),
+            // A plug misses a question now and then; who watches wants to see it come back.
+            Err(failure) => format!("{} {failure}\n", plug.name()),
+        };
+        if redraw && lines > 0 {
+            write!(out, "\x1b[{lines}A\x1b[J")?;
+        }
+        write!(out, "{text}")?;
+        out.flush()?;
+        lines = text.lines().count();
+    }
+    Ok(())
+}
+
+fn draw(plug: &Plug, reading: &Reading, scale: &mut f64) -> String {
+    let watts: Vec<f64> = reading.ports.iter().map(|port| port.watts.unwrap_or(0.0)).collect();
+    *scale = watts.iter().fold(*scale, |most, watts| most.max(*watts));
+    let mut text = format!("{}  {:.1} W\n", plug.name(), watts.iter().sum::<f64>());
+    for ((number, port), watts) in (1..).zip(&reading.ports).zip(watts) {
+        let relay = match port.relay {
+            Some(true) => "on",
+            Some(false) => "off",
+            None => "?",
+        };
+        let name: String = plug.port_name(number).chars().take(16).collect();
+        let line =
+            format!("{number:>3} {name:<16} {relay:<3} {watts:>8.1} W  {}", bar(watts / *scale, WIDTH));
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

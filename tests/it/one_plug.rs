@@ -1,0 +1,229 @@
+//! The commands for one plug, without broker and bridge, as people type them.
+
+use crate::support::{House, quiet, run, spawned, strip, watts};
+use plug2mqtt::sim::Strip;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// The program beside a shelf of plugs.
+struct Desk(House, PathBuf);
+
+const LOCK: &str = "[device.maxsmart-swp6000000000001.port.6]\nlock = \"on\"";
+
+impl Desk {
+    async fn new(plugs: Vec<Strip>) -> Self {
+        let house = House::new(plugs).await;
+        let file = house.settings_file(LOCK);
+        Self(house, file)
+    }
+
+    /// The address of a plug.
+    fn at(&self, place: usize) -> String {
+        self.0.plug(place).ip().to_string()
+    }
+
+    /// Runs a command for a plug: exit code, standard output, standard error.
+    async fn run(&self, words: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_plug2mqtt"));
+        command.args(words).arg("-c").arg(&self.1).args(["-s", "maxsmart.timeout=5s"]);
+        command.current_dir(self.0.folder()).env_clear().env("TZ", "UTC").stdin(Stdio::null());
+        let child = spawned(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
+    /// A command that goes well.
+    async fn ok(&self, words: &[&str]) -> String {
+        let (code, out, err) = self.run(words).await;
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{words:?}: {out}");
+        out
+    }
+
+    /// The same, in JSON.
+    async fn json(&self, words: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(&[words, &["--json"]].concat()).await).unwrap()
+    }
+
+    /// A command that fails, with a sentence that says so.
+    async fn fails(&self, words: &[&str], parts: &[&str]) {
+        let (code, out, err) = self.run(words).await;
+        assert_eq!(code, Some(1), "{words:?}: {out}{err}");
+        for part in parts {
+            assert!(err.contains(part), "{words:?}: {part} is missing: {err}");
+        }
+    }
+}
+
+fn columns(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+#[test]
+fn a_plug_is_found_by_name_id_serial_mac_and_address() {
+    run(async {
+        let other = quiet(Strip::plug_1_30("SWP1000000000002").mac("02:00:00:00:00:02").named("Büro"));
+        let desk = Desk::new(vec![strip(), other]).await;
+        let (address, http) = (desk.at(1), desk.0.plug(1).http_addr().to_string());
+        let words = [
+            ["status", "büro"],
+            ["status", "maxsmart-swp1000000000002"],
+            ["status", "swp1000000000002"],
+            ["status", "02:00:00:00:00:02"],
+            ["status", &address],
+            ["status", &http],
+        ];
+        let [a, b, c, d, e, f] = words.each_ref().map(|words| desk.ok(words));
+        let (a, b, c, d, e, f) = tokio::join!(a, b, c, d, e, f);
+        for out in [&b, &c, &d, &e, &f] {
+            assert_eq!(*out, a);
+        }
+        assert!(a.starts_with("Büro (maxsmart-swp1000000000002)\n"), "{a}");
+        assert_eq!(columns(a.lines().nth(2).unwrap()), ["1", "on", "10.0", "W"]);
+        let who = ["no plug answers to nobody", "\"Büro\"", "maxsmart-swp6000000000001", "address"];
+        desk.fails(&["status", "nobody"], &who).await;
+        desk.0.plug(0).strip(|strip| strip.http(0.0, r#"/?cmd=201&json={"port":0,"name":"Büro"}"#));
+        desk.fails(&["status", "Büro"], &["is several plugs", "give an id"]).await;
+    });
+}
+
+#[test]
+fn ports_are_switched_by_number_and_name_and_locks_hold() {
+    run(async {
+        let named = strip().naming_ports(&["Lamp", "Fan"]);
+        let desk = Desk::new(vec![named, quiet(Strip::strip_5_11("SWW6000000000003"))]).await;
+        let (old, new) = (desk.at(0), desk.at(1));
+        let relays = |place: usize| desk.0.plug(place).strip(|strip| strip.relays().to_vec());
+        let out = desk.ok(&["off", &old, "fan", "3"]).await;
+        assert_eq!(relays(0), [true, false, false, true, true, true], "{out}");
+        let told = desk.json(&["toggle", &old, "1", "2"]).await;
+        assert_eq!(relays(0), [false, true, false, true, true, true]);
+        assert_eq!((&told["ports"][0]["on"], &told["ports"][1]["name"]), (&false.into(), &"Fan".into()));
+        desk.fails(&["on", &old, "7"], &["no port 7", "2 (Fan)"]).await;
+        // One request for all of them.
+        desk.ok(&["off", &new]).await;
+        assert_eq!(relays(1), [false; 6]);
+        assert_eq!(desk.0.plug(1).strip(|strip| strip.switched().count()), 1);
+        // A lock is known as soon as the bridge has taken the plug in.
+        let mut desk = desk;
+        desk.0.start(&[], LOCK).await;
+        desk.0.stop().await.unwrap();
+        desk.fails(&["off", &old], &["port 6", "locked"]).await;
+        desk.fails(&["timer", &old, "6", "5"], &["port 6", "locked"]).await;
+        assert!(desk.0.plug(0).strip(|strip| strip.relays()[5]));
+    });
+}
+
+#[test]
+fn names_clock_timers_price_master_and_presence_are_set_and_read_back() {
+    run(async {
+        let desk = Desk::new(vec![strip()]).await;
+        let at = desk.at(0);
+        let at = at.as_str();
+        assert!(desk.ok(&["rename", at, "Flur & Bad"]).await.contains("is now Flur & Bad"));
+        assert!(desk.ok(&["rename", at, "Büro", "--port", "2"]).await.contains("is now Büro"));
+        assert_eq!(desk.0.plug(0).strip(|strip| strip.port_names()[1].clone()), "Büro");
+        desk.fails(&["rename", at, "quote\""], &["Flur & Bad", "quotes"]).await;
+
+        // Nobody has set the clock on the way.
+        let clock = desk.json(&["clock", at]).await;
+        assert!(clock["drift_s"].as_i64().unwrap() < -100_000_000, "{clock}");
+        let clock = desk.json(&["clock", at, "set"]).await;
+        assert!(clock["drift_s"].as_i64().unwrap().abs() <= 2, "{clock}");
+
+        let timer = desk.json(&["timer", at, "Büro", "20"]).await;
+        assert!((1190..=1200).contains(&timer[0]["left_s"].as_i64().unwrap()), "{timer}");
+        let all = desk.json(&["timer", at]).await;
+        assert_eq!((all.as_array().unwrap().len(), &all[0]["left_s"]), (6, &Value::Null));
+        assert!(desk.ok(&["timer", at, "2", "cancel"]).await.contains("Büro  -"));
+
+        assert!(desk.ok(&["price", at, "0.29", "chf"]).await.ends_with(": 0.29 CHF per kWh\n"));
+        assert_eq!(desk.json(&["price", at]).await["currency"], "CHF");
+        assert!(desk.ok(&["master", at]).await.ends_with("no port leads\n"));
+        let out = desk.ok(&["master", at, "--leader", "1", "--slaves", "Büro,3", "--limit", "10"]).await;
+        assert!(out.ends_with("port 1 leads port 2, 3 above 10 W\n"), "{out}");
+        desk.fails(&["master", at, "--limit", "7"], &["2, 5, 10 or 35 W"]).await;
+        assert_eq!(desk.json(&["master", at, "--none"]).await["leader"], Value::Null);
+
+        desk.fails(&["presence", at, "on"], &["--days daily"]).await;
+        let words =
+            ["presence", at, "on", "--days", "fri-sun", "--from", "18:30", "--to", "1:00", "--ports", "2,4"];
+        assert!(desk.ok(&words).await.ends_with("is on, Fri-Sun 18:30-01:00, port 2, 4\n"));
+        assert_eq!(desk.json(&["presence", at, "off"]).await["enabled"], false);
+    });
+}
+
+#[test]
+fn rules_are_added_changed_and_deleted() {
+    run(async {
+        let desk = Desk::new(vec![strip()]).await;
+        let at = desk.at(0);
+        let at = at.as_str();
+        assert!(desk.ok(&["rules", at]).await.ends_with("has no rules\n"));
+        desk.fails(&["rules", at, "add", "--on", "1"], &["--at 22:10"]).await;
+        let added = desk
+            .json(&["rules", at, "add", "--on", "1", "--off", "4,5", "--at", "22:10", "--days", "mon-fri"])
+            .await;
+        let id = added[0]["id"].to_string();
+        assert_eq!((&added[0]["time"], &added[0]["days"]), (&"22:10".into(), &"Mon-Fri".into()));
+        let changed = desk.json(&["rules", at, "change", &id, "--at", "6:05", "--disabled"]).await;
+        assert_eq!((&changed[0]["enabled"], &changed[0]["ports"][3]), (&false.into(), &false.into()));
+        let once = desk.ok(&["rules", at, "add", "--off", "1", "--at", "6:05", "--date", "2027-12-24"]).await;
+        let rows: Vec<&str> = once.lines().collect();
+        assert_eq!(columns(rows[1]), [id.as_str(), "06:05", "Mon-Fri", "1", "4,5", "disabled"]);
+        assert_eq!(columns(rows[2])[1..], ["06:05", "2027-12-24", "1"]);
+        let left = desk.json(&["rules", at, "delete", &id]).await;
+        assert_eq!(left.as_array().map(Vec::len), Some(1));
+        desk.fails(&["rules", at, "delete", &id], &["has no rule"]).await;
+        assert_eq!(desk.run(&["rules", at, "add", "--on", "1", "--at", "25:00"]).await.0, Some(2));
+    });
+}
+
+#[test]
+fn the_record_is_charted_listed_and_counted() {
+    run(async {
+        let desk =
+            Desk::new(vec![strip().load(1, watts(100)), quiet(Strip::strip_5_11("SWW6000000000003"))]).await;
+        let at = desk.at(0);
+        let at = at.as_str();
+        desk.ok(&["clock", at, "set"]).await;
+        let chart = desk.ok(&["history", at, "--port", "1"]).await;
+        // The running hour may be too young for a bar.
+        assert!(chart.lines().filter(|line| line.contains("100.0 Wh  ████")).count() >= 23, "{chart}");
+        assert!(chart.contains("100.0 Wh") && chart.contains("together 2."), "{chart}");
+        let csv = desk.ok(&["history", at, "--span", "days", "--csv"]).await;
+        assert_eq!(csv.lines().count(), 32);
+        assert!(csv.starts_with("time,port_1_wh,port_2_wh") && csv.contains(",2400.00,0.5040\n"), "{csv}");
+        let months = desk.json(&["history", at, "--span", "months", "--unit", "kwh"]).await;
+        assert_eq!(months["rows"].as_array().map(Vec::len), Some(12));
+        assert_eq!((&months["rows"][0]["wh"], &months["price"]), (&72_000_000.0.into(), &0.21.into()));
+        desk.fails(&["history", &desk.at(1)], &["keeps no record"]).await;
+    });
+}
+
+#[test]
+fn what_a_plug_does_not_know_is_said_and_120_is_never_sent() {
+    run(async {
+        let young = quiet(Strip::strip_3_36("SWP6000000000004"));
+        let desk = Desk::new(vec![strip(), young]).await;
+        let (old, young) = (desk.at(0), desk.at(1));
+        for words in [["rules", &young], ["timer", &young], ["master", &young], ["presence", &young]] {
+            desk.fails(&words, &["firmware 3.36", "does not know"]).await;
+        }
+        desk.fails(&["rename", &young, "x"], &["the bridge can keep it"]).await;
+        let before = desk.0.plug(0).requests();
+        desk.fails(&["call", &old, "120"], &["120", "factory reset"]).await;
+        // Who it is was asked, and nothing else.
+        assert_eq!(desk.0.plug(0).requests(), before + 1);
+        let raw = desk.ok(&["call", &old, "515", r#"{"port":1}"#]).await;
+        assert!(raw.contains(r#""response":515"#), "{raw}");
+        let ids = desk.ok(&["call", &old, "124"]).await;
+        assert!(ids.contains("AABBCCDDEEFF554433221100") && ids.contains(r#""plcdak":"***""#), "{ids}");
+        desk.fails(&["call", &old, "515", "port=1"], &["no JSON object"]).await;
+        desk.fails(&["call", &old, "999"], &["does not know"]).await;
+        let watched = desk.ok(&["watch", &old, "--every", "100ms", "--times", "2"]).await;
+        assert_eq!(watched.lines().count(), 14, "{watched}");
+        assert!(watched.contains("10.0 W  █████"), "{watched}");
+    });
+}
