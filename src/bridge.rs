@@ -293,6 +293,35 @@ fn mqtt_settings(
     })
 }
 
+/// Host, port and TLS of the broker in the settings; of the built-in one when they name none.
+pub fn broker_address(settings: &Settings) -> (String, u16, bool) {
+    match &settings.mqtt.url {
+        Some(url) => (url.host.clone(), url.port, url.tls),
+        None => {
+            let listen = settings.broker.listen;
+            let host =
+                if listen.ip().is_unspecified() { "127.0.0.1".into() } else { listen.ip().to_string() };
+            (host, listen.port(), false)
+        }
+    }
+}
+
+/// Examines the broker, with what earlier runs remember of plugs.
+///
+/// # Errors
+///
+/// Why it does not let us in, in a sentence.
+pub async fn examine_broker(settings: &Settings) -> Result<mqtt::Examined, String> {
+    let mut memory = Store::peek(&state_directory(settings)).map_err(|error| format!("{error:#}"))?;
+    if memory.client_id.is_empty() {
+        memory.client_id = "plug2mqtt".into();
+    }
+    let sink =
+        mqtt_settings(settings, &memory, broker_address(settings)).map_err(|error| error.to_string())?;
+    let hub = Hub::new(rules(settings), memory, &Clock::start().now());
+    mqtt::examine(&sink, &hub.view()).await
+}
+
 /// How plugs are announced to Home Assistant.
 pub fn announcer(settings: &Settings) -> Announcer {
     let own = &settings.home_assistant;

@@ -57,6 +57,12 @@ enum Command {
         /// Address or name, with :PORT if its web server is not on port 80.
         host: String,
     },
+    /// Looks for everything that can be wrong, and says what to do about it.
+    Doctor {
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
     #[command(flatten)]
     Plug(cli::plug::PlugCommand),
     /// Prints the exact Home Assistant discovery messages of a known plug.
@@ -159,6 +165,15 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, set_level: 
             Ok(false) => ExitCode::from(NO_ANSWER),
             Err(error) => printed(Err(error)),
         },
+        Some(Command::Doctor { json }) => {
+            let findings = cli::doctor::examine(&settings, file).await;
+            let print = if *json { cli::doctor::json } else { cli::doctor::print };
+            match print(&findings, &mut out) {
+                Ok(true) => ExitCode::SUCCESS,
+                Ok(false) => ExitCode::from(NO_ANSWER),
+                Err(error) => printed(Err(error)),
+            }
+        }
         Some(Command::Plug(command)) => match cli::plug::obey(&settings, command, &mut out).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => match why.downcast::<std::io::Error>() {

@@ -4,6 +4,7 @@
 pub mod config;
 pub mod demo;
 pub mod discover;
+pub mod doctor;
 pub mod find;
 pub mod plug;
 pub mod probe;

@@ -137,7 +137,7 @@ fn report(seen: &Seen, out: &mut dyn Write) -> io::Result<bool> {
     }
 }
 
-fn remedy(failure: &Failure) -> &'static str {
+pub(super) fn remedy(failure: &Failure) -> &'static str {
     match failure {
         Failure::Unreachable(_) => "check that the address is right and that the plug has power and Wi-Fi",
         Failure::Silent => {

@@ -3,9 +3,9 @@
 //! normal. Answers are recognised and handed on as they come.
 
 use super::clock::Clock;
-use super::udp::MAX_DATAGRAM;
+use super::udp::{MAX_DATAGRAM, Wire};
 use crate::drivers::{Driver, Probe};
-use crate::model::{Family, Found, Place};
+use crate::model::{Failure, Family, Found, Place};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -145,8 +145,50 @@ async fn send(socket: &UdpSocket, probe: &Probe, to: Ipv4Addr, first: bool) {
     }
 }
 
+/// Asks one place the search's question, until it answers; brings back who it is and how long the
+/// answer took after it was asked last.
+///
+/// # Errors
+///
+/// [`Failure::Silent`] after `patience`, or what the network says.
+pub async fn greet(quarry: &Quarry, place: Place, patience: Duration) -> Result<(Found, Duration), Failure> {
+    let probes = quarry.driver.probes(&quarry.family, &Clock::start().now());
+    let bytes = probes.into_iter().next().map(|probe| probe.bytes).unwrap_or_default();
+    exchange(place, &bytes, patience, |reply| {
+        quarry.driver.recognise(&quarry.family, place.datagram(), reply)
+    })
+    .await
+    .map(|(found, took)| (Found { place, ..found }, took))
+}
+
+/// Sends a datagram to one place, three times at most, until something comes back that can be
+/// `read`; brings that back and how long it took after the last time it was sent.
+///
+/// # Errors
+///
+/// [`Failure::Silent`] after `patience`, or what the network says.
+pub async fn exchange<T>(
+    place: Place,
+    bytes: &[u8],
+    patience: Duration,
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> Result<(T, Duration), Failure> {
+    let wire = Wire::to(place).await?;
+    let mut buffer = vec![0; MAX_DATAGRAM];
+    for _ in 0..3 {
+        wire.send(bytes).await?;
+        let sent = Instant::now();
+        while let Ok(length) = timeout_at(sent + patience / 3, wire.receive(&mut buffer)).await {
+            if let Some(told) = read(buffer.get(..length?).unwrap_or_default()) {
+                return Ok((told, sent.elapsed()));
+            }
+        }
+    }
+    Err(Failure::Silent)
+}
+
 /// Own address and broadcast address of every IPv4 interface but loopback.
-fn interfaces() -> Vec<(Ipv4Addr, Ipv4Addr)> {
+pub fn interfaces() -> Vec<(Ipv4Addr, Ipv4Addr)> {
     let list = if_addrs::get_if_addrs().unwrap_or_else(|error| {
         warn!(
             "cannot list the network interfaces: {error}; name broadcast addresses or hosts in the settings"

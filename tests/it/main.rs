@@ -4,6 +4,7 @@
 
 mod bridge;
 mod cli;
+mod doctor;
 mod drivers;
 mod hostile;
 mod mqtt_faults;

@@ -1,60 +1,8 @@
 //! The commands for one plug, without broker and bridge, as people type them.
 
-use crate::support::{House, quiet, run, spawned, strip, watts};
+use crate::support::{Desk, LOCK, quiet, run, strip, watts};
 use plug2mqtt::sim::Strip;
 use serde_json::Value;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-
-/// The program beside a shelf of plugs.
-struct Desk(House, PathBuf);
-
-const LOCK: &str = "[device.maxsmart-swp6000000000001.port.6]\nlock = \"on\"";
-
-impl Desk {
-    async fn new(plugs: Vec<Strip>) -> Self {
-        let house = House::new(plugs).await;
-        let file = house.settings_file(LOCK);
-        Self(house, file)
-    }
-
-    /// The address of a plug.
-    fn at(&self, place: usize) -> String {
-        self.0.plug(place).ip().to_string()
-    }
-
-    /// Runs a command for a plug: exit code, standard output, standard error.
-    async fn run(&self, words: &[&str]) -> (Option<i32>, String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_plug2mqtt"));
-        command.args(words).arg("-c").arg(&self.1).args(["-s", "maxsmart.timeout=5s"]);
-        command.current_dir(self.0.folder()).env_clear().env("TZ", "UTC").stdin(Stdio::null());
-        let child = spawned(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
-        let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code(), text(output.stdout), text(output.stderr))
-    }
-
-    /// A command that goes well.
-    async fn ok(&self, words: &[&str]) -> String {
-        let (code, out, err) = self.run(words).await;
-        assert_eq!((code, err.as_str()), (Some(0), ""), "{words:?}: {out}");
-        out
-    }
-
-    /// The same, in JSON.
-    async fn json(&self, words: &[&str]) -> Value {
-        serde_json::from_str(&self.ok(&[words, &["--json"]].concat()).await).unwrap()
-    }
-
-    /// A command that fails, with a sentence that says so.
-    async fn fails(&self, words: &[&str], parts: &[&str]) {
-        let (code, out, err) = self.run(words).await;
-        assert_eq!(code, Some(1), "{words:?}: {out}{err}");
-        for part in parts {
-            assert!(err.contains(part), "{words:?}: {part} is missing: {err}");
-        }
-    }
-}
 
 fn columns(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
@@ -65,7 +13,7 @@ fn a_plug_is_found_by_name_id_serial_mac_and_address() {
     run(async {
         let other = quiet(Strip::plug_1_30("SWP1000000000002").mac("02:00:00:00:00:02").named("Büro"));
         let desk = Desk::new(vec![strip(), other]).await;
-        let (address, http) = (desk.at(1), desk.0.plug(1).http_addr().to_string());
+        let (address, http) = (desk.at(1), desk.house.plug(1).http_addr().to_string());
         let words = [
             ["status", "büro"],
             ["status", "maxsmart-swp1000000000002"],
@@ -83,7 +31,7 @@ fn a_plug_is_found_by_name_id_serial_mac_and_address() {
         assert_eq!(columns(a.lines().nth(2).unwrap()), ["1", "on", "10.0", "W"]);
         let who = ["no plug answers to nobody", "\"Büro\"", "maxsmart-swp6000000000001", "address"];
         desk.fails(&["status", "nobody"], &who).await;
-        desk.0.plug(0).strip(|strip| strip.http(0.0, r#"/?cmd=201&json={"port":0,"name":"Büro"}"#));
+        desk.house.plug(0).strip(|strip| strip.http(0.0, r#"/?cmd=201&json={"port":0,"name":"Büro"}"#));
         desk.fails(&["status", "Büro"], &["is several plugs", "give an id"]).await;
     });
 }
@@ -94,7 +42,7 @@ fn ports_are_switched_by_number_and_name_and_locks_hold() {
         let named = strip().naming_ports(&["Lamp", "Fan"]);
         let desk = Desk::new(vec![named, quiet(Strip::strip_5_11("SWW6000000000003"))]).await;
         let (old, new) = (desk.at(0), desk.at(1));
-        let relays = |place: usize| desk.0.plug(place).strip(|strip| strip.relays().to_vec());
+        let relays = |place: usize| desk.house.plug(place).strip(|strip| strip.relays().to_vec());
         let out = desk.ok(&["off", &old, "fan", "3"]).await;
         assert_eq!(relays(0), [true, false, false, true, true, true], "{out}");
         let told = desk.json(&["toggle", &old, "1", "2"]).await;
@@ -104,14 +52,14 @@ fn ports_are_switched_by_number_and_name_and_locks_hold() {
         // One request for all of them.
         desk.ok(&["off", &new]).await;
         assert_eq!(relays(1), [false; 6]);
-        assert_eq!(desk.0.plug(1).strip(|strip| strip.switched().count()), 1);
+        assert_eq!(desk.house.plug(1).strip(|strip| strip.switched().count()), 1);
         // A lock is known as soon as the bridge has taken the plug in.
         let mut desk = desk;
-        desk.0.start(&[], LOCK).await;
-        desk.0.stop().await.unwrap();
+        desk.house.start(&[], LOCK).await;
+        desk.house.stop().await.unwrap();
         desk.fails(&["off", &old], &["port 6", "locked"]).await;
         desk.fails(&["timer", &old, "6", "5"], &["port 6", "locked"]).await;
-        assert!(desk.0.plug(0).strip(|strip| strip.relays()[5]));
+        assert!(desk.house.plug(0).strip(|strip| strip.relays()[5]));
     });
 }
 
@@ -123,7 +71,7 @@ fn names_clock_timers_price_master_and_presence_are_set_and_read_back() {
         let at = at.as_str();
         assert!(desk.ok(&["rename", at, "Flur & Bad"]).await.contains("is now Flur & Bad"));
         assert!(desk.ok(&["rename", at, "Büro", "--port", "2"]).await.contains("is now Büro"));
-        assert_eq!(desk.0.plug(0).strip(|strip| strip.port_names()[1].clone()), "Büro");
+        assert_eq!(desk.house.plug(0).strip(|strip| strip.port_names()[1].clone()), "Büro");
         desk.fails(&["rename", at, "quote\""], &["Flur & Bad", "quotes"]).await;
 
         // Nobody has set the clock on the way.
@@ -212,10 +160,10 @@ fn what_a_plug_does_not_know_is_said_and_120_is_never_sent() {
             desk.fails(&words, &["firmware 3.36", "does not know"]).await;
         }
         desk.fails(&["rename", &young, "x"], &["the bridge can keep it"]).await;
-        let before = desk.0.plug(0).requests();
+        let before = desk.house.plug(0).requests();
         desk.fails(&["call", &old, "120"], &["120", "factory reset"]).await;
         // Who it is was asked, and nothing else.
-        assert_eq!(desk.0.plug(0).requests(), before + 1);
+        assert_eq!(desk.house.plug(0).requests(), before + 1);
         let raw = desk.ok(&["call", &old, "515", r#"{"port":1}"#]).await;
         assert!(raw.contains(r#""response":515"#), "{raw}");
         let ids = desk.ok(&["call", &old, "124"]).await;

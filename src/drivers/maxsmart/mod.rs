@@ -7,7 +7,7 @@ mod skill;
 mod status;
 mod wire;
 
-pub use wire::model_of;
+pub use wire::{model_of, v3_status};
 
 use super::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use crate::model::{

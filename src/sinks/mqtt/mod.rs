@@ -17,10 +17,12 @@
 //! | `migration.rs` | from one announcement to the next, pure |
 //! | `log.rs` | the program's own log lines as a topic, for those who opt in |
 //! | `cleanup.rs` | finds retained topics nobody owns |
+//! | `examine.rs` | examines the broker for a person on call |
 
 mod carrier;
 mod cleanup;
 mod counters;
+mod examine;
 pub mod homeassistant;
 mod incoming;
 pub mod link;
@@ -33,6 +35,7 @@ mod tell;
 mod topics;
 
 pub use counters::{Counters, Counts, resident};
+pub use examine::{Examined, examine};
 pub use topics::BridgeFacts;
 
 use crate::model::{Moment, Note, Order, PlugId, Shape, View};

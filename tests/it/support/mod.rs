@@ -2,9 +2,11 @@
 //! started and stopped. Nothing here sleeps: everything waits for a condition with a deadline.
 
 mod client;
+mod desk;
 mod script;
 
 pub(crate) use client::{Message, on, with};
+pub(crate) use desk::{Desk, LOCK};
 pub(crate) use script::{Script, Whims};
 
 use client::Client;

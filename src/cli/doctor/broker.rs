@@ -1,0 +1,103 @@
+//! The broker: its name, its door, what it lets us do, what lies around.
+
+use super::Finding;
+use crate::bridge::{broker_address, examine_broker};
+use crate::config::Settings;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Topics named in one finding.
+const NAMED: usize = 5;
+
+pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
+    let (host, port, tls) = broker_address(settings);
+    let builtin = settings.mqtt.url.is_none();
+    let began = Instant::now();
+    let found = timeout(PATIENCE, lookup_host((host.as_str(), port))).await;
+    let addresses: Vec<_> = match found {
+        Ok(Ok(all)) => all.collect(),
+        Ok(Err(error)) => {
+            let text = format!("the name {host} cannot be resolved: {error}");
+            return vec![Finding::bad(
+                "broker name",
+                text,
+                "give its address in mqtt.url, or mend the name server",
+            )];
+        }
+        Err(_) => {
+            let text = format!("nobody resolves the name {host} within {} s", PATIENCE.as_secs());
+            return vec![Finding::bad(
+                "broker name",
+                text,
+                "give its address in mqtt.url, or mend the name server",
+            )];
+        }
+    };
+    let mut findings = Vec::new();
+    if host.parse::<std::net::IpAddr>().is_err() {
+        let ips: Vec<String> = addresses.iter().map(|at| at.ip().to_string()).collect();
+        let text = format!("{host} is {} (asked for {} ms)", ips.join(", "), began.elapsed().as_millis());
+        findings.push(Finding::fine("broker name", text));
+    }
+    if let Err(why) = knock(&host, port).await {
+        findings.push(if builtin {
+            let text = format!("the built-in one does not run at {host}:{port} ({why})");
+            Finding::note("broker", text, "it runs as long as the bridge does; start it with `plug2mqtt run`")
+        } else {
+            let text = format!("nobody listens at {host}:{port} ({why})");
+            Finding::bad("broker", text, "check mqtt.url, that the broker runs, and firewalls on the way")
+        });
+        return findings;
+    }
+    let examined = match examine_broker(settings).await {
+        Ok(examined) => examined,
+        Err(why) => {
+            let remedy =
+                "check mqtt.url, mqtt.username, mqtt.password and mqtt.tls, and the broker's own log";
+            findings.push(Finding::bad("broker", format!("{host}:{port} does not let us in: {why}"), remedy));
+            return findings;
+        }
+    };
+    let kind = if tls { " by TLS" } else { "" };
+    let took = examined.took.as_millis();
+    findings.push(Finding::fine("broker", format!("{host}:{port} let us in{kind} in {took} ms")));
+    if examined.refused.is_empty() && examined.dropped.is_empty() {
+        findings.push(Finding::fine("broker rules", "we may subscribe and publish where we must"));
+    }
+    let remedy = "allow it for our user in the broker's access rules (mosquitto: acl_file)";
+    if !examined.refused.is_empty() {
+        let text = format!("we may not subscribe to {}", examined.refused.join(", "));
+        findings.push(Finding::bad("broker rules", text, remedy));
+    }
+    if !examined.dropped.is_empty() {
+        let text = format!("what we publish to {} gets lost", examined.dropped.join(", "));
+        findings.push(Finding::bad("broker rules", text, remedy));
+    }
+    findings.push(match examined.leftovers {
+        Err(why) => Finding::note("leftovers", why, remedy),
+        Ok(topics) if topics.is_empty() => Finding::fine("leftovers", "no retained topics nobody owns"),
+        Ok(topics) => {
+            let named: Vec<&str> = topics.iter().take(NAMED).map(String::as_str).collect();
+            let more = if topics.len() > NAMED { ", ..." } else { "" };
+            let text = format!("{} retained topics nobody owns: {}{more}", topics.len(), named.join(", "));
+            let base = &settings.mqtt.base_topic;
+            Finding::note(
+                "leftovers",
+                text,
+                &format!("publish {{}} to {base}/bridge/request/cleanup while the bridge runs"),
+            )
+        }
+    });
+    findings
+}
+
+async fn knock(host: &str, port: u16) -> Result<(), String> {
+    match timeout(PATIENCE, TcpStream::connect((host, port))).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("silent for {} s", PATIENCE.as_secs())),
+    }
+}

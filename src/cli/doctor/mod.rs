@@ -1,0 +1,172 @@
+//! `doctor`: looks at everything that can be wrong between plugs, network, broker and settings, and
+//! says what to do about it. It changes nothing.
+
+mod broker;
+mod plugs;
+
+use super::progress::patiently;
+use crate::bridge::{quarries, state_directory};
+use crate::config::Settings;
+use crate::io::probe::interfaces;
+use crate::io::store::Store;
+use serde_json::json;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// As it should be.
+    Fine,
+    /// Worth knowing.
+    Note,
+    /// Does not work.
+    Bad,
+}
+
+impl Level {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Fine => "ok",
+            Self::Note => "note",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// Something found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    level: Level,
+    subject: String,
+    text: String,
+    remedy: Option<String>,
+}
+
+impl Finding {
+    fn new(level: Level, subject: &str, text: impl Into<String>) -> Self {
+        Self { level, subject: subject.into(), text: text.into(), remedy: None }
+    }
+
+    fn fine(subject: &str, text: impl Into<String>) -> Self {
+        Self::new(Level::Fine, subject, text)
+    }
+
+    fn note(subject: &str, text: impl Into<String>, remedy: &str) -> Self {
+        Self { remedy: Some(remedy.into()), ..Self::new(Level::Note, subject, text) }
+    }
+
+    fn bad(subject: &str, text: impl Into<String>, remedy: &str) -> Self {
+        Self { remedy: Some(remedy.into()), ..Self::new(Level::Bad, subject, text) }
+    }
+}
+
+/// Examines everything.
+pub async fn examine(settings: &Settings, file: Option<&Path>) -> Vec<Finding> {
+    let mut findings = own(settings, file);
+    findings.extend(network(settings));
+    findings.extend(patiently("asking the broker", broker::examine(settings)).await);
+    findings.extend(patiently("asking the plugs", plugs::examine(settings)).await);
+    findings
+}
+
+/// Settings and state file.
+fn own(settings: &Settings, file: Option<&Path>) -> Vec<Finding> {
+    let mut findings = vec![match file {
+        Some(file) => Finding::fine("settings", format!("{} is valid", file.display())),
+        None => Finding::note(
+            "settings",
+            "no settings file; everything is as by default",
+            "write one with `plug2mqtt config init -o plug2mqtt.toml`",
+        ),
+    }];
+    let directory = state_directory(settings);
+    findings.push(match Store::peek(&directory) {
+        Ok(memory) => Finding::fine(
+            "state",
+            format!("{} remembers {} plugs", directory.display(), memory.plugs.len()),
+        ),
+        Err(error) => Finding::bad(
+            "state",
+            format!("{error:#}"),
+            "the program sets a damaged file aside and begins anew; restore state.json from a backup to keep names and meters",
+        ),
+    });
+    findings
+}
+
+/// Where broadcasts go.
+fn network(settings: &Settings) -> Vec<Finding> {
+    let quarries = quarries(settings);
+    if quarries.is_empty() {
+        let remedy = "set maxsmart.enabled = true or inplug.enabled = true";
+        return vec![Finding::bad("network", "every family is switched off", remedy)];
+    }
+    let all = interfaces();
+    let words: Vec<String> = all.iter().map(|(own, to)| format!("{own} (broadcast {to})")).collect();
+    let mut findings = Vec::new();
+    for quarry in quarries {
+        let subject = format!("{} search", quarry.driver.name());
+        let to: Vec<String> = quarry.reach.broadcast.iter().map(ToString::to_string).collect();
+        let hosts = quarry.reach.hosts.len();
+        let also = match (to.is_empty(), hosts) {
+            (true, 0) => String::new(),
+            (false, 0) => format!(", and {}", to.join(", ")),
+            (_, hosts) => format!(
+                ", {hosts} hosts of their own{}{}",
+                if to.is_empty() { "" } else { ", " },
+                to.join(", ")
+            ),
+        };
+        findings.push(match (quarry.reach.everywhere, words.is_empty()) {
+            (true, false) => Finding::fine(&subject, format!("goes out from {}{also}", words.join(", "))),
+            (true, true) => Finding::bad(
+                &subject,
+                format!("this machine has no network with a broadcast address{also}"),
+                "connect it; in a container use the host's network, or name plugs with their hosts setting",
+            ),
+            (false, _) if also.is_empty() => {
+                Finding::bad(&subject, "goes nowhere", "give broadcast = [\"auto\"] or hosts in the settings")
+            }
+            (false, _) => Finding::fine(
+                &subject,
+                format!("goes to{}", also.trim_start_matches(", and").trim_start_matches(',')),
+            ),
+        });
+    }
+    findings
+}
+
+/// Prints findings for people. True when nothing is bad.
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub fn print(findings: &[Finding], out: &mut dyn Write) -> io::Result<bool> {
+    for finding in findings {
+        writeln!(out, "{:<5} {}: {}", finding.level.as_str(), finding.subject, finding.text)?;
+        if let Some(remedy) = &finding.remedy {
+            writeln!(out, "      -> {remedy}")?;
+        }
+    }
+    let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+    let (bad, notes) = (count(Level::Bad), count(Level::Note));
+    writeln!(out, "{bad} bad, {notes} worth knowing, {} ok", findings.len() - bad - notes)?;
+    Ok(bad == 0)
+}
+
+/// Prints findings as JSON. True when nothing is bad.
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub fn json(findings: &[Finding], out: &mut dyn Write) -> io::Result<bool> {
+    let one = |finding: &Finding| {
+        json!({
+            "level": finding.level.as_str(), "subject": finding.subject, "text": finding.text, "remedy": finding.remedy,
+        })
+    };
+    let all: Vec<_> = findings.iter().map(one).collect();
+    writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
+    Ok(!findings.iter().any(|finding| finding.level == Level::Bad))
+}

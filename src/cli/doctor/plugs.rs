@@ -1,0 +1,216 @@
+//! The plugs: those that are remembered and those that answer a search, each by every way there is.
+
+use super::Finding;
+use crate::bridge::{quarries, state_directory};
+use crate::cli::probe::remedy;
+use crate::config::Settings;
+use crate::drivers::maxsmart::v3_status;
+use crate::io::http::Http;
+use crate::io::line::Line;
+use crate::io::probe::{Quarry, exchange, greet, search};
+use crate::io::store::Store;
+use crate::model::{Failure, Found, Place, PlugId};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// How long each way may take.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// A clock that is off by more switches rules and timers noticeably late.
+const DRIFT_S: u64 = 30;
+
+pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
+    let http = match Http::new() {
+        Ok(http) => http,
+        Err(why) => return vec![Finding::bad("plugs", why, "report this, please")],
+    };
+    let memory = Store::peek(&state_directory(settings)).unwrap_or_default();
+    let mut findings = Vec::new();
+    let mut patients: BTreeMap<Place, (Quarry, Found, bool)> = BTreeMap::new();
+    for mut quarry in quarries(settings) {
+        quarry.family.set_clock = false;
+        for (id, plug) in memory.plugs.iter().filter(|(_, plug)| plug.driver == quarry.driver.name()) {
+            let found = Found {
+                driver: quarry.driver.name(),
+                id: Some(id.clone()),
+                place: plug.place,
+                facts: plug.facts.clone(),
+            };
+            patients.insert(plug.place, (quarry.clone(), found, false));
+        }
+        for found in answering(&quarry).await {
+            patients.insert(found.place, (quarry.clone(), found, true));
+        }
+    }
+    findings.extend(doubles(patients.values().map(|(_, found, _)| found)));
+    if patients.is_empty() {
+        findings.push(Finding::bad(
+            "plugs",
+            "none is remembered and none answers",
+            "check power and Wi-Fi of the plugs; for other networks name them with maxsmart.hosts; try `plug2mqtt probe ADDRESS`",
+        ));
+    }
+    let mut examined = JoinSet::new();
+    for (quarry, found, searched) in patients.into_values() {
+        let http = http.clone();
+        examined.spawn(async move { one(&http, &quarry, &found, searched).await });
+    }
+    let mut all: Vec<Vec<Finding>> = examined.join_all().await;
+    all.sort_by(|a, b| a.first().map(|f| &f.subject).cmp(&b.first().map(|f| &f.subject)));
+    findings.extend(all.into_iter().flatten());
+    findings
+}
+
+async fn answering(quarry: &Quarry) -> Vec<Found> {
+    let (heard, mut answers) = mpsc::channel(1024);
+    let silent = search(quarry, &[], &heard).await;
+    drop(heard);
+    let mut all = Vec::new();
+    while let Some(found) = answers.recv().await {
+        all.push(found);
+    }
+    let stranger = |place| Found { driver: quarry.driver.name(), id: None, place, facts: Default::default() };
+    all.into_iter().chain(silent.into_iter().map(stranger)).collect()
+}
+
+/// Plugs that claim to be the same one.
+fn doubles<'a>(all: impl Iterator<Item = &'a Found>) -> Vec<Finding> {
+    let mut owners: BTreeMap<&str, Vec<&Found>> = BTreeMap::new();
+    for found in all {
+        if let Some(serial) = found.facts.serial.as_deref() {
+            owners.entry(serial).or_default().push(found);
+        }
+    }
+    let several = |owners: &Vec<&Found>| {
+        // The same plug at an older address is no second one.
+        owners.iter().enumerate().any(|(nth, a)| {
+            owners
+                .iter()
+                .skip(nth + 1)
+                .any(|b| a.facts.mac.is_some() && b.facts.mac.is_some() && a.facts.mac != b.facts.mac)
+        })
+    };
+    let doubled = owners.into_iter().filter(|(_, owners)| several(owners));
+    let finding = |(serial, owners): (&str, Vec<&Found>)| {
+        let places: Vec<String> = owners.iter().map(|found| found.place.to_string()).collect();
+        Finding::note(
+            "plugs",
+            format!("the serial {serial} is claimed at {}", places.join(" and ")),
+            "the bridge tells them apart by MAC; nothing to do",
+        )
+    };
+    doubled.map(finding).collect()
+}
+
+/// One plug, by every way.
+async fn one(http: &Http, quarry: &Quarry, found: &Found, searched: bool) -> Vec<Finding> {
+    let place = found.place;
+    let (mut ways, mut found) = (Vec::new(), found.clone());
+    if place == Place::NOWHERE {
+        return vec![Finding::bad(
+            &subject(&found),
+            "its address is not known",
+            "wait for a search, or name it in hosts",
+        )];
+    }
+    let greeted = greet(quarry, place, PATIENCE).await;
+    ways.push(match &greeted {
+        Ok((_, took)) => format!("discovery {} ms", took.as_millis()),
+        Err(_) => "discovery silent".into(),
+    });
+    let stranger = match (&greeted, &found.id) {
+        (Ok((now, _)), Some(id)) => now.id.as_ref().is_some_and(|now| !same_plug(now, id)),
+        _ => false,
+    };
+    if let Ok((now, _)) = greeted
+        && found.id.is_none()
+    {
+        found = now;
+    }
+    let name = subject(&found);
+    if stranger {
+        let text = format!("another plug is at its last address {}", place.ip);
+        return vec![Finding::note(
+            &name,
+            text,
+            "the bridge finds it again by a search if it is on this network",
+        )];
+    }
+    let maxsmart = quarry.driver.name() == "maxsmart";
+    if maxsmart {
+        let web = knock(place).await;
+        let question = v3_status(found.facts.serial.as_deref());
+        let v3 = exchange(place, &question, PATIENCE, |reply| reply.contains(&b'{').then_some(()));
+        let v3 = v3.await.map(|((), took)| took);
+        ways.push(match &web {
+            Ok(took) => format!("HTTP port open in {} ms", took.as_millis()),
+            Err(why) => format!("HTTP port {} {why}", place.http),
+        });
+        ways.push(v3.map_or("V3 silent".into(), |took| format!("V3 {} ms", took.as_millis())));
+    }
+    let mut line = Line::open(http, quarry, &found);
+    let began = Instant::now();
+    let mut findings = vec![match line.read().await {
+        Ok(reading) => {
+            let read = format!("read {} ports in {} ms", reading.ports.len(), began.elapsed().as_millis());
+            Finding::fine(&name, format!("at {}: {read}; {}", place.ip, ways.join(", ")))
+        }
+        Err(failure) => {
+            let text = format!("at {}: {failure}; {}", place.ip, ways.join(", "));
+            let mut finding = Finding::bad(&name, text, remedy(&failure));
+            if !searched {
+                finding.text = format!("{}, and no search finds it", finding.text);
+            }
+            return vec![finding];
+        }
+    }];
+    if maxsmart {
+        findings.extend(clock(&mut line, &name).await);
+    }
+    findings
+}
+
+async fn clock(line: &mut Line, name: &str) -> Option<Finding> {
+    match line.clock().await {
+        Ok(clock) if clock.drift_s.unsigned_abs() > DRIFT_S => {
+            let text = format!(
+                "its clock shows {}, {} s off",
+                clock.local.strftime("%Y-%m-%d %H:%M:%S"),
+                clock.drift_s
+            );
+            Some(Finding::note(
+                name,
+                text,
+                "set it with `plug2mqtt clock PLUG set`; rules, timers and the record depend on it",
+            ))
+        }
+        Ok(_) | Err(Failure::Denied(_)) => None,
+        Err(failure) => {
+            Some(Finding::note(name, format!("asked for its clock it {failure}"), remedy(&failure)))
+        }
+    }
+}
+
+async fn knock(place: Place) -> Result<Duration, &'static str> {
+    let began = Instant::now();
+    match timeout(PATIENCE, TcpStream::connect(place.tcp())).await {
+        Ok(Ok(_)) => Ok(began.elapsed()),
+        Ok(Err(_)) => Err("closed"),
+        Err(_) => Err("silent"),
+    }
+}
+
+/// A second plug with one serial has its MAC behind the id.
+fn same_plug(now: &PlugId, known: &PlugId) -> bool {
+    now == known || known.as_str().strip_prefix(now.as_str()).is_some_and(|rest| rest.starts_with('-'))
+}
+
+fn subject(found: &Found) -> String {
+    let name = found.facts.name.as_ref().map(ToString::to_string);
+    let id = found.id.as_ref().map_or_else(|| found.place.to_string(), ToString::to_string);
+    name.map_or_else(|| id.clone(), |name| format!("{name} ({id})"))
+}

@@ -1,0 +1,93 @@
+//! Examines the broker for a person on call: does it let us in, may we subscribe and publish where a
+//! session must, and what of ours lies around? On a connection of its own; nothing retained is
+//! touched.
+
+use super::link::{Link, Said};
+use super::{Settings, cleanup, homeassistant, migration};
+use crate::model::View;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// The longest wait for the broker.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How long messages to ourselves may take.
+const ROUND: Duration = Duration::from_secs(2);
+
+/// What was found out about the broker.
+#[derive(Debug)]
+pub struct Examined {
+    /// How long it took to be let in.
+    pub took: Duration,
+    /// Filters that a session subscribes to and the broker refuses.
+    pub refused: Vec<String>,
+    /// Topics that we published to without hearing it: the broker drops what we say there.
+    pub dropped: Vec<String>,
+    /// Retained topics of ours that nobody owns, or why that is not known.
+    pub leftovers: Result<Vec<String>, String>,
+}
+
+/// Examines the broker; `view` is what we know of plugs.
+///
+/// # Errors
+///
+/// Why the broker does not let us in, in a sentence.
+pub async fn examine(settings: &Settings, view: &View) -> Result<Examined, String> {
+    let mut address = settings.address.clone();
+    address.client_id.push_str("-doctor");
+    let base = &settings.announcer.base;
+    let announces = settings.announcer.mode != homeassistant::Mode::Off;
+    let mut filters: Vec<String> =
+        ["bridge/request/+", "+/set", "+/get", "+/+/set"].map(|tail| format!("{base}/{tail}")).into();
+    // Nobody else has such topics, and nothing is left on them.
+    let mut own = vec![format!("{base}/bridge/doctor")];
+    if announces {
+        filters.push(settings.birth_topic.clone());
+        own.push(format!("{}/device/plug2mqtt_doctor/config", settings.announcer.prefix));
+    }
+    filters.extend(own.iter().cloned());
+
+    let listened: BTreeSet<String> = own.iter().cloned().collect();
+    let receive = move |topic: &str, _: &[u8], retain: bool| {
+        (!retain && listened.contains(topic)).then(|| topic.to_owned())
+    };
+    let began = Instant::now();
+    let mut link = Link::open(&address, None, &Arc::default(), receive)?;
+    let mut examined = Examined {
+        took: Duration::ZERO,
+        refused: Vec::new(),
+        dropped: own.clone(),
+        leftovers: Ok(Vec::new()),
+    };
+    let mut until = began + PATIENCE;
+    while !examined.dropped.is_empty() {
+        match timeout_at(until, link.next()).await {
+            Err(_) if examined.took.is_zero() => return Err("the broker does not answer".into()),
+            Err(_) => break,
+            Ok(Said::Down(why)) => return Err(why.to_string()),
+            Ok(Said::Connected) => {
+                examined.took = began.elapsed();
+                link.subscribe(&filters).await;
+            }
+            Ok(Said::Subscribed(refused)) => {
+                examined.refused =
+                    refused.into_iter().filter_map(|place| filters.get(place).cloned()).collect();
+                until = Instant::now() + ROUND;
+                for topic in &own {
+                    // Without content: to Home Assistant that means "no such device", which is true.
+                    link.publish(topic, "", false).await;
+                }
+            }
+            Ok(Said::Received(topic)) => examined.dropped.retain(|own| *own != topic),
+        }
+    }
+    link.close().await;
+    // What we may not hear says nothing about what we may say.
+    examined.dropped.retain(|topic| !examined.refused.contains(topic));
+    let owned = migration::owned(&settings.announcer, view);
+    let found = cleanup::look(&settings.address, &settings.announcer).await;
+    examined.leftovers = found.map(|all| all.into_iter().filter(|topic| !owned.contains(topic)).collect());
+    Ok(examined)
+}
