@@ -443,8 +443,11 @@ impl Desk {
         }
     }
 
-    /// Nothing more will be sent: whatever is not on the wire ends now.
-    pub(super) fn give_up(&mut self, _now: &Moment) {
+    /// Nothing more will be sent: whatever is not on the wire ends now, or even what is.
+    pub(super) fn give_up(&mut self, even_sent: bool) {
+        if even_sent {
+            self.flight.clear();
+        }
         let idle: Vec<u8> =
             self.orders.keys().filter(|port| !self.flight.contains_key(port)).copied().collect();
         for port in idle {

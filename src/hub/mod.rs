@@ -78,7 +78,8 @@ pub enum Input {
     Commanded(Order),
     /// The time named by [`Hub::wake_at`] has come.
     Tick,
-    /// The program is about to stop: begin nothing new, give every waiting command its result.
+    /// The program is about to stop: begin nothing new, give every waiting command its result; said
+    /// again, those on the wire, too.
     Stop,
 }
 
@@ -470,10 +471,11 @@ impl Hub {
     }
 
     fn stop(&mut self, now: &Moment) {
-        self.stopping = true;
+        // Said again, it means that conversations have been broken off.
+        let again = std::mem::replace(&mut self.stopping, true);
         self.waiting.clear();
         for plug in self.plugs.values_mut() {
-            plug.give_up(now, &mut self.effects);
+            plug.give_up(now, again, &mut self.effects);
         }
         self.save_at = None;
         self.effects.push_back(Effect::Save);

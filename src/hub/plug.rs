@@ -429,9 +429,10 @@ impl Plug {
         self.report(now, effects);
     }
 
-    /// The program stops: waiting commands end now.
-    pub(super) fn give_up(&mut self, now: &Moment, effects: &mut VecDeque<Effect>) {
-        self.desk.give_up(now);
+    /// The program stops, or the plug is removed: waiting commands end now, or even those on the
+    /// wire.
+    pub(super) fn give_up(&mut self, now: &Moment, even_sent: bool, effects: &mut VecDeque<Effect>) {
+        self.desk.give_up(even_sent);
         self.report(now, effects);
     }
 

@@ -85,7 +85,7 @@ impl Hub {
         }
         let mut effects = std::mem::take(&mut self.effects);
         if let Some(plug) = self.plugs.get_mut(id) {
-            plug.give_up(now, &mut effects);
+            plug.give_up(now, true, &mut effects);
         }
         self.effects = effects;
         self.drop_plug(id);
@@ -182,9 +182,9 @@ impl Hub {
             return Err(format!("{by} has {has} ports and {id} has {had}; some would have no heir"));
         }
         let Some(mut new) = self.take_plug(by) else { return Err(unknown(by)) };
-        new.give_up(now, &mut self.effects);
+        new.give_up(now, true, &mut self.effects);
         if let Some(old) = self.plugs.get_mut(id) {
-            old.give_up(now, &mut self.effects);
+            old.give_up(now, true, &mut self.effects);
             old.become_hardware(&new, now);
             old.refit(&self.rules, now);
         }

@@ -104,7 +104,7 @@ impl Engine {
             }
             self.act();
         }
-        self.wind_up().await;
+        self.wind_up(orders).await;
     }
 
     fn feed(&mut self, input: Input) {
@@ -197,7 +197,7 @@ impl Engine {
     }
 
     /// Conversations in the air end, their commands get their results, everything is written down.
-    async fn wind_up(&mut self) {
+    async fn wind_up(&mut self, mut orders: mpsc::Receiver<Order>) {
         self.searches.abort_all();
         self.feed(Input::Stop);
         let until = Instant::now() + LAST_WORDS;
@@ -205,6 +205,12 @@ impl Engine {
             self.come_home(home);
         }
         self.talks.shutdown().await;
+        self.feed(Input::Stop);
+        // What came in meanwhile gets its result; what comes now is refused at the door.
+        orders.close();
+        while let Ok(order) = orders.try_recv() {
+            self.feed(Input::Commanded(order));
+        }
         self.act();
         if let Some(saving) = self.saving.take() {
             drop(saving.await);
