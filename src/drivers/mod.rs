@@ -47,9 +47,9 @@ use crate::model::{Answer, Ask, Failure, Family, Found, Moment, Tuning};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Requests in one conversation, at the most: identity, status by two ways, one switch for each of
-/// sixteen ports and a read-back.
-pub const MAX_STEPS: u32 = 20;
+/// Requests in one conversation, at the most: identity, status by two ways, identity again where
+/// that was not told, status again, one switch for each of sixteen ports and a read-back.
+pub const MAX_STEPS: u32 = 22;
 
 /// A family of plugs: how to find it, how to speak to one member.
 pub trait Driver: Sync {

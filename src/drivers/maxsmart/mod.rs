@@ -63,7 +63,7 @@ impl Driver for Maxsmart {
             way: None,
             tried: Vec::new(),
             mac: plug.facts.mac,
-            introduces_itself: plug.facts.name.is_some(),
+            introduced: plug.facts.name.is_some(),
             doubtful: false,
             evasive: 0,
             checked: false,
@@ -122,11 +122,11 @@ struct Tongue {
     /// What was tried in this conversation.
     tried: Vec<Way>,
     mac: Option<Mac>,
-    /// It has answered the question who it is.
-    introduces_itself: bool,
-    /// It has not answered it in this conversation.
+    /// It has said who it is, at least once.
+    introduced: bool,
+    /// It has not when it was asked in this conversation.
     doubtful: bool,
-    /// Conversations in which it answered everything but that.
+    /// Conversations in a row in which it answered everything but that.
     evasive: u32,
     /// The identity was confirmed, or cannot be, since the line broke last.
     checked: bool,
@@ -214,7 +214,7 @@ impl Dialect for Tongue {
 impl Tongue {
     fn plan_identity(&mut self, now: &Moment) {
         let lately = self.heard_at.is_some_and(|at| now.up.saturating_sub(at) <= SURE);
-        self.checked &= lately;
+        self.checked &= lately || !self.introduced;
         if !self.checked {
             self.plan.push_back(Exchange::Hello);
         }
@@ -240,8 +240,7 @@ impl Tongue {
         let serial = self.serial.as_deref();
         let (what, patience) = match self.plan.front() {
             Some(Exchange::Hello) => {
-                let brief = IDENTITY_PATIENCE.min(self.timeout / 4);
-                let patience = if self.introduces_itself { self.timeout / 2 } else { brief };
+                let patience = IDENTITY_PATIENCE.min(self.timeout / 4);
                 (Message::Datagram(wire::discovery(self.set_clock, now)), patience)
             }
             Some(Exchange::Hardware) => (Message::Get(wire::HARDWARE.into()), patience),
@@ -282,18 +281,23 @@ impl Tongue {
                 self.heard = Some(found);
             } else {
                 self.same_plug(&hello)?;
-                self.introduces_itself = true;
+                self.introduced = true;
                 self.evasive = 0;
             }
-        } else if self.introduces_itself && !identifying {
-            // It may be another plug that has its address now. Whether it is there at all shows
-            // the difference between a plug that boots and a router that drops datagrams.
-            self.doubtful = true;
-            self.plan.clear();
-            self.plan.push_back(Exchange::Status);
-            return Ok(self.next(now));
+        } else if self.introduced && !identifying {
+            // It may be another plug that has its address now. Asked again once it has answered
+            // something, a plug that was only booting says so.
+            if !self.doubtful {
+                self.doubtful = true;
+                self.plan.push_front(Exchange::Status);
+                return Ok(self.next(now));
+            }
+            self.evasive = self.evasive.saturating_add(1);
+            if self.evasive < STREAK {
+                return Err(Failure::Silent);
+            }
         }
-        // Silence of a plug that never said who it is proves nothing: routers drop datagrams.
+        // Otherwise silence proves nothing: routers drop datagrams.
         self.checked = true;
         self.plan.pop_front();
         Ok(self.next(now))
@@ -343,18 +347,13 @@ impl Tongue {
         let way = self.way().unwrap_or(Way::Http);
         match self.status(reply, way) {
             Ok(mut reading) => {
-                if self.doubtful {
-                    self.evasive += 1;
-                    self.introduces_itself = self.evasive < STREAK;
-                    return Err(Failure::Silent);
-                }
                 self.way = Some(way);
+                self.heard_at = Some(now.up);
                 self.plan.pop_front();
                 if !self.plan.is_empty() {
                     return Ok(self.next(now));
                 }
                 self.streak = 0;
-                self.heard_at = Some(now.up);
                 self.recall(&mut reading);
                 Ok(Step::Done(Box::new(Answer::Reading(reading))))
             }
