@@ -233,13 +233,10 @@ impl Session {
     /// A plug is gone: nothing of it stays on the broker.
     fn drop_plug(&mut self, id: &PlugId) {
         let Some(old) = self.told.sent.remove(id) else { return };
-        let mut list: Vec<String> =
-            topics::retained(self.base(), &old).into_iter().map(|r| r.topic).collect();
-        if !list.is_empty() {
-            list.push(topics::snapshot_topic(self.base(), id));
-        }
-        for topic in list {
-            self.publish(&topic, "", true);
+        // Also what only an earlier run has told.
+        let tails = if topics::shown(&old) { migration::offer_tails(old.offer) } else { Vec::new() };
+        for tail in tails {
+            self.publish(format!("{}/{id}/{tail}", self.base()), "", true);
         }
         self.announce(id, None);
         self.told.snapshots.remove(id);
