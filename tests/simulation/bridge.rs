@@ -1,0 +1,719 @@
+//! The program under test: hub, dialects, conversations and session, driven by the world instead of
+//! by sockets and timers. What `io/engine.rs` and `sinks/mqtt/carrier.rs` do with a runtime is done
+//! here without.
+
+use crate::broker::{Link, fits};
+use crate::check::{Broken, Checked};
+use crate::plan::{BASE, PREFIX};
+use crate::plugs::Said;
+use crate::trouble::Trouble;
+use crate::world::{Event, Socket, World, tell};
+use plug2mqtt::drivers::{self, Dialect, Message, Probe};
+use plug2mqtt::hub::{Effect, Hub, Input};
+use plug2mqtt::io::conversation::{Conversation, Turn};
+use plug2mqtt::io::dialects::Dialects;
+use plug2mqtt::io::store;
+use plug2mqtt::model::{Answer, Ask, Failure, Memory, Note, Order, Outcome, Place, View, Who};
+use plug2mqtt::sinks::mqtt::session::{self, Figures, Outgoing, Session};
+use plug2mqtt::sinks::mqtt::sorter::{Received, Sorted, Sorter};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// As in `io/probe.rs`.
+const SENT_AT: [Duration; 3] = [Duration::ZERO, Duration::from_millis(700), Duration::from_millis(1500)];
+const SEARCH: Duration = Duration::from_millis(2500);
+const MAX_SEARCHES: usize = 4;
+
+/// As in `io/engine.rs`.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What one input may make the session send.
+const MAX_OUT: usize = 1500;
+
+pub(crate) struct Bridge {
+    pub(crate) run: u64,
+    pub(crate) started: Duration,
+    pub(crate) hub: Hub,
+    pub(crate) session: Session,
+    sorter: Sorter,
+    dialects: Dialects,
+    pub(crate) talks: BTreeMap<u64, Talk>,
+    searches: BTreeMap<u64, Search>,
+    /// As the session last saw it.
+    pub(crate) view: Arc<View>,
+    pub(crate) orders: VecDeque<Order>,
+    /// The number of its connection to the broker.
+    pub(crate) link: Option<u64>,
+    /// When the last connection was lost.
+    lost_at: Option<Duration>,
+    /// It is told to stop, and may take so long.
+    pub(crate) stopping: Option<Duration>,
+    /// The hub knows that it has to stop.
+    pub(crate) stop_begun: bool,
+    /// State files being written, oldest first.
+    pub(crate) saving: VecDeque<Vec<u8>>,
+}
+
+pub(crate) struct Talk {
+    who: Who,
+    place: Place,
+    dialect: Box<dyn Dialect>,
+    conversation: Conversation,
+    step: u32,
+    began: Duration,
+    limit: Duration,
+    datagram: Vec<u8>,
+    /// It is asked who it is.
+    asks_who: bool,
+    /// How often it was.
+    nameless: u32,
+    /// The last reply that came as the plug said it.
+    said: Option<Said>,
+}
+
+struct Search {
+    probes: Vec<Probe>,
+    targets: BTreeSet<Ipv4Addr>,
+    seen: BTreeSet<(Ipv4Addr, Vec<u8>)>,
+    answered: BTreeSet<Ipv4Addr>,
+}
+
+/// The state file and the one before it.
+#[derive(Debug, Default)]
+pub(crate) struct Disk {
+    pub(crate) state: Option<Vec<u8>>,
+    pub(crate) before: Option<Vec<u8>>,
+    /// Every text that was ever written whole.
+    written: BTreeSet<Vec<u8>>,
+}
+
+impl Disk {
+    pub(crate) fn save(&mut self, text: Vec<u8>) {
+        self.written.insert(text.clone());
+        self.replace(text);
+    }
+
+    /// Puts a text in the place of the file, whole or not.
+    pub(crate) fn replace(&mut self, text: Vec<u8>) {
+        self.before = self.state.take().or(self.before.take());
+        self.state = Some(text);
+    }
+
+    /// As `Store::load`.
+    fn load(&mut self) -> Result<Memory, Broken> {
+        for file in [&self.state, &self.before] {
+            let Some(text) = file else { continue };
+            let Ok(memory) = store::decode(text) else { continue };
+            if !self.written.contains(text) {
+                return Err(Broken::of(3, "a damaged state file is believed"));
+            }
+            self.written = [&self.state, &self.before].into_iter().flatten().cloned().collect();
+            return Ok(memory);
+        }
+        Ok(Memory::default())
+    }
+}
+
+impl Bridge {
+    /// When anything in it wants to be woken, in the world's time.
+    pub(crate) fn wake_at(&self) -> Duration {
+        let talks = self.talks.values().map(|talk| talk.conversation.wake_at()).min();
+        let session = self.link.map(|_| self.session.wake_at());
+        let up = [talks, session].into_iter().flatten().fold(self.hub.wake_at(), Duration::min);
+        self.started.saturating_add(up)
+    }
+}
+
+impl World {
+    pub(crate) fn start(&mut self) -> Checked {
+        if self.bridge.is_some() {
+            return Ok(());
+        }
+        let run = self.number();
+        let memory = self.disk.load()?;
+        tell!(self, "the bridge starts, remembering {} plugs", memory.plugs.len());
+        let now = self.moment();
+        let settings = Arc::clone(&self.plan.settings);
+        let announced = memory.announced.plugs.clone();
+        let hub = Hub::new(self.plan.rules.clone(), memory, &now);
+        let view = hub.view();
+        self.bridge = Some(Bridge {
+            run,
+            started: self.now,
+            session: Session::new(Arc::clone(&settings), announced, Arc::clone(&view), &now),
+            sorter: Sorter::new(settings),
+            hub,
+            dialects: Dialects::default(),
+            talks: BTreeMap::new(),
+            searches: BTreeMap::new(),
+            view,
+            orders: VecDeque::new(),
+            link: None,
+            lost_at: None,
+            stopping: None,
+            stop_begun: false,
+            saving: VecDeque::new(),
+        });
+        self.check.started();
+        self.later(Duration::from_millis(5), Event::Connect { run });
+        Ok(())
+    }
+
+    fn bridge(&mut self) -> &mut Bridge {
+        self.bridge.as_mut().expect("only called while it runs")
+    }
+
+    /// Its time has come.
+    pub(crate) fn wake_bridge(&mut self) -> Checked {
+        let Some(bridge) = &self.bridge else { return Ok(()) };
+        let up = self.now - bridge.started;
+        let talk = bridge.talks.iter().find(|(_, talk)| talk.conversation.wake_at() <= up);
+        if let Some((&number, _)) = talk {
+            let now = self.moment();
+            let Some(talk) = self.bridge().talks.get_mut(&number) else { return Ok(()) };
+            let turn = talk.conversation.time(talk.dialect.as_mut(), &now);
+            return self.turn(number, turn);
+        }
+        if bridge.hub.wake_at() <= up {
+            return self.hub(Input::Tick);
+        }
+        self.session(session::Input::Tick)
+    }
+
+    /// Hands something to the hub, does what it wants and shows what has changed.
+    pub(crate) fn hub(&mut self, input: Input) -> Checked {
+        let now = self.moment();
+        let Some(bridge) = &mut self.bridge else { return Ok(()) };
+        bridge.hub.handle(&now, input);
+        let effects: Vec<Effect> = std::iter::from_fn(|| bridge.hub.effect()).collect();
+        let view = bridge.hub.view();
+        let changed = !Arc::ptr_eq(&view, &bridge.view);
+        let mut notes = Vec::new();
+        if changed {
+            let old = std::mem::replace(&mut self.bridge().view, Arc::clone(&view));
+            self.tell_twins_apart();
+            self.check_view(&old, &view)?;
+            self.session(session::Input::Shown(view))?;
+        }
+        for effect in effects {
+            if let Effect::Tell(note) = effect {
+                notes.push(note);
+            } else {
+                self.carry_out(effect)?;
+            }
+        }
+        for note in notes {
+            self.told(note)?;
+        }
+        self.take_orders()
+    }
+
+    fn take_orders(&mut self) -> Checked {
+        while let Some(order) = self.bridge.as_mut().and_then(|bridge| bridge.orders.pop_front()) {
+            self.hub(Input::Commanded(order))?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Checked {
+        match effect {
+            Effect::Talk { who, place, ask, limit } => self.start_talk(who, place, &ask, limit),
+            Effect::Probe(missing) => {
+                self.start_search(&missing);
+                Ok(())
+            }
+            Effect::Reattach(id) => {
+                self.bridge().dialects.drop_dialect(&id);
+                Ok(())
+            }
+            Effect::Save => {
+                let run = self.bridge().run;
+                let text = store::encode(&self.bridge().hub.memory()).expect("a memory can be written");
+                self.bridge().saving.push_back(text.clone());
+                let delay = self.random.ms(1, 30);
+                self.later(delay, Event::Saved { run, text });
+                Ok(())
+            }
+            Effect::Tell(_) | Effect::Log(_) => Ok(()),
+        }
+    }
+
+    pub(crate) fn saved(&mut self, run: u64, text: Vec<u8>) {
+        if let Some(bridge) = self.bridge.as_mut().filter(|bridge| bridge.run == run) {
+            bridge.saving.pop_front();
+            self.disk.save(text);
+        }
+    }
+
+    /// A note from the hub, on its way to whoever is there.
+    fn told(&mut self, note: Note) -> Checked {
+        let connected = self.bridge().link.is_some();
+        tell!(self, "note: {note:?}");
+        if let Note::Result(result) = &note {
+            let now = self.now;
+            self.check.result(now, result)?;
+        }
+        if connected { self.session(session::Input::Note(Arc::new(note))) } else { Ok(()) }
+    }
+
+    fn start_talk(&mut self, who: Who, place: Place, ask: &Ask, limit: Duration) -> Checked {
+        let number = self.number();
+        let now = self.moment();
+        let (started, global) = (self.bridge().started, self.now);
+        if let Who::Plug(id) = &who
+            && let Ask::Switch(switch) = ask
+        {
+            let ports = self.bridge().view.plugs.get(id).map_or(0, |plug| plug.offer.ports);
+            self.check.begins_switching(global, number, id, switch, ports, global + limit)?;
+        }
+        let bridge = self.bridge();
+        if bridge.talks.values().any(|talk| talk.who == who || talk.place == place) {
+            return Err(Broken::of(1, format!("a second conversation with {who:?} at {place}")));
+        }
+        if limit > Duration::from_secs(10) {
+            return Err(Broken::of(1, format!("a conversation may take {limit:?}")));
+        }
+        let Bridge { dialects, hub, .. } = bridge;
+        let attach = || {
+            let (found, tuning) = hub.attachment(&who)?;
+            Some(drivers::named(found.driver)?.attach(&found, &tuning))
+        };
+        let Some(mut dialect) = dialects.take(&who, attach) else {
+            return Err(Broken::of(1, format!("nobody can speak with {who:?}; it is waited for for ever")));
+        };
+        let (conversation, turn) = Conversation::begin(dialect.as_mut(), ask, limit, &now);
+        let talk = Talk {
+            who,
+            place,
+            dialect,
+            conversation,
+            step: 0,
+            began: now.up,
+            limit,
+            datagram: Vec::new(),
+            asks_who: false,
+            nameless: 0,
+            said: None,
+        };
+        debug_assert!(started + now.up == global);
+        self.bridge().talks.insert(number, talk);
+        self.turn(number, turn)
+    }
+
+    fn turn(&mut self, number: u64, turn: Turn) -> Checked {
+        let latency = self.latency();
+        let Some(talk) = self.bridge().talks.get_mut(&number) else { return Ok(()) };
+        let IpAddr::V4(ip) = talk.place.ip else { return Ok(()) };
+        match turn {
+            Turn::Listen => {}
+            Turn::Send(message) => {
+                talk.step += 1;
+                talk.said = None;
+                talk.asks_who = false;
+                let step = talk.step;
+                match message {
+                    Message::Get(target) => {
+                        self.later(latency, Event::HttpAt { talk: number, step, ip, target })
+                    }
+                    Message::Post(..) => return Err(Broken::of(1, "no plug here understands POST")),
+                    Message::Datagram(bytes) => {
+                        talk.asks_who = bytes.starts_with(b"00");
+                        talk.nameless += u32::from(talk.asks_who);
+                        let nameless = talk.nameless > 1;
+                        talk.datagram.clone_from(&bytes);
+                        if nameless {
+                            self.check.nameless.insert(number);
+                        }
+                        self.send_datagram(Socket::Talk(number, step), ip, &bytes);
+                    }
+                }
+            }
+            Turn::Again => {
+                let (step, bytes) = (talk.step, talk.datagram.clone());
+                self.send_datagram(Socket::Talk(number, step), ip, &bytes);
+            }
+            Turn::Over(result) => return self.come_home(number, *result),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn talk_hears(
+        &mut self,
+        number: u64,
+        step: u32,
+        reply: Result<Vec<u8>, Failure>,
+        said: Option<Said>,
+    ) -> Checked {
+        if self.bridge.is_none() {
+            return Ok(());
+        }
+        let now = self.moment();
+        let talk = self.bridge().talks.get_mut(&number);
+        // The socket of an earlier step, or of a conversation that is over, is closed.
+        let Some(talk) = talk.filter(|talk| talk.step == step) else { return Ok(()) };
+        if said.is_some() {
+            talk.said = said;
+            if talk.asks_who {
+                self.check.nameless.remove(&number);
+            }
+        }
+        let Some(talk) = self.bridge().talks.get_mut(&number) else { return Ok(()) };
+        let reply = reply.as_deref().map_err(Clone::clone);
+        let turn = talk.conversation.hear(talk.dialect.as_mut(), reply, &now);
+        self.turn(number, turn)
+    }
+
+    fn come_home(&mut self, number: u64, result: Result<Answer, Failure>) -> Checked {
+        let up = self.now - self.bridge().started;
+        let Some(talk) = self.bridge().talks.remove(&number) else { return Ok(()) };
+        let took = up - talk.began;
+        if took > talk.limit || talk.conversation.requests() > drivers::MAX_STEPS {
+            let requests = talk.conversation.requests();
+            return Err(Broken::of(1, format!("a conversation took {took:?} and {requests} requests")));
+        }
+        tell!(self, "{:?} at {}: {}", talk.who, talk.place, brief(&result));
+        if let (Who::Plug(id), Ok(Answer::Reading(_))) = (&talk.who, &result) {
+            let owner = self.owner(id);
+            let now = self.now;
+            self.check.read(now, number, id, owner, talk.said)?;
+        }
+        let requests = talk.conversation.requests();
+        self.bridge().dialects.come_home(&talk.who, talk.dialect, result.is_err());
+        self.hub(Input::Answered(Outcome { who: talk.who, result, requests, took }))
+    }
+
+    fn start_search(&mut self, missing: &[(&'static str, Place)]) {
+        let now = self.moment();
+        if self.bridge().searches.len() >= MAX_SEARCHES {
+            return;
+        }
+        let number = self.number();
+        let everybody: BTreeSet<Ipv4Addr> = self.plugs.iter().map(|plug| plug.ip).collect();
+        let mut targets: BTreeSet<Ipv4Addr> = missing
+            .iter()
+            .filter_map(|(_, place)| if let IpAddr::V4(ip) = place.ip { Some(ip) } else { None })
+            .collect();
+        targets.extend(everybody);
+        let driver = drivers::named("maxsmart").expect("the only driver");
+        let probes = driver.probes(&self.plan.family, &now);
+        let search = Search { probes, targets, seen: BTreeSet::new(), answered: BTreeSet::new() };
+        self.bridge().searches.insert(number, search);
+        for (round, at) in SENT_AT.into_iter().enumerate() {
+            self.later(at, Event::SearchRound { search: number, round });
+        }
+        self.later(SEARCH, Event::SearchRound { search: number, round: SENT_AT.len() });
+    }
+
+    pub(crate) fn search_round(&mut self, number: u64, round: usize) -> Checked {
+        let Some(bridge) = &mut self.bridge else { return Ok(()) };
+        if round == SENT_AT.len() {
+            let Some(search) = bridge.searches.remove(&number) else { return Ok(()) };
+            // Where broadcasts do not get through, the addresses are named in the settings.
+            let silent = search.targets.iter().filter(|ip| !search.answered.contains(ip));
+            let silent: Vec<_> = match self.plan.broadcast {
+                true => Vec::new(),
+                false => silent.map(|ip| ("maxsmart", place_at(*ip))).collect(),
+            };
+            return self.hub(Input::Unheard(silent));
+        }
+        let Some(search) = bridge.searches.get(&number) else { return Ok(()) };
+        let targets: Vec<Ipv4Addr> = search.targets.difference(&search.answered).copied().collect();
+        let probes = search.probes.clone();
+        for ip in targets {
+            for probe in &probes {
+                self.send_datagram(Socket::Search(number), ip, &probe.bytes);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn search_hears(&mut self, number: u64, ip: Ipv4Addr, bytes: Vec<u8>) -> Checked {
+        let family = &self.plan.family;
+        let search = self.bridge.as_mut().and_then(|bridge| bridge.searches.get_mut(&number));
+        let Some(search) = search else { return Ok(()) };
+        let driver = drivers::named("maxsmart").expect("the only driver");
+        let found = driver.recognise(family, SocketAddr::from((ip, 8888)), &bytes);
+        if !search.seen.insert((ip, bytes)) {
+            return Ok(());
+        }
+        let Some(found) = found else { return Ok(()) };
+        search.answered.insert(ip);
+        self.hub(Input::Heard(found))
+    }
+
+    /// Hands something to the session, if it is connected, and does what it wants.
+    pub(crate) fn session(&mut self, input: session::Input) -> Checked {
+        let now = self.moment();
+        let Some(bridge) = self.bridge.as_mut().filter(|bridge| bridge.link.is_some()) else {
+            return Ok(());
+        };
+        let result = if let session::Input::Note(note) = &input
+            && let Note::Result(result) = &**note
+        {
+            Some(format!("{BASE}/{}/response", result.plug))
+        } else {
+            None
+        };
+        bridge.session.handle(&now, input);
+        let out: Vec<Outgoing> = std::iter::from_fn(|| bridge.session.outgoing()).collect();
+        if out.len() > MAX_OUT {
+            return Err(Broken::of(1, format!("the session wants {} things sent at once", out.len())));
+        }
+        if let Some(wanted) = result {
+            let said = out.iter().filter(
+                |out| matches!(out, Outgoing::Publish { topic, retain: false, .. } if *topic == wanted),
+            );
+            if said.count() != 1 {
+                return Err(Broken::of(1, format!("a result was not published once on {wanted}")));
+            }
+        }
+        for outgoing in out {
+            self.go_out(outgoing)?;
+        }
+        Ok(())
+    }
+
+    fn go_out(&mut self, outgoing: Outgoing) -> Checked {
+        let link = self.bridge().link.unwrap_or_default();
+        match outgoing {
+            Outgoing::Publish { topic, payload, retain } => self.publish(link, topic, payload, retain),
+            Outgoing::Subscribe(filters) => {
+                self.subscribe(link, &filters);
+                Ok(())
+            }
+            Outgoing::Unsubscribe(filters) => {
+                if let Some(link) = self.live_link(link) {
+                    link.filters.retain(|filter| !filters.contains(filter));
+                }
+                Ok(())
+            }
+            Outgoing::Order(order) => {
+                self.bridge().orders.push_back(order);
+                Ok(())
+            }
+            Outgoing::Health(wanted) => {
+                let (topic, payload, retain) = self.bridge().session.health(&wanted, Figures::default());
+                self.publish(link, topic, payload, retain)
+            }
+            Outgoing::LookAround { dry_run, transaction } => {
+                let run = self.bridge().run;
+                let ours = format!("\"{BASE}/bridge/state\"");
+                let mine = |topic: &str, payload: &str| {
+                    fits(&format!("{BASE}/#"), topic)
+                        || (fits(&format!("{PREFIX}/+/+/config"), topic)
+                            || fits(&format!("{PREFIX}/+/+/+/config"), topic))
+                            && payload.contains(&ours)
+                };
+                let topics = self.broker.retained.iter().filter(|(topic, payload)| mine(topic, payload));
+                let topics = topics.map(|(topic, _)| topic.clone()).collect();
+                let delay = self.random.ms(700, 2000);
+                self.later(delay, Event::LookedAround { run, link, topics, dry_run, transaction });
+                Ok(())
+            }
+            Outgoing::Restart => {
+                self.stop();
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) fn looked_around(
+        &mut self,
+        run: u64,
+        link: u64,
+        topics: Vec<String>,
+        dry_run: bool,
+        transaction: Option<String>,
+    ) -> Checked {
+        let same = |bridge: &Bridge| bridge.run == run && bridge.link == Some(link);
+        if !self.bridge.as_ref().is_some_and(same) {
+            return Ok(());
+        }
+        self.session(session::Input::Looked { topics: Ok(topics), dry_run, transaction })
+    }
+
+    /// The broker's end of this connection, if messages still pass.
+    fn live_link(&mut self, number: u64) -> Option<&mut Link> {
+        self.broker.link.as_mut().filter(|link| link.number == number && !link.dead)
+    }
+
+    fn publish(&mut self, link: u64, topic: String, payload: String, retain: bool) -> Checked {
+        tell!(self, "publishes {topic} {payload:.60}");
+        let view = Arc::clone(&self.bridge().view);
+        self.check.published(&view, &topic, &payload, retain)?;
+        if self.live_link(link).is_none() {
+            return Ok(());
+        }
+        self.spread(topic, payload, retain);
+        Ok(())
+    }
+
+    /// A message has reached the broker.
+    pub(crate) fn spread(&mut self, topic: String, payload: String, retain: bool) {
+        if !self.broker.up {
+            return;
+        }
+        if retain {
+            self.broker.retain(&topic, &payload);
+        }
+        let listens = self
+            .broker
+            .link
+            .as_ref()
+            .is_some_and(|link| link.filters.iter().any(|filter| fits(filter, &topic)));
+        if listens {
+            self.bring(topic, payload, false);
+        }
+    }
+
+    /// Sends a message to the bridge, after those already on their way.
+    fn bring(&mut self, topic: String, payload: String, retain: bool) {
+        let latency = self.latency();
+        let now = self.now;
+        let Some(link) = self.broker.link.as_mut().filter(|link| !link.dead) else { return };
+        link.busy_until = link.busy_until.max(now + latency);
+        let (at, link) = (link.busy_until, link.number);
+        self.at(at, Event::ToBridge { link, topic, payload, retain });
+    }
+
+    fn subscribe(&mut self, number: u64, filters: &[String]) {
+        let Some(link) = self.live_link(number) else { return };
+        link.filters.retain(|filter| !filters.contains(filter));
+        link.filters.extend(filters.iter().cloned());
+        let latency = self.latency();
+        self.later(latency, Event::Subscribed { link: number });
+        for filter in filters {
+            for (topic, payload) in self.broker.show(filter) {
+                self.bring(topic, payload, true);
+            }
+        }
+    }
+
+    pub(crate) fn acknowledged(&mut self, link: u64) -> Checked {
+        if self.bridge.as_ref().is_some_and(|bridge| bridge.link == Some(link)) {
+            return self.session(session::Input::Subscribed(Vec::new()));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn arrives(&mut self, link: u64, topic: &str, payload: &str, retain: bool) -> Checked {
+        let Some(bridge) = self.bridge.as_mut().filter(|bridge| bridge.link == Some(link)) else {
+            return Ok(());
+        };
+        let (run, stopping) = (bridge.run, bridge.stopping.is_some());
+        match bridge.sorter.sort(topic, payload.as_bytes(), retain) {
+            Sorted::Order(order) => {
+                tell!(self, "is told {topic} {payload}");
+                if let Order::Switch(order) = &order
+                    && !retain
+                {
+                    let life = self.plan.rules.command_timeout;
+                    let (now, number) = (self.now, self.number());
+                    let due = self.check.commanded(now, number, order, life);
+                    if !stopping {
+                        self.at(due, Event::Due { run, command: number });
+                    }
+                }
+                self.hub(Input::Commanded(order))?;
+                self.session(session::Input::Received(Received::obeyed(topic)))?;
+            }
+            Sorted::Rest(received) => self.session(session::Input::Received(received))?,
+            Sorted::Nothing => {}
+        }
+        self.take_orders()
+    }
+
+    pub(crate) fn connect(&mut self, run: u64) -> Checked {
+        let number = self.number();
+        let now = self.now;
+        let Some(bridge) = self.bridge.as_mut().filter(|b| b.run == run && b.link.is_none()) else {
+            return Ok(());
+        };
+        if !self.broker.up {
+            // As in `sinks/mqtt/mod.rs`: quickly for a minute, then ever more rarely.
+            let lost_at = *bridge.lost_at.get_or_insert(now);
+            let quick = now - lost_at < Duration::from_secs(60);
+            let pause = if quick { self.random.ms(525, 875) } else { self.random.ms(1_000, 60_000) };
+            self.later(pause, Event::Connect { run });
+            return Ok(());
+        }
+        bridge.link = Some(number);
+        bridge.lost_at = None;
+        let view = Arc::clone(&bridge.view);
+        self.broker.link = Some(Link { number, filters: Vec::new(), busy_until: now, dead: false });
+        tell!(self, "connected to the broker");
+        self.session(session::Input::Connected(view))?;
+        self.take_orders()
+    }
+
+    /// The bridge notices that its connection is lost.
+    pub(crate) fn down(&mut self, run: u64, link: u64) {
+        let now = self.now;
+        let same = |bridge: &&mut Bridge| bridge.run == run && bridge.link == Some(link);
+        if let Some(bridge) = self.bridge.as_mut().filter(same) {
+            bridge.link = None;
+            bridge.lost_at = Some(now);
+            tell!(self, "the connection to the broker is lost");
+            let pause = self.random.ms(525, 875);
+            self.later(pause, Event::Connect { run });
+        }
+    }
+
+    /// Tells the bridge to stop.
+    pub(crate) fn stop(&mut self) {
+        let until = self.now + LAST_WORDS;
+        if let Some(bridge) = self.bridge.as_mut().filter(|bridge| bridge.stopping.is_none()) {
+            bridge.stopping = Some(until);
+            tell!(self, "the bridge is told to stop");
+            self.later(Duration::ZERO, Event::Trouble(Trouble::Stop));
+            self.later(LAST_WORDS, Event::Trouble(Trouble::Stop));
+        }
+    }
+
+    /// When its conversations have ended, or time is up, a stopping bridge says goodbye.
+    pub(crate) fn end_stopping(&mut self) -> Checked {
+        let now = self.now;
+        let over = |bridge: &Bridge| {
+            bridge.stop_begun && bridge.stopping.is_some_and(|at| bridge.talks.is_empty() || at <= now)
+        };
+        if !self.bridge.as_ref().is_some_and(over) {
+            return Ok(());
+        }
+        self.bridge().talks.clear();
+        self.hub(Input::Stop)?;
+        let text = store::encode(&self.bridge().hub.memory()).expect("a memory can be written");
+        self.disk.save(text);
+        self.session(session::Input::Stop)?;
+        self.check.stopped(now)?;
+        let link = self.bridge().link;
+        if self.broker.link.as_ref().map(|link| link.number) == link {
+            self.broker.link = None;
+        }
+        self.bridge = None;
+        tell!(self, "the bridge has stopped");
+        let pause = self.random.secs(1, 10);
+        self.later(pause, Event::Start);
+        Ok(())
+    }
+}
+
+pub(crate) fn place_at(ip: Ipv4Addr) -> Place {
+    Place { ip: IpAddr::V4(ip), http: 80, udp: 8888 }
+}
+
+fn brief(result: &Result<Answer, Failure>) -> String {
+    match result {
+        Ok(Answer::Reading(reading)) => {
+            let ports = reading.ports.iter().map(|port| match port.relay {
+                Some(true) => '1',
+                Some(false) => '0',
+                None => '?',
+            });
+            ports.collect()
+        }
+        Ok(other) => format!("{other:?}"),
+        Err(failure) => failure.to_string(),
+    }
+}

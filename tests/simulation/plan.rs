@@ -1,0 +1,111 @@
+//! What differs from seed to seed before anything happens.
+
+use crate::random::Random;
+use plug2mqtt::hub::{Gaps, Pace, Rules};
+use plug2mqtt::model::{Energy, Family, LogLevel};
+use plug2mqtt::sinks::mqtt::homeassistant::{Announcer, Mode, PortDevices};
+use plug2mqtt::sinks::mqtt::link::Address;
+use plug2mqtt::sinks::mqtt::{BridgeFacts, Settings};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) const BASE: &str = "plug2mqtt";
+pub(crate) const PREFIX: &str = "homeassistant";
+pub(crate) const BIRTH: &str = "homeassistant/status";
+
+pub(crate) struct Plan {
+    pub(crate) fleet: usize,
+    /// Two plugs with one serial.
+    pub(crate) twins: bool,
+    pub(crate) rules: Rules,
+    pub(crate) family: Family,
+    pub(crate) settings: Arc<Settings>,
+    /// Broadcasts reach the plugs; else they are named in the settings.
+    pub(crate) broadcast: bool,
+    /// Something goes wrong until then; afterwards everything must come right.
+    pub(crate) chaos: Duration,
+    pub(crate) end: Duration,
+    /// Troubles in the hour.
+    pub(crate) troubles: u64,
+    /// Seconds between commands, on average.
+    pub(crate) command_every: u64,
+}
+
+impl Plan {
+    pub(crate) fn new(random: &mut Random) -> Self {
+        let fleet = random.pick(&[1, 1, 1, 2, 2, 2, 3, 3, 4, 6]);
+        let poll = random.pick(&[3_000, 10_000, 20_000, 30_000, 60_000]) * fleet as u64;
+        let poll = Duration::from_millis(poll.min(60_000));
+        let timeout = random.ms(1_000, 5_000);
+        let set_clock = random.chance(80);
+        let pace = Pace {
+            poll,
+            burst: random.ms(500, 3_000).min(poll),
+            burst_polls: u8::try_from(random.range(0, 4)).unwrap(),
+            timeout,
+            set_clock,
+        };
+        let discovery = random.secs(30, 120);
+        let rules = Rules {
+            families: BTreeMap::from([("maxsmart", pace)]),
+            power_change: 1.0,
+            current_change: 0.02,
+            voltage_change: 1.0,
+            energy_change: Energy::from_kwh(0.001).unwrap(),
+            gaps: Gaps::Skip,
+            history: random.chance(50),
+            heartbeat: random.secs(60, 300),
+            discovery,
+            adopt: true,
+            allow: BTreeSet::new(),
+            deny: BTreeSet::new(),
+            command_timeout: random.ms(1_000, 8_000),
+            misses: u32::try_from(random.range(2, 4)).unwrap(),
+            read_only: false,
+            plugs: BTreeMap::new(),
+            log_level: LogLevel::default(),
+        };
+        let calm = discovery + 5 * poll.max(Duration::from_secs(30)) + Duration::from_secs(60);
+        let end = Duration::from_secs(3600);
+        Self {
+            fleet,
+            twins: fleet > 1 && random.chance(15),
+            rules,
+            family: Family { udp_port: 8888, http_port: 80, timeout, set_clock },
+            settings: settings(random),
+            broadcast: random.chance(80),
+            chaos: end - calm,
+            end,
+            troubles: random.range(0, 40),
+            command_every: random.range(15, 120),
+        }
+    }
+}
+
+/// Settings of the sink; the form of announcements differs.
+pub(crate) fn settings(random: &mut Random) -> Arc<Settings> {
+    let mode = random.pick(&[Mode::Device, Mode::Device, Mode::Device, Mode::Component, Mode::Off]);
+    let port_devices = random.pick(&[PortDevices::None, PortDevices::Child, PortDevices::Via]);
+    Arc::new(Settings {
+        address: Address {
+            host: "127.0.0.1".into(),
+            port: 1883,
+            tls: None,
+            login: None,
+            client_id: "plug2mqtt-simulated".into(),
+            keep_alive: Duration::from_secs(20),
+        },
+        announcer: Announcer { base: BASE.into(), prefix: PREFIX.into(), mode, port_devices, version: "0" },
+        birth_topic: BIRTH.into(),
+        respect_deletion: false,
+        allow_admin: true,
+        facts: BridgeFacts {
+            version: "0",
+            started_ms: 0,
+            discovery: mode.as_str(),
+            drivers: vec!["maxsmart"],
+            config_checksum: String::new(),
+        },
+    })
+}
