@@ -142,7 +142,7 @@ pub(super) struct Told {
     pub(super) todo: VecDeque<PlugId>,
     pub(super) snapshots: BTreeMap<PlugId, Snapshot>,
     /// Second messages of changes in two steps.
-    pub(super) later: VecDeque<(Duration, Vec<Message>, Vec<String>)>,
+    pub(super) later: VecDeque<Later>,
     pub(super) tokens: f64,
     pub(super) filled_at: Duration,
     pub(super) online_said: bool,
@@ -160,6 +160,17 @@ pub(super) struct Told {
     pub(super) devices: String,
     pub(super) devices_at: Option<Duration>,
     pub(super) health_of: Option<u64>,
+}
+
+/// The second step of a change in two.
+#[derive(Debug)]
+pub(super) struct Later {
+    pub(super) at: Duration,
+    pub(super) id: PlugId,
+    pub(super) messages: Vec<Message>,
+    pub(super) emptied: Vec<String>,
+    /// Only now the plug is announced like this.
+    pub(super) shape: Option<Shape>,
 }
 
 #[derive(Debug, Default)]

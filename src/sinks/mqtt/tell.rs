@@ -4,9 +4,9 @@
 
 use super::homeassistant::{Message, Mode};
 use super::migration;
-use super::session::{Health, Outgoing, Session, Snapshot};
+use super::session::{Health, Later, Outgoing, Session, Snapshot};
 use super::topics::{self, Nature};
-use crate::model::{Note, Order, PlugId, PlugView, View};
+use crate::model::{Note, Order, PlugId, PlugView, Shape, View};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,13 +115,14 @@ impl Session {
         for id in due {
             self.say_snapshot(&id);
         }
-        while self.told.later.front().is_some_and(|(at, ..)| *at <= now)
-            && let Some((_, messages, emptied)) = self.told.later.pop_front()
+        while self.told.later.front().is_some_and(|later| later.at <= now)
+            && let Some(later) = self.told.later.pop_front()
         {
-            for message in messages {
+            for message in later.messages {
                 self.say_message(&message);
             }
-            self.empty(emptied);
+            self.empty(later.emptied);
+            self.record(&later.id, later.shape);
         }
         if self.told.look_at.is_some_and(|at| at <= now) {
             self.told.look_at = None;
@@ -178,7 +179,7 @@ impl Session {
         let pause = if self.told.tokens > 0.0 { Duration::ZERO } else { PACE };
         let paced = (!self.told.todo.is_empty()).then(|| self.now.up + pause);
         let snapshot = self.told.snapshots.values().filter_map(|snapshot| snapshot.due).min();
-        let later = self.told.later.front().map(|(at, ..)| *at);
+        let later = self.told.later.front().map(|later| later.at);
         let told = &self.told;
         let own = [told.look_at, told.birth_at, told.devices_at, self.read_back.ends_at()];
         [paced, snapshot, later].into_iter().chain(own).flatten().fold(far, Duration::min)
@@ -249,21 +250,31 @@ impl Session {
         let shape = plug.and_then(|plug| self.announcer().shape(plug));
         let old = self.announced.get(id).cloned();
         let steps = migration::transition(id, old.as_ref(), shape.as_ref(), messages);
+        // A change under way begins again from where it began.
+        self.told.later.retain(|later| later.id != *id);
         for message in &steps.first {
             self.say_message(message);
         }
         if steps.pause {
-            self.told.later.push_back((self.now.up + DIGEST, steps.second, steps.emptied));
+            let (at, id) = (self.now.up + DIGEST, id.clone());
+            let (messages, emptied) = (steps.second, steps.emptied);
+            self.told.later.push_back(Later { at, id, messages, emptied, shape });
         } else {
             self.empty(steps.emptied);
+            self.record(id, shape);
         }
-        if old != shape {
-            match &shape {
-                Some(shape) => self.announced.insert(id.clone(), shape.clone()),
-                None => self.announced.remove(id),
-            };
-            self.send(Outgoing::Order(Order::Announced(id.clone(), shape)));
+    }
+
+    /// A plug is announced like this from now on.
+    fn record(&mut self, id: &PlugId, shape: Option<Shape>) {
+        if self.announced.get(id) == shape.as_ref() {
+            return;
         }
+        match &shape {
+            Some(shape) => self.announced.insert(id.clone(), shape.clone()),
+            None => self.announced.remove(id),
+        };
+        self.send(Outgoing::Order(Order::Announced(id.clone(), shape)));
     }
 
     fn say_message(&mut self, message: &Message) {
