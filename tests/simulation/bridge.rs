@@ -275,10 +275,11 @@ impl World {
         if limit > Duration::from_secs(10) {
             return Err(Broken::of(1, format!("a conversation may take {limit:?}")));
         }
-        let Bridge { dialects, hub, .. } = bridge;
+        let family = self.plan.family.clone();
+        let Bridge { dialects, hub, .. } = self.bridge();
         let attach = || {
             let (found, tuning) = hub.attachment(&who)?;
-            Some(drivers::named(found.driver)?.attach(&found, &tuning))
+            Some(drivers::named(found.driver)?.attach(&family, &found, &tuning))
         };
         let Some(mut dialect) = dialects.take(&who, attach) else {
             return Err(Broken::of(1, format!("nobody can speak with {who:?}; it is waited for for ever")));

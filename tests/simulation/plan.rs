@@ -72,7 +72,7 @@ impl Plan {
             fleet,
             twins: fleet > 1 && random.chance(15),
             rules,
-            family: Family { udp_port: 8888, http_port: 80, timeout, set_clock },
+            family: Family { udp_port: 8888, http_port: 80, timeout, set_clock, keep_alive: false },
             settings: settings(random),
             broadcast: random.chance(80),
             chaos: end - calm,
