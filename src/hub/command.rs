@@ -1,6 +1,5 @@
-//! One plug's commands, from the desk they land on to the one result each of them gets: waiting,
-//! sent, confirmed, failed or expired. The newest wins per port; what comes in while the plug is
-//! busy, or within a blink of the command before, leaves in as few requests as possible.
+//! One plug's commands, from the desk they land on to the one result each of them gets. The newest
+//! wins per port; what comes in a burst, or while the plug is busy, leaves in few requests.
 
 use crate::model::{
     Cause, CommandError, CommandResult, Failure, Lock, Moment, PlugId, Revert, Switch, SwitchOrder, Wish,
@@ -8,8 +7,7 @@ use crate::model::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Commands that come this close together are one burst. Its first leaves at once, the others wait
-/// for its end, so that they leave together.
+/// Commands this close together are one burst. Its first leaves at once, the others wait for its end.
 const BURST: Duration = Duration::from_millis(10);
 
 /// The longest a burst is waited for after a command has left.

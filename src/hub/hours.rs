@@ -80,6 +80,14 @@ impl Hours {
         self.first + (self.metered_s.len() as u64).saturating_sub(1)
     }
 
+    /// Books what a port had drawn before a crash and the file did not know; not its time.
+    pub(super) fn credit(&mut self, port: usize, energy: Energy) {
+        if let Some(sum) = self.running.get_mut(port) {
+            sum.add(energy);
+            self.write();
+        }
+    }
+
     /// Makes this hour the running one.
     fn reach(&mut self, hour: u64) {
         let ports = usize::from(self.ports);

@@ -136,6 +136,12 @@ impl Meter {
                     (Energy::drawn(least, least, millis(held)), passed - held)
                 };
                 port.energy.add(counted);
+                // What bridges a quick restart may have been told before it: no reason to go beyond.
+                if let (None, Some(began)) = (port.at, &mut self.began)
+                    && let Some(start) = began.ports.get_mut(index)
+                {
+                    start.add(counted);
+                }
                 unmetered = unmetered.max(missing);
                 counted_for = counted_for.max(Some(passed));
                 if let Some(drawn) = drawn.get_mut(index) {
@@ -196,13 +202,16 @@ impl Meter {
             let lead = floor.beyond(start);
             if began.unix_ms != 0 && now.unix_ms >= began.unix_ms {
                 let mut most = Energy::drawn(MAX_WATTS, MAX_WATTS, now.unix_ms - began.unix_ms);
-                most.add(Energy::drawn(MAX_WATTS, MAX_WATTS, millis(SHORT)));
+                most.add(Energy::drawn(MAX_WATTS, MAX_WATTS, millis(SAVE_STILL)));
                 if lead > most {
                     warn!(plug = %id, port = index + 1, retained = %floor, remembered = %start, "the energy retained on the broker is more than can have been drawn; it is ignored, energy_set can put it right");
                     continue;
                 }
             }
             port.energy.add(lead);
+            if let Some(hours) = &mut self.hours {
+                hours.credit(index, lead);
+            }
         }
     }
 

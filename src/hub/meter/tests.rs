@@ -143,6 +143,32 @@ fn the_higher_of_file_and_broker_counts_and_what_was_metered_meanwhile_is_added(
 }
 
 #[test]
+fn a_quick_restart_after_a_crash_counts_nothing_twice() {
+    // Written down ten seconds ago, told to the broker two seconds ago, started again now.
+    let kept = Tally {
+        ports: vec![PortTally { energy: kwh(1.0), watts: 3600.0 }],
+        unmetered_ms: 0,
+        unix_ms: START_MS - 10_000,
+        hours: None,
+    };
+    for (told_s, counted_s) in [(8, 10), (12, 12)] {
+        let mut meter = Meter::new(&kept);
+        meter.keep_hours(&moment(0), true);
+        read(&mut meter, 0, &[3600.0], Gaps::Skip);
+        let mut told = kwh(1.0);
+        told.add(drawn(3600.0, told_s));
+        meter.raise(&id(), 1, &Floors::from([(Some(1), told)]), &moment(0));
+        read(&mut meter, 5, &[3600.0], Gaps::Skip);
+        let mut want = kwh(1.0);
+        want.add(drawn(3600.0, counted_s + 5));
+        assert_eq!(exact(&meter), [want]);
+        // In the record of the hour, too; but for the hour's first seconds.
+        let hours = meter.tally().hours.expect("kept");
+        assert!(hours.drawn[0] >= u16::try_from((counted_s - 10 + 5) * 10).unwrap(), "{hours:?}");
+    }
+}
+
+#[test]
 fn what_cannot_have_been_drawn_since_is_not_believed() {
     let kept = Tally {
         ports: vec![PortTally { energy: kwh(1.0), watts: 0.0 }],
@@ -150,8 +176,8 @@ fn what_cannot_have_been_drawn_since_is_not_believed() {
         unix_ms: START_MS - 3_600_000,
         hours: None,
     };
-    // Five kilowatts for an hour.
-    for (retained, shown) in [(6.0, 6.0), (6.1, 1.0)] {
+    // Five kilowatts for an hour, and for the ten minutes a file may be old.
+    for (retained, shown) in [(6.8, 6.8), (6.9, 1.0)] {
         let mut meter = Meter::new(&kept);
         meter.raise(&id(), 1, &Floors::from([(Some(1), kwh(retained))]), &moment(0));
         assert_eq!(meter.port(1), kwh(shown));
