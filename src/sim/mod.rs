@@ -16,6 +16,6 @@ mod serve;
 pub use fault::{Answer, Faults};
 pub use inplug::Inplug;
 pub use load::Load;
-pub use maxsmart::{BOOT_S, Figures, Firmware, Strip, Switched};
+pub use maxsmart::{BOOT_S, Drawn, Figures, Firmware, Strip, Switched};
 pub use model::Model;
 pub use serve::{Place, Served, Shelf, free_ports, serve};

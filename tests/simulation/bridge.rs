@@ -157,6 +157,9 @@ impl World {
             saving: VecDeque::new(),
         });
         self.check.started();
+        if self.check.crashed {
+            self.check.meters.crashed(&self.broker.retained);
+        }
         self.later(Duration::from_millis(5), Event::Connect { run });
         Ok(())
     }
@@ -378,6 +381,11 @@ impl World {
         if let (Who::Plug(id), Ok(Answer::Reading(_))) = (&talk.who, &result) {
             let owner = self.owner(id);
             let now = self.now;
+            if let Some(said) = &talk.said {
+                let (plug, now_s) = (said.plug, self.now_s());
+                let drawn = self.plugs[plug].strip.drawn(now_s);
+                self.check.meters.fed(id, plug, drawn);
+            }
             self.check.read(now, number, id, owner, talk.said)?;
         }
         let requests = talk.conversation.requests();

@@ -82,6 +82,9 @@ pub(crate) struct Check {
     misled: BTreeSet<PlugId>,
     /// What each plug said last in this run.
     said: BTreeMap<PlugId, (Duration, Said)>,
+    pub(crate) meters: crate::energy::Meters,
+    /// Meters held against what was drawn.
+    pub(crate) energies: u64,
     /// Unique ids by discovery topic.
     announced: BTreeMap<String, BTreeSet<String>>,
     plain: BTreeMap<PlugId, i64>,
@@ -302,6 +305,7 @@ impl Check {
         if owner == Some(said.plug) {
             self.misled.remove(plug);
         } else if nameless {
+            self.meters.lose(plug);
             self.misled.insert(plug.clone());
         }
         if owner != Some(said.plug) && !self.misled.contains(plug) {
@@ -320,6 +324,9 @@ impl Check {
     pub(crate) fn published(&mut self, view: &View, topic: &str, payload: &str, retain: bool) -> Checked {
         if payload.is_empty() {
             self.announced.remove(topic);
+        }
+        if retain {
+            self.meters.told(topic, payload)?;
         }
         if !retain || payload.is_empty() {
             return Ok(());
@@ -403,6 +410,7 @@ impl World {
             }
             self.check_plug(id, before.map(|before| &**before), plug)?;
         }
+        crate::energy::adds_up(new)?;
         if new.plugs.len() > self.plugs.len() + 1 {
             return Err(Broken::of(5, format!("{} plugs are shown", new.plugs.len())));
         }
@@ -494,6 +502,7 @@ impl World {
                 }
             }
         }
+        self.check_energy(&view)?;
         self.nothing_is_left(&view)
     }
 

@@ -16,6 +16,7 @@ mod bridge;
 mod broker;
 mod check;
 mod client;
+mod energy;
 mod plan;
 mod plugs;
 mod random;

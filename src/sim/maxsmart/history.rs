@@ -20,6 +20,17 @@ pub(super) struct Record {
     hours: VecDeque<(u64, Vec<u64>)>,
     /// The first second not counted yet.
     next: u64,
+    ever: Drawn,
+    last: u64,
+}
+
+/// What a plug has truly drawn since it went into service, all ports together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drawn {
+    /// Milliwatt-seconds.
+    pub mws: u64,
+    /// All ups and downs of its power from second to second, in milliwatts: how far samples may mislead.
+    pub ups_and_downs: u64,
 }
 
 /// How a firmware writes its figures, as far as sources disagree.
@@ -39,6 +50,12 @@ impl Strip {
         self.count_to(clock::whole_seconds(now_s));
     }
 
+    /// What it has truly drawn until now.
+    pub fn drawn(&mut self, now_s: f64) -> Drawn {
+        self.count(now_s);
+        self.record.ever
+    }
+
     pub(super) fn count_to(&mut self, second: u64) {
         while self.record.next < second {
             let at = self.record.next;
@@ -46,6 +63,10 @@ impl Strip {
             self.keep_time(at);
             let hour = self.local(at) / HOUR_S;
             let drawn = self.milliwatts(at);
+            let all: u64 = drawn.iter().copied().map(u64::from).sum();
+            self.record.ever.mws += all;
+            self.record.ever.ups_and_downs += all.abs_diff(self.record.last);
+            self.record.last = all;
             let hours = &mut self.record.hours;
             if hours.back().is_none_or(|(last, _)| *last != hour) {
                 // A clock set back begins the hour anew.

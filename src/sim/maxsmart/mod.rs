@@ -10,7 +10,7 @@ mod make;
 mod skill;
 mod wire;
 
-pub use history::Figures;
+pub use history::{Drawn, Figures};
 pub use make::Firmware;
 
 use super::clock;

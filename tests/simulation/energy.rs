@@ -1,0 +1,116 @@
+//! Energy: what is told never falls, the ports add up, and the end is what the plugs have truly drawn, but for what
+//! samples cannot see and for what was declared unmetered.
+
+use crate::check::{Broken, Checked};
+use crate::plan::BASE;
+use crate::world::World;
+use plug2mqtt::model::{Energy, PlugId, View};
+use plug2mqtt::sim::Drawn;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// No simulated plug draws more, in watts.
+const MOST_W: f64 = 4000.0;
+
+/// What is told may lag behind what is known: a watt-hour, or ten seconds.
+const LAG_WS: f64 = 3600.0;
+const LAG: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Default)]
+pub(crate) struct Meters {
+    /// The most that was told on each topic.
+    told: BTreeMap<String, Energy>,
+    /// Which plug it was when a meter was first fed, and what it had drawn then.
+    began: BTreeMap<PlugId, (usize, Drawn)>,
+    /// Meters that cannot be held against one plug any more.
+    lost: BTreeSet<PlugId>,
+}
+
+impl Meters {
+    /// A reading of this plug was taken for this id.
+    pub(crate) fn fed(&mut self, id: &PlugId, plug: usize, drawn: Drawn) {
+        let (first, _) = *self.began.entry(id.clone()).or_insert((plug, drawn));
+        if first != plug {
+            self.lost.insert(id.clone());
+        }
+    }
+
+    /// This plug's meters may have started anew.
+    pub(crate) fn lose(&mut self, id: &PlugId) {
+        self.lost.insert(id.clone());
+    }
+
+    /// A retained message leaves; an empty one takes a topic back.
+    pub(crate) fn told(&mut self, topic: &str, payload: &str) -> Checked {
+        if !topic.ends_with("/energy") {
+            return Ok(());
+        }
+        if payload.is_empty() {
+            self.told.remove(topic);
+            return Ok(());
+        }
+        let now = payload.parse().ok().and_then(Energy::from_kwh);
+        let Some(now) = now else { return Err(Broken::of(4, format!("{topic} {payload} is no energy"))) };
+        let most = self.told.entry(topic.to_owned()).or_default();
+        if now < *most {
+            return Err(Broken::of(4, format!("{topic} falls from {most} to {payload}")));
+        }
+        *most = now;
+        Ok(())
+    }
+
+    /// A run begins after the last one was killed: what neither file nor broker has can only be forgotten.
+    pub(crate) fn crashed(&mut self, retained: &BTreeMap<String, String>) {
+        self.told.retain(|topic, most| {
+            let kept =
+                retained.get(topic).and_then(|payload| payload.parse().ok()).and_then(Energy::from_kwh);
+            *most = kept.unwrap_or_default().min(*most);
+            kept.is_some()
+        });
+    }
+}
+
+/// The ports of each plug that changed add up to the plug.
+pub(crate) fn adds_up(view: &View) -> Checked {
+    for (id, plug) in &view.plugs {
+        let ports: Energy = plug.ports.iter().filter_map(|port| port.energy).sum();
+        if plug.energy.is_some_and(|total| total != ports) {
+            return Err(Broken::of(4, format!("{id} shows {:?} kWh, its ports {ports}", plug.energy)));
+        }
+    }
+    Ok(())
+}
+
+impl World {
+    /// What is shown at the end is what was drawn.
+    pub(crate) fn check_energy(&mut self, view: &View) -> Checked {
+        let poll = self.plan.rules.families.values().map(|pace| pace.poll).max().unwrap_or_default();
+        // Readings further apart than this have a gap between them that is declared.
+        let apart = (poll * 3).max(Duration::from_secs(15)).as_secs_f64();
+        let now_s = self.now_s();
+        for (id, plug) in &view.plugs {
+            let (Some(energy), Some((place, began))) = (plug.energy, self.check.meters.began.get(id)) else {
+                continue;
+            };
+            if self.check.meters.lost.contains(id) || self.check.crashed {
+                continue;
+            }
+            let drawn = self.plugs[*place].strip.drawn(now_s);
+            let watts: f64 = self.plugs[*place].strip.watts(now_s).iter().sum();
+            let truth = drawn.mws.saturating_sub(began.mws) as f64 / 1000.0;
+            let unseen =
+                drawn.ups_and_downs.saturating_sub(began.ups_and_downs) as f64 / 1000.0 * apart / 2.0;
+            let unmetered = plug.unmetered_s as f64 * MOST_W;
+            let lag = LAG_WS + watts * (apart + LAG.as_secs_f64());
+            let told = energy.joules();
+            if (told - truth).abs() > truth * 0.01 + unseen + unmetered + lag {
+                let what = format!(
+                    "{BASE}/{id} has told {told:.0} J and drawn {truth:.0} J, {unmetered:.0} J unmetered at most, {unseen:.0} J unseen"
+                );
+                return Err(Broken::of(4, what));
+            }
+            self.check.energies += 1;
+        }
+        Ok(())
+    }
+}
