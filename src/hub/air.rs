@@ -48,6 +48,11 @@ impl Air {
         self.lines.contains(place)
     }
 
+    /// This one is spoken to, at whatever address.
+    pub(super) fn speaks_to(&self, who: &Who) -> bool {
+        self.talks.contains_key(who)
+    }
+
     /// There is room for one more poll among those of this many plugs.
     pub(super) fn has_room(&self, now: &Moment, plugs: usize) -> bool {
         let (room, age) = self.room(now, plugs);

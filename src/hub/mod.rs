@@ -309,7 +309,8 @@ impl Hub {
             return;
         }
         let Some(plug) = self.plugs.get_mut(id) else { return };
-        if self.air.engaged(&plug.kept.place) {
+        // Removed and found again elsewhere, it may still be spoken to where it was.
+        if self.air.engaged(&plug.kept.place) || self.air.speaks_to(&Who::Plug(id.clone())) {
             plug.postpone(now, Duration::from_millis(100));
             return;
         }
