@@ -80,6 +80,8 @@ pub(crate) struct Check {
     pub(crate) nameless: BTreeSet<u64>,
     /// Plugs whose place another one has taken in such a conversation.
     misled: BTreeSet<PlugId>,
+    /// Plugs that may show ports of another one since.
+    widened: BTreeSet<PlugId>,
     /// What each plug said last in this run.
     said: BTreeMap<PlugId, (Duration, Said)>,
     pub(crate) meters: crate::energy::Meters,
@@ -307,6 +309,7 @@ impl Check {
         } else if nameless {
             self.meters.lose(plug);
             self.misled.insert(plug.clone());
+            self.widened.insert(plug.clone());
         }
         if owner != Some(said.plug) && !self.misled.contains(plug) {
             return Err(Broken::of(3, format!("what plug {} said is taken for {plug}'s word", said.plug)));
@@ -422,7 +425,9 @@ impl World {
         if self.check.misled.contains(id) {
             return Ok(());
         }
-        for (index, port) in new.ports.iter().enumerate() {
+        let own = said.map_or(usize::MAX, |said| said.relays.len());
+        let own = if self.check.widened.contains(id) { own } else { usize::MAX };
+        for (index, port) in new.ports.iter().enumerate().take(own) {
             let before = old.and_then(|old| old.ports.get(index));
             if let Some(on) = port.relay {
                 let tells = said.is_some_and(|said| said.tells_relays);
