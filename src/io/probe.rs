@@ -7,6 +7,7 @@ use super::udp::{MAX_DATAGRAM, Wire};
 use crate::drivers::{Driver, Probe};
 use crate::model::{Failure, Family, Found, Place};
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -75,6 +76,19 @@ pub async fn search(quarry: &Quarry, missing: &[Place], heard: &mpsc::Sender<Fou
     hosts.into_iter().filter(|place| !answered.contains(&place.ip)).collect()
 }
 
+/// What was heard in one search, by its hash: a flood of long answers must not pile up.
+#[derive(Debug, Default)]
+struct Seen(BTreeSet<u64>);
+
+impl Seen {
+    /// Whether this is heard for the first time and there is room to remember it.
+    fn first(&mut self, from: SocketAddr, datagram: &[u8]) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (from, datagram).hash(&mut hasher);
+        self.0.len() < MAX_SEEN && self.0.insert(hasher.finish())
+    }
+}
+
 /// Asks from one local address; brings back who answered.
 async fn ask(
     own: Ipv4Addr,
@@ -94,7 +108,7 @@ async fn ask(
     };
     let start = Instant::now();
     let mut sent = 0;
-    let mut seen = BTreeSet::new();
+    let mut seen = Seen::default();
     let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
         let next = match SENT_AT.get(sent) {
@@ -106,7 +120,7 @@ async fn ask(
                 let datagram = buffer.get(..length).unwrap_or_default();
                 // Not the bytes: an answer to discovery carries cloud credentials (sak, regid).
                 trace!(%from, length, "heard");
-                if !seen.insert((from, datagram.to_vec())) || seen.len() > MAX_SEEN {
+                if !seen.first(from, datagram) {
                     continue;
                 }
                 let Some(mut found) = quarry.driver.recognise(&quarry.family, from, datagram) else {
@@ -218,4 +232,19 @@ async fn resolve(hosts: &[(String, Option<u16>)], family: &Family) -> Vec<Place>
         }
     }
     places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubled_answers_are_dropped_and_a_flood_ends() {
+        let mut seen = Seen::default();
+        let from = |n: u16| SocketAddr::from(([127, 0, 0, 1], n));
+        assert!(seen.first(from(1), b"a") && seen.first(from(2), b"a") && seen.first(from(1), b"b"));
+        assert!(!seen.first(from(1), b"a"));
+        let taken = (0..20_000_u32).filter(|n| seen.first(from(3), &n.to_be_bytes())).count();
+        assert_eq!((taken + 3, seen.0.len()), (MAX_SEEN, MAX_SEEN));
+    }
 }
