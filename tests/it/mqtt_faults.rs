@@ -9,8 +9,10 @@ fn connects(house: &House) -> usize {
     house.heard().iter().filter(|m| m.topic == "$connect").count()
 }
 
+/// What the bridge has published; a will is not its own word.
 fn published(messages: &[Message]) -> usize {
-    messages.iter().filter(|m| !m.topic.starts_with('$')).count()
+    let will = on("plug2mqtt/bridge/state", "offline");
+    messages.iter().filter(|m| !m.topic.starts_with('$') && !will(m)).count()
 }
 
 /// The first connections meet a whim; then the broker is a good one.
@@ -36,6 +38,8 @@ fn a_refused_login_a_closed_door_and_nonsense_are_tried_again_with_pauses() {
             comes_through(Whims { refuse_login: true, ..Whims::default() }),
             comes_through(Whims { hang_up: true, ..Whims::default() }),
             comes_through(Whims { garbage: true, ..Whims::default() }),
+            comes_through(Whims { mute: true, ..Whims::default() }),
+            comes_through(Whims { slow_welcome: Some(Duration::from_secs(7)), ..Whims::default() }),
         );
     });
 }
@@ -140,5 +144,134 @@ fn a_message_too_big_costs_the_connection_and_nothing_else() {
         house.wait_after(mark, "the last word", on("plug2mqtt/bridge/state", "online")).await;
         assert_eq!(house.command(&format!("{STRIP}/1/set"), "OFF").await["status"], "ok");
         house.close().await;
+    });
+}
+
+#[test]
+fn a_broker_that_takes_its_time_is_given_it() {
+    run(async {
+        let (mut house, script) = House::scripted(vec![strip()]).await;
+        let slow = Some(Duration::from_secs(2));
+        // A session that it claims to have kept is not trusted either.
+        script.set(Whims { slow_welcome: slow, remembers: true, ..Whims::default() });
+        house.start(&[], "").await;
+        assert_eq!(connects(&house), 1);
+        assert!(house.heard().iter().any(|m| m.topic == "$subscribe"));
+        script.set(Whims { slow: Some(Duration::from_millis(20)), ..Whims::default() });
+        let mark = house.mark();
+        script.publish("plug2mqtt/bridge/request/republish", b"{}".to_vec(), false);
+        house.wait_after(mark, "the first of many messages", |m| m.topic.ends_with("/config")).await;
+        assert_eq!(house.command(&format!("{STRIP}/1/set"), "OFF").await["status"], "ok");
+        assert_eq!(connects(&house), 1);
+        house.close().await;
+    });
+}
+
+#[test]
+fn a_link_cut_again_and_again_while_all_is_told_ends_in_the_whole_truth() {
+    run(async {
+        let (mut house, script) = House::scripted(vec![strip()]).await;
+        house.start(&[], "").await;
+        house.shows(&format!("{STRIP}/availability"), "online").await;
+        let before: Vec<String> = house.retained().await.into_keys().collect();
+        for (round, most) in [1, 3, 7, 20, 40, 55].into_iter().enumerate() {
+            script.set(Whims { cut_after: Some(most), ..Whims::default() });
+            let mark = house.mark();
+            script.forget();
+            house.plug(0).press(1 + round % 6);
+            house.wait_after(mark, "the next cut", |m| m.topic == "$will").await;
+            house.wait_after(mark, "the next connection", |m| m.topic == "$connect").await;
+        }
+        let mark = house.mark();
+        script.set(Whims::default());
+        script.cut();
+        house.wait_after(mark, "the last word", on("plug2mqtt/bridge/state", "online")).await;
+        until("everything again", || {
+            let now = script.retained();
+            before.iter().all(|topic| now.contains_key(topic))
+        })
+        .await;
+        for (port, on) in (1..).zip(house.relays(0)) {
+            house.shows(&format!("{STRIP}/{port}/state"), if on { "ON" } else { "OFF" }).await;
+        }
+        house.close().await;
+    });
+}
+
+#[test]
+fn a_broker_that_falls_silent_is_left_within_two_keep_alives() {
+    run(async {
+        let (mut house, script) = House::scripted(vec![strip()]).await;
+        house.start(&[("mqtt.keep_alive", "5s")], "").await;
+        let mark = house.mark();
+        script.set(Whims { mute: true, ..Whims::default() });
+        let began = Instant::now();
+        house.wait_after(mark, "the end of patience", |m| m.topic == "$will").await;
+        assert!(began.elapsed() < Duration::from_secs(11), "{:?}", began.elapsed());
+        script.set(Whims::default());
+        house.wait_after(mark, "the last word", on("plug2mqtt/bridge/state", "online")).await;
+        house.close().await;
+    });
+}
+
+#[test]
+fn nonsense_in_the_middle_of_a_session_costs_the_connection_and_nothing_else() {
+    run(async {
+        let (mut house, script) = House::scripted(vec![strip()]).await;
+        house.start(&[], "").await;
+        let half = [&[0x30, 0x40, 0x00, 0x10][..], b"plug2mqtt"].concat();
+        // A reserved type, a length without end, a second welcome, half a message and then the next.
+        for bytes in [&[0xf0; 8][..], &[0x30, 0xff, 0xff, 0xff, 0xff], &[0x20, 2, 0, 9], &half] {
+            let mark = house.mark();
+            script.send(bytes);
+            if bytes == half {
+                script.cut();
+            }
+            house.wait_after(mark, "a new connection", |m| m.topic == "$connect").await;
+            house.wait_after(mark, "the last word", on("plug2mqtt/bridge/state", "online")).await;
+            assert_eq!(house.command(&format!("{STRIP}/2/set"), "TOGGLE").await["status"], "ok");
+        }
+        let mark = house.mark();
+        script.set(Whims { odd_acks: true, ..Whims::default() });
+        house.plug(0).press(1);
+        house.wait_after(mark, "a new connection", |m| m.topic == "$connect").await;
+        script.set(Whims::default());
+        house.wait_after(mark, "the last word", on("plug2mqtt/bridge/state", "online")).await;
+        assert_eq!(house.command(&format!("{STRIP}/2/set"), "TOGGLE").await["status"], "ok");
+        house.close().await;
+    });
+}
+
+#[test]
+fn messages_larger_than_usual_pass_both_ways_on_one_connection() {
+    run(async {
+        let long = "\u{e4}".repeat(64);
+        let names = [long.as_str(); 6];
+        let (mut house, script) = House::scripted(vec![strip().named(&long).naming_ports(&names)]).await;
+        script.publish(&format!("plug2mqtt/{STRIP}/3/set"), vec![b' '; 12 << 10], true);
+        house.start(&[], "").await;
+        let most = house.heard().iter().map(|m| m.payload.len()).max().unwrap();
+        assert!(most > 10 << 10, "the longest message has {most} bytes and shows nothing");
+        let result = house.command(&format!("{STRIP}/3/set"), vec![b'x'; 1 << 20]).await;
+        assert_eq!(result["error"], "bad_payload", "{result}");
+        assert_eq!((connects(&house), house.relays(0)[2]), (1, true));
+        house.close().await;
+    });
+}
+
+#[test]
+fn goodbye_is_the_last_word_and_leaves_the_will_unspoken() {
+    run(async {
+        let (mut house, script) = House::scripted(vec![strip()]).await;
+        house.start(&[], "").await;
+        house.stop().await.unwrap();
+        // The broker may read it after the bridge has gone.
+        house.wait_after(0, "goodbye", |m| m.topic == "$disconnect").await;
+        let heard = house.heard();
+        assert_eq!(heard.last().map(|m| m.topic.as_str()), Some("$disconnect"));
+        assert!(heard[0].text().ends_with(" clean"), "{}", heard[0].text());
+        assert_eq!(connects(&house), 1);
+        assert!(!heard.iter().any(|m| m.topic == "$will"));
+        assert_eq!(script.retained()["plug2mqtt/bridge/state"], "offline");
     });
 }

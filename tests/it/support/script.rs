@@ -10,10 +10,12 @@ use rumqttc::mqttbytes::{Error, QoS, matches};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
 
 const MAX_PACKET: usize = 16 << 20;
 
@@ -29,6 +31,18 @@ pub(crate) struct Whims {
     pub(crate) garbage: bool,
     /// Never acknowledges a publish.
     pub(crate) keep_acks: bool,
+    /// Acknowledges what was never sent.
+    pub(crate) odd_acks: bool,
+    /// Answers CONNECT this much later.
+    pub(crate) slow_welcome: Option<Duration>,
+    /// Reads everything and answers nothing, from CONNECT on.
+    pub(crate) mute: bool,
+    /// Ends a connection after so many messages on it.
+    pub(crate) cut_after: Option<usize>,
+    /// Takes so long over each message.
+    pub(crate) slow: Option<Duration>,
+    /// Claims to have kept a session.
+    pub(crate) remembers: bool,
 }
 
 #[derive(Clone)]
@@ -52,6 +66,7 @@ struct Desk {
 #[derive(Clone)]
 enum Out {
     Publish(Message),
+    Bytes(Vec<u8>),
     Cut,
 }
 
@@ -109,6 +124,11 @@ impl Script {
         let _ = self.0.out.send(Out::Cut);
     }
 
+    /// Sends these bytes to everybody, whatever they mean.
+    pub(crate) fn send(&self, bytes: &[u8]) {
+        let _ = self.0.out.send(Out::Bytes(bytes.to_vec()));
+    }
+
     /// As after a restart without persistence.
     pub(crate) fn forget(&self) {
         self.0.desk.lock().unwrap().retained.clear();
@@ -157,6 +177,7 @@ async fn serve(shared: &Shared, mut stream: TcpStream) {
     let mut will = None;
     let mut filters: Vec<String> = Vec::new();
     let mut buffer = Default::default();
+    let mut messages = 0;
     'talk: loop {
         loop {
             let packet = match Packet::read(&mut buffer, MAX_PACKET) {
@@ -168,7 +189,11 @@ async fn serve(shared: &Shared, mut stream: TcpStream) {
             let mut answers = Vec::new();
             match packet {
                 Packet::Connect(connect) => {
-                    shared.note("$connect", connect.client_id);
+                    let session = if connect.clean_session { "clean" } else { "kept" };
+                    shared.note("$connect", format!("{} {session}", connect.client_id));
+                    if let Some(pause) = whims.slow_welcome {
+                        sleep(pause).await;
+                    }
                     if whims.hang_up {
                         break 'talk;
                     }
@@ -181,7 +206,7 @@ async fn serve(shared: &Shared, mut stream: TcpStream) {
                         false => ConnectReturnCode::Success,
                     };
                     will = connect.last_will.filter(|_| !whims.refuse_login);
-                    answers.push(Packet::ConnAck(ConnAck::new(code, false)));
+                    answers.push(Packet::ConnAck(ConnAck::new(code, whims.remembers)));
                 }
                 Packet::Subscribe(subscribe) => {
                     let asked: Vec<String> = subscribe.filters.into_iter().map(|f| f.path).collect();
@@ -209,8 +234,17 @@ async fn serve(shared: &Shared, mut stream: TcpStream) {
                         payload: publish.payload.to_vec(),
                         retain: publish.retain,
                     };
+                    if let Some(pause) = whims.slow {
+                        sleep(pause).await;
+                    }
                     shared.take(message, true);
-                    if publish.pkid != 0 && !whims.keep_acks {
+                    messages += 1;
+                    if whims.cut_after.is_some_and(|most| messages >= most) {
+                        break 'talk;
+                    }
+                    if whims.odd_acks {
+                        answers.push(Packet::PubAck(PubAck::new(publish.pkid.wrapping_add(77))));
+                    } else if publish.pkid != 0 && !whims.keep_acks {
                         answers.push(Packet::PubAck(PubAck::new(publish.pkid)));
                     }
                 }
@@ -229,7 +263,7 @@ async fn serve(shared: &Shared, mut stream: TcpStream) {
                 | Packet::UnsubAck(_)
                 | Packet::PingResp => {}
             }
-            if say(&mut stream, answers).await.is_none() {
+            if !whims.mute && say(&mut stream, answers).await.is_none() {
                 break 'talk;
             }
         }
@@ -243,6 +277,7 @@ async fn serve(shared: &Shared, mut stream: TcpStream) {
                         break;
                     }
                 }
+                Ok(Out::Bytes(bytes)) => drop(stream.write_all(&bytes).await),
                 Ok(Out::Cut) | Err(_) => break,
             },
         }
