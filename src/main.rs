@@ -63,6 +63,28 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Writes down everything a plug says, without what is personal, to be attached to a report.
+    Record {
+        /// Name, id, serial, MAC or address.
+        plug: String,
+        /// Write it here instead of to standard output.
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+    },
+    /// Serves a recording as a simulated plug.
+    Replay {
+        /// What `record` wrote.
+        file: PathBuf,
+        /// Address to serve it on.
+        #[arg(long, default_value = "127.0.9.1")]
+        ip: std::net::Ipv4Addr,
+        /// UDP port; 0 takes a free one.
+        #[arg(long, default_value_t = 8888)]
+        udp_port: u16,
+        /// HTTP port; 0 takes a free one.
+        #[arg(long, default_value_t = 80)]
+        http_port: u16,
+    },
     #[command(flatten)]
     Plug(cli::plug::PlugCommand),
     /// Prints the exact Home Assistant discovery messages of a known plug.
@@ -172,6 +194,19 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, set_level: 
                 Ok(true) => ExitCode::SUCCESS,
                 Ok(false) => ExitCode::from(NO_ANSWER),
                 Err(error) => printed(Err(error)),
+            }
+        }
+        Some(Command::Record { plug, output }) => {
+            match cli::record::record(&settings, plug, output.as_deref(), &mut out).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(why) => failed(&format!("{why:#}")),
+            }
+        }
+        Some(Command::Replay { file, ip, udp_port, http_port }) => {
+            let stop = stop_signal();
+            match cli::record::replay(file, *ip, *udp_port, *http_port, &mut out, stop).await {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(why) => failed(&format!("{why:#}")),
             }
         }
         Some(Command::Plug(command)) => match cli::plug::obey(&settings, command, &mut out).await {

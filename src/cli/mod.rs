@@ -9,4 +9,5 @@ pub mod find;
 pub mod plug;
 pub mod probe;
 pub mod progress;
+pub mod record;
 pub mod table;

@@ -37,6 +37,12 @@ impl Line {
         Self { http: http.clone(), clock: Clock::start(), dialect, place: plug.place, limit }
     }
 
+    /// The same line with something around its dialect.
+    pub(super) fn around(mut self, wrap: impl FnOnce(Box<dyn Dialect>) -> Box<dyn Dialect>) -> Self {
+        self.dialect = wrap(self.dialect);
+        self
+    }
+
     /// A line to whatever plug of this family is at an address. Asks it who it is, because some obey
     /// only those who call them by their serial.
     ///

@@ -9,6 +9,7 @@
 //! | `dialects.rs` | where the dialect of each plug is; pure |
 //! | `line.rs` | a line to one plug, for the command line and the examples |
 //! | `skill.rs` | names, clock, timers, rules and so on over a line |
+//! | `tap.rs` | listens in on a line, for recordings |
 //! | `http.rs`, `udp.rs` | the two transports and their leniency |
 //! | `probe.rs` | one search: broadcasts, hosts, answers |
 //! | `store.rs` | the state file |
@@ -24,4 +25,5 @@ pub mod probe;
 pub mod skill;
 pub mod store;
 pub mod talk;
+pub mod tap;
 mod udp;

@@ -11,6 +11,7 @@ mod inplug;
 mod load;
 mod maxsmart;
 mod model;
+mod replay;
 mod serve;
 
 pub use fault::{Answer, Faults};
@@ -18,4 +19,5 @@ pub use inplug::Inplug;
 pub use load::Load;
 pub use maxsmart::{BOOT_S, Drawn, Figures, Firmware, Strip, Switched};
 pub use model::Model;
+pub use replay::Recording;
 pub use serve::{Place, Served, Shelf, free_ports, serve};

@@ -11,6 +11,7 @@ mod http_faults;
 mod mqtt_faults;
 mod one_plug;
 mod plug_faults;
+mod recording;
 mod support;
 mod tidy;
 mod udp_faults;

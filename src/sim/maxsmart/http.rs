@@ -15,7 +15,7 @@ impl Strip {
         }
         self.requests += 1;
         self.count(now_s);
-        let (cmd, args) = parse(target)?;
+        let (cmd, args) = request(target)?;
         let body = self.command(clock::whole_seconds(now_s), cmd, &args)?;
         // The missing blank after "Content-Type:" is as captured from 1.06.
         let head =
@@ -67,7 +67,8 @@ impl Strip {
     }
 }
 
-fn parse(target: &str) -> Option<(u64, Value)> {
+/// The command and its arguments.
+pub(in crate::sim) fn request(target: &str) -> Option<(u64, Value)> {
     let query = target.strip_prefix("/?cmd=")?;
     let (cmd, json) = query.split_once("&json=").unwrap_or((query, ""));
     let args = if json.is_empty() { Value::Null } else { serde_json::from_slice(&unescape(json)).ok()? };

@@ -11,6 +11,7 @@ mod skill;
 mod wire;
 
 pub use history::{Drawn, Figures};
+pub(super) use http::request;
 pub use make::Firmware;
 
 use super::clock;
