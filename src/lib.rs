@@ -33,6 +33,25 @@
 //! pure files of the sink, and `tests/it/tidy.rs`, which holds each folder to the modules and crates
 //! it may mention.
 //!
+//! # As a library
+//!
+//! [`Line`](io::line::Line) is one plug: found by [`search`](io::probe::search) or by its address, asked in
+//! plain words, no bridge or broker needed. What a plug cannot do is
+//! [`Failure::Denied`](model::Failure::Denied). `examples/` has whole programs.
+//!
+//! ```no_run
+//! # async fn short() -> Result<(), Box<dyn std::error::Error>> {
+//! use plug2mqtt::{bridge, config, io::{http::Http, line::Line}, model::{Span, Switch}};
+//!
+//! let (settings, _) = config::load(None, config::environment(), &[])?;
+//! let maxsmart = bridge::quarries(&settings).remove(0);
+//! let mut plug = Line::to(&Http::new()?, &maxsmart, "192.168.1.30".parse()?).await.map_err(|e| e.to_string())?;
+//! let reading = plug.switch(Switch::All(true)).await.map_err(|e| e.to_string())?;
+//! let hours = plug.history(Span::Hours).await.map_err(|e| e.to_string())?;
+//! plug.set_timer(2, 20).await.map_err(|e| e.to_string())?;
+//! # Ok(()) }
+//! ```
+//!
 //! # One poll
 //!
 //! 1. [`io::engine`] sleeps until [`Hub::wake_at`](hub::Hub::wake_at) and hands the hub a

@@ -3,6 +3,8 @@
 use super::discover::{Seen, look_at};
 use crate::bridge::quarries;
 use crate::config::Settings;
+use crate::io::http::Http;
+use crate::io::line::Line;
 use crate::io::probe::{Quarry, search};
 use crate::model::{Failure, Found, Place};
 use std::io::{self, Write};
@@ -49,7 +51,11 @@ pub async fn probe(settings: &Settings, host: &str, out: &mut dyn Write) -> io::
         writeln!(out, "{name}: asking {} for {driver} (UDP {}, HTTP {})", place.ip, place.udp, place.http)?;
         introduce(driver, place, told.as_ref(), out)?;
         match look_at(settings, place, driver).await {
-            Some(seen) => return report(&seen, out),
+            Some(seen) => {
+                let well = report(&seen, out)?;
+                hardware(&quarry, &seen.found, out).await?;
+                return Ok(well);
+            }
             None if told.is_some() => {
                 writeln!(out, "  identity    not told when it was asked again")?;
                 return Ok(true);
@@ -58,6 +64,20 @@ pub async fn probe(settings: &Settings, host: &str, out: &mut dyn Write) -> io::
         }
     }
     Ok(false)
+}
+
+/// The numbers its hardware carries, if it tells them.
+async fn hardware(quarry: &Quarry, found: &Found, out: &mut dyn Write) -> io::Result<()> {
+    let Ok(http) = Http::new() else { return Ok(()) };
+    let Ok(told) = Line::open(&http, quarry, found).hardware().await else { return Ok(()) };
+    let rows =
+        [("mac", told.mac.map(|mac| mac.to_string())), ("cpuid", told.cpuid), ("made for", told.server)];
+    for (label, value) in rows {
+        if let Some(value) = value {
+            writeln!(out, "  {label:<11} {value} (hardware)")?;
+        }
+    }
+    Ok(())
 }
 
 /// Who answers the search of a family at one place.

@@ -89,7 +89,9 @@ fn discover_and_probe_print_what_is_there() {
 
         let (code, out, _) = probed;
         assert_eq!(code, Some(0), "{out}");
-        for part in [STRIP, "answers on UDP", "port 6", "10.00 W", "1.30"] {
+        for part in
+            [STRIP, "answers on UDP", "port 6", "10.00 W", "1.30", "AABBCCDDEEFF554433221100 (hardware)"]
+        {
             assert!(out.contains(part), "{part} is missing:\n{out}");
         }
         // Nobody there: it says so, with a remedy, and code 1.

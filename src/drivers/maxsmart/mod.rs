@@ -3,11 +3,13 @@
 //! alone does not tell and an update can turn one into the other.
 
 mod errand;
+mod models;
 mod skill;
 mod status;
 mod wire;
 
-pub use wire::{model_of, v3_status};
+pub use models::model_of;
+pub use wire::v3_status;
 
 use super::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use crate::model::{

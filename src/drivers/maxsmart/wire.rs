@@ -2,6 +2,7 @@
 //! reads (old firmware puts raw control characters into JSON, strings where others put numbers),
 //! strict about what it believes.
 
+use super::models::model_of;
 use crate::model::{Facts, Failure, History, MAX_PORTS, Mac, Moment, Name, PlugId, Span};
 use serde_json::{Map, Value};
 
@@ -104,7 +105,7 @@ pub(super) fn hello(bytes: &[u8]) -> Option<Hello> {
     let port_names =
         names.map(|names| names.iter().take(MAX_PORTS).map(|n| Name::clean(n.as_str()?)).collect());
     let firmware = text("ver").and_then(Name::clean).map(String::from);
-    let (manufacturer, model, model_id) = model_of(serial.as_deref());
+    let (manufacturer, model, model_id) = model_of(serial.as_deref(), text("name"), firmware.as_deref());
     Some(Hello {
         facts: Facts {
             name: text("name").and_then(Name::clean),
@@ -128,20 +129,9 @@ pub(super) fn usable_serial(text: &str) -> Option<String> {
     (sane && varied).then(|| text.into())
 }
 
-/// Maker, model and model number by the serial's prefix; for display only.
-pub fn model_of(serial: Option<&str>) -> (&'static str, &'static str, Option<&'static str>) {
-    match serial.and_then(|s| s.get(..4)).unwrap_or_default() {
-        "SWP6" => ("Max Hauri", "MaxSmart Power Station", Some("SOP111")),
-        "SWP1" => ("Max Hauri", "MaxSmart Power Plug", Some("SOP112")),
-        "SWW6" => ("Revogi", "Smart Power Strip", None),
-        "SWW1" => ("Revogi", "Smart Plug", None),
-        _ => ("Revogi", "Smart Power Strip or Plug", None),
-    }
-}
-
 /// What is known of a plug that answers no discovery.
 pub(super) fn facts_unknown() -> Facts {
-    let (manufacturer, model, _) = model_of(None);
+    let (manufacturer, model, _) = model_of(None, None, None);
     Facts { manufacturer: manufacturer.into(), model: model.into(), ..Facts::default() }
 }
 
