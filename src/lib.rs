@@ -45,10 +45,10 @@
 //!
 //! let (settings, _) = config::load(None, config::environment(), &[])?;
 //! let maxsmart = bridge::quarries(&settings).remove(0);
-//! let mut plug = Line::to(&Http::new()?, &maxsmart, "192.168.1.30".parse()?).await.map_err(|e| e.to_string())?;
-//! let reading = plug.switch(Switch::All(true)).await.map_err(|e| e.to_string())?;
-//! let hours = plug.history(Span::Hours).await.map_err(|e| e.to_string())?;
-//! plug.set_timer(2, 20).await.map_err(|e| e.to_string())?;
+//! let mut plug = Line::to(&Http::new()?, &maxsmart, "192.168.1.30".parse()?).await?;
+//! let reading = plug.switch(Switch::All(true)).await?;
+//! let hours = plug.history(Span::Hours).await?;
+//! plug.set_timer(2, 20).await?;
 //! # Ok(()) }
 //! ```
 //!

@@ -10,7 +10,7 @@ use crate::io::http::Http;
 use crate::io::line::Line;
 use crate::io::probe::{Quarry, search};
 use crate::io::store::Store;
-use crate::model::{Failure, Found, Lock, Mac, Memory, Place, PlugView, PowerUnit};
+use crate::model::{Failure, Found, Lock, Mac, Memory, Place, PlugId, PlugView, PowerUnit};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -199,7 +199,7 @@ impl Desk {
     fn open(&self, found: Found) -> Result<Plug> {
         let quarry = self.quarries.iter().find(|quarry| quarry.driver.name() == found.driver);
         let quarry = quarry.context("its family is switched off")?;
-        let known = found.id.as_ref().and_then(|id| self.book.plugs.get(id.as_str()));
+        let known = self.book.known(&found);
         let unit = known.map_or(PowerUnit::Auto, |known| known.unit);
         let line = Line::tuned(&self.http, quarry, &found, unit);
         Ok(Plug { line, known: known.map(|known| Arc::clone(&known.view)), found })
@@ -232,12 +232,12 @@ impl Desk {
 }
 
 /// What the bridge remembers: where plugs are and what they are called.
-struct Book {
-    plugs: BTreeMap<String, Known>,
-}
+struct Book(Vec<Known>);
 
 struct Known {
     view: Arc<PlugView>,
+    /// The id that its hardware tells.
+    hardware: PlugId,
     place: Place,
     unit: PowerUnit,
 }
@@ -252,9 +252,10 @@ impl Book {
             let told = memory.plugs.get(&view.id)?;
             let unit = rules.plugs.get(&view.id).and_then(|rules| rules.power_unit);
             let unit = told.options.power_unit.or(unit).unwrap_or_default();
-            Some((view.id.to_string(), Known { view: Arc::clone(view), place: told.place, unit }))
+            let hardware = told.hardware.clone().unwrap_or_else(|| view.id.clone());
+            Some(Known { view: Arc::clone(view), hardware, place: told.place, unit })
         };
-        Self { plugs: view.plugs.values().filter_map(known).collect() }
+        Self(view.plugs.values().filter_map(known).collect())
     }
 
     /// Where those were last that may be meant.
@@ -264,17 +265,26 @@ impl Book {
             let named = same(view.id.as_str(), word) || same(&view.name, word);
             (named || facts_match(&view.facts, word)) && known.place != Place::NOWHERE
         };
-        self.plugs.values().filter(fits).map(|known| known.place).collect()
+        self.0.iter().filter(fits).map(|known| known.place).collect()
+    }
+
+    /// What is known of a plug that told who it is. Of those with one serial the MAC tells which it is, and
+    /// the second has it in its id.
+    fn known(&self, found: &Found) -> Option<&Known> {
+        let id = found.id.as_ref()?;
+        let second = found.facts.mac.and_then(|mac| id.qualified(mac));
+        let by = |id: &PlugId| self.0.iter().find(|known| known.hardware == *id);
+        second.as_ref().and_then(by).or_else(|| by(id))
     }
 
     fn name(&self, found: &Found) -> Option<String> {
-        let known = found.id.as_ref().and_then(|id| self.plugs.get(id.as_str()));
         let own = found.facts.name.as_ref().map(ToString::to_string);
-        known.map(|known| known.view.name.to_string()).or(own)
+        self.known(found).map(|known| known.view.name.to_string()).or(own)
     }
 
     fn matches(&self, found: &Found, word: &str) -> bool {
-        found.id.as_ref().is_some_and(|id| same(id.as_str(), word))
+        self.known(found).is_some_and(|known| same(known.view.id.as_str(), word))
+            || found.id.as_ref().is_some_and(|id| same(id.as_str(), word))
             || self.name(found).is_some_and(|name| same(&name, word))
             || facts_match(&found.facts, word)
     }

@@ -1,6 +1,6 @@
 //! The commands for one plug, without broker and bridge, as people type them.
 
-use crate::support::{Desk, LOCK, quiet, run, strip, watts};
+use crate::support::{Desk, LOCK, quiet, run, strip, until, watts};
 use plug2mqtt::sim::Strip;
 use serde_json::Value;
 
@@ -40,8 +40,9 @@ fn a_plug_is_found_by_name_id_serial_mac_and_address() {
 fn ports_are_switched_by_number_and_name_and_locks_hold() {
     run(async {
         let named = strip().naming_ports(&["Lamp", "Fan"]);
-        let desk = Desk::new(vec![named, quiet(Strip::strip_5_11("SWW6000000000003"))]).await;
-        let (old, new) = (desk.at(0), desk.at(1));
+        let twin = strip().mac("02:00:00:00:00:09");
+        let desk = Desk::new(vec![named, quiet(Strip::strip_5_11("SWW6000000000003")), twin]).await;
+        let (old, new, twin) = (desk.at(0), desk.at(1), desk.at(2));
         let relays = |place: usize| desk.house.plug(place).strip(|strip| strip.relays().to_vec());
         let out = desk.ok(&["off", &old, "fan", "3"]).await;
         assert_eq!(relays(0), [true, false, false, true, true, true], "{out}");
@@ -56,8 +57,17 @@ fn ports_are_switched_by_number_and_name_and_locks_hold() {
         // A lock is known as soon as the bridge has taken the plug in.
         let mut desk = desk;
         desk.house.start(&[], LOCK).await;
+        let both = || {
+            let heard = desk.house.heard();
+            let online = |tail: &str| heard.iter().any(|m| m.topic.ends_with(tail) && m.text() == "online");
+            online("000001/availability")
+                && (online("000001-000001/availability") || online("-000009/availability"))
+        };
+        until("both strips with one serial", both).await;
         desk.house.stop().await.unwrap();
-        desk.fails(&["off", &old], &["port 6", "locked"]).await;
+        for strip in [&old, &twin] {
+            desk.fails(&["off", strip], &["port 6", "locked"]).await;
+        }
         desk.fails(&["timer", &old, "6", "5"], &["port 6", "locked"]).await;
         assert!(desk.house.plug(0).strip(|strip| strip.relays()[5]));
     });

@@ -12,8 +12,10 @@ pub(crate) struct Desk {
     file: PathBuf,
 }
 
-/// A lock on port 6 of the usual strip.
-pub(crate) const LOCK: &str = "[device.maxsmart-swp6000000000001.port.6]\nlock = \"on\"";
+/// A lock on port 6 of the usual strip, and of another one with its serial, whichever is found first.
+pub(crate) const LOCK: &str = "[device.maxsmart-swp6000000000001.port.6]\nlock = \"on\"\n\
+     [device.maxsmart-swp6000000000001-000001.port.6]\nlock = \"on\"\n\
+     [device.maxsmart-swp6000000000001-000009.port.6]\nlock = \"on\"";
 
 impl Desk {
     pub(crate) async fn new(plugs: Vec<Strip>) -> Self {
