@@ -15,6 +15,7 @@ use state::State;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::{TcpSocket, UdpSocket};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -193,7 +194,7 @@ impl Running {
         self.connections.shutdown().await;
         let socket = match self.closed.take() {
             Some(socket) => socket,
-            None => bind_tcp(http)?,
+            None => bind_again(http).await?,
         };
         if wanted {
             self.connections.spawn(connection::accept(Arc::clone(state), socket.listen(BACKLOG)?));
@@ -203,6 +204,19 @@ impl Running {
         self.listening = wanted;
         Ok(())
     }
+}
+
+/// The port was just ours; the system may need a moment to let go of it.
+async fn bind_again(address: SocketAddrV4) -> io::Result<TcpSocket> {
+    for _ in 0..100 {
+        match bind_tcp(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            bound => return bound,
+        }
+    }
+    bind_tcp(address)
 }
 
 fn bind_tcp(address: SocketAddrV4) -> io::Result<TcpSocket> {
