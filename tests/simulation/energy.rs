@@ -20,8 +20,10 @@ const LAG: Duration = Duration::from_secs(10);
 pub(crate) struct Meters {
     /// The most that was told on each topic.
     told: BTreeMap<String, Energy>,
-    /// Which plug it was when a meter was first fed, and what it had drawn then.
-    began: BTreeMap<PlugId, (usize, Drawn)>,
+    /// Which plug it was when a meter was first fed, what it had drawn then, and when it was fed last.
+    began: BTreeMap<PlugId, (usize, Drawn, Drawn)>,
+    /// The clock was set: how long a bridge was away between two runs cannot be known.
+    jumped: bool,
     /// Meters that cannot be held against one plug any more.
     lost: BTreeSet<PlugId>,
 }
@@ -29,15 +31,22 @@ pub(crate) struct Meters {
 impl Meters {
     /// A reading of this plug was taken for this id.
     pub(crate) fn fed(&mut self, id: &PlugId, plug: usize, drawn: Drawn) {
-        let (first, _) = *self.began.entry(id.clone()).or_insert((plug, drawn));
-        if first != plug {
+        let (first, _, last) = self.began.entry(id.clone()).or_insert((plug, drawn, drawn));
+        // New firmware counts anew.
+        if *first != plug || drawn.mws < last.mws {
             self.lost.insert(id.clone());
         }
+        *last = drawn;
     }
 
     /// This plug's meters may have started anew.
     pub(crate) fn lose(&mut self, id: &PlugId) {
         self.lost.insert(id.clone());
+    }
+
+    /// The clock was set.
+    pub(crate) fn jumped(&mut self) {
+        self.jumped = true;
     }
 
     /// A retained message leaves; an empty one takes a topic back.
@@ -46,7 +55,9 @@ impl Meters {
             return Ok(());
         }
         if payload.is_empty() {
+            // The plug was removed; should it be found again, it begins anew.
             self.told.remove(topic);
+            self.lost.extend(topic.split('/').nth(1).and_then(PlugId::new));
             return Ok(());
         }
         let now = payload.parse().ok().and_then(Energy::from_kwh);
@@ -87,16 +98,16 @@ impl World {
         let poll = self.plan.rules.families.values().map(|pace| pace.poll).max().unwrap_or_default();
         // Readings further apart than this have a gap between them that is declared.
         let apart = (poll * 3).max(Duration::from_secs(15)).as_secs_f64();
-        let now_s = self.now_s();
         for (id, plug) in &view.plugs {
-            let (Some(energy), Some((place, began))) = (plug.energy, self.check.meters.began.get(id)) else {
+            let (Some(energy), Some((place, began, drawn))) = (plug.energy, self.check.meters.began.get(id))
+            else {
                 continue;
             };
-            if self.check.meters.lost.contains(id) || self.check.crashed {
+            let meters = &self.check.meters;
+            if meters.lost.contains(id) || meters.jumped || self.check.crashed {
                 continue;
             }
-            let drawn = self.plugs[*place].strip.drawn(now_s);
-            let watts: f64 = self.plugs[*place].strip.watts(now_s).iter().sum();
+            let watts: f64 = self.plugs[*place].strip.watts(self.now_s()).iter().sum();
             let truth = drawn.mws.saturating_sub(began.mws) as f64 / 1000.0;
             let unseen =
                 drawn.ups_and_downs.saturating_sub(began.ups_and_downs) as f64 / 1000.0 * apart / 2.0;

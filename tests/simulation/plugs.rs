@@ -99,6 +99,7 @@ impl Model {
         };
         let next = next.mac(&self.mac).named(self.strip.name()).with_relays(self.strip.relays());
         self.strip = next;
+        self.strip.begin(now_s);
         for (port, load) in (1..).zip(self.loads.clone()) {
             self.strip.plug_in(port, load);
         }

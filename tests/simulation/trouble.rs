@@ -145,7 +145,10 @@ impl World {
             Trouble::Update(plug) => {
                 self.plugs[plug].update(now_s);
             }
-            Trouble::Clock(ms) => self.wall_ms += ms,
+            Trouble::Clock(ms) => {
+                self.wall_ms += ms;
+                self.check.meters.jumped();
+            }
             Trouble::Summer => {
                 self.zone = if self.zone.1 == 0 { (7200, 3600) } else { (3600, 0) };
             }

@@ -50,6 +50,11 @@ impl Strip {
         self.count_to(clock::whole_seconds(now_s));
     }
 
+    /// Goes into service now: what was before is not counted.
+    pub fn begin(&mut self, now_s: f64) {
+        self.record.next = clock::whole_seconds(now_s);
+    }
+
     /// What it has truly drawn until now.
     pub fn drawn(&mut self, now_s: f64) -> Drawn {
         self.count(now_s);
