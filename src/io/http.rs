@@ -197,6 +197,8 @@ impl Scan {
 #[cfg(test)]
 mod tests {
     use super::Scan;
+    use proptest::prelude::*;
+    use serde_json::Value;
 
     #[test]
     fn scan_stops_at_the_closing_brace_only() {
@@ -212,5 +214,35 @@ mod tests {
         check("12", false);
         check("} {", false);
         check("[1]", true);
+    }
+
+    /// Any object or list.
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<f64>().prop_map(Value::from),
+            "\\PC{0,12}|[\\\\\"{}\\[\\]]{0,8}".prop_map(Value::from),
+        ];
+        let any = leaf.prop_recursive(5, 40, 6, |inner| {
+            let list = prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from);
+            let pairs = prop::collection::btree_map("[a-z\\\\\"{}]{0,6}", inner, 0..6);
+            prop_oneof![list, pairs.prop_map(|pairs| pairs.into_iter().collect())]
+        });
+        any.prop_map(|value| if value.is_object() { value } else { Value::Array(vec![value]) })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn it_ends_where_the_json_ends_however_it_is_cut(value in json(), before in "[ \r\n]{0,3}", piece in 1usize..40) {
+            let text = format!("{before}{value}");
+            let mut scan = Scan::default();
+            let mut taken = 0;
+            for piece in text.as_bytes().chunks(piece) {
+                taken += piece.len();
+                prop_assert_eq!(scan.complete(piece), taken == text.len(), "{} after {}", text, taken);
+            }
+        }
     }
 }

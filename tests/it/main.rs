@@ -12,6 +12,7 @@ mod mqtt_faults;
 mod one_plug;
 mod plug_faults;
 mod recording;
+mod properties;
 mod support;
 mod tidy;
 mod udp_faults;
