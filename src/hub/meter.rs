@@ -52,6 +52,7 @@ pub(super) struct Meter {
 #[derive(Debug, Default)]
 struct Began {
     ports: Vec<Energy>,
+    /// Since when somebody may have been told more than the meters showed; 0 for ever.
     unix_ms: u64,
 }
 
@@ -80,7 +81,7 @@ impl Meter {
             unix_ms: tally.unix_ms,
             began: Some(Began {
                 ports: tally.ports.iter().map(|port| port.energy).collect(),
-                unix_ms: tally.unix_ms,
+                unix_ms: tally.certain_ms.unwrap_or(tally.unix_ms),
             }),
             told_at: Duration::ZERO,
             hours: tally.hours.clone(),
@@ -95,6 +96,8 @@ impl Meter {
             ports: self.ports.iter().map(port).collect(),
             unmetered_ms: u64::try_from(self.unmetered.as_millis()).unwrap_or(u64::MAX),
             unix_ms: self.unix_ms,
+            // A run that ends before it knows must not vouch for its figures to the next one.
+            certain_ms: self.began.as_ref().map(|began| began.unix_ms).filter(|ms| *ms != self.unix_ms),
             hours: self.hours.clone(),
         }
     }

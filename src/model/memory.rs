@@ -111,6 +111,10 @@ pub struct Tally {
     pub unmetered_ms: u64,
     /// When it was metered last, milliseconds since 1970; 0 while it never was.
     pub unix_ms: u64,
+    /// When it was metered last by a run that knew what had been told, if that is not the same: from
+    /// then on more may have been drawn than stands here. 0 when there never was such a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certain_ms: Option<u64>,
     /// The last hours, for plugs that may have a record of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hours: Option<Box<Hours>>,

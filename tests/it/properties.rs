@@ -289,6 +289,7 @@ prop_compose! {
         ports in prop::collection::vec((0u64..44_000_000_000, 0u32..5_000_000), 0..7),
         unmetered_ms in any::<u64>(),
         unix_ms in any::<u64>(),
+        certain_ms in any::<Option<u64>>(),
     ) -> Tally {
         let energy = |digits: u64| Energy::from_kwh(digits as f64 / 1e4).unwrap();
         // Power is remembered to be shown; its last bit may change in a file of decimal digits.
@@ -297,7 +298,7 @@ prop_compose! {
             energy: energy(digits),
             watts: watts(milliwatts),
         });
-        Tally { ports: ports.collect(), unmetered_ms, unix_ms, hours: None }
+        Tally { ports: ports.collect(), unmetered_ms, unix_ms, certain_ms, hours: None }
     }
 }
 

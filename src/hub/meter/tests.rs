@@ -91,6 +91,7 @@ fn a_quick_restart_is_no_gap_and_a_long_one_is() {
         ports: vec![PortTally { energy: kwh(2.0), watts: 60.0 }],
         unmetered_ms: 1000,
         unix_ms: START_MS - 5000,
+        certain_ms: None,
         hours: None,
     };
     for (later_s, unmetered_s) in [(5, 1), (3600, 3606)] {
@@ -110,6 +111,7 @@ fn a_clock_that_was_set_back_makes_neither_energy_nor_gap() {
         ports: vec![PortTally { energy: kwh(2.0), watts: 60.0 }],
         unmetered_ms: 0,
         unix_ms: START_MS + 1_000_000_000,
+        certain_ms: None,
         hours: None,
     };
     let mut meter = Meter::new(&kept);
@@ -123,6 +125,7 @@ fn the_higher_of_file_and_broker_counts_and_what_was_metered_meanwhile_is_added(
         ports: vec![PortTally { energy: kwh(energy), watts: 0.0 }],
         unmetered_ms: 0,
         unix_ms: START_MS - 3_600_000,
+        certain_ms: None,
         hours: None,
     };
     for (remembered, retained, shown) in [(1.0, 1.5, 1.6), (1.5, 1.0, 1.6), (1.0, 0.0, 1.1)] {
@@ -174,6 +177,7 @@ fn what_cannot_have_been_drawn_since_is_not_believed() {
         ports: vec![PortTally { energy: kwh(1.0), watts: 0.0 }],
         unmetered_ms: 0,
         unix_ms: START_MS - 3_600_000,
+        certain_ms: None,
         hours: None,
     };
     // Five kilowatts for an hour, and for the ten minutes a file may be old.
@@ -186,6 +190,30 @@ fn what_cannot_have_been_drawn_since_is_not_believed() {
     let mut meter = Meter::new(&Tally::default());
     meter.raise(&id(), 1, &Floors::from([(Some(1), kwh(812.5))]), &moment(0));
     assert_eq!(meter.port(1), kwh(812.5));
+}
+
+/// Found by ending the bridge at random moments: the second run wrote its meters down before it
+/// had heard from the broker, and the third took them for all there had been.
+#[test]
+fn a_run_that_ended_before_it_knew_what_was_told_vouches_for_nothing() {
+    for (certain, told, shown) in [(None, 6.0, 6.0), (Some(1.0), 1.05, 1.05), (Some(1.0), 9.0, 1.0)] {
+        let mut kept = Tally::default();
+        if let Some(energy) = certain {
+            let port = PortTally { energy: kwh(energy), watts: 4800.0 };
+            kept = Tally { ports: vec![port], unix_ms: START_MS - 60_000, ..Tally::default() };
+        }
+        // Two runs in a row that never know.
+        for at in [0, 2] {
+            let mut run = Meter::new(&kept);
+            read(&mut run, at, &[0.0], Gaps::Skip);
+            kept = run.tally();
+        }
+        let mut meter = Meter::new(&kept);
+        meter.raise(&id(), 1, &Floors::from([(Some(1), kwh(told))]), &moment(4000));
+        assert_eq!(meter.port(1), kwh(shown), "{certain:?} {told}");
+        read(&mut meter, 5, &[0.0], Gaps::Skip);
+        assert_eq!(meter.tally().certain_ms, None);
+    }
 }
 
 #[test]
