@@ -152,6 +152,7 @@ fn a_quick_restart_after_a_crash_counts_nothing_twice() {
         ports: vec![PortTally { energy: kwh(1.0), watts: 3600.0 }],
         unmetered_ms: 0,
         unix_ms: START_MS - 10_000,
+        certain_ms: None,
         hours: None,
     };
     for (told_s, counted_s) in [(8, 10), (12, 12)] {
