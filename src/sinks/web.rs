@@ -9,16 +9,29 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::serve::Listener;
+use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::time::{Sleep, sleep, timeout};
 use tracing::{info, warn};
 
 /// The hub answers within this time, or something is wrong with the program.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Connections at one time; further ones wait. Without an end to them the bridge would run out of
+/// files.
+const MAX_CLIENTS: usize = 32;
+
+/// A connection ends after this time, whatever it is doing.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// Asks for figures; the answer comes back on the channel sent.
 pub type Asks = mpsc::Sender<oneshot::Sender<Figures>>;
@@ -41,7 +54,7 @@ pub struct Sources {
 #[error("web.listen {address}: {source}; choose another address, or leave it out for no listener")]
 pub struct WebError {
     address: SocketAddr,
-    source: std::io::Error,
+    source: io::Error,
 }
 
 /// Opens the listener and serves until `stop` says so. Gives the address it listens on.
@@ -57,14 +70,81 @@ pub async fn start(
     let fail = |source| WebError { address, source };
     let listener = TcpListener::bind(address).await.map_err(fail)?;
     let bound = listener.local_addr().map_err(fail)?;
+    let door = Door { listener, places: Arc::new(Semaphore::new(MAX_CLIENTS)) };
     info!(listen = %bound, "figures for Prometheus at /metrics");
     tokio::spawn(async move {
         let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
-        if let Err(why) = axum::serve(listener, router(sources)).with_graceful_shutdown(stopped).await {
+        if let Err(why) = axum::serve(door, router(sources)).with_graceful_shutdown(stopped).await {
             warn!("the web listener has ended: {why}");
         }
     });
     Ok(bound)
+}
+
+/// Lets only so many in at one time.
+struct Door {
+    listener: TcpListener,
+    places: Arc<Semaphore>,
+}
+
+impl Listener for Door {
+    type Io = Client;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Client, SocketAddr) {
+        let place = Arc::clone(&self.places).acquire_owned().await.expect("nobody closes it");
+        let (stream, from) = Listener::accept(&mut self.listener).await;
+        (Client { stream, ends: Box::pin(sleep(LONGEST)), _place: place }, from)
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// A connection that gives its place back when its time is up.
+struct Client {
+    stream: TcpStream,
+    ends: Pin<Box<Sleep>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Client {
+    /// The connection, while it may last.
+    fn stream(&mut self, context: &mut Context<'_>) -> io::Result<Pin<&mut TcpStream>> {
+        match self.ends.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(Pin::new(&mut self.stream)),
+        }
+    }
+}
+
+impl AsyncRead for Client {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.stream(context)?.poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Client {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.stream(context)?.poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }
 
 fn router(sources: Sources) -> Router {

@@ -1,10 +1,12 @@
 //! The web listener, as Prometheus and a watchdog see it.
 
-use crate::support::{House, Whims, run, strip, until};
+use crate::support::{House, PATIENCE, Whims, run, strip, until};
 use plug2mqtt::sim::Faults;
-use std::io::{Read, Write};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
@@ -82,6 +84,31 @@ fn it_is_alive_at_once_and_ready_when_broker_and_plugs_are_there() {
         while page(address, "/readyz", "*/*").await.0 != 200 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        house.close().await;
+    });
+}
+
+#[test]
+fn who_keeps_connections_is_shown_out_and_keeps_nobody_from_anything_else() {
+    run(async {
+        let address = free();
+        let mut house = House::new(vec![strip()]).await;
+        house.start(&[("web.listen", &address.to_string())], "").await;
+        // Twice as many as are let in: half say nothing, half begin a request and never end it.
+        let mut idle = Vec::new();
+        for number in 0..64 {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            if number % 2 == 0 {
+                stream.write_all(b"GET /metrics HTTP/1.1\r\nX: ").await.unwrap();
+            }
+            idle.push(stream);
+        }
+        assert_eq!(house.command("maxsmart-swp6000000000001/1/set", "OFF").await["status"], "ok");
+        for mut stream in idle.drain(..48) {
+            let end = timeout(PATIENCE, stream.read(&mut [0; 64])).await.expect("an end");
+            assert!(!matches!(end, Ok(1..)), "{end:?}");
+        }
+        assert_eq!(page(address, "/healthz", "*/*").await.0, 200);
         house.close().await;
     });
 }
