@@ -12,6 +12,7 @@ use plug2mqtt::model::{
     Answer, Ask, Facts, Failure, Family, Found, MAX_PORTS, MAX_WATTS, Memory, Moment, Name, Order, Outcome,
     Place, PlugId, PowerUnit, Request, Skill, Span, Switch, Tuning,
 };
+use plug2mqtt::sim::{Model, Recording};
 use plug2mqtt::sinks::mqtt::homeassistant::{Announcer, Mode, PortDevices};
 use plug2mqtt::sinks::mqtt::link::Address;
 use plug2mqtt::sinks::mqtt::sorter::{Sorted, Sorter};
@@ -25,13 +26,14 @@ use std::time::Duration;
 pub type Check = (&'static str, fn(&[u8]));
 
 /// All checks.
-pub const CHECKS: [Check; 6] = [
+pub const CHECKS: [Check; 7] = [
     ("discovery", discovery),
     ("reply", reply),
     ("command", command),
     ("meter", meter),
     ("state", state),
     ("settings", settings),
+    ("recording", recording),
 ];
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -113,7 +115,9 @@ pub fn reply(bytes: &[u8]) {
             match converse(dialect.as_mut(), &ask, answer) {
                 Ok(answer) => believable(&answer),
                 Err(failure) => {
-                    assert!(failure.to_string().chars().count() < 400, "{failure}");
+                    // It goes to the log and to topics.
+                    let said = failure.to_string();
+                    assert!(said.chars().count() < 400 && !said.chars().any(char::is_control), "{said:?}");
                     dialect.forget();
                 }
             }
@@ -143,7 +147,9 @@ fn believable(answer: &Answer) {
         Answer::Reading(reading) => {
             assert!(!reading.ports.is_empty() && reading.ports.len() <= MAX_PORTS);
             assert!(reading.refused.len() <= MAX_PORTS);
-            assert!(reading.refused.iter().all(|why| why.chars().count() < 400), "{:?}", reading.refused);
+            for why in &reading.refused {
+                assert!(why.chars().count() < 400 && !why.chars().any(char::is_control), "{why:?}");
+            }
             for port in &reading.ports {
                 assert!(port.watts.is_none_or(|watts| (0.0..=MAX_WATTS).contains(&watts)), "{port:?}");
                 assert!(port.amps.is_none_or(|amps| (0.0..=100.0).contains(&amps)), "{port:?}");
@@ -327,4 +333,23 @@ pub fn settings(bytes: &[u8]) {
         Err(errors) => assert!(errors.to_string().len() < 64 * 1024 + 200 * bytes.len()),
     }
     let _ = std::fs::remove_file(&file);
+}
+
+/// A recording of a plug's traffic, out of somebody's report. What can be read can be served as a plug, and says
+/// nothing that does not stand in it.
+pub fn recording(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut plug = match Recording::read(&text) {
+        Ok(plug) => plug,
+        Err(why) => return assert!(why.len() < 200, "{why}"),
+    };
+    assert!(plug.serial().len() <= text.len());
+    for question in [&b"00dv=all;"[..], b"V3{\"sn\":\"SWP6000000000001\",\"cmd\":90}", b"V3{", bytes] {
+        let answers = plug.datagram(1.0, question);
+        assert!(answers.len() <= 1 && answers.iter().all(|answer| answer.len() <= text.len()));
+    }
+    for target in ["/?cmd=511", "/?cmd=515&json=%7B%22port%22%3A1%7D", "/?cmd=", &text] {
+        let answer = plug.http(1.0, target).unwrap_or_default();
+        assert!(answer.len() <= text.len() + 200, "{target}");
+    }
 }

@@ -166,6 +166,11 @@ fn no_settings_file_is_too_odd() {
     endures("settings", 1000);
 }
 
+#[test]
+fn no_recording_is_too_odd() {
+    endures("recording", 2000);
+}
+
 /// What fuzzing has found stays found. A file lies in `fuzz/findings`, named after its check.
 #[test]
 fn findings_of_the_past_are_endured() {
