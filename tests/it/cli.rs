@@ -1,6 +1,6 @@
 //! The program as people start it: what it prints and how it ends.
 
-use crate::support::{House, PATIENCE, STRIP, on, quiet, run, spawned, strip, until};
+use crate::support::{House, Message, PATIENCE, STRIP, on, quiet, run, spawned, strip, until};
 use plug2mqtt::sim::Strip;
 use serde_json::Value;
 use std::io::Read;
@@ -231,5 +231,33 @@ fn a_stop_signal_ends_it_well_and_an_abrupt_end_leaves_the_will() {
         let mark = house.mark();
         bridge.0.kill().unwrap();
         house.wait_after(mark, "the will", on("plug2mqtt/bridge/state", "offline")).await;
+    });
+}
+
+#[test]
+fn no_log_tells_the_password_or_what_a_plug_tells_its_cloud() {
+    run(async {
+        // Discovery of firmware 5.11 has cloud credentials in it; hardware ids hold more.
+        let v3 = Strip::strip_5_11("SWP6000000000002").mac("02:00:00:00:00:02");
+        let (house, _script) = House::scripted(vec![strip(), quiet(v3)]).await;
+        let file = house.settings_file("[log]\nlevel = \"trace\"\n");
+        let login = ["-s", "mqtt.username=lamp", "-s", "mqtt.password=hunter2"];
+        let mut command = program(house.folder(), &[&["-c", arg(&file)], &login[..]].concat());
+        let mut bridge = Running(spawned(command.stdout(Stdio::null()).stderr(Stdio::piped())));
+        let mut stderr = bridge.0.stderr.take().unwrap();
+        let log = tokio::task::spawn_blocking(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).map(|_| text)
+        });
+        house.shows("maxsmart-swp6000000000002/availability", "online").await;
+        assert_eq!(house.command(&format!("{STRIP}/1/set"), "OFF").await["status"], "ok");
+        bridge.0.kill().unwrap();
+        let log = log.await.unwrap().unwrap();
+        assert!(log.contains("TRACE") && log.contains("heard"), "{log}");
+        for secret in ["hunter2", "sak", "regid", "rvg0"] {
+            assert!(!log.contains(secret), "{secret} in {log}");
+            let told = |m: &Message| m.text().contains(secret) || m.topic.contains(secret);
+            assert_eq!(house.heard().into_iter().find(told), None);
+        }
     });
 }

@@ -148,6 +148,23 @@ fn a_message_too_big_costs_the_connection_and_nothing_else() {
 }
 
 #[test]
+fn a_message_too_big_that_is_retained_keeps_it_away_until_it_is_cleared_and_plugs_are_asked_on() {
+    run(async {
+        let (mut house, script) = House::scripted(vec![strip()]).await;
+        let topic = format!("plug2mqtt/{STRIP}/1/set");
+        script.publish(&topic, vec![b'x'; 5 << 20], true);
+        house.launch(&[], "");
+        until("a second try", || connects(&house) >= 2).await;
+        house.polls(0, 3).await;
+        script.publish(&topic, vec![], true);
+        house.shows("bridge/state", "online").await;
+        house.shows(&format!("{STRIP}/1/state"), "ON").await;
+        assert_eq!(house.switched(0), []);
+        house.close().await;
+    });
+}
+
+#[test]
 fn a_broker_that_takes_its_time_is_given_it() {
     run(async {
         let (mut house, script) = House::scripted(vec![strip()]).await;
