@@ -6,6 +6,8 @@
 
 #[path = "docs/contract.rs"]
 mod contract;
+#[path = "docs/security.rs"]
+mod security;
 
 use plug2mqtt::model::CommandError;
 use std::collections::BTreeSet;

@@ -10,7 +10,7 @@ use plug2mqtt::hub::{Effect, Hub, Input};
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
     Answer, Ask, Facts, Failure, Family, Found, MAX_PORTS, MAX_WATTS, Memory, Moment, Name, Order, Outcome,
-    Place, PlugId, PowerUnit, Request, Skill, Span, Switch, Tuning,
+    Place, PlugId, PowerUnit, Request, Skill, Span, Switch, Told, Tuning,
 };
 use plug2mqtt::sim::{Model, Recording};
 use plug2mqtt::sinks::mqtt::homeassistant::{Announcer, Mode, PortDevices};
@@ -162,6 +162,8 @@ fn believable(answer: &Answer) {
             assert!(history.rows.len() <= MAX_PORTS && history.rows.iter().all(|row| row.len() <= 32));
             assert!(figures.chain(&history.cost).all(|figure| figure.is_finite() && *figure >= 0.0));
         }
+        Answer::Skill(Told::Raw(text)) => assert!(!text.chars().any(char::is_control), "{text:?}"),
+        Answer::Skill(Told::Rules(rules)) => assert!(rules.len() <= 32),
         Answer::Skill(_) | Answer::Refused(_) | Answer::Unsupported => {}
     }
 }

@@ -85,6 +85,43 @@ async fn a_damaged_store_is_kept_aside() {
     let broker = start(LOCAL, None, Some(folder.path())).await.unwrap();
     broker.stop().await;
     assert!(folder.path().join("retained.json.bad").exists());
+    // One that is larger than any house makes it is not read to its end.
+    let file = std::fs::File::create(folder.path().join(STORE_FILE)).unwrap();
+    file.set_len(1 << 40).unwrap();
+    std::fs::remove_file(folder.path().join("retained.json.bad")).unwrap();
+    start(LOCAL, None, Some(folder.path())).await.unwrap().stop().await;
+    assert!(folder.path().join("retained.json.bad").exists());
+}
+
+#[tokio::test]
+async fn nobody_can_fill_it() {
+    let broker = start(LOCAL, None, None).await.unwrap();
+    let at = broker.addr();
+    // Larger than it takes: the link ends, and nothing of it is kept.
+    let mut options = options("large", at);
+    options.set_max_packet_size(8 << 20, 8 << 20);
+    let (large, mut events) = AsyncClient::new(options, 10);
+    large.publish("large", rumqttc::QoS::AtLeastOnce, true, vec![b'x'; 3 << 20]).await.unwrap();
+    while !matches!(events.poll().await, Err(_) | Ok(Event::Incoming(Packet::PubAck(_)))) {}
+    retain(at, 1).await;
+    assert_eq!(read_back(at, 1).await.keys().collect::<Vec<_>>(), ["shelf/0/state"]);
+    // More clients than a house has are turned away; there is room again when others leave.
+    let mut inside = Vec::new();
+    for n in 0..220 {
+        let (client, mut events) = client(&format!("client-{n}"), at);
+        if matches!(events.poll().await, Ok(Event::Incoming(Packet::ConnAck(_)))) {
+            inside.push((client, events));
+        }
+    }
+    assert!((190..=200).contains(&inside.len()), "{}", inside.len());
+    drop(inside);
+    let came_in = async {
+        while client("late", at).1.poll().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), came_in).await.unwrap();
+    broker.stop().await;
 }
 
 #[tokio::test]

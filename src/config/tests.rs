@@ -230,6 +230,26 @@ fn files_that_cannot_be_settings_are_refused() {
 }
 
 #[test]
+fn lists_topics_and_secrets_have_an_end() {
+    let hosts = |count: usize| format!("[maxsmart]\nhosts = [{}]", "\"a.lan\",".repeat(count));
+    assert!(file(hosts(256)).load(&[], &[]).is_ok());
+    check(&hosts(257), "plug2mqtt.toml:2:1: maxsmart.hosts: 257 entries are too many; 256 are allowed");
+    let base = |length: usize| format!("[mqtt]\nbase_topic = \"{}\"", "x".repeat(length));
+    assert!(file(base(256)).load(&[], &[]).is_ok());
+    let long = file(base(257)).errors(&[], &[]);
+    assert!(long.len() == 1 && long[0].ends_with(" is longer than 256 bytes"), "{long:?}");
+    let given = file("[mqtt]\nusername = \"me\"");
+    let secret = |length: usize| {
+        fs::write(given.path("secret"), "x".repeat(length)).unwrap();
+        let name = given.path("secret").display().to_string();
+        given.load(&[("PLUG2MQTT_MQTT__PASSWORD_FILE", &name)], &[])
+    };
+    assert!(secret(64 << 10).is_ok());
+    let refused = secret((64 << 10) + 1).expect_err("it is too long");
+    assert!(refused.contains("mqtt.password_file") && !refused.contains("xxx"), "{refused}");
+}
+
+#[test]
 fn a_syntax_error_hides_nothing_before_it_and_shows_no_line() {
     let given = file("[mqtt]\nport = 1\npassword = \"hunter2\nurl = \"mqtt://h\"\n");
     let errors = given.errors(&[("PLUG2MQTT_LOG__LEVEL", "loud")], &[]);

@@ -669,6 +669,22 @@ fn a_clone_without_a_mac_cannot_pull_a_healthy_plug_away() {
 }
 
 #[test]
+fn who_tells_a_plugs_serial_and_mac_is_believed_unless_it_was_heard_a_moment_ago() {
+    let mut world = World::new(rules());
+    world.fake(1);
+    let own = found(1, 1, 1);
+    world.feed(Input::Heard(own.clone()));
+    world.secs(30);
+    let liar = Found { place: place(7), ..own.clone() };
+    world.feed(Input::Heard(own));
+    world.feed(Input::Heard(liar.clone()));
+    assert_eq!(world.view(A).ip.as_deref(), Some("127.0.0.1"));
+    world.secs(30);
+    world.feed(Input::Heard(liar));
+    assert_eq!(world.view(A).ip.as_deref(), Some("127.0.0.7"));
+}
+
+#[test]
 fn known_plugs_are_polled_at_once_before_any_search_is_answered() {
     let memory = strip().hub.memory();
     let mut world = World::with(rules(), memory);
@@ -823,4 +839,24 @@ fn a_firehose_of_invented_plugs_is_bounded() {
         world.feed(Input::Heard(fake));
     }
     assert!(world.hub.view().plugs.len() <= MAX_PLUGS);
+}
+
+#[test]
+fn no_more_than_eight_scans_run_at_one_time() {
+    let mut world = World::new(rules());
+    let scan = |world: &mut World| {
+        world.feed(Input::Commanded(Order::Request(Request::Scan(Duration::from_secs(5)), None)))
+    };
+    for _ in 0..20 {
+        scan(&mut world);
+    }
+    let refused = |world: &World| {
+        let said =
+            world.notes.iter().filter(|note| matches!(note, Note::Response(Response { result: Err(_), .. })));
+        said.count()
+    };
+    assert_eq!(refused(&world), 12);
+    world.secs(6);
+    scan(&mut world);
+    assert_eq!(refused(&world), 12);
 }

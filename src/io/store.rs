@@ -273,6 +273,18 @@ mod tests {
     }
 
     #[test]
+    fn more_than_a_house_can_make_is_set_aside_without_being_read() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let store = open(dir.path());
+        let file = File::create(dir.path().join("state.json")).expect("made");
+        // Takes no room on a disk; reading all of it would take a long time.
+        file.set_len(1 << 40).expect("a sparse file");
+        assert!(read(&dir.path().join("state.json")).is_err_and(|why| why == "more than 16 MiB"));
+        assert_eq!(store.load(), Memory::default());
+        assert!(dir.path().join("state.json.bad").is_file());
+    }
+
+    #[test]
     fn a_directory_in_the_place_of_the_file_is_set_aside() {
         let dir = tempfile::tempdir().expect("temp dir");
         let store = open(dir.path());

@@ -66,15 +66,19 @@ impl Name {
     /// The longest name kept, in characters.
     pub const MAX_CHARS: usize = 64;
 
+    /// Whether this mark turns the text around it.
+    pub(crate) fn turns(c: char) -> bool {
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    }
+
     /// Removes control characters, marks that turn text around and surrounding blanks, and cuts
     /// at 64 characters; `None` when nothing is left.
     pub fn clean(text: &str) -> Option<Self> {
-        let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         // Bounded before it is collected: a plug may send a name of any length.
         let kept: String = text
             .trim_start_matches(|c: char| c.is_control() || c.is_whitespace())
             .chars()
-            .filter(|&c| !c.is_control() && !turns(c))
+            .filter(|&c| !c.is_control() && !Self::turns(c))
             .take(Self::MAX_CHARS)
             .collect();
         let kept = kept.trim();

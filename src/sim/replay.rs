@@ -268,6 +268,8 @@ mod tests {
             let refused = Recording::read(text).expect_err(text);
             assert!(refused.contains(why), "{refused}");
         }
+        let endless = format!("# plug2mqtt recording 1\n> GET 511\n{}", "< {}\n".repeat(MOST + 1));
+        assert!(Recording::read(&endless).is_err_and(|why| why == format!("line {}: too much", MOST + 3)));
         let deaf = "# plug2mqtt recording 1\n> GET 511\n< !unreachable\n";
         assert!(!Recording::read(deaf).expect("a recording").speaks_http());
     }

@@ -205,7 +205,7 @@ pub(super) fn data(bytes: &[u8], response: u64) -> Result<Map<String, Value>, Fa
 /// Credentials in replies, of cloud and powerline.
 const SECRETS: [&str; 4] = ["sak", "regid", "plcdak", "pcldak"];
 
-/// A whole reply, credentials masked.
+/// A whole reply, credentials masked; nothing in it moves a cursor or turns text around.
 pub(super) fn masked(bytes: &[u8]) -> Result<String, Failure> {
     fn mask(value: &mut Value) {
         match value {
@@ -223,7 +223,15 @@ pub(super) fn masked(bytes: &[u8]) -> Result<String, Failure> {
     }
     let mut reply = json(bytes)?;
     mask(&mut reply);
-    Ok(reply.to_string())
+    let mut text = String::new();
+    for c in reply.to_string().chars() {
+        // They can only stand in a text, where JSON has another way to write them.
+        match c.is_control() || Name::turns(c) {
+            true => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            false => text.push(c),
+        }
+    }
+    Ok(text)
 }
 
 /// HTTP 124: MAC, else cpuid. Firmware spells the keys `plcmac` and `pclmac`.

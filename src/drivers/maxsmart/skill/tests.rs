@@ -161,6 +161,28 @@ fn answers_are_read_leniently() {
 }
 
 #[test]
+fn rules_have_an_end() {
+    let listed =
+        vec![r#"{"id":1,"en":1,"port":[1],"time":60,"day":0,"week":[1,1,1,1,1,1,1]}"#; 1000].join(",");
+    let body = format!(r#"{{"response":516,"code":200,"data":{{"rule":[{listed}]}}}}"#);
+    let Ok(Told::Rules(rules)) = heard(&Skill::Rules, body.as_bytes(), None, &now()) else {
+        panic!("no rules")
+    };
+    assert_eq!(rules.len(), MAX_RULES);
+}
+
+#[test]
+fn a_raw_answer_moves_no_cursor() {
+    let call = Skill::Call { command: 511, arguments: None };
+    let reply = "{\"response\":511,\"code\":200,\"name\":\"a\u{7f}\u{9b}2J\u{202e}\u{e4}\\u001b\"}";
+    let Ok(Told::Raw(text)) = heard(&call, reply.as_bytes(), None, &now()) else { panic!("no answer") };
+    assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}'), "{text:?}");
+    let (told, said): (Value, Value) =
+        (serde_json::from_str(&text).expect("JSON"), serde_json::from_str(reply).expect("JSON"));
+    assert_eq!(told, said);
+}
+
+#[test]
 fn a_raw_answer_has_no_credentials_in_it() {
     let call = Skill::Call { command: 124, arguments: None };
     let reply =
