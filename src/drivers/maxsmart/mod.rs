@@ -282,9 +282,10 @@ impl Tongue {
                 }
                 self.heard = Some(found);
             } else {
+                // Whoever is there does tell.
+                self.evasive = 0;
                 self.same_plug(&hello)?;
                 self.introduced = true;
-                self.evasive = 0;
             }
         } else if self.introduced && !identifying {
             // It may be another plug that has its address now. Asked again once it has answered

@@ -196,8 +196,18 @@ fn another_plug_at_the_address_is_a_stranger_and_nothing_is_switched() {
     let mut plug = tongue("1.30");
     let theirs = HELLO.replace("SWP1000000000001", "SWP1000000000002");
     let on = Ask::Switch(Switch::Ports(BTreeMap::from([(1, true)])));
-    let answer = play(plug.as_mut(), &on, &[("00dv", bytes(&theirs))]);
-    assert_eq!(answer, Err(Failure::Stranger("maxsmart-swp1000000000002".into())));
+    let stranger = Err(Failure::Stranger("maxsmart-swp1000000000002".into()));
+    assert_eq!(play(plug.as_mut(), &on, &[("00dv", bytes(&theirs))]), stranger);
+    // As it has just told that, it is not believed later because it keeps silent.
+    let hello = [("00dv", bytes(HELLO)), ("511", bytes(OK_511))];
+    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &hello)), Some(true));
+    let mute = [("00dv", Reply::Silent), ("511", bytes(OK_511)), ("00dv", Reply::Silent)];
+    for _ in 0..2 * STREAK {
+        plug.forget();
+        assert_eq!(play(plug.as_mut(), &on, &mute), Err(Failure::Silent), "nothing is switched");
+        plug.forget();
+        assert_eq!(play(plug.as_mut(), &on, &[("00dv", bytes(&theirs))]), stranger);
+    }
 }
 
 #[test]
