@@ -74,6 +74,23 @@ struct Ticket {
     cause: Cause,
 }
 
+impl Ticket {
+    fn new(now: &Moment, cause: Cause, ports: BTreeSet<u8>) -> Self {
+        Self {
+            id: None,
+            arrived: now.up,
+            hold: None,
+            open: ports.clone(),
+            ports,
+            error: None,
+            detail: None,
+            requests: 0,
+            attempts: 0,
+            cause,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct PortOrder {
     ticket: u64,
@@ -185,18 +202,9 @@ impl Desk {
         let wishes = self.wishes(&order, scene);
         let refused = wishes.as_ref().err().copied();
         let wishes = wishes.unwrap_or_default();
-        let ticket = Ticket {
-            id: order.id,
-            arrived: now.up,
-            hold: order.hold,
-            ports: if refused.is_some() { BTreeSet::new() } else { wishes.keys().copied().collect() },
-            open: wishes.keys().copied().collect(),
-            error: refused,
-            detail: None,
-            requests: 0,
-            attempts: 0,
-            cause: Cause::Mqtt,
-        };
+        let ports = wishes.keys().copied().collect();
+        let ticket =
+            Ticket { id: order.id, hold: order.hold, error: refused, ..Ticket::new(now, Cause::Mqtt, ports) };
         self.enter(now, ticket, &wishes, order.stagger, timeout.min(order.ttl.unwrap_or(timeout)))
     }
 
@@ -305,9 +313,14 @@ impl Desk {
         Some(first.max(self.gather_until))
     }
 
+    /// It is on the wire; what is there for its port may be an older command that it has replaced.
+    fn in_the_air(&self, port: u8, order: &PortOrder) -> bool {
+        self.flight.get(&port).is_some_and(|(ticket, _)| *ticket == order.ticket)
+    }
+
     /// When something must end or go back.
     pub(super) fn alarm(&self) -> Option<Duration> {
-        let order = self.orders.iter().filter(|(port, _)| !self.flight.contains_key(port));
+        let order = self.orders.iter().filter(|(port, order)| !self.in_the_air(**port, order));
         let revert = self.reverts.iter().filter(|(port, _)| !self.orders.contains_key(port));
         order.map(|(_, order)| order.deadline).chain(revert.map(|(_, timed)| timed.at)).min()
     }
@@ -398,7 +411,7 @@ impl Desk {
     pub(super) fn tick(&mut self, now: &Moment, online: bool, talking: bool) {
         let lost = |order: &PortOrder| !online && order.failed.is_some() && !talking;
         let over = self.orders.iter().filter(|(port, order)| {
-            !self.flight.contains_key(port) && (order.deadline <= now.up || lost(order))
+            !self.in_the_air(**port, order) && (order.deadline <= now.up || lost(order))
         });
         let over: Vec<(u8, CommandError)> = over
             .map(|(&port, order)| match order.failed {
@@ -418,25 +431,9 @@ impl Desk {
                 timed.at = now.up + REVERT_AGAIN;
             }
             if online {
-                let ticket = Ticket {
-                    id: None,
-                    arrived: now.up,
-                    hold: None,
-                    ports: BTreeSet::from([port]),
-                    open: BTreeSet::from([port]),
-                    error: None,
-                    detail: None,
-                    requests: 0,
-                    attempts: 0,
-                    cause: Cause::Timer,
-                };
-                self.enter(
-                    now,
-                    ticket,
-                    &BTreeMap::from([(port, on)]),
-                    Duration::ZERO,
-                    Duration::from_secs(10),
-                );
+                let ticket = Ticket::new(now, Cause::Timer, BTreeSet::from([port]));
+                let life = Duration::from_secs(10);
+                self.enter(now, ticket, &BTreeMap::from([(port, on)]), Duration::ZERO, life);
             }
         }
     }
@@ -446,9 +443,8 @@ impl Desk {
         if even_sent {
             self.flight.clear();
         }
-        let idle: Vec<u8> =
-            self.orders.keys().filter(|port| !self.flight.contains_key(port)).copied().collect();
-        for port in idle {
+        let idle = self.orders.iter().filter(|(port, order)| !self.in_the_air(**port, order));
+        for port in idle.map(|(&port, _)| port).collect::<Vec<_>>() {
             self.fail(port, CommandError::Busy);
         }
     }

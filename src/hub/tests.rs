@@ -392,6 +392,20 @@ fn the_newest_command_for_a_port_wins_and_each_gets_its_result() {
 }
 
 #[test]
+fn a_command_that_waits_behind_an_older_one_on_the_wire_ends_in_time() {
+    let mut world = strip();
+    world.fake(1).slow = Duration::from_millis(1500);
+    world.switch(&[(1, Wish::Off)]);
+    let mut order = world.order(&[(1, Wish::On)]);
+    order.ttl = Some(Duration::from_millis(500));
+    world.feed(Input::Commanded(Order::Switch(order)));
+    world.run(Duration::from_millis(600));
+    let errors: Vec<_> =
+        world.results().into_iter().map(|result| result.error.map(|(error, _)| error)).collect();
+    assert_eq!(errors, [Some(CommandError::Superseded), Some(CommandError::Expired)]);
+}
+
+#[test]
 fn toggles_count_on_commands_in_hand() {
     let mut world = strip();
     world.switch(&[(1, Wish::Toggle)]);
