@@ -27,6 +27,10 @@ const MAX_OBEYED: usize = 64;
 /// How long after a command its topic is looked at for a retained copy.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
+/// Topics emptied lately that are remembered: a house of a thousand strips, announced in another
+/// form.
+const MAX_EMPTIED: usize = 1 << 16;
+
 /// A retained copy of a command is recognised for so long.
 const COPY: Duration = Duration::from_secs(60);
 
@@ -128,6 +132,8 @@ pub struct Session {
     pub(super) view: Arc<View>,
     pub(super) now: Moment,
     out: VecDeque<Outgoing>,
+    /// Topics emptied lately: a connection broken unnoticed may have swallowed that.
+    emptied: VecDeque<(Duration, String)>,
     pub(super) told: Told,
 }
 
@@ -195,6 +201,7 @@ impl Session {
             view,
             now: *now,
             out: VecDeque::new(),
+            emptied: VecDeque::new(),
             told: Told::default(),
         }
     }
@@ -246,8 +253,28 @@ impl Session {
             filters.push(self.settings.birth_topic.clone());
         }
         self.subscribe(filters);
+        self.empty_again();
         self.announce_all();
         self.begin_read_back();
+    }
+
+    /// Empties once more what the connection before may not have carried to the broker. The rest of
+    /// what it may have swallowed is said anew anyhow.
+    fn empty_again(&mut self) {
+        self.age_emptied();
+        let owned = migration::owned(self.announcer(), &self.view);
+        let topics: BTreeSet<String> = self.emptied.drain(..).map(|(_, topic)| topic).collect();
+        self.empty(topics.difference(&owned).cloned().collect());
+    }
+
+    /// A dead connection is noticed within two keep-alives.
+    fn age_emptied(&mut self) {
+        let unnoticed = self.settings.address.keep_alive * 2 + Duration::from_secs(5);
+        while self.emptied.len() > MAX_EMPTIED
+            || self.emptied.front().is_some_and(|(at, _)| *at + unnoticed < self.now.up)
+        {
+            self.emptied.pop_front();
+        }
     }
 
     pub(super) fn announcer(&self) -> &Announcer {
@@ -263,7 +290,12 @@ impl Session {
     }
 
     pub(super) fn publish(&mut self, topic: impl Into<String>, payload: impl Into<String>, retain: bool) {
-        self.send(Outgoing::Publish { topic: topic.into(), payload: payload.into(), retain });
+        let (topic, payload) = (topic.into(), payload.into());
+        if retain && payload.is_empty() {
+            self.emptied.push_back((self.now.up, topic.clone()));
+            self.age_emptied();
+        }
+        self.send(Outgoing::Publish { topic, payload, retain });
     }
 
     fn received(&mut self, received: Received) {

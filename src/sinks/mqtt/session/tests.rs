@@ -115,6 +115,23 @@ fn reading_back_begins_anew_with_a_new_connection_and_ends_without_a_mark() {
 }
 
 #[test]
+fn what_a_dying_connection_may_have_swallowed_is_emptied_again() {
+    let mut story = Story::new();
+    let emptied = |out: Vec<Outgoing>| {
+        let empty = |out: &&Outgoing| matches!(out, Outgoing::Publish { payload, .. } if payload.is_empty());
+        out.iter().filter(empty).count()
+    };
+    assert_eq!(emptied(story.connect(0)), 0);
+    assert_eq!(emptied(story.retained(10, "home/maxsmart-a/set", "ON")), 1);
+    assert_eq!(emptied(story.connect(64_000)), 1);
+    assert_eq!(emptied(story.connect(128_000)), 1, "that connection was a short one, too");
+    assert_eq!(emptied(story.connect(194_000)), 0);
+    // What has an owner by now is not.
+    story.session.publish("home/bridge/info", "", true);
+    assert_eq!(emptied(story.connect(194_020)), 0);
+}
+
+#[test]
 fn a_fleet_is_told_in_portions_and_never_more_than_a_few_hundred_messages_wait() {
     let mut story = Story::new();
     let plug = |n: u32| {
