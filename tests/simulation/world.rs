@@ -22,7 +22,7 @@ pub(crate) const LATEST: Duration = Duration::from_millis(1500);
 const MAX_AT_ONCE: u32 = 5_000;
 
 /// Lines of a story that are kept.
-const MAX_STORY: usize = 4_000;
+const MAX_STORY: usize = 200_000;
 
 /// Who asked by datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
