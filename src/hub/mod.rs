@@ -443,6 +443,7 @@ impl Hub {
     /// A plug's meters may be shown once it was read and it is known what they must not fall below.
     fn raise_meter(&mut self, now: &Moment, id: &PlugId) {
         if let (Some(floors), Some(plug)) = (&mut self.floors, self.plugs.get_mut(id))
+            && plug.read
             && !plug.meter.certain()
         {
             plug.metered(now, &floors.remove(id).unwrap_or_default());
