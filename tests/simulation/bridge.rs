@@ -8,12 +8,12 @@ use crate::plan::{BASE, PREFIX};
 use crate::plugs::Said;
 use crate::trouble::Trouble;
 use crate::world::{Event, Socket, World, tell};
-use plug2mqtt::drivers::{self, Dialect, Message, Probe};
+use plug2mqtt::drivers::{self, Dialect, Driver, Message, Probe};
 use plug2mqtt::hub::{Effect, Hub, Input};
 use plug2mqtt::io::conversation::{Conversation, Turn};
 use plug2mqtt::io::dialects::Dialects;
 use plug2mqtt::io::store;
-use plug2mqtt::model::{Answer, Ask, Failure, Memory, Note, Order, Outcome, Place, View, Who};
+use plug2mqtt::model::{Answer, Ask, Failure, Family, Memory, Note, Order, Outcome, Place, View, Who};
 use plug2mqtt::sinks::mqtt::session::{self, Figures, Outgoing, Session};
 use plug2mqtt::sinks::mqtt::sorter::{Received, Sorted, Sorter};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,7 +24,7 @@ use std::time::Duration;
 /// As in `io/probe.rs`.
 const SENT_AT: [Duration; 3] = [Duration::ZERO, Duration::from_millis(700), Duration::from_millis(1500)];
 const SEARCH: Duration = Duration::from_millis(2500);
-const MAX_SEARCHES: usize = 4;
+const MAX_SEARCHES: usize = 8;
 
 /// As in `io/engine.rs`.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -71,9 +71,16 @@ pub(crate) struct Talk {
     nameless: u32,
     /// The last reply that came as the plug said it.
     said: Option<Said>,
+    inplug: bool,
+    /// Where its relays were at the one before.
+    relays: Option<Vec<bool>>,
 }
 
 struct Search {
+    driver: &'static dyn Driver,
+    family: Family,
+    /// Asked one by one; the others hear it as part of everybody.
+    named: BTreeSet<Ipv4Addr>,
     probes: Vec<Probe>,
     targets: BTreeSet<Ipv4Addr>,
     seen: BTreeSet<(Ipv4Addr, Vec<u8>)>,
@@ -280,17 +287,19 @@ impl World {
         if limit > Duration::from_secs(10) {
             return Err(Broken::of(1, format!("a conversation may take {limit:?}")));
         }
-        let family = self.plan.family.clone();
+        let families = self.plan.families.clone();
         let Bridge { dialects, hub, .. } = self.bridge();
         let attach = || {
             let (found, tuning) = hub.attachment(&who)?;
-            Some(drivers::named(found.driver)?.attach(&family, &found, &tuning))
+            let family = families.get(found.driver)?;
+            Some(drivers::named(found.driver)?.attach(family, &found, &tuning))
         };
         let Some(mut dialect) = dialects.take(&who, attach) else {
             return Err(Broken::of(1, format!("nobody can speak with {who:?}; it is waited for for ever")));
         };
         let (conversation, turn) = Conversation::begin(dialect.as_mut(), ask, limit, &now);
         let talk = Talk {
+            inplug: matches!(&who, Who::Plug(id) if id.as_str().starts_with("inplug-")),
             who,
             place,
             dialect,
@@ -302,6 +311,7 @@ impl World {
             asks_who: false,
             nameless: 0,
             said: None,
+            relays: None,
         };
         debug_assert!(started + now.up == global);
         self.bridge().talks.insert(number, talk);
@@ -316,7 +326,10 @@ impl World {
             Turn::Listen => {}
             Turn::Send(message) => {
                 talk.step += 1;
-                talk.said = None;
+                // A reading of an INPLUG stands without its power, which is asked for last.
+                if !talk.inplug {
+                    talk.said = None;
+                }
                 talk.asks_who = false;
                 let step = talk.step;
                 match message {
@@ -332,13 +345,13 @@ impl World {
                         if nameless {
                             self.check.nameless.insert(number);
                         }
-                        self.send_datagram(Socket::Talk(number, step), ip, &bytes);
+                        self.send_datagram(Socket::Talk(number, step), ip, &bytes, false);
                     }
                 }
             }
             Turn::Again => {
                 let (step, bytes) = (talk.step, talk.datagram.clone());
-                self.send_datagram(Socket::Talk(number, step), ip, &bytes);
+                self.send_datagram(Socket::Talk(number, step), ip, &bytes, false);
             }
             Turn::Over(result) => return self.come_home(number, *result),
         }
@@ -359,8 +372,11 @@ impl World {
         let talk = self.bridge().talks.get_mut(&number);
         // The socket of an earlier step, or of a conversation that is over, is closed.
         let Some(talk) = talk.filter(|talk| talk.step == step) else { return Ok(()) };
-        if said.is_some() {
-            talk.said = said;
+        if let Some(mut said) = said {
+            // Of two questions about one reading, a hand may have moved a relay between.
+            let before = talk.relays.replace(said.relays.clone());
+            said.tells_relays &= !talk.inplug || before.is_none_or(|before| before == said.relays);
+            talk.said = Some(said);
             if talk.asks_who {
                 self.check.nameless.remove(&number);
             }
@@ -373,19 +389,23 @@ impl World {
 
     fn come_home(&mut self, number: u64, result: Result<Answer, Failure>) -> Checked {
         let up = self.now - self.bridge().started;
-        let Some(talk) = self.bridge().talks.remove(&number) else { return Ok(()) };
+        let Some(mut talk) = self.bridge().talks.remove(&number) else { return Ok(()) };
         let took = up - talk.began;
         if took > talk.limit || talk.conversation.requests() > drivers::MAX_STEPS {
             let requests = talk.conversation.requests();
             return Err(Broken::of(1, format!("a conversation took {took:?} and {requests} requests")));
         }
         tell!(self, "{:?} at {}: {}", talk.who, talk.place, brief(&result));
-        if let (Who::Plug(id), Ok(Answer::Reading(_))) = (&talk.who, &result) {
+        if let (Who::Plug(id), Ok(Answer::Reading(reading))) = (&talk.who, &result) {
             let owner = self.owner(id);
             let now = self.now;
-            if let Some(said) = &talk.said {
+            if let Some(said) = &mut talk.said {
+                // After switching, an INPLUG is not asked for its power.
+                if reading.ports.iter().all(|port| port.watts.is_none()) {
+                    said.watts = self.check.said_watts(id);
+                }
                 let (plug, now_s) = (said.plug, self.now_s());
-                let drawn = self.plugs[plug].strip.drawn(now_s);
+                let drawn = self.plugs[plug].drawn(now_s);
                 self.check.meters.fed(id, plug, drawn);
             }
             self.check.read(now, number, id, owner, talk.said)?;
@@ -400,52 +420,63 @@ impl World {
         if self.bridge().searches.len() >= MAX_SEARCHES {
             return;
         }
-        let number = self.number();
-        let everybody: BTreeSet<Ipv4Addr> = self.plugs.iter().map(|plug| plug.ip).collect();
-        let mut targets: BTreeSet<Ipv4Addr> = missing
-            .iter()
-            .filter_map(|(_, place)| if let IpAddr::V4(ip) = place.ip { Some(ip) } else { None })
-            .collect();
-        targets.extend(everybody);
-        let driver = drivers::named("maxsmart").expect("the only driver");
-        let probes = driver.probes(&self.plan.family, &now);
-        let search = Search { probes, targets, seen: BTreeSet::new(), answered: BTreeSet::new() };
-        self.bridge().searches.insert(number, search);
-        for (round, at) in SENT_AT.into_iter().enumerate() {
-            self.later(at, Event::SearchRound { search: number, round });
+        for (name, family) in self.plan.families.clone() {
+            let number = self.number();
+            let theirs = missing.iter().filter(|(driver, _)| *driver == name);
+            let theirs =
+                theirs.filter_map(|(_, place)| if let IpAddr::V4(ip) = place.ip { Some(ip) } else { None });
+            let mut named: BTreeSet<Ipv4Addr> = theirs.collect();
+            // Where broadcasts do not get through, the addresses are named in the settings.
+            if !self.plan.broadcast {
+                named.extend(self.hosts(name));
+            }
+            let everybody = self.plugs.iter().map(|plug| plug.ip);
+            let targets = if self.plan.broadcast { everybody.collect() } else { BTreeSet::new() };
+            let targets = targets.union(&named).copied().collect();
+            let driver = drivers::named(name).expect("a driver");
+            let probes = driver.probes(&family, &now);
+            let (seen, answered) = (BTreeSet::new(), BTreeSet::new());
+            let search = Search { driver, family, named, probes, targets, seen, answered };
+            self.bridge().searches.insert(number, search);
+            for (round, at) in SENT_AT.into_iter().enumerate() {
+                self.later(at, Event::SearchRound { search: number, round });
+            }
+            self.later(SEARCH, Event::SearchRound { search: number, round: SENT_AT.len() });
         }
-        self.later(SEARCH, Event::SearchRound { search: number, round: SENT_AT.len() });
+    }
+
+    /// The addresses of a family's plugs.
+    fn hosts(&self, driver: &str) -> BTreeSet<Ipv4Addr> {
+        self.plugs.iter().filter(|plug| plug.driver() == driver).map(|plug| plug.ip).collect()
     }
 
     pub(crate) fn search_round(&mut self, number: u64, round: usize) -> Checked {
         let Some(bridge) = &mut self.bridge else { return Ok(()) };
         if round == SENT_AT.len() {
             let Some(search) = bridge.searches.remove(&number) else { return Ok(()) };
-            // Where broadcasts do not get through, the addresses are named in the settings.
-            let silent = search.targets.iter().filter(|ip| !search.answered.contains(ip));
-            let silent: Vec<_> = match self.plan.broadcast {
-                true => Vec::new(),
-                false => silent.map(|ip| ("maxsmart", place_at(*ip))).collect(),
-            };
+            let (driver, family) = (search.driver.name(), search.family);
+            let mut silent = if self.plan.broadcast { BTreeSet::new() } else { self.hosts(driver) };
+            silent.retain(|ip| !search.answered.contains(ip));
+            let place = |ip| Place { ip: IpAddr::V4(ip), http: family.http_port, udp: family.udp_port };
+            let silent = silent.into_iter().map(|ip| (driver, place(ip))).collect();
             return self.hub(Input::Unheard(silent));
         }
         let Some(search) = bridge.searches.get(&number) else { return Ok(()) };
         let targets: Vec<Ipv4Addr> = search.targets.difference(&search.answered).copied().collect();
-        let probes = search.probes.clone();
+        let (probes, named) = (search.probes.clone(), search.named.clone());
         for ip in targets {
             for probe in &probes {
-                self.send_datagram(Socket::Search(number), ip, &probe.bytes);
+                self.send_datagram(Socket::Search(number), ip, &probe.bytes, !named.contains(&ip));
             }
         }
         Ok(())
     }
 
     pub(crate) fn search_hears(&mut self, number: u64, ip: Ipv4Addr, bytes: Vec<u8>) -> Checked {
-        let family = &self.plan.family;
         let search = self.bridge.as_mut().and_then(|bridge| bridge.searches.get_mut(&number));
         let Some(search) = search else { return Ok(()) };
-        let driver = drivers::named("maxsmart").expect("the only driver");
-        let found = driver.recognise(family, SocketAddr::from((ip, 8888)), &bytes);
+        let from = SocketAddr::from((ip, search.family.udp_port));
+        let found = search.driver.recognise(&search.family, from, &bytes);
         if !search.seen.insert((ip, bytes)) {
             return Ok(());
         }
@@ -708,10 +739,6 @@ impl World {
         self.later(pause, Event::Start);
         Ok(())
     }
-}
-
-pub(crate) fn place_at(ip: Ipv4Addr) -> Place {
-    Place { ip: IpAddr::V4(ip), http: 80, udp: 8888 }
 }
 
 fn brief(result: &Result<Answer, Failure>) -> String {

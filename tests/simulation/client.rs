@@ -12,7 +12,7 @@ impl World {
         let qualified = self.plan.twins && self.random.chance(50);
         let model = &self.plugs[plug];
         let id = if qualified { model.qualified_id() } else { model.id() };
-        let ports = model.strip.ports() as u64;
+        let ports = model.ports() as u64;
         let port = self.random.range(1, ports);
         let word = self.random.pick(&["ON", "OFF", "ON", "OFF", "on", "TOGGLE", "1", "false"]);
         let number = self.number();

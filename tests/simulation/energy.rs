@@ -9,8 +9,8 @@ use plug2mqtt::sim::Drawn;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// No simulated plug draws more, in watts.
-const MOST_W: f64 = 4000.0;
+/// No port of a simulated plug draws more, in watts.
+const MOST_W: f64 = 2000.0;
 
 /// What is told may lag behind what is known: a watt-hour, or ten seconds.
 const LAG_WS: f64 = 3600.0;
@@ -107,11 +107,11 @@ impl World {
             if meters.lost.contains(id) || meters.jumped || self.check.crashed {
                 continue;
             }
-            let watts: f64 = self.plugs[*place].strip.watts(self.now_s()).iter().sum();
+            let watts: f64 = self.plugs[*place].watts(self.now_s()).iter().sum();
             let truth = drawn.mws.saturating_sub(began.mws) as f64 / 1000.0;
             let unseen =
                 drawn.ups_and_downs.saturating_sub(began.ups_and_downs) as f64 / 1000.0 * apart / 2.0;
-            let unmetered = plug.unmetered_s as f64 * MOST_W;
+            let unmetered = plug.unmetered_s as f64 * MOST_W * plug.ports.len() as f64;
             let lag = LAG_WS + watts * (apart + LAG.as_secs_f64());
             let told = energy.joules();
             if (told - truth).abs() > truth * 0.01 + unseen + unmetered + lag {

@@ -19,7 +19,7 @@ pub(crate) struct Plan {
     /// Two plugs with one serial.
     pub(crate) twins: bool,
     pub(crate) rules: Rules,
-    pub(crate) family: Family,
+    pub(crate) families: BTreeMap<&'static str, Family>,
     pub(crate) settings: Arc<Settings>,
     /// Broadcasts reach the plugs; else they are named in the settings.
     pub(crate) broadcast: bool,
@@ -48,7 +48,7 @@ impl Plan {
         };
         let discovery = random.secs(30, 120);
         let rules = Rules {
-            families: BTreeMap::from([("maxsmart", pace)]),
+            families: BTreeMap::from([("maxsmart", pace), ("inplug", Pace { set_clock: false, ..pace })]),
             power_change: 1.0,
             current_change: 0.02,
             voltage_change: 1.0,
@@ -68,11 +68,14 @@ impl Plan {
         };
         let calm = discovery + 5 * poll.max(Duration::from_secs(30)) + Duration::from_secs(60);
         let end = Duration::from_secs(3600);
+        let maxsmart = Family { udp_port: 8888, http_port: 80, timeout, set_clock, keep_alive: false };
+        let keep_alive = random.chance(30);
+        let inplug = Family { udp_port: 80, http_port: 80, timeout, set_clock: false, keep_alive };
         Self {
             fleet,
             twins: fleet > 1 && random.chance(15),
             rules,
-            family: Family { udp_port: 8888, http_port: 80, timeout, set_clock, keep_alive: false },
+            families: BTreeMap::from([("maxsmart", maxsmart), ("inplug", inplug)]),
             settings: settings(random),
             broadcast: random.chance(80),
             chaos: end - calm,
@@ -104,7 +107,7 @@ pub(crate) fn settings(random: &mut Random) -> Arc<Settings> {
             version: "0",
             started_ms: 0,
             discovery: mode.as_str(),
-            drivers: vec!["maxsmart"],
+            drivers: vec!["maxsmart", "inplug"],
             config_checksum: String::new(),
         },
     })

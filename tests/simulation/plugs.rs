@@ -2,7 +2,7 @@
 
 use crate::random::Random;
 use plug2mqtt::model::PlugId;
-use plug2mqtt::sim::{Answer, Faults, Firmware, Load, Strip};
+use plug2mqtt::sim::{Answer, Drawn, Faults, Firmware, Inplug, Load, Model as _, Strip};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -15,9 +15,24 @@ pub(crate) struct Said {
     pub(crate) watts: Vec<f64>,
 }
 
+/// What a plug is.
+enum Body {
+    Strip(Strip),
+    Inplug {
+        plug: Inplug,
+        meters: bool,
+        relays: [bool; 1],
+        /// The next second to be counted, the power of the one before, and what it has drawn.
+        next: u64,
+        last: u64,
+        drawn: Drawn,
+    },
+}
+
 pub(crate) struct Model {
-    pub(crate) strip: Strip,
+    body: Body,
     pub(crate) faults: Faults,
+    stuck: bool,
     pub(crate) ip: Ipv4Addr,
     /// It is on the network.
     pub(crate) here: bool,
@@ -29,51 +44,188 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(place: usize, serial: String, random: &mut Random) -> Self {
-        let ports = if random.chance(60) { 6 } else { 1 };
-        let lot = random.range(0, 9);
-        let strip = match ports {
-            6 => match lot {
-                0..=3 => Strip::strip_1_30(&serial),
-                4..=5 => Strip::strip_2_11(&serial),
-                6..=7 => Strip::strip_3_36(&serial),
-                _ => Strip::strip_5_11(&serial),
-            },
-            _ => match lot {
-                0..=4 => Strip::plug_1_30(&serial),
-                5..=7 => Strip::plug_2_11(&serial),
-                _ => Strip::plug_2_0(&serial),
-            },
+    pub(crate) fn new(place: usize, serial: String, twins: bool, random: &mut Random) -> Self {
+        let inplug = random.chance(25) && !(twins && place < 2);
+        let number = u8::try_from(place + 1).unwrap();
+        let (body, mac, serial) = if inplug {
+            let lot = random.range(0, 4);
+            let plug = match lot {
+                0 => Inplug::without_meter(number),
+                1 => Inplug::sp3s(number),
+                2 => Inplug::new(number).brief(),
+                _ => Inplug::new(number),
+            };
+            let on = random.chance(50);
+            let plug = plug.named(&format!("Plug {place}")).with_relay(on);
+            let mac = plug.mac();
+            let body = Body::Inplug {
+                plug,
+                meters: lot > 0,
+                relays: [on],
+                next: 0,
+                last: 0,
+                drawn: Drawn::default(),
+            };
+            (body, mac.clone(), mac)
+        } else {
+            let mac = format!("02:00:00:00:00:{number:02x}");
+            let strip = any_strip(&serial, random).mac(&mac).named(&format!("Plug {place}"));
+            let relays: Vec<bool> = (0..strip.ports()).map(|_| random.chance(50)).collect();
+            (Body::Strip(strip.with_relays(&relays)), mac, serial)
         };
-        let mac = format!("02:00:00:00:00:{:02x}", place + 1);
-        let strip = if random.chance(30) { strip.forgetting_relays() } else { strip };
-        let relays: Vec<bool> = (0..ports).map(|_| random.chance(50)).collect();
-        let strip = strip.mac(&mac).named(&format!("Plug {place}")).with_relays(&relays);
         let mut model = Self {
-            strip,
+            body,
             faults: Faults::default(),
+            stuck: false,
             ip: Ipv4Addr::new(192, 0, 2, u8::try_from(place + 10).unwrap()),
             here: true,
             mac,
             serial,
-            loads: vec![Load::Nothing; ports],
+            loads: Vec::new(),
             heard: 0,
             sent: 0,
         };
-        for port in 1..=ports {
+        model.loads = vec![Load::Nothing; model.ports()];
+        for port in 1..=model.ports() {
             model.plug_in(port, any_load(random));
         }
         model
     }
 
+    pub(crate) fn driver(&self) -> &'static str {
+        match self.body {
+            Body::Strip(_) => "maxsmart",
+            Body::Inplug { .. } => "inplug",
+        }
+    }
+
+    pub(crate) fn ports(&self) -> usize {
+        self.relays().len()
+    }
+
+    pub(crate) fn relays(&self) -> &[bool] {
+        match &self.body {
+            Body::Strip(strip) => strip.relays(),
+            Body::Inplug { relays, .. } => relays,
+        }
+    }
+
+    /// It says where its relays are; else it is believed what it acknowledged and draws.
+    pub(crate) fn tells_relays(&self) -> bool {
+        !matches!(&self.body, Body::Strip(strip) if strip.firmware() == Firmware::Plug2)
+    }
+
+    /// It says what its ports draw.
+    pub(crate) fn meters(&self) -> bool {
+        !matches!(&self.body, Body::Inplug { meters: false, .. })
+    }
+
+    pub(crate) fn watts(&self, now_s: f64) -> Vec<f64> {
+        match &self.body {
+            Body::Strip(strip) => strip.watts(now_s),
+            Body::Inplug { plug, .. } => plug.watts(now_s),
+        }
+    }
+
+    /// Counts what was drawn until now, which must be done before that changes.
+    pub(crate) fn drawn(&mut self, now_s: f64) -> Drawn {
+        match &mut self.body {
+            Body::Strip(strip) => strip.drawn(now_s),
+            Body::Inplug { plug, next, last, drawn, .. } => {
+                while (*next as f64) < now_s.floor() {
+                    let milliwatts = plug.watts(*next as f64)[0] * 1000.0;
+                    let milliwatts = milliwatts.round() as u64;
+                    *next += 1;
+                    drawn.mws += milliwatts;
+                    drawn.ups_and_downs += milliwatts.abs_diff(*last);
+                    *last = milliwatts;
+                }
+                *drawn
+            }
+        }
+    }
+
+    pub(crate) fn press(&mut self, now_s: f64, port: usize) {
+        self.drawn(now_s);
+        match &mut self.body {
+            Body::Strip(strip) => strip.press(port),
+            Body::Inplug { plug, relays, .. } => {
+                plug.press(now_s, port);
+                *relays = [plug.relay()];
+            }
+        }
+    }
+
+    /// Something goes wrong inside: a relay sticks, an INPLUG is locked or loses its session.
+    pub(crate) fn seize(&mut self, random: &mut Random) -> &'static str {
+        match (&mut self.body, random.range(0, 2)) {
+            (Body::Inplug { plug, .. }, 0) => {
+                plug.lock(true);
+                "locked"
+            }
+            (Body::Inplug { plug, .. }, 1) => {
+                plug.expire();
+                "its session is lost"
+            }
+            _ => {
+                self.stuck = true;
+                "its relays stick"
+            }
+        }
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.faults = Faults::default();
+        self.stuck = false;
+        if let Body::Inplug { plug, .. } = &mut self.body {
+            plug.lock(false);
+        }
+    }
+
+    /// Relays that stick have not moved, whatever the plug has said.
+    fn stick(&mut self, now_s: f64, before: &[bool]) {
+        if !self.stuck || self.relays() == before {
+            return;
+        }
+        match &mut self.body {
+            Body::Strip(strip) => *strip = strip.clone().with_relays(before),
+            Body::Inplug { plug, relays, .. } => {
+                plug.press(now_s, 1);
+                *relays = [plug.relay()];
+            }
+        }
+    }
+
+    pub(crate) fn reboot(&mut self, now_s: f64) {
+        self.drawn(now_s);
+        match &mut self.body {
+            Body::Strip(strip) => strip.reboot(now_s),
+            Body::Inplug { plug, .. } => plug.reboot(now_s),
+        }
+    }
+
+    pub(crate) fn is_up(&self, now_s: f64) -> bool {
+        match &self.body {
+            Body::Strip(strip) => strip.is_up(now_s),
+            Body::Inplug { plug, .. } => plug.is_up(now_s),
+        }
+    }
+
+    pub(crate) fn speaks_http(&self) -> bool {
+        matches!(&self.body, Body::Strip(strip) if strip.firmware().speaks_http())
+    }
+
     pub(crate) fn plug_in(&mut self, port: usize, load: Load) {
         self.loads[port - 1] = load;
-        self.strip.plug_in(port, load);
+        match &mut self.body {
+            Body::Strip(strip) => strip.plug_in(port, load),
+            Body::Inplug { plug, .. } => plug.plug_in(load),
+        }
     }
 
     /// Its id, unless another plug has the same serial.
     pub(crate) fn id(&self) -> PlugId {
-        PlugId::of("maxsmart", &self.serial).unwrap()
+        PlugId::of(self.driver(), &self.serial).unwrap()
     }
 
     /// Its id when it came second with its serial.
@@ -88,41 +240,45 @@ impl Model {
     }
 
     /// An update changes what it speaks; relays and loads stay.
-    pub(crate) fn update(&mut self, now_s: f64) -> bool {
+    pub(crate) fn update(&mut self, now_s: f64) {
+        let Body::Strip(strip) = &mut self.body else { return };
         let serial = &self.serial;
-        let next = match (self.strip.firmware(), self.strip.ports()) {
+        let next = match (strip.firmware(), strip.ports()) {
             (Firmware::V1, 6) => Strip::strip_2_11(serial),
             (Firmware::V1, _) => Strip::plug_2_11(serial),
             (Firmware::V2 | Firmware::V3, 6) => Strip::strip_5_11(serial),
             (Firmware::V2, _) => Strip::plug_2_0(serial),
-            _ => return false,
+            _ => return,
         };
-        let next = next.mac(&self.mac).named(self.strip.name()).with_relays(self.strip.relays());
-        self.strip = next;
-        self.strip.begin(now_s);
+        *strip = next.mac(&self.mac).named(strip.name()).with_relays(strip.relays());
+        strip.begin(now_s);
         for (port, load) in (1..).zip(self.loads.clone()) {
-            self.strip.plug_in(port, load);
+            strip.plug_in(port, load);
         }
-        self.strip.reboot(now_s);
-        true
+        strip.reboot(now_s);
     }
 
     pub(crate) fn reachable(&self, now_s: f64) -> bool {
-        self.here && self.faults.reachable() && self.strip.is_up(now_s)
+        self.here && self.faults.reachable() && self.is_up(now_s)
     }
 
     pub(crate) fn said(&self, plug: usize, now_s: f64) -> Said {
         Said {
             plug,
-            relays: self.strip.relays().to_vec(),
-            tells_relays: self.strip.firmware() != Firmware::Plug2,
-            watts: self.strip.watts(now_s),
+            relays: self.relays().to_vec(),
+            tells_relays: self.tells_relays(),
+            watts: self.watts(now_s),
         }
     }
 
     /// One HTTP request: what comes back, whether it is as the plug said it, and how much later.
     pub(crate) fn http(&mut self, now_s: f64, target: &str) -> (Answer, bool, Duration) {
-        let reply = if self.faults.reachable() { self.strip.http(now_s, target) } else { None };
+        let before = self.relays().to_vec();
+        let reply = match &mut self.body {
+            Body::Strip(strip) if self.faults.reachable() => strip.http(now_s, target),
+            _ => None,
+        };
+        self.stick(now_s, &before);
         let original = reply.clone();
         let answer = self.faults.http(&self.serial, reply);
         let (whole, drip) = match &answer {
@@ -136,12 +292,29 @@ impl Model {
         (answer, whole, self.faults.delay + drip)
     }
 
-    /// One datagram: what comes back, each with whether it is as the plug said it.
-    pub(crate) fn datagram(&mut self, now_s: f64, bytes: &[u8]) -> (Vec<(Vec<u8>, bool)>, Duration) {
+    /// One datagram, perhaps to everybody: what comes back, each with whether it is as the plug said it.
+    pub(crate) fn datagram(
+        &mut self,
+        now_s: f64,
+        bytes: &[u8],
+        everybody: bool,
+    ) -> (Vec<(Vec<u8>, bool)>, Duration) {
         self.heard += 1;
         let mut out = Vec::new();
         if self.here && self.faults.hears(self.heard) {
-            for reply in self.strip.datagram(now_s, bytes) {
+            self.drawn(now_s);
+            let before = self.relays().to_vec();
+            let replies = match (&mut self.body, everybody) {
+                (Body::Strip(strip), _) => strip.datagram(now_s, bytes),
+                (Body::Inplug { plug, .. }, true) => plug.broadcast(now_s, bytes),
+                (Body::Inplug { plug, relays, .. }, false) => {
+                    let replies = plug.datagram(now_s, bytes);
+                    *relays = [plug.relay()];
+                    replies
+                }
+            };
+            self.stick(now_s, &before);
+            for reply in replies {
                 self.sent += 1;
                 let arriving = self.faults.datagram(self.sent, &self.serial, reply.clone());
                 // A disguise changes who says it, not what is said.
@@ -154,6 +327,20 @@ impl Model {
         }
         (out, self.faults.delay)
     }
+}
+
+fn any_strip(serial: &str, random: &mut Random) -> Strip {
+    let (six, lot) = (random.chance(60), random.range(0, 9));
+    let strip = match (six, lot) {
+        (true, 0..=3) => Strip::strip_1_30(serial),
+        (true, 4..=5) => Strip::strip_2_11(serial),
+        (true, 6..=7) => Strip::strip_3_36(serial),
+        (true, _) => Strip::strip_5_11(serial),
+        (false, 0..=4) => Strip::plug_1_30(serial),
+        (false, 5..=7) => Strip::plug_2_11(serial),
+        (false, _) => Strip::plug_2_0(serial),
+    };
+    if random.chance(30) { strip.forgetting_relays() } else { strip }
 }
 
 pub(crate) fn any_load(random: &mut Random) -> Load {

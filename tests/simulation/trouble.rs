@@ -6,7 +6,6 @@ use crate::plan::{BASE, settings};
 use crate::plugs::{any_fault, any_load};
 use crate::world::{Event, Net, World, tell, word};
 use plug2mqtt::hub::Input;
-use plug2mqtt::sim::Faults;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -102,12 +101,16 @@ impl World {
         let now_s = self.now_s();
         match trouble {
             Trouble::Fault(plug, time) => {
-                self.plugs[plug].faults = any_fault(&mut self.random);
-                let faults = self.plugs[plug].faults.clone();
-                tell!(self, "   {faults:?}");
+                if self.random.chance(25) {
+                    let what = self.plugs[plug].seize(&mut self.random);
+                    tell!(self, "   {what}");
+                } else {
+                    self.plugs[plug].faults = any_fault(&mut self.random);
+                    tell!(self, "   {:?}", self.plugs[plug].faults);
+                }
                 self.later(time, Event::Trouble(Trouble::Healthy(plug)));
             }
-            Trouble::Healthy(plug) => self.plugs[plug].faults = Faults::default(),
+            Trouble::Healthy(plug) => self.plugs[plug].heal(),
             Trouble::Net(time) => {
                 let random = &mut self.random;
                 self.net =
@@ -116,16 +119,15 @@ impl World {
             }
             Trouble::NetGood => self.net = Net::default(),
             Trouble::Press(plug) => {
-                let port = self.random.below(self.plugs[plug].strip.ports()) + 1;
-                self.plugs[plug].strip.count(now_s);
-                self.plugs[plug].strip.press(port);
-                let on = self.plugs[plug].strip.relays()[port - 1];
+                let port = self.random.below(self.plugs[plug].ports()) + 1;
+                self.plugs[plug].press(now_s, port);
+                let on = self.plugs[plug].relays()[port - 1];
                 tell!(self, "   port {port} goes {}", word(on));
             }
             Trouble::PlugIn(plug) => {
-                let port = self.random.below(self.plugs[plug].strip.ports()) + 1;
+                let port = self.random.below(self.plugs[plug].ports()) + 1;
                 let load = any_load(&mut self.random);
-                self.plugs[plug].strip.count(now_s);
+                self.plugs[plug].drawn(now_s);
                 self.plugs[plug].plug_in(port, load);
             }
             Trouble::PowerCut(plug, time, ip) => {
@@ -193,7 +195,7 @@ impl World {
         let model = &mut self.plugs[plug];
         model.ip = ip;
         model.here = true;
-        model.strip.reboot(now_s);
+        model.reboot(now_s);
         tell!(self, "   plug {plug} is back at {ip}");
     }
 
@@ -204,6 +206,11 @@ impl World {
         self.broker.up = false;
         if forgets {
             self.broker.retained.clear();
+            let young = self.bridge.as_ref().is_none_or(|b| b.started + Duration::from_secs(1) > self.now);
+            if young && self.check.crashed {
+                // Before the bridge could read back what its file does not have.
+                self.check.meters.crashed(&self.broker.retained);
+            }
         }
         self.lose_link(true);
         self.later(away, Event::Trouble(Trouble::BrokerUp));
@@ -281,7 +288,7 @@ impl World {
         // One may be gone for good.
         let gone = (self.plugs.len() > 1 && self.random.chance(20)).then_some(0);
         for plug in 0..self.plugs.len() {
-            self.plugs[plug].faults = Faults::default();
+            self.plugs[plug].heal();
             if gone == Some(plug) {
                 self.plugs[plug].here = false;
             } else {

@@ -37,7 +37,7 @@ pub(crate) enum Socket {
 pub(crate) enum Event {
     HttpAt { talk: u64, step: u32, ip: Ipv4Addr, target: String },
     HttpBack { talk: u64, step: u32, reply: Result<Vec<u8>, Failure>, said: Option<Said> },
-    DatagramAt { from: Socket, ip: Ipv4Addr, bytes: Vec<u8> },
+    DatagramAt { from: Socket, ip: Ipv4Addr, bytes: Vec<u8>, everybody: bool },
     DatagramBack { to: Socket, ip: Ipv4Addr, bytes: Vec<u8>, said: Option<Said> },
     SearchRound { search: u64, round: usize },
     Saved { run: u64, text: Vec<u8> },
@@ -127,7 +127,7 @@ impl World {
         for place in 0..plan.fleet {
             let twin = place == 1 && plan.twins;
             let serial = if twin { plugs[0].serial.clone() } else { format!("SWP6{:012}", place + 1) };
-            plugs.push(Model::new(place, serial, &mut random));
+            plugs.push(Model::new(place, serial, twins, &mut random));
         }
         let mut world = Self {
             random,
@@ -227,7 +227,7 @@ impl World {
         match event {
             Event::HttpAt { talk, step, ip, target } => self.http_at(talk, step, ip, &target),
             Event::HttpBack { talk, step, reply, said } => self.talk_hears(talk, step, reply, said),
-            Event::DatagramAt { from, ip, bytes } => self.datagram_at(from, ip, &bytes),
+            Event::DatagramAt { from, ip, bytes, everybody } => self.datagram_at(from, ip, &bytes, everybody),
             Event::DatagramBack { to: Socket::Talk(talk, step), bytes, said, .. } => {
                 self.talk_hears(talk, step, Ok(bytes), said)
             }
@@ -301,15 +301,15 @@ impl World {
         };
         let now_s = self.now_s();
         let model = &mut self.plugs[plug];
-        if model.faults.off || model.faults.hang || !model.strip.is_up(now_s) {
+        if model.faults.off || model.faults.hang || !model.is_up(now_s) {
             return Ok(());
         }
-        if model.faults.closed() || !model.strip.firmware().speaks_http() {
+        if model.faults.closed() || !model.speaks_http() {
             let reply = Err(Failure::Unreachable("refused".into()));
             self.later(back, Event::HttpBack { talk, step, reply, said: None });
             return Ok(());
         }
-        let before = model.strip.relays().to_vec();
+        let before = model.relays().to_vec();
         let (answer, whole, delay) = model.http(now_s, target);
         self.relays_moved(plug, &before, Some(talk))?;
         let said = whole.then(|| self.plugs[plug].said(plug, now_s));
@@ -322,9 +322,9 @@ impl World {
         Ok(())
     }
 
-    pub(crate) fn send_datagram(&mut self, from: Socket, ip: Ipv4Addr, bytes: &[u8]) {
+    pub(crate) fn send_datagram(&mut self, from: Socket, ip: Ipv4Addr, bytes: &[u8], everybody: bool) {
         for delay in self.passage() {
-            self.later(delay, Event::DatagramAt { from, ip, bytes: bytes.to_vec() });
+            self.later(delay, Event::DatagramAt { from, ip, bytes: bytes.to_vec(), everybody });
         }
     }
 
@@ -340,11 +340,11 @@ impl World {
             .collect()
     }
 
-    fn datagram_at(&mut self, from: Socket, ip: Ipv4Addr, bytes: &[u8]) -> Checked {
+    fn datagram_at(&mut self, from: Socket, ip: Ipv4Addr, bytes: &[u8], everybody: bool) -> Checked {
         let Some(plug) = self.at_ip(ip) else { return Ok(()) };
         let now_s = self.now_s();
-        let before = self.plugs[plug].strip.relays().to_vec();
-        let (replies, delay) = self.plugs[plug].datagram(now_s, bytes);
+        let before = self.plugs[plug].relays().to_vec();
+        let (replies, delay) = self.plugs[plug].datagram(now_s, bytes, everybody);
         let talk = if let Socket::Talk(talk, _) = from { Some(talk) } else { None };
         self.relays_moved(plug, &before, talk)?;
         for (bytes, whole) in replies {
@@ -359,7 +359,7 @@ impl World {
 
     /// Relays of a plug may have moved by a request.
     fn relays_moved(&mut self, plug: usize, before: &[bool], talk: Option<u64>) -> Checked {
-        let after = self.plugs[plug].strip.relays().to_vec();
+        let after = self.plugs[plug].relays().to_vec();
         for (port, (was, is)) in (1u8..).zip(before.iter().zip(&after)) {
             if was != is {
                 tell!(self, "plug {plug} port {port} goes {} by a request", word(*is));

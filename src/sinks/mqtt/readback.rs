@@ -59,7 +59,8 @@ impl ReadBack {
 }
 
 impl Session {
-    /// Begins once in a run, and again after a connection that did not last until the end.
+    /// Begins once in a run, and again after a connection that did not last until the end; what
+    /// that has brought stays.
     pub(super) fn begin_read_back(&mut self) {
         if self.read_back.done {
             return;
@@ -67,7 +68,8 @@ impl Session {
         let [port, plug, mark] = filters(self.base());
         self.subscribe(vec![port, plug]);
         self.subscribe(vec![mark]);
-        self.read_back = ReadBack { ends_at: Some(self.now.up + LONGEST), ..ReadBack::default() };
+        let found = std::mem::take(&mut self.read_back.found);
+        self.read_back = ReadBack { ends_at: Some(self.now.up + LONGEST), found, ..ReadBack::default() };
     }
 
     pub(super) fn end_read_back(&mut self) {
