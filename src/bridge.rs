@@ -290,6 +290,7 @@ fn mqtt_settings(
         birth_topic: settings.home_assistant.birth_topic.clone(),
         respect_deletion: settings.home_assistant.respect_deletion,
         allow_admin: own.allow_admin,
+        allow_raw: own.allow_raw,
     })
 }
 

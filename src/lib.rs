@@ -22,6 +22,7 @@
 //! | [`hub`] | schedule, health, commands, what is worth telling, who is who | IO, clocks, drivers, MQTT |
 //! | [`io`] | sockets, files, time | what should be done |
 //! | [`entity`] | which switches and sensors a plug offers | any sink |
+//! | [`errand`] | the asks that make up a request to one plug, and what comes of them | who wants it |
 //! | [`sinks`] | MQTT topics and Home Assistant's discovery | hub, drivers, io |
 //! | [`config`] | what a user may say | what it is used for |
 //! | [`sim`] | simulated plugs, for the demo and the tests | the rest of the program |
@@ -99,6 +100,7 @@ pub mod cli;
 pub mod config;
 pub mod drivers;
 pub mod entity;
+pub mod errand;
 pub mod hub;
 pub mod io;
 pub mod model;

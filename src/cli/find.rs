@@ -4,6 +4,7 @@
 use super::progress::patiently;
 use crate::bridge::{quarries, rules, state_directory};
 use crate::config::Settings;
+use crate::errand::Guard;
 use crate::hub::Hub;
 use crate::io::clock::Clock;
 use crate::io::http::Http;
@@ -91,6 +92,19 @@ impl Plug {
             name => format!("{port} ({name})"),
         };
         (1..=count).map(port).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What settings and the bridge say about changing it.
+    pub fn guard(&self, ports: usize) -> Guard {
+        let known = self.known.as_ref();
+        let locks =
+            known.map(|known| known.ports.iter().map(|port| port.lock.unwrap_or(Lock::None)).collect());
+        Guard {
+            who: self.name(),
+            ports: u8::try_from(ports).unwrap_or(u8::MAX),
+            control: known.is_none_or(|known| known.control),
+            locks: locks.unwrap_or_default(),
+        }
     }
 
     /// Why a port must not be switched, when settings or the bridge say so.

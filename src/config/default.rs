@@ -18,6 +18,7 @@ impl Default for Mqtt {
             client_id: None,
             keep_alive: Interval::seconds(20),
             allow_admin: true,
+            allow_raw: false,
             tls: Tls::default(),
         }
     }

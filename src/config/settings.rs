@@ -77,6 +77,8 @@ pub struct Mqtt {
     pub keep_alive: KeepAlive,
     /// Whether plugs may be taken, removed, renamed and changed otherwise by requests over MQTT.
     pub allow_admin: bool,
+    /// Whether requests over MQTT may send plugs any command of their protocol.
+    pub allow_raw: bool,
     /// TLS to the broker, used with `mqtts://`.
     pub tls: Tls,
 }

@@ -37,6 +37,7 @@ impl Plug {
             view.driver = other.driver;
             view.online = false;
             view.problem = None;
+            view.extras = None;
         });
         self.move_to(other.kept.place, now);
     }
@@ -66,6 +67,8 @@ impl Plug {
             mac: facts.mac.or(old.mac),
             firmware: facts.firmware.or(old.firmware.clone()),
             hardware: facts.hardware.or(old.hardware.clone()),
+            cpuid: facts.cpuid.or(old.cpuid.clone()),
+            server: facts.server.or(old.server.clone()),
             manufacturer: facts.manufacturer,
             model: facts.model,
         };

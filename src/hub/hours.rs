@@ -4,7 +4,7 @@
 //! learnt: every reading of it that could be meant is laid beside the hours both have seen, and
 //! only one that agrees with at least three of them is believed.
 
-use crate::model::{Energy, History, Hours, MAX_WATTS, Moment};
+use crate::model::{Energy, History, Hours, MAX_WATTS, Meaning, Moment};
 use std::time::Duration;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -165,28 +165,9 @@ impl Hours {
     ///
     /// Why it cannot be believed, in words.
     pub(super) fn compare(&self, record: &History, now: &Moment) -> Result<Vec<Filled>, &'static str> {
-        let running = local_ms(now) / HOUR_MS;
-        let buckets = record.rows.iter().map(Vec::len).max().unwrap_or(0) as u64;
-        let dated = record.dated_hour();
-        // It may name the first bucket or the last; undated, the last may be this hour or the one before.
-        let back = buckets.saturating_sub(1);
-        let begins = match dated {
-            Some(hour) => [hour.checked_sub(back), Some(hour)],
-            None => [running.checked_sub(back), running.checked_sub(back + 1)],
-        };
-        let digit = last_digit(record);
-        let mut offers: Vec<Vec<Filled>> = Vec::new();
-        let mut witnesses = 0;
-        for begin in begins.into_iter().flatten() {
-            for unit in UNITS {
-                let reading = Meaning { record, begin, unit, digit: digit * unit };
-                let (agree, differ) = self.weigh(&reading, running);
-                witnesses = witnesses.max(agree + differ);
-                if agree >= WITNESSES && differ * 4 <= agree {
-                    offers.push(self.missing(&reading, now));
-                }
-            }
-        }
+        let (believed, witnesses) = self.believed(record, now);
+        let offers: Vec<Vec<Filled>> =
+            believed.iter().map(|(_, reading)| self.missing(reading, now)).collect();
         let total = |offer: &Vec<Filled>| offer.iter().flat_map(|hour| &hour.ports).copied().sum::<Energy>();
         let (Some(least), Some(most)) = (offers.iter().map(total).min(), offers.iter().map(total).max())
         else {
@@ -201,8 +182,42 @@ impl Hours {
         Ok(offers.into_iter().min_by_key(total).unwrap_or_default())
     }
 
+    /// How a record is to be read, if that can be believed.
+    pub(super) fn meaning(&self, record: &History, now: &Moment) -> Option<Meaning> {
+        let (believed, _) = self.believed(record, now);
+        believed.first().map(|(dated_first, reading)| Meaning { wh: reading.unit, dated_first: *dated_first })
+    }
+
+    /// The readings of a record that agree with what was metered, and whether its date is that of the
+    /// first bucket; how many hours could be compared.
+    fn believed<'a>(&self, record: &'a History, now: &Moment) -> (Vec<(bool, Reading<'a>)>, usize) {
+        let running = local_ms(now) / HOUR_MS;
+        let buckets = record.rows.iter().map(Vec::len).max().unwrap_or(0) as u64;
+        // It may name the last bucket or the first; undated, the last may be this hour or the one before.
+        let back = buckets.saturating_sub(1);
+        let begins = match record.dated_hour() {
+            Some(hour) => [(false, hour.checked_sub(back)), (true, Some(hour))],
+            None => [(false, running.checked_sub(back)), (false, running.checked_sub(back + 1))],
+        };
+        let digit = last_digit(record);
+        let mut believed = Vec::new();
+        let mut witnesses = 0;
+        for (dated_first, begin) in begins {
+            let Some(begin) = begin else { continue };
+            for unit in UNITS {
+                let reading = Reading { record, begin, unit, digit: digit * unit };
+                let (agree, differ) = self.weigh(&reading, running);
+                witnesses = witnesses.max(agree + differ);
+                if agree >= WITNESSES && differ * 4 <= agree {
+                    believed.push((dated_first, reading));
+                }
+            }
+        }
+        (believed, witnesses)
+    }
+
     /// How many complete hours agree with a reading of the record, and how many do not.
-    fn weigh(&self, reading: &Meaning<'_>, running: u64) -> (usize, usize) {
+    fn weigh(&self, reading: &Reading<'_>, running: u64) -> (usize, usize) {
         let (mut agree, mut differ) = (0, 0);
         for hour in self.first..running {
             let complete = self.metered(hour).is_some_and(|s| (COMPLETE_S..=HOUR_S).contains(&s));
@@ -226,7 +241,7 @@ impl Hours {
 
     /// What a reading of the record has more than was metered, as far as a socket can have drawn it
     /// in the time that was not metered.
-    fn missing(&self, reading: &Meaning<'_>, now: &Moment) -> Vec<Filled> {
+    fn missing(&self, reading: &Reading<'_>, now: &Moment) -> Vec<Filled> {
         let offset_ms = i64::from(now.utc_offset_s) * 1000;
         let fill = |hour: u64| {
             let unmetered_s = f64::from(HOUR_S.saturating_sub(self.metered(hour)?));
@@ -257,7 +272,7 @@ impl Hours {
 }
 
 /// One way to read a record.
-struct Meaning<'a> {
+struct Reading<'a> {
     record: &'a History,
     /// The hour of the first bucket.
     begin: u64,
@@ -267,7 +282,7 @@ struct Meaning<'a> {
     digit: f64,
 }
 
-impl Meaning<'_> {
+impl Reading<'_> {
     fn wh(&self, hour: u64, port: usize) -> Option<f64> {
         let bucket = usize::try_from(hour.checked_sub(self.begin)?).ok()?;
         let figure = (*self.record.rows.get(port)?.get(bucket)?)?;

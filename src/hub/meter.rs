@@ -1,7 +1,7 @@
 //! The meters of one plug: power becomes energy, gaps stay gaps, and no figure ever falls.
 
 use super::hours::Filled;
-use crate::model::{Energy, History, Hours, MAX_PORTS, MAX_WATTS, Moment, PlugId, PortTally, Tally};
+use crate::model::{Energy, History, Hours, MAX_PORTS, MAX_WATTS, Meaning, Moment, PlugId, PortTally, Tally};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tracing::warn;
@@ -192,6 +192,11 @@ impl Meter {
             self.ports.iter_mut().zip(&hour.ports).for_each(|(port, missed)| port.energy.add(*missed));
         }
         Ok(filled)
+    }
+
+    /// How a plug's own record is to be read, when it agrees with what was metered.
+    pub(super) fn meaning(&self, now: &Moment, record: &History) -> Option<Meaning> {
+        self.hours.as_ref()?.meaning(record, now)
     }
 
     /// What earlier runs have told is known: no meter shows less. Before this none shows anything.

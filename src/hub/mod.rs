@@ -18,6 +18,8 @@
 //! | `change.rs` | which readings are worth telling |
 //! | `meter.rs` | one plug's energy: counted, never lower, gaps declared |
 //! | `hours.rs` | energy by the hour, and what a plug's own record may fill |
+//! | `errand.rs` | requests to one plug: waiting, asked, answered |
+//! | `round.rs` | what a plug is asked now and then, and its clock |
 //! | `record.rs` | when a plug is asked for its own record |
 //! | `census.rs` | who is who: found, moved, doubled, adopted, removed |
 //! | `request.rs` | requests to the bridge |
@@ -29,6 +31,7 @@ mod air;
 mod census;
 mod change;
 mod command;
+mod errand;
 mod face;
 mod hardware;
 mod hours;
@@ -36,6 +39,7 @@ mod meter;
 mod plug;
 mod record;
 mod request;
+mod round;
 mod rules;
 mod schedule;
 mod stats;
@@ -276,7 +280,11 @@ impl Hub {
     /// Looks at one plug that is due: ends what is overdue, begins what can begin.
     fn attend(&mut self, now: &Moment, id: &PlugId) {
         let Some(plug) = self.plugs.get_mut(id) else { return };
-        plug.tick(now, &mut self.effects);
+        let remember = plug.tick(now, &self.rules, &mut self.effects);
+        if remember {
+            self.save_soon(now);
+        }
+        let Some(plug) = self.plugs.get_mut(id) else { return };
         if plug.command_ready(now) {
             self.begin(now, id);
         } else if plug.poll_due(now) && !plug.queued {

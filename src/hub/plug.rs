@@ -3,6 +3,7 @@
 //! `command.rs`.
 
 use super::command::Desk;
+use super::errand::Errands;
 use super::meter::Meter;
 use super::record::Record;
 use super::schedule::Schedule;
@@ -37,6 +38,7 @@ pub(super) struct Plug {
     pub(super) live_signal: Option<f64>,
     pub(super) meter: Meter,
     pub(super) record: Record,
+    pub(super) errands: Box<Errands>,
     pub(super) figures: Box<PlugFigures>,
     pub(super) thresholds: super::change::Thresholds,
     pub(super) beat_at: Duration,
@@ -74,6 +76,8 @@ enum About {
     Command,
     /// The plug's own record.
     Record,
+    /// Something only some plugs can do.
+    Errand,
 }
 
 /// What the hub must react to after an answer.
@@ -116,6 +120,7 @@ impl Plug {
             driver,
             meter: Meter::new(&std::mem::take(&mut kept.tally)),
             record: Record::default(),
+            errands: Box::default(),
             figures: Box::default(),
             kept,
             rules: own,
@@ -179,7 +184,7 @@ impl Plug {
         }
         let poll = (self.free() && !self.queued).then_some(self.due());
         let command = self.desk.ready_at().filter(|_| self.free()).map(|at| at.max(self.schedule.held()));
-        [poll, command, self.desk.alarm()].into_iter().flatten().min()
+        [poll, command, self.desk.alarm(), self.errands.alarm()].into_iter().flatten().min()
     }
 
     /// Nothing is in the way of a conversation.
@@ -189,9 +194,9 @@ impl Plug {
 
     /// When it is to be asked something, commands aside.
     fn due(&self) -> Duration {
-        let record = self.record.at().filter(|_| self.online());
         let poll = self.schedule.at();
-        record.map_or(poll, |at| poll.min(at.max(self.schedule.held())))
+        let other = [self.record.at(), self.errands.at()].into_iter().flatten().min();
+        other.filter(|_| self.online()).map_or(poll, |at| poll.min(at.max(self.schedule.held())))
     }
 
     pub(super) fn poll_due(&self, now: &Moment) -> bool {
@@ -222,11 +227,12 @@ impl Plug {
         self.show(now, |view| view.deleted = true);
     }
 
-    /// Ends what is overdue.
-    pub(super) fn tick(&mut self, now: &Moment, effects: &mut VecDeque<Effect>) {
+    /// Ends what is overdue. True when that must be remembered.
+    pub(super) fn tick(&mut self, now: &Moment, rules: &Rules, effects: &mut VecDeque<Effect>) -> bool {
         let online = self.online();
         self.desk.tick(now, online, self.talking.is_some());
         self.report(now, effects);
+        self.tick_errands(now, rules, effects)
     }
 
     /// What to say now, and for how long. Commands go before polls.
@@ -234,18 +240,19 @@ impl Plug {
         if !self.free() {
             return None;
         }
-        let (ask, limit) = match self.desk.send(now, self.kept.offer.ports) {
-            Some((switch, left)) => (Ask::Switch(switch), self.pace.timeout.min(left)),
-            None if self.schedule.at() <= now.up => (Ask::Read, self.pace.timeout),
-            None if self.online() && self.record.take_due(now) => {
-                (Ask::History(Span::Hours), self.pace.timeout)
-            }
-            None => return None,
-        };
-        let about = match ask {
-            Ask::Switch(_) => About::Command,
-            Ask::History(_) => About::Record,
-            Ask::Read | Ask::Identify | Ask::Skill(_) => About::Poll,
+        let timeout = self.pace.timeout;
+        let ((ask, limit), about) = if let Some((switch, left)) = self.desk.send(now, self.kept.offer.ports) {
+            ((Ask::Switch(switch), timeout.min(left)), About::Command)
+        } else if self.schedule.at() <= now.up {
+            ((Ask::Read, timeout), About::Poll)
+        } else if !self.online() {
+            return None;
+        } else if let Some(asked) = self.errands.send(now, timeout) {
+            (asked, About::Errand)
+        } else if self.record.take_due(now) {
+            ((Ask::History(Span::Hours), timeout), About::Record)
+        } else {
+            (self.errands.look_around(now, timeout)?, About::Errand)
         };
         self.talking = Some(Talk { began: now.up, place: self.kept.place, about });
         Some((ask, limit))
@@ -273,6 +280,10 @@ impl Plug {
         }
         if about == About::Record {
             news.remember = self.recorded(now, outcome.result, effects);
+            return news;
+        }
+        if about == About::Errand {
+            news.remember = self.errand_answered(now, rules, outcome.result, effects);
             return news;
         }
         self.desk.count(outcome.requests);
@@ -336,6 +347,7 @@ impl Plug {
                 false => info!(plug = %self.id, name = %self.view.name, at = %self.kept.place, "is back"),
             }
         }
+        self.consider_round(now, !self.online());
         let everything = std::mem::take(&mut self.everything);
         let moved = self.absorb(now, &reading, took, rules, everything);
         for &(port, on, cause) in &moved {
@@ -434,6 +446,7 @@ impl Plug {
     pub(super) fn give_up(&mut self, now: &Moment, even_sent: bool, effects: &mut VecDeque<Effect>) {
         self.desk.give_up(even_sent);
         self.report(now, effects);
+        self.give_up_errands(even_sent, effects);
     }
 
     /// Sends off the results of commands that ended.

@@ -2,7 +2,7 @@
 
 use super::plug::Plug;
 use super::{Effect, Rules};
-use crate::model::{Answer, Energy, Event, Failure, History, Moment, Note};
+use crate::model::{Answer, Energy, Event, Failure, History, Meaning, Moment, Note};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tracing::{debug, info};
@@ -24,12 +24,23 @@ pub(super) struct Record {
     none: bool,
     /// Why it was not believed last.
     doubt: Option<&'static str>,
+    /// How its figures are to be read, once that agreed with what was metered.
+    meaning: Option<Meaning>,
 }
 
 impl Record {
     /// When to ask.
     pub(super) fn at(&self) -> Option<Duration> {
         self.at
+    }
+
+    pub(super) fn meaning(&self) -> Option<Meaning> {
+        self.meaning
+    }
+
+    /// How its figures are to be read; what is not known now may have been before.
+    pub(super) fn learn(&mut self, meaning: Option<Meaning>) {
+        self.meaning = meaning.or(self.meaning);
     }
 
     /// Whether it is to be asked for now; says so once.
@@ -77,6 +88,7 @@ impl Plug {
     }
 
     fn compare(&mut self, now: &Moment, record: &History, effects: &mut VecDeque<Effect>) -> bool {
+        self.record.learn(self.meter.meaning(now, record));
         let tell = |event: Event| Effect::Tell(Note::Plug(self.id.clone(), event));
         match self.meter.fill(now, record) {
             Ok(filled) if filled.is_empty() => false,

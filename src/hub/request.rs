@@ -1,6 +1,7 @@
 //! Requests to the bridge: each is answered exactly once, with what came of it or with the remedy.
 
 use super::census::Scan;
+use super::plug::Plug;
 use super::{Effect, Hub};
 use crate::model::{
     Energy, Event, Lock, Moment, Name, Note, Options, PlugId, Request, Response, ResponseData,
@@ -28,6 +29,13 @@ impl Hub {
             Request::DeviceRemove { id, block } => ("device_remove", self.remove(now, &id, block)),
             Request::DeviceRename { id, name } => ("device_rename", self.rename(now, &id, name)),
             Request::PortRename { id, port, name } => ("port_rename", self.rename_port(now, &id, port, name)),
+            Request::Errand(id, errand) => {
+                let verb = errand.verb();
+                match self.errand(now, &id, errand, transaction.clone()) {
+                    Ok(()) => return,
+                    Err(why) => (verb, Err(why)),
+                }
+            }
             Request::DeviceOptions { id, options } => {
                 ("device_options", self.set_options(now, &id, *options))
             }
@@ -100,9 +108,7 @@ impl Hub {
 
     fn rename(&mut self, now: &Moment, id: &PlugId, name: Option<Name>) -> Outcome {
         let plug = self.plugs.get_mut(id).ok_or_else(|| unknown(id))?;
-        if plug.rules.name.is_some() {
-            return Err(format!("the settings give {id} its name; change device.\"{id}\".name there"));
-        }
+        plug.may_rename(0)?;
         plug.kept.name = name;
         self.refitted(now, id);
         Ok(ResponseData::Plug(id.clone()))
@@ -111,11 +117,7 @@ impl Hub {
     fn rename_port(&mut self, now: &Moment, id: &PlugId, port: u8, name: Option<Name>) -> Outcome {
         let plug = self.plugs.get_mut(id).ok_or_else(|| unknown(id))?;
         check_port(id, port, plug.kept.offer.ports)?;
-        if plug.rules.port_names.contains_key(&port) {
-            return Err(format!(
-                "the settings give this port its name; change device.\"{id}\".port.{port} there"
-            ));
-        }
+        plug.may_rename(port)?;
         match name {
             Some(name) => plug.kept.port_names.insert(port, name),
             None => plug.kept.port_names.remove(&port),
@@ -206,6 +208,22 @@ impl Hub {
     }
 }
 
+impl Plug {
+    /// The settings leave its name, or that of a port, to others.
+    pub(super) fn may_rename(&self, port: u8) -> Result<(), String> {
+        let id = &self.id;
+        if port == 0 && self.rules.name.is_some() {
+            return Err(format!("the settings give {id} its name; change device.\"{id}\".name there"));
+        }
+        if self.rules.port_names.contains_key(&port) {
+            return Err(format!(
+                "the settings give this port its name; change device.\"{id}\".port.{port} there"
+            ));
+        }
+        Ok(())
+    }
+}
+
 fn merge(options: &mut Options, change: Options) {
     options.poll_interval_ms = change.poll_interval_ms.or(options.poll_interval_ms);
     options.power_change = change.power_change.or(options.power_change);
@@ -216,7 +234,7 @@ fn merge(options: &mut Options, change: Options) {
     options.port.retain(|_, port| port.lock.is_some_and(|lock| lock != Lock::None));
 }
 
-fn unknown(id: &PlugId) -> String {
+pub(super) fn unknown(id: &PlugId) -> String {
     format!("no plug {id} is known; bridge/devices lists those that are")
 }
 

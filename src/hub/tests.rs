@@ -1,6 +1,7 @@
 //! The hub against plugs that are a line of code each, on a clock that is a number.
 
 mod energy;
+mod errands;
 
 use super::*;
 use crate::model::{
@@ -73,6 +74,8 @@ struct Fake {
     switches: Vec<Switch>,
     /// Its own record, if it keeps one.
     record: Option<History>,
+    /// What else it can do, if anything.
+    able: Option<errands::Able>,
 }
 
 struct World {
@@ -83,8 +86,11 @@ struct World {
     /// Answers on their way.
     coming: Vec<(Duration, Outcome)>,
     reads: Vec<(Duration, PlugId)>,
+    /// Questions about skills.
+    skills: Vec<(Duration, crate::model::Skill)>,
     probes: Vec<Duration>,
     saves: usize,
+    summer: bool,
 }
 
 impl World {
@@ -96,7 +102,8 @@ impl World {
         let up = Duration::from_secs(1);
         let hub = Hub::new(rules, memory, &moment(up));
         let (fakes, notes, coming) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { hub, up, fakes, notes, coming, reads: Vec::new(), probes: Vec::new(), saves: 0 }
+        let (reads, skills, probes) = (Vec::new(), Vec::new(), Vec::new());
+        Self { hub, up, fakes, notes, coming, reads, skills, probes, saves: 0, summer: false }
     }
 
     /// A strip of six at an address.
@@ -109,11 +116,13 @@ impl World {
             slow: Duration::from_millis(20),
             switches: Vec::new(),
             record: None,
+            able: None,
         })
     }
 
     fn feed(&mut self, input: Input) {
-        self.hub.handle(&moment(self.up), input);
+        let offset_s = if self.summer { 7200 } else { 3600 };
+        self.hub.handle(&Moment { utc_offset_s: offset_s, ..moment(self.up) }, input);
         while let Some(effect) = self.hub.effect() {
             match effect {
                 Effect::Talk { who, place, ask, limit } => self.talk(who, place, &ask, limit),
@@ -132,11 +141,15 @@ impl World {
         if let (Who::Plug(id), Ask::Read) = (&who, ask) {
             self.reads.push((self.up, id.clone()));
         }
+        if let Ask::Skill(skill) = ask {
+            self.skills.push((self.up, skill.clone()));
+        }
         let (result, took) = match self.fakes.get_mut(&place) {
             None => (Err(Failure::Silent), limit),
             Some(fake) => match &fake.fails {
                 Some(Failure::Silent) => (Err(Failure::Silent), limit),
                 Some(failure) => (Err(failure.clone()), fake.slow),
+                None if fake.slow > limit => (Err(Failure::Silent), limit),
                 None => (Ok(fake.answer(ask)), fake.slow),
             },
         };
@@ -220,6 +233,9 @@ impl Fake {
     fn answer(&mut self, ask: &Ask) -> Answer {
         if let Ask::History(_) = ask {
             return self.record.clone().map_or(Answer::Unsupported, Answer::History);
+        }
+        if let Ask::Skill(skill) = ask {
+            return self.able.as_mut().map_or(Answer::Unsupported, |able| able.answer(skill));
         }
         if let Ask::Switch(switch) = ask {
             self.switches.push(switch.clone());

@@ -4,11 +4,8 @@
 use super::line::Line;
 use crate::model::{
     Answer, Ask, Clock, Failure, Hardware, Master, Name, Presence, Price, Rule, RuleChange, Skill, Timer,
-    Told,
+    Told, UNKNOWN_SKILL,
 };
-
-/// Said of a plug that does not know the command.
-pub const UNKNOWN: &str = "its firmware does not know this";
 
 impl Line {
     /// Asks about a skill.
@@ -20,7 +17,7 @@ impl Line {
         match self.ask(&Ask::Skill(skill)).await? {
             Answer::Skill(told) => Ok(told),
             Answer::Refused(why) => Err(Failure::Denied(why)),
-            Answer::Unsupported => Err(Failure::Denied(UNKNOWN.into())),
+            Answer::Unsupported => Err(Failure::Denied(UNKNOWN_SKILL.into())),
             Answer::Reading(_) | Answer::Identity(_) | Answer::History(_) => Err(mixed_up()),
         }
     }

@@ -208,6 +208,12 @@ pub struct Facts {
     pub firmware: Option<String>,
     /// Hardware version, when known.
     pub hardware: Option<String>,
+    /// Number of its processor, when it told one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpuid: Option<String>,
+    /// The server it was made to call, when it told one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
 }
 
 /// A plug that made itself known.

@@ -64,6 +64,23 @@ pub struct Offer {
     pub voltage: bool,
     /// It tells its Wi-Fi signal.
     pub signal: bool,
+    /// It tells its clock.
+    #[serde(skip_serializing_if = "is_false")]
+    pub clock: bool,
+    /// It keeps timers that switch ports off.
+    #[serde(skip_serializing_if = "is_false")]
+    pub timer: bool,
+    /// One of its ports can lead others.
+    #[serde(skip_serializing_if = "is_false")]
+    pub master: bool,
+    /// It switches at random.
+    #[serde(skip_serializing_if = "is_false")]
+    pub presence: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// One plug as remembered.

@@ -3,6 +3,7 @@
 
 mod days;
 mod energy;
+mod errand;
 mod figures;
 mod history;
 mod identity;
@@ -14,6 +15,9 @@ mod view;
 
 pub use days::{Days, minute, time};
 pub use energy::{Energy, MAX_KWH};
+pub use errand::{
+    Errand, MasterWish, Meaning, PresenceWish, Record, RecordRow, Report, RuleContent, RuleWish,
+};
 pub use figures::{Figures, Outcomes, PlugFigures, PortFigures, RANGES_S, Times};
 pub use history::{History, Span};
 pub use identity::{Facts, Found, Mac, Name, Place, PlugId};
@@ -26,9 +30,10 @@ pub use order::{
 };
 pub use reading::{Failure, MAX_PORTS, MAX_WATTS, PortReading, PowerUnit, Reading};
 pub use skill::{
-    Clock, Currency, Hardware, Master, Presence, Price, Role, Rule, RuleChange, Skill, Timer, Told, local,
+    Clock, Currency, Hardware, Master, Presence, Price, Role, Rule, RuleChange, Skill, Timer, Told,
+    UNKNOWN_SKILL, local,
 };
-pub use view::{BridgeView, Cause, Lock, PlugView, PortView, Stats, View};
+pub use view::{BridgeView, Cause, Countdown, Extras, Lock, PlugView, PortView, Stats, View};
 
 use jiff::{Timestamp, civil::DateTime, tz::Offset};
 use std::time::Duration;

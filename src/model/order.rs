@@ -1,7 +1,9 @@
 //! What may be asked of a plug, what may be asked of the bridge, and what both say afterwards.
 
 use super::memory::Shape;
-use super::{Energy, Failure, Found, History, Options, Place, PlugId, Reading, Skill, Span, Told};
+use super::{
+    Energy, Errand, Failure, Found, History, Options, Place, PlugId, Reading, Report, Skill, Span, Told,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -162,6 +164,8 @@ pub enum Request {
         /// The new name.
         name: Option<super::Name>,
     },
+    /// Something for a plug itself; answered with what it says.
+    Errand(PlugId, Errand),
     /// Change options of one plug; only those given.
     DeviceOptions {
         /// Which plug.
@@ -398,6 +402,8 @@ pub enum ResponseData {
     Options(PlugId, Box<Options>),
     /// A meter after it was set.
     Energy(PlugId, u8, Energy),
+    /// What a plug said.
+    Report(PlugId, Report),
     /// How much is logged.
     LogLevel(LogLevel),
 }

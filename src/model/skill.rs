@@ -6,6 +6,9 @@ use super::{Mac, Moment, Name, days::Days};
 use jiff::{Timestamp, civil::DateTime};
 use std::fmt;
 
+/// Said of a plug that does not know what it was asked.
+pub const UNKNOWN_SKILL: &str = "its firmware does not know this";
+
 /// Something a plug may be able to do. What changes something is read back in the same
 /// conversation, so that the answer is what the plug says afterwards.
 #[derive(Debug, Clone, PartialEq)]

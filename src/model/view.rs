@@ -1,6 +1,6 @@
 //! What everybody may see: a picture of all plugs, cheap to hand around and to compare.
 
-use super::{Energy, Facts, LogLevel, Offer, PlugId};
+use super::{Energy, Facts, LogLevel, Master, Offer, PlugId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,6 +83,8 @@ pub struct PlugView {
     pub volts: Option<f64>,
     /// Wi-Fi signal, percent.
     pub signal: Option<f64>,
+    /// What it told about what only some plugs can do; `None` while it has not.
+    pub extras: Option<Arc<Extras>>,
     /// What is wrong, in words.
     pub problem: Option<String>,
     /// How long the last conversation took, milliseconds; renewed at the heartbeat.
@@ -118,6 +120,7 @@ impl PlugView {
             unmetered_s: 0,
             volts: None,
             signal: None,
+            extras: None,
             problem: None,
             latency_ms: None,
             last_seen_ms: None,
@@ -126,6 +129,28 @@ impl PlugView {
             echo: 0,
         }
     }
+}
+
+/// What a plug can do beyond being read and switched, as it told last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// Seconds by which its clock is ahead of ours.
+    pub drift_s: Option<i64>,
+    /// Timers by port; those of missing ports are not known.
+    pub timers: BTreeMap<u8, Countdown>,
+    /// Which port leads which.
+    pub master: Option<Master>,
+    /// Whether it switches at random.
+    pub presence: Option<bool>,
+}
+
+/// The timer of a port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Countdown {
+    /// For how long it was set; 0 when there is none.
+    pub minutes: u32,
+    /// When the port goes off, milliseconds since 1970.
+    pub ends_ms: u64,
 }
 
 /// One port.

@@ -205,6 +205,26 @@ async fn script(shelf: &Shelf, port: u16) -> Run {
     assert_eq!(energy["data"]["kwh"], 12.3, "{energy}");
     let replace = client.request("device_replace", &id(json!({"by": PLUG}))).await;
     assert!(replace["error"].as_str().unwrap().contains("still answers"), "{replace}");
+    for (verb, more) in [
+        ("clock", json!({})),
+        ("timer", json!({"port": 2, "minutes": 20})),
+        ("rules", json!({"add": {"on": [2], "off": [4], "at": "22:10", "days": "Mon-Fri"}})),
+        ("history", json!({})),
+        ("price", json!({"price": 0.31, "currency": "CHF"})),
+        ("master", json!({"leader": 2, "slaves": [3, 4], "limit_w": 5})),
+        (
+            "presence",
+            json!({"enabled": true, "days": "Fri-Sun", "from": "18:30", "to": "1:00", "ports": [2, 3]}),
+        ),
+        ("port_rename", json!({"port": 1, "name": "Desk lamp", "device_too": true, "transaction": 17})),
+    ] {
+        let mut request = json!({"id": STRIP});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let response = client.request(verb, &request).await;
+        assert_eq!(response["status"], "ok", "{verb}: {response}");
+    }
+    let raw = client.request("call", &json!({"id": STRIP, "command": 511})).await;
+    assert_eq!(raw["status"], "error", "{raw}");
     client.request("log_level", &json!({"level": "info"})).await;
     client.request("cleanup", &json!({"dry_run": true})).await;
     client.request("health_check", &json!({})).await;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod announcing;
+mod errands;
 mod finding;
 mod inplug;
 mod switching;

@@ -91,9 +91,9 @@ fn names_clock_timers_price_master_and_presence_are_set_and_read_back() {
         assert!(clock["drift_s"].as_i64().unwrap().abs() <= 2, "{clock}");
 
         let timer = desk.json(&["timer", at, "Büro", "20"]).await;
-        assert!((1190..=1200).contains(&timer[0]["left_s"].as_i64().unwrap()), "{timer}");
+        assert!((1190..=1200).contains(&timer["timers"][0]["left_s"].as_i64().unwrap()), "{timer}");
         let all = desk.json(&["timer", at]).await;
-        assert_eq!((all.as_array().unwrap().len(), &all[0]["left_s"]), (6, &Value::Null));
+        assert_eq!((all["timers"].as_array().unwrap().len(), &all["timers"][0]["left_s"]), (6, &Value::Null));
         assert!(desk.ok(&["timer", at, "2", "cancel"]).await.contains("Büro  -"));
 
         assert!(desk.ok(&["price", at, "0.29", "chf"]).await.ends_with(": 0.29 CHF per kWh\n"));
@@ -104,7 +104,7 @@ fn names_clock_timers_price_master_and_presence_are_set_and_read_back() {
         desk.fails(&["master", at, "--limit", "7"], &["2, 5, 10 or 35 W"]).await;
         assert_eq!(desk.json(&["master", at, "--none"]).await["leader"], Value::Null);
 
-        desk.fails(&["presence", at, "on"], &["--days daily"]).await;
+        desk.fails(&["presence", at, "on"], &["needs days", "18:30"]).await;
         let words =
             ["presence", at, "on", "--days", "fri-sun", "--from", "18:30", "--to", "1:00", "--ports", "2,4"];
         assert!(desk.ok(&words).await.ends_with("is on, Fri-Sun 18:30-01:00, port 2, 4\n"));
@@ -119,20 +119,26 @@ fn rules_are_added_changed_and_deleted() {
         let at = desk.at(0);
         let at = at.as_str();
         assert!(desk.ok(&["rules", at]).await.ends_with("has no rules\n"));
-        desk.fails(&["rules", at, "add", "--on", "1"], &["--at 22:10"]).await;
+        desk.fails(&["rules", at, "add", "--on", "1"], &["at 22:10", "Mon-Fri"]).await;
         let added = desk
             .json(&["rules", at, "add", "--on", "1", "--off", "4,5", "--at", "22:10", "--days", "mon-fri"])
             .await;
-        let id = added[0]["id"].to_string();
-        assert_eq!((&added[0]["time"], &added[0]["days"]), (&"22:10".into(), &"Mon-Fri".into()));
+        let id = added["rules"][0]["id"].to_string();
+        assert_eq!(
+            (&added["rules"][0]["time"], &added["rules"][0]["days"]),
+            (&"22:10".into(), &"Mon-Fri".into())
+        );
         let changed = desk.json(&["rules", at, "change", &id, "--at", "6:05", "--disabled"]).await;
-        assert_eq!((&changed[0]["enabled"], &changed[0]["ports"][3]), (&false.into(), &false.into()));
+        assert_eq!(
+            (&changed["rules"][0]["enabled"], &changed["rules"][0]["ports"][3]),
+            (&false.into(), &false.into())
+        );
         let once = desk.ok(&["rules", at, "add", "--off", "1", "--at", "6:05", "--date", "2027-12-24"]).await;
         let rows: Vec<&str> = once.lines().collect();
         assert_eq!(columns(rows[1]), [id.as_str(), "06:05", "Mon-Fri", "1", "4,5", "disabled"]);
         assert_eq!(columns(rows[2])[1..], ["06:05", "2027-12-24", "1"]);
         let left = desk.json(&["rules", at, "delete", &id]).await;
-        assert_eq!(left.as_array().map(Vec::len), Some(1));
+        assert_eq!(left["rules"].as_array().map(Vec::len), Some(1));
         desk.fails(&["rules", at, "delete", &id], &["has no rule"]).await;
         assert_eq!(desk.run(&["rules", at, "add", "--on", "1", "--at", "25:00"]).await.0, Some(2));
     });

@@ -329,7 +329,7 @@ prop_compose! {
             place: Place { ip: Ipv4Addr::from_bits(ip).into(), http: ports.0, udp: ports.1 },
             hardware,
             facts,
-            offer: Offer { ports: offer.0, power, current, voltage, signal },
+            offer: Offer { ports: offer.0, power, current, voltage, signal, ..Offer::default() },
             name,
             port_names,
             options: Options {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ("model", &[], &["serde", "jiff"]),
     ("entity.rs", &["model"], &[]),
-    ("hub", &["model"], &["tracing"]),
+    ("errand", &["model"], &["jiff", "serde_json"]),
+    ("hub", &["model", "errand"], &["tracing"]),
     ("drivers", &["model"], &["aes", "cbc", "serde", "serde_json"]),
     ("sim", &["sim"], &["aes", "cbc", "serde_json", "tokio", "tracing"]),
     (
@@ -31,7 +32,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "sinks",
-        &["model", "entity", "sinks"],
+        &["model", "entity", "errand", "sinks"],
         &[
             "tokio",
             "rumqttc",
@@ -96,6 +97,7 @@ const PURE: &[&str] = &[
     "sinks/mqtt/sorter.rs",
     "sinks/mqtt/topics.rs",
     "sinks/mqtt/incoming.rs",
+    "sinks/mqtt/errands.rs",
     "sinks/mqtt/homeassistant.rs",
     "sinks/mqtt/migration.rs",
 ];

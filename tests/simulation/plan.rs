@@ -103,6 +103,7 @@ pub(crate) fn settings(random: &mut Random) -> Arc<Settings> {
         birth_topic: BIRTH.into(),
         respect_deletion: false,
         allow_admin: true,
+        allow_raw: true,
         facts: BridgeFacts {
             version: "0",
             started_ms: 0,

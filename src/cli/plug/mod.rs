@@ -10,7 +10,9 @@ mod watch;
 use super::find::Plug;
 use super::progress::patiently;
 use crate::config::Settings;
-use crate::model::{Days, minute};
+use crate::errand::{self, Task};
+use crate::io::clock::Clock;
+use crate::model::{Days, Errand, Report, minute};
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use std::io::Write;
@@ -322,6 +324,28 @@ pub async fn obey(settings: &Settings, command: &PlugCommand, out: &mut dyn Writ
             skills::call(settings, plug, *command, arguments.clone(), out).await
         }
     }
+}
+
+/// Runs an errand at a plug; `about` is what it is asked.
+async fn run(plug: &mut Plug, errand: Errand, ports: usize, about: &str) -> Result<Report> {
+    let mut task = Task::new(errand, plug.guard(ports)).map_err(anyhow::Error::msg)?;
+    let what = format!("asking {}", plug.name());
+    loop {
+        let answer = patiently(&what, plug.line.ask(&task.ask())).await;
+        let heard = answer.and_then(|answer| task.hear(answer, &Clock::start().now()));
+        if let Some(report) = heard.map_err(|failure| plug.failed(about, &failure))? {
+            return Ok(report);
+        }
+    }
+}
+
+/// Prints a report for scripts, or hands it back for people.
+fn shown(plug: &Plug, who: &Who, report: Report, out: &mut dyn Write) -> Result<Option<Report>> {
+    if !who.json {
+        return Ok(Some(report));
+    }
+    writeln!(out, "{}", serde_json::to_string_pretty(&errand::json(&plug.id(), &report))?)?;
+    Ok(None)
 }
 
 /// The number of ports of a plug, by asking it.

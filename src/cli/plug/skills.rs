@@ -1,18 +1,13 @@
 //! `rename`, `clock`, `timer`, `price`, `master`, `presence` and `call`.
 
-use super::{OnOff, Who, count};
+use super::{OnOff, Who, count, run, shown};
 use crate::cli::find::find;
 use crate::cli::progress::patiently;
 use crate::cli::table::{row, write};
 use crate::config::Settings;
-use crate::model::{Currency, Days, Failure, Master, Name, Presence, Price, Role, Timer, time};
+use crate::model::{Currency, Days, Errand, MasterWish, Name, PresenceWish, Price, Report, time};
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
 use std::io::Write;
-
-fn print_json(value: &Value, out: &mut dyn Write) -> Result<()> {
-    Ok(writeln!(out, "{}", serde_json::to_string_pretty(value)?)?)
-}
 
 pub(super) async fn rename(
     settings: &Settings,
@@ -49,23 +44,9 @@ pub(super) async fn rename(
 
 pub(super) async fn clock(settings: &Settings, who: &Who, set: bool, out: &mut dyn Write) -> Result<()> {
     let mut plug = find(settings, &who.plug).await?;
-    let what = format!("asking {}", plug.name());
-    let clock = if set {
-        patiently(&what, plug.line.set_clock()).await
-    } else {
-        patiently(&what, plug.line.clock()).await.map(Some)
-    };
-    let clock = clock.map_err(|failure| plug.failed("for its clock", &failure))?;
-    let Some(clock) = clock else {
-        if who.json {
-            return print_json(&json!({"id": plug.id(), "time": null, "drift_s": null}), out);
-        }
-        return Ok(writeln!(out, "{}: set; it cannot be read", plug.name())?);
-    };
-    if who.json {
-        let clock = json!({"id": plug.id(), "time": clock.local.to_string(), "drift_s": clock.drift_s});
-        return print_json(&clock, out);
-    }
+    let report = run(&mut plug, Errand::Clock { set }, 0, "for its clock").await?;
+    let Some(Report::Clock(clock)) = shown(&plug, who, report, out)? else { return Ok(()) };
+    let Some(clock) = clock else { return Ok(writeln!(out, "{}: set; it cannot be read", plug.name())?) };
     let local = clock.local.strftime("%Y-%m-%d %H:%M:%S");
     let drift = match clock.drift_s {
         0 => "as here".into(),
@@ -84,45 +65,16 @@ pub(super) async fn timer(
 ) -> Result<()> {
     let mut plug = find(settings, &who.plug).await?;
     let ports = count(&mut plug).await?;
-    let asked: Vec<u8> = match port {
-        Some(word) => vec![plug.port(word, ports)?],
-        None => (1..).take(ports).collect(),
-    };
-    let mut timers: Vec<(u8, Option<Timer>)> = Vec::new();
-    for port in asked {
-        if let Some(minutes) = minutes
-            && minutes > 0
-            && let Some(why) = plug.locked(port, false)
-        {
-            bail!("{why}; no timer was set");
-        }
-        let what = format!("asking {} for port {port}", plug.name());
-        let timer = match minutes {
-            Some(minutes) => patiently(&what, plug.line.set_timer(port, minutes)).await,
-            None => patiently(&what, plug.line.timer(port)).await,
-        };
-        timers.push((port, timer.map_err(|failure| plug.failed("for a timer", &failure))?));
+    let port = port.map(|word| plug.port(word, ports)).transpose()?;
+    let report = run(&mut plug, Errand::Timer { port, minutes }, ports, "for a timer").await?;
+    let Some(Report::Timers(timers)) = shown(&plug, who, report, out)? else { return Ok(()) };
+    let mut rows = vec![row(["PORT", "NAME", "OFF IN", "OF"])];
+    for (port, timer) in &timers {
+        let left = timer.map_or("-".into(), |t| format!("{}:{:02}", t.left_s / 60, t.left_s % 60));
+        let of = timer.map(|timer| format!("{} min", timer.minutes)).unwrap_or_default();
+        rows.push(row([&port.to_string(), &plug.port_name(*port), &left, &of]));
     }
-    if who.json {
-        let one = |(port, timer): &(u8, Option<Timer>)| {
-            let (minutes, left) = (timer.map(|timer| timer.minutes), timer.map(|timer| timer.left_s));
-            json!({"port": port, "minutes": minutes, "left_s": left})
-        };
-        print_json(&timers.iter().map(one).collect(), out)?;
-    } else {
-        let mut rows = vec![row(["PORT", "NAME", "OFF IN", "OF"])];
-        for (port, timer) in &timers {
-            let left = timer.map_or("-".into(), |t| format!("{}:{:02}", t.left_s / 60, t.left_s % 60));
-            let of = timer.map(|timer| format!("{} min", timer.minutes)).unwrap_or_default();
-            rows.push(row([&port.to_string(), &plug.port_name(*port), &left, &of]));
-        }
-        write(&rows, out)?;
-    }
-    match (minutes, timers.as_slice()) {
-        (Some(1..), [(port, None)]) => bail!("{} shows no timer at port {port}", plug.name()),
-        (Some(0), [(port, Some(_))]) => bail!("the timer at port {port} of {} still runs", plug.name()),
-        _ => Ok(()),
-    }
+    Ok(write(&rows, out)?)
 }
 
 pub(super) async fn price(
@@ -132,16 +84,9 @@ pub(super) async fn price(
     out: &mut dyn Write,
 ) -> Result<()> {
     let mut plug = find(settings, &who.plug).await?;
-    let what = format!("asking {}", plug.name());
-    let price = match wish {
-        Some((cost, currency)) => patiently(&what, plug.line.set_price(Price { cost, currency })).await,
-        None => patiently(&what, plug.line.price()).await,
-    };
-    let price = price.map_err(|failure| plug.failed("for its price", &failure))?;
-    if who.json {
-        let price = price.map(|price| (price.cost, price.currency.to_string())).unzip();
-        return print_json(&json!({"id": plug.id(), "price": price.0, "currency": price.1}), out);
-    }
+    let wish = wish.map(|(cost, currency)| Price { cost, currency });
+    let report = run(&mut plug, Errand::Price(wish), 0, "for its price").await?;
+    let Some(Report::Price(price)) = shown(&plug, who, report, out)? else { return Ok(()) };
     match price {
         Some(price) => writeln!(out, "{}: {} {} per kWh", plug.name(), price.cost, price.currency)?,
         None => writeln!(out, "{}: no price", plug.name())?,
@@ -164,41 +109,14 @@ pub(super) async fn master(
     out: &mut dyn Write,
 ) -> Result<()> {
     let mut plug = find(settings, &who.plug).await?;
-    let what = format!("asking {}", plug.name());
-    let told = patiently(&what, plug.line.master()).await;
-    let mut master = told.map_err(|failure| plug.failed("which port leads", &failure))?;
-    let before = master.clone();
-    let ports = master.roles.len();
-    if change.none {
-        master.roles = vec![Role::Neutral; ports];
-    }
-    if let Some(leader) = change.leader {
-        master.roles = vec![Role::Neutral; ports];
-        let slaves = change.slaves.iter().map(|word| Ok((plug.port(word, ports)?, Role::Slave)));
-        let leader = std::iter::once(plug.port(leader, ports).map(|port| (port, Role::Master)));
-        for role in slaves.chain(leader) {
-            let (port, role) = role?;
-            if let Some(place) = master.roles.get_mut(usize::from(port) - 1) {
-                *place = role;
-            }
-        }
-    }
-    master.limit_w = change.limit.or(master.limit_w).or(Some(Master::LIMITS[0]));
-    if change.none || change.leader.is_some() || change.limit.is_some() {
-        let told = patiently(&what, plug.line.set_master(master.clone())).await;
-        let told = told.map_err(|failure| plug.failed("to let a port lead", &failure))?;
-        if told != master {
-            bail!("{} said yes and shows no such change", plug.name());
-        }
-    } else {
-        master = before;
-    }
-    if who.json {
-        let master = json!({
-            "id": plug.id(), "leader": master.leader(), "slaves": master.slaves(), "limit_w": master.limit_w,
-        });
-        return print_json(&master, out);
-    }
+    let ports = if change.leader.is_some() { count(&mut plug).await? } else { 0 };
+    let leader = change.leader.map(|word| plug.port(word, ports)).transpose()?;
+    let slaves = change.slaves.iter().map(|word| plug.port(word, ports)).collect::<Result<_>>()?;
+    let leader = leader.map(Some).or(change.none.then_some(None));
+    let wish = MasterWish { leader, slaves, limit_w: change.limit };
+    let wish = Some(wish).filter(|wish| *wish != MasterWish::default());
+    let report = run(&mut plug, Errand::Master(wish), ports, "which port leads").await?;
+    let Some(Report::Master(master)) = shown(&plug, who, report, out)? else { return Ok(()) };
     let Some(leader) = master.leader() else {
         return Ok(writeln!(out, "{}: no port leads", plug.name())?);
     };
@@ -223,58 +141,22 @@ pub(super) async fn presence(
     out: &mut dyn Write,
 ) -> Result<()> {
     let mut plug = find(settings, &who.plug).await?;
-    let what = format!("asking {}", plug.name());
-    let failed =
-        |plug: &crate::cli::find::Plug, failure: &Failure| plug.failed("about random switching", failure);
-    let told = patiently(&what, plug.line.presence()).await;
-    let mut presence = told.map_err(|failure| failed(&plug, &failure))?;
-    let before = presence.clone();
-    if !change.ports.is_empty() {
-        let ports = count(&mut plug).await?;
-        presence.ports = vec![false; ports];
-        for word in change.ports {
-            let place = usize::from(plug.port(word, ports)?) - 1;
-            presence.ports.iter_mut().skip(place).take(1).for_each(|port| *port = true);
-        }
-    }
-    presence.enabled = change.state.map_or(presence.enabled, |state| state == OnOff::On);
-    presence.days = change.days.unwrap_or(presence.days);
-    presence.from = change.from.unwrap_or(presence.from);
-    presence.to = change.to.unwrap_or(presence.to);
-    if presence.enabled && (presence.days.is_empty() || !presence.ports.contains(&true)) {
-        bail!("random switching needs days and ports: --days daily --from 18:30 --to 23:00 --ports 1,2");
-    }
-    let changed = change.state.is_some() || presence != before;
-    if changed {
-        let told = patiently(&what, plug.line.set_presence(presence.clone())).await;
-        if told.map_err(|failure| failed(&plug, &failure))? != presence {
-            bail!("{} said yes and shows no such change", plug.name());
-        }
-    }
-    print_presence(&plug.id(), &plug.name(), &presence, who.json, out)
-}
-
-fn print_presence(
-    id: &str,
-    name: &str,
-    presence: &Presence,
-    as_json: bool,
-    out: &mut dyn Write,
-) -> Result<()> {
-    let ports: Vec<u8> = (1..).zip(&presence.ports).filter(|(_, on)| **on).map(|(port, _)| port).collect();
-    let (days, from, to) = (presence.days.to_string(), time(presence.from), time(presence.to));
-    if as_json {
-        let enabled = presence.enabled;
-        let presence =
-            json!({"id": id, "enabled": enabled, "days": days, "from": from, "to": to, "ports": ports});
-        return print_json(&presence, out);
-    }
+    let count = if change.ports.is_empty() { 0 } else { count(&mut plug).await? };
+    let ports = change.ports.iter().map(|word| plug.port(word, count)).collect::<Result<_>>()?;
+    let enabled = change.state.map(|state| state == OnOff::On);
+    let wish = PresenceWish { enabled, days: change.days, from: change.from, to: change.to, ports };
+    let wish = Some(wish).filter(|wish| *wish != PresenceWish::default());
+    let report = run(&mut plug, Errand::Presence(wish), count, "about random switching").await?;
+    let Some(Report::Presence(presence)) = shown(&plug, who, report, out)? else { return Ok(()) };
     let state = if presence.enabled { "on" } else { "off" };
-    let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+    let ports = (1..).zip(&presence.ports).filter(|(_, on)| **on);
+    let ports: Vec<String> = ports.map(|(port, _): (u8, _)| port.to_string()).collect();
     if ports.is_empty() {
-        return Ok(writeln!(out, "{name}: random switching is {state}")?);
+        return Ok(writeln!(out, "{}: random switching is {state}", plug.name())?);
     }
-    Ok(writeln!(out, "{name}: random switching is {state}, {days} {from}-{to}, port {}", ports.join(", "))?)
+    let (days, from, to) = (presence.days, time(presence.from), time(presence.to));
+    let ports = ports.join(", ");
+    Ok(writeln!(out, "{}: random switching is {state}, {days} {from}-{to}, port {ports}", plug.name())?)
 }
 
 pub(super) async fn call(

@@ -116,7 +116,7 @@ pub(super) fn hello(bytes: &[u8]) -> Option<Hello> {
             serial,
             mac,
             firmware,
-            hardware: None,
+            ..Facts::default()
         },
     })
 }

@@ -2,9 +2,10 @@
 //! remedy. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::errands::{self, ErrandJson};
 use crate::model::{
-    CommandError, Energy, LogLevel, MAX_KWH, Name, Options, Order, PlugId, PortOptions, PowerUnit, Request,
-    SwitchOrder, Wish,
+    CommandError, Energy, Errand, LogLevel, MAX_KWH, Name, Options, Order, PlugId, PortOptions, PowerUnit,
+    Request, SwitchOrder, Wish,
 };
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -44,6 +45,15 @@ pub(super) enum Own {
     Restart(Option<String>),
 }
 
+/// Which requests are obeyed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allow {
+    /// Those that change things.
+    pub(super) admin: bool,
+    /// Raw commands.
+    pub(super) raw: bool,
+}
+
 /// Which of our topics this is.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Topic<'a> {
@@ -67,9 +77,9 @@ pub(super) fn topic<'a>(base: &str, topic: &'a str) -> Option<Topic<'a>> {
 }
 
 /// Understands a message on one of our topics.
-pub(super) fn incoming(topic: &Topic<'_>, payload: &[u8], allow_admin: bool) -> Incoming {
+pub(super) fn incoming(topic: &Topic<'_>, payload: &[u8], allow: Allow) -> Incoming {
     match *topic {
-        Topic::Request(verb) => request(verb, payload, allow_admin),
+        Topic::Request(verb) => request(verb, payload, allow),
         Topic::Get(device) => match PlugId::new(device) {
             Some(id) => Incoming::Order(Order::Refresh(id)),
             None => Incoming::Nothing,
@@ -217,7 +227,7 @@ struct OptionsJson {
     port: BTreeMap<u8, PortOptions>,
 }
 
-fn request(verb: &str, payload: &[u8], allow_admin: bool) -> Incoming {
+fn request(verb: &str, payload: &[u8], allow: Allow) -> Incoming {
     // Only verbs that exist are echoed into a topic.
     let known = [
         "scan",
@@ -234,23 +244,22 @@ fn request(verb: &str, payload: &[u8], allow_admin: bool) -> Incoming {
         "health_check",
         "restart",
     ];
-    let Some(verb) = known.into_iter().find(|known| *known == verb) else {
-        return Incoming::BadRequest(
-            "unknown".into(),
-            None,
-            format!("unknown request; there are {}", known.join(", ")),
-        );
+    let mut all = known.iter().chain(&errands::VERBS);
+    let Some(verb) = all.find(|known| **known == verb).copied() else {
+        let all: Vec<&str> = known.into_iter().chain(errands::VERBS).collect();
+        let why = format!("unknown request; there are {}", all.join(", "));
+        return Incoming::BadRequest("unknown".into(), None, why);
     };
-    let parsed = parse_request(payload);
-    let json = match parsed {
+    if errands::VERBS.contains(&verb) {
+        return errand(verb, payload, allow);
+    }
+    let json = match parse_request(payload) {
         Ok(json) => json,
         Err(why) => return Incoming::BadRequest(verb.into(), None, why),
     };
-    let transaction =
-        json.transaction.as_ref().map(|json| json.to_string().chars().take(MAX_MARK).collect::<String>());
-    if !allow_admin && !["scan", "republish", "health_check"].contains(&verb) {
-        let why = format!("{verb} is switched off by mqtt.allow_admin = false");
-        return Incoming::BadRequest(verb.into(), transaction, why);
+    let transaction = json.transaction.as_ref().map(transaction);
+    if !allow.admin && !["scan", "republish", "health_check"].contains(&verb) {
+        return Incoming::BadRequest(verb.into(), transaction, no_admin(verb));
     }
     let built = match verb {
         "republish" => return Incoming::Own(Own::Republish(transaction)),
@@ -265,11 +274,50 @@ fn request(verb: &str, payload: &[u8], allow_admin: bool) -> Incoming {
     }
 }
 
-fn parse_request(payload: &[u8]) -> Result<RequestJson, String> {
+/// A sender's mark, as JSON text.
+fn transaction(json: &Json) -> String {
+    json.to_string().chars().take(MAX_MARK).collect()
+}
+
+fn no_admin(verb: &str) -> String {
+    format!("{verb} is switched off by mqtt.allow_admin = false")
+}
+
+/// A request for one plug.
+fn errand(verb: &str, payload: &[u8], allow: Allow) -> Incoming {
+    let parsed = text_of(payload).and_then(|text| {
+        serde_json::from_str::<ErrandJson>(text).map_err(|error| format!("not a request: {error}"))
+    });
+    let json = match parsed {
+        Ok(json) => json,
+        Err(why) => return Incoming::BadRequest(verb.into(), None, why),
+    };
+    let transaction = json.transaction.as_ref().map(transaction);
+    let built = json.build(verb).and_then(|(id, errand)| {
+        if matches!(errand, Errand::Call { .. }) && !allow.raw {
+            return Err(
+                "call sends any command of a plug's protocol; a wrong one can reset a plug or take it off \
+                        the network. mqtt.allow_raw = true switches it on"
+                    .into(),
+            );
+        }
+        if errand.changes() && !allow.admin { Err(no_admin(verb)) } else { Ok((id, errand)) }
+    });
+    match built {
+        Ok((id, errand)) => Incoming::Order(Order::Request(Request::Errand(id, errand), transaction)),
+        Err(why) => Incoming::BadRequest(verb.into(), transaction, why),
+    }
+}
+
+fn text_of(payload: &[u8]) -> Result<&str, String> {
     if payload.len() > MAX_PAYLOAD {
         return Err("a request has at most 4096 bytes".into());
     }
-    let text = std::str::from_utf8(payload).map_err(|_| "a request is UTF-8 text")?.trim();
+    Ok(std::str::from_utf8(payload).map_err(|_| "a request is UTF-8 text")?.trim())
+}
+
+fn parse_request(payload: &[u8]) -> Result<RequestJson, String> {
+    let text = text_of(payload)?;
     if text.starts_with('{') {
         return serde_json::from_str(text).map_err(|error| format!("not a request: {error}"));
     }
@@ -287,8 +335,10 @@ fn build_request(verb: &str, json: RequestJson) -> Result<Request, String> {
         None | Some("") => Ok(None),
         Some(text) => Name::clean(text).map(Some).ok_or("a name needs at least one visible character"),
     };
-    if json.device_too {
-        return Err("device_too: names are kept by the bridge only; leave it out".into());
+    if json.device_too && ["device_rename", "port_rename"].contains(&verb) {
+        let name = name()?.ok_or("device_too needs a \"name\": a plug's own name cannot be taken away")?;
+        let port = if verb == "device_rename" { 0 } else { json.port.ok_or("give \"port\"")? };
+        return Ok(Request::Errand(id()?, Errand::Rename { port, name }));
     }
     match verb {
         "scan" => match json.seconds.unwrap_or(5) {

@@ -13,6 +13,7 @@
 //! | `counters.rs` | figures about the connection |
 //! | `topics.rs` | topics and payloads, pure |
 //! | `incoming.rs` | what comes in, understood; pure |
+//! | `errands.rs` | requests to one plug, understood; pure |
 //! | `homeassistant.rs` | discovery messages, pure |
 //! | `migration.rs` | from one announcement to the next, pure |
 //! | `log.rs` | the program's own log lines as a topic, for those who opt in |
@@ -22,6 +23,7 @@
 mod carrier;
 mod cleanup;
 mod counters;
+mod errands;
 mod examine;
 pub mod homeassistant;
 mod incoming;
@@ -75,6 +77,8 @@ pub struct Settings {
     pub respect_deletion: bool,
     /// Requests that change things are obeyed.
     pub allow_admin: bool,
+    /// Raw commands are sent to plugs.
+    pub allow_raw: bool,
     /// For `bridge/info`.
     pub facts: BridgeFacts,
 }

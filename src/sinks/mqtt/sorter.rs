@@ -2,7 +2,7 @@
 //! because it runs in the task that polls the connection and must never wait.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::incoming::{self, Incoming, Topic};
+use super::incoming::{self, Allow, Incoming, Topic};
 use super::{Settings, readback};
 use crate::model::{Metered, Order};
 use std::sync::Arc;
@@ -95,7 +95,8 @@ impl Sorter {
         if retain {
             return rest(Rest::Retained(topic.into()));
         }
-        match incoming::incoming(&parts, payload, self.settings.allow_admin) {
+        let allow = Allow { admin: self.settings.allow_admin, raw: self.settings.allow_raw };
+        match incoming::incoming(&parts, payload, allow) {
             Incoming::Order(order) => Sorted::Order(order),
             Incoming::Nothing => Sorted::Nothing,
             other @ (Incoming::Own(_) | Incoming::Bad(..) | Incoming::BadRequest(..)) => {

@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::entity::{Entity, Kind, Value, entities, value};
+use crate::errand;
 use crate::model::{
     BridgeView, CommandResult, Energy, Event, Note, Options, PlugId, PlugView, Response, ResponseData, View,
     iso,
@@ -162,6 +163,8 @@ fn info(plug: &PlugView) -> Json {
         "mac": facts.mac.map(|mac| mac.to_string()),
         "firmware": facts.firmware,
         "hardware": facts.hardware,
+        "cpuid": facts.cpuid,
+        "server": facts.server,
         "ip": plug.ip.as_deref(),
         "ports": plug.offer.ports,
         "metering": metering,
@@ -364,6 +367,7 @@ fn response_data(data: &ResponseData) -> Json {
         ResponseData::Energy(id, port, energy) => {
             json!({"id": id.as_str(), "port": port, "kwh": energy.kwh()})
         }
+        ResponseData::Report(id, report) => errand::json(id.as_str(), report),
         ResponseData::LogLevel(level) => json!({"level": level.as_str()}),
     }
 }

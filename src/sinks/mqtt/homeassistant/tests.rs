@@ -30,6 +30,7 @@ fn plug(id: &str, name: &str, facts: Facts, offer: Offer, ports: &[&str]) -> Plu
         unmetered_s: 0,
         volts: None,
         signal: None,
+        extras: None,
         problem: None,
         latency_ms: None,
         last_seen_ms: None,
@@ -91,7 +92,8 @@ fn a_plug_with_one_port() {
         hardware: Some("6.0.0".into()),
         ..Facts::default()
     };
-    let offer = Offer { ports: 1, power: true, current: true, voltage: true, signal: true };
+    let offer =
+        Offer { ports: 1, power: true, current: true, voltage: true, signal: true, ..Offer::default() };
     let plug = plug("meross-020000000002", "Coffee machine", facts, offer, &["Port 1"]);
     let message = one(announcer(Mode::Device, PortDevices::None).messages(&plug));
     assert_eq!(message.payload, golden(include_str!("plug.json")));

@@ -3,12 +3,15 @@
 
 use super::*;
 
+const ALL: Allow = Allow { admin: true, raw: true };
+const LITTLE: Allow = Allow { admin: false, raw: false };
+
 fn plug() -> PlugId {
     PlugId::new("maxsmart-x1").expect("an id")
 }
 
 fn set(port: Option<&str>, payload: &[u8]) -> Incoming {
-    incoming(&Topic::Set("maxsmart-x1", port), payload, true)
+    incoming(&Topic::Set("maxsmart-x1", port), payload, ALL)
 }
 
 fn wishes(incoming: Incoming) -> Vec<(u8, Wish)> {
@@ -126,13 +129,13 @@ fn what_is_no_command_is_refused_with_a_reason() {
 #[test]
 fn a_plug_that_cannot_be_is_nobodys_business() {
     for device in ["+", "a b", "Ä", "x".repeat(65).as_str()] {
-        assert_eq!(incoming(&Topic::Set(device, Some("1")), b"ON", true), Incoming::Nothing, "{device}");
-        assert_eq!(incoming(&Topic::Get(device), b"", true), Incoming::Nothing);
+        assert_eq!(incoming(&Topic::Set(device, Some("1")), b"ON", ALL), Incoming::Nothing, "{device}");
+        assert_eq!(incoming(&Topic::Get(device), b"", ALL), Incoming::Nothing);
     }
 }
 
 fn request_of(verb: &str, payload: &str) -> Result<(Request, Option<String>), String> {
-    match incoming(&Topic::Request(verb), payload.as_bytes(), true) {
+    match incoming(&Topic::Request(verb), payload.as_bytes(), ALL) {
         Incoming::Order(Order::Request(request, mark)) => Ok((request, mark)),
         Incoming::BadRequest(_, _, why) => Err(why),
         other => panic!("{other:?}"),
@@ -208,11 +211,139 @@ fn on_a_shared_broker_requests_that_change_things_can_be_switched_off() {
         "restart",
     ] {
         assert!(
-            matches!(incoming(&Topic::Request(verb), b"{}", false), Incoming::BadRequest(_, _, why) if why.contains("allow_admin")),
+            matches!(incoming(&Topic::Request(verb), b"{}", LITTLE), Incoming::BadRequest(_, _, why) if why.contains("allow_admin")),
             "{verb}"
         );
     }
     for verb in ["scan", "republish", "health_check"] {
-        assert!(!matches!(incoming(&Topic::Request(verb), b"{}", false), Incoming::BadRequest(..)), "{verb}");
+        assert!(
+            !matches!(incoming(&Topic::Request(verb), b"{}", LITTLE), Incoming::BadRequest(..)),
+            "{verb}"
+        );
     }
+}
+
+#[test]
+fn requests_to_one_plug_have_the_words_of_the_command_line() {
+    use crate::model::{Currency, Days, MasterWish, PresenceWish, Price, RuleContent, RuleWish, Span};
+    let weekdays: Days = "Mon-Fri".parse().expect("days");
+    let rule = RuleContent {
+        on: vec![1, 2],
+        off: vec![3],
+        at: Some(1330),
+        days: Some(weekdays),
+        ..RuleContent::default()
+    };
+    let date =
+        RuleContent { date: "2026-12-24".parse().ok(), enabled: Some(false), ..RuleContent::default() };
+    let wish = PresenceWish {
+        enabled: Some(true),
+        days: Some(weekdays),
+        from: Some(1110),
+        to: Some(60),
+        ports: vec![1, 2],
+    };
+    let lead = MasterWish { leader: Some(Some(1)), slaves: vec![2, 3], limit_w: Some(5) };
+    let chf = Price { cost: 0.31, currency: Currency::Chf };
+    for (verb, more, want) in [
+        ("clock", "", Errand::Clock { set: false }),
+        ("clock", r#","set":true"#, Errand::Clock { set: true }),
+        ("timer", "", Errand::Timer { port: None, minutes: None }),
+        ("timer", r#","port":2,"minutes":20"#, Errand::Timer { port: Some(2), minutes: Some(20) }),
+        ("timer", r#","port":2,"minutes":"cancel""#, Errand::Timer { port: Some(2), minutes: Some(0) }),
+        ("rules", "", Errand::Rules(None)),
+        (
+            "rules",
+            r#","add":{"on":[1,2],"off":[3],"at":"22:10","days":"Mon-Fri"}"#,
+            Errand::Rules(Some(RuleWish::Add(rule))),
+        ),
+        (
+            "rules",
+            r#","change":{"id":7,"date":"2026-12-24","enabled":false}"#,
+            Errand::Rules(Some(RuleWish::Change(7, date))),
+        ),
+        ("rules", r#","delete":7"#, Errand::Rules(Some(RuleWish::Delete(7)))),
+        (
+            "history",
+            r#","span":"days","port":1"#,
+            Errand::History { span: Span::Days, port: Some(1), meaning: None },
+        ),
+        ("price", r#","price":0.31,"currency":"chf""#, Errand::Price(Some(chf))),
+        ("master", r#","leader":1,"slaves":[2,3],"limit_w":5"#, Errand::Master(Some(lead))),
+        (
+            "master",
+            r#","leader":"none""#,
+            Errand::Master(Some(MasterWish { leader: Some(None), ..MasterWish::default() })),
+        ),
+        (
+            "presence",
+            r#","enabled":true,"days":"weekdays","from":"18:30","to":"1:00","ports":[1,2]"#,
+            Errand::Presence(Some(wish)),
+        ),
+        (
+            "call",
+            r#","command":515,"arguments":{"port":1}"#,
+            Errand::Call { command: 515, arguments: Some(r#"{"port":1}"#.into()) },
+        ),
+        (
+            "port_rename",
+            r#","port":2,"name":"Lamp","device_too":true"#,
+            Errand::Rename { port: 2, name: Name::clean("Lamp").expect("a name") },
+        ),
+    ] {
+        let payload = format!(r#"{{"id":"maxsmart-x1","transaction":[1]{more}}}"#);
+        let built = request_of(verb, &payload).unwrap_or_else(|why| panic!("{verb} {payload}: {why}"));
+        assert_eq!(built, (Request::Errand(plug(), want), Some("[1]".into())), "{verb} {payload}");
+    }
+    for (verb, more, part) in [
+        ("clock", r#","sett":true"#, "sett"),
+        ("timer", r#","port":2,"minutes":"soon""#, "cancel"),
+        ("rules", r#","add":{"at":"25:00"}"#, "22:10"),
+        ("rules", r#","add":{"days":"Noday"}"#, "Mon-Fri"),
+        ("rules", r#","add":{"date":"24.12."}"#, "2026-12-24"),
+        ("rules", r#","add":{"date":"2026-12-24","days":"daily"}"#, "not both"),
+        ("rules", r#","change":{"at":"22:00"}"#, "\"id\""),
+        ("rules", r#","delete":7,"add":{}"#, "one of"),
+        ("history", r#","span":"weeks""#, "months"),
+        ("price", r#","price":1"#, "currency"),
+        ("price", r#","price":1,"currency":"XXX""#, "CHF"),
+        ("master", r#","leader":"all""#, "none"),
+        ("presence", r#","from":"6pm""#, "22:10"),
+        ("call", "", "command"),
+        ("call", r#","command":515,"arguments":"x""#, "map"),
+        ("device_rename", r#","device_too":true"#, "name"),
+    ] {
+        let why = request_of(verb, &format!(r#"{{"id":"maxsmart-x1"{more}}}"#)).expect_err(verb);
+        assert!(why.contains(part), "{verb} {more}: {why}");
+    }
+    assert!(request_of("clock", "").is_err_and(|why| why.contains("not a request")));
+    assert!(request_of("clock", "{}").is_err_and(|why| why.contains("bridge/devices")));
+}
+
+#[test]
+fn on_a_shared_broker_plugs_can_be_asked_and_not_changed_and_raw_commands_are_off() {
+    let refusal = |verb: &str, more: &str, allow: Allow| {
+        let payload = format!(r#"{{"id":"maxsmart-x1"{more}}}"#);
+        match incoming(&Topic::Request(verb), payload.as_bytes(), allow) {
+            Incoming::BadRequest(_, _, why) => Some(why),
+            _ => None,
+        }
+    };
+    for (verb, more) in [
+        ("clock", r#","set":true"#),
+        ("timer", r#","port":1,"minutes":5"#),
+        ("rules", r#","delete":7"#),
+        ("price", r#","price":1,"currency":"EUR""#),
+        ("master", r#","leader":"none""#),
+        ("presence", r#","enabled":false"#),
+    ] {
+        let why = refusal(verb, more, LITTLE).unwrap_or_else(|| panic!("{verb} {more}"));
+        assert!(why.contains("allow_admin"), "{why}");
+        assert_eq!(refusal(verb, "", LITTLE), None, "{verb}: asking is allowed");
+    }
+    let call = r#","command":511"#;
+    let why = refusal("call", call, Allow { admin: true, raw: false }).expect("off unless switched on");
+    assert!(why.contains("mqtt.allow_raw = true"), "{why}");
+    assert!(refusal("call", call, Allow { admin: false, raw: true }).is_some());
+    assert_eq!(refusal("call", call, ALL), None);
 }

@@ -23,6 +23,7 @@ fn settings() -> Arc<Settings> {
         birth_topic: "homeassistant/status".into(),
         respect_deletion: false,
         allow_admin: true,
+        allow_raw: false,
         facts: topics::BridgeFacts {
             version: "1",
             started_ms: 0,
@@ -157,6 +158,7 @@ fn a_fleet_is_told_in_portions_and_never_more_than_a_few_hundred_messages_wait()
             unmetered_s: 0,
             volts: None,
             signal: None,
+            extras: None,
             problem: None,
             latency_ms: None,
             last_seen_ms: Some(1),

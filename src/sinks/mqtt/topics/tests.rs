@@ -31,6 +31,7 @@ fn plug() -> PlugView {
         unmetered_s: 40,
         volts: None,
         signal: None,
+        extras: None,
         problem: None,
         latency_ms: Some(84),
         last_seen_ms: Some(0),

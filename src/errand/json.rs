@@ -1,0 +1,66 @@
+//! Reports as JSON: the same over MQTT and from the command line.
+
+use crate::model::{RecordRow, Report, Rule, Timer, time};
+use serde_json::{Map, Value, json};
+
+/// A report about the plug with this id.
+pub fn json(id: &str, report: &Report) -> Value {
+    let mut all = match report {
+        Report::Clock(clock) => {
+            json!({"time": clock.map(|clock| clock.local.to_string()), "drift_s": clock.map(|clock| clock.drift_s)})
+        }
+        Report::Timers(timers) => {
+            let one = |(port, timer): &(u8, Option<Timer>)| {
+                let (minutes, left) = (timer.map(|timer| timer.minutes), timer.map(|timer| timer.left_s));
+                json!({"port": port, "minutes": minutes, "left_s": left})
+            };
+            json!({"timers": timers.iter().map(one).collect::<Vec<_>>()})
+        }
+        Report::Rules(rules) => {
+            let one = |(rule, date): &(Rule, Option<String>)| {
+                let days = rule.once.is_none().then(|| rule.days.to_string());
+                json!({
+                    "id": rule.id, "enabled": rule.enabled, "time": time(rule.minute), "days": days, "date": date,
+                    "ports": rule.ports,
+                })
+            };
+            json!({"rules": rules.iter().map(one).collect::<Vec<_>>()})
+        }
+        Report::Record(record) => {
+            let cost = |wh: f64| record.price.map(|price| wh / 1000.0 * price);
+            let one = |row: &RecordRow| json!({"time": row.time, "wh": row.wh, "cost": row.wh.and_then(cost), "ports": row.ports});
+            json!({
+                "port": record.port, "price": record.price, "currency": record.currency.map(|c| c.to_string()),
+                "learnt": record.learnt, "rows": record.rows.iter().map(one).collect::<Vec<_>>(),
+            })
+        }
+        Report::Price(price) => {
+            let (price, currency) = price.map(|price| (price.cost, price.currency.to_string())).unzip();
+            json!({"price": price, "currency": currency})
+        }
+        Report::Master(master) => {
+            json!({"leader": master.leader(), "slaves": master.slaves(), "limit_w": master.limit_w})
+        }
+        Report::Presence(presence) => {
+            let ports = (1u8..).zip(&presence.ports).filter(|(_, on)| **on).map(|(port, _)| port);
+            json!({
+                "enabled": presence.enabled, "days": presence.days.to_string(), "from": time(presence.from),
+                "to": time(presence.to), "ports": ports.collect::<Vec<_>>(),
+            })
+        }
+        Report::Raw(text) => {
+            json!({"answer": serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.as_str()))})
+        }
+        Report::Renamed { port, name, kept_here } => {
+            let mut all = json!({"name": name.as_str(), "kept_by": if kept_here.is_some() { "bridge" } else { "plug" }});
+            if let Some(object) = all.as_object_mut() {
+                object.extend((*port > 0).then(|| ("port".to_owned(), Value::from(*port))));
+                object.extend(kept_here.as_deref().map(|why| ("reason".to_owned(), Value::from(why))));
+            }
+            all
+        }
+    };
+    let mut whole = Map::from_iter([("id".to_owned(), Value::from(id))]);
+    whole.extend(all.as_object_mut().map(std::mem::take).unwrap_or_default());
+    Value::Object(whole)
+}

@@ -1,0 +1,254 @@
+//! An errand carried out: which ask comes next, what its answer means, and whether the plug did what
+//! it said. Pure, so that the bridge and the command line go the same way; knows the vocabulary and
+//! nothing else.
+
+mod json;
+mod record;
+mod wish;
+
+pub use json::json;
+
+use crate::model::{
+    Answer, Ask, Errand, Failure, Lock, Master, Meaning, Moment, Presence, Report, RuleChange, RuleWish,
+    Skill, Timer, Told, UNKNOWN_SKILL,
+};
+use std::collections::VecDeque;
+
+/// What an errand is held against before anything is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guard {
+    /// What the plug is called in sentences.
+    pub who: String,
+    /// How many ports it has.
+    pub ports: u8,
+    /// It may be changed.
+    pub control: bool,
+    /// By port, port 1 first; those missing are not locked.
+    pub locks: Vec<Lock>,
+}
+
+/// An errand on its way.
+#[derive(Debug)]
+pub struct Task {
+    errand: Errand,
+    guard: Guard,
+    /// Ports still to be asked about, the present one first.
+    todo: VecDeque<u8>,
+    timers: Vec<(u8, Option<Timer>)>,
+    /// The change that is asked for, once it is known what was.
+    change: Option<Change>,
+}
+
+#[derive(Debug)]
+enum Change {
+    /// With the number of rules there were.
+    Rules(RuleChange, usize),
+    Master(Master),
+    Presence(Presence),
+}
+
+impl Task {
+    /// Checks what can be checked before the plug is asked.
+    ///
+    /// # Errors
+    ///
+    /// Why it will not be asked, in a sentence that names the remedy.
+    pub fn new(errand: Errand, guard: Guard) -> Result<Self, String> {
+        guard.check(&errand)?;
+        let mut todo = VecDeque::new();
+        if let Errand::Timer { port, .. } = errand {
+            todo.extend(port.map_or(1..=guard.ports, |port| port..=port));
+        }
+        Ok(Self { errand, guard, todo, timers: Vec::new(), change: None })
+    }
+
+    /// What somebody wants.
+    pub fn errand(&self) -> &Errand {
+        &self.errand
+    }
+
+    /// What the figures of the plug's record mean, when that was learnt.
+    pub fn learn(&mut self, meaning: Meaning) {
+        if let Errand::History { meaning: known, .. } = &mut self.errand {
+            *known = Some(meaning);
+        }
+    }
+
+    /// What to ask now.
+    pub fn ask(&self) -> Ask {
+        let port = self.todo.front().copied().unwrap_or_default();
+        Ask::Skill(match (&self.change, &self.errand) {
+            (Some(Change::Rules(change, _)), _) => Skill::ChangeRules(change.clone()),
+            (Some(Change::Master(master)), _) => Skill::SetMaster(master.clone()),
+            (Some(Change::Presence(presence)), _) => Skill::SetPresence(presence.clone()),
+            (None, Errand::History { span, .. }) => return Ask::History(*span),
+            (None, Errand::Clock { set: true }) => Skill::SetClock,
+            (None, Errand::Clock { set: false }) => Skill::Clock,
+            (None, Errand::Timer { minutes: Some(minutes), .. }) => {
+                Skill::SetTimer { port, minutes: *minutes }
+            }
+            (None, Errand::Timer { minutes: None, .. }) => Skill::Timer(port),
+            (None, Errand::Rules(_)) => Skill::Rules,
+            (None, Errand::Price(None)) => Skill::Price,
+            (None, Errand::Price(Some(price))) => Skill::SetPrice(*price),
+            (None, Errand::Master(_)) => Skill::Master,
+            (None, Errand::Presence(_)) => Skill::Presence,
+            (None, Errand::Call { command, arguments }) => {
+                Skill::Call { command: *command, arguments: arguments.clone() }
+            }
+            (None, Errand::Rename { port, name }) => Skill::Rename { port: *port, name: name.clone() },
+        })
+    }
+
+    /// Takes the answer to [`ask`](Self::ask); `None` when there is more to ask.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Denied`] when the plug cannot, will not or did not; says why.
+    pub fn hear(&mut self, answer: Answer, now: &Moment) -> Result<Option<Report>, Failure> {
+        let told = match answer {
+            Answer::Skill(told) => told,
+            Answer::History(history) => {
+                let Errand::History { port, meaning, .. } = &self.errand else { return Err(mixed_up()) };
+                return Ok(Some(Report::Record(record::record(&history, *port, *meaning, now))));
+            }
+            Answer::Refused(why) => return Err(Failure::Denied(why)),
+            Answer::Unsupported if matches!(self.errand, Errand::History { .. }) => {
+                return Err(Failure::Denied("it keeps no record, or does not tell it".into()));
+            }
+            Answer::Unsupported => return Err(Failure::Denied(UNKNOWN_SKILL.into())),
+            Answer::Reading(_) | Answer::Identity(_) => return Err(mixed_up()),
+        };
+        match told {
+            Told::Clock(clock) => Ok(Some(Report::Clock(clock))),
+            Told::Price(price) => Ok(Some(Report::Price(price))),
+            Told::Raw(text) => Ok(Some(Report::Raw(text))),
+            Told::Timer(timer) => self.timer(timer),
+            Told::Name(told) => self.renamed(told.as_ref()),
+            Told::Rules(rules) => match (self.change.take(), &self.errand) {
+                (Some(Change::Rules(change, before)), _) => {
+                    let obeyed = match &change {
+                        RuleChange::Add(_) => rules.len() > before,
+                        RuleChange::Change(rule) => rules.contains(rule),
+                        RuleChange::Delete(id) => !rules.iter().any(|rule| rule.id == *id),
+                    };
+                    if obeyed { Ok(Some(listed(rules, now))) } else { Err(disobeyed()) }
+                }
+                (_, Errand::Rules(Some(wish))) => {
+                    let change =
+                        wish::rule_change(wish, &rules, &self.guard, now).map_err(Failure::Denied)?;
+                    self.change = Some(Change::Rules(change, rules.len()));
+                    Ok(None)
+                }
+                _ => Ok(Some(listed(rules, now))),
+            },
+            Told::Master(master) => match (self.change.take(), &self.errand) {
+                (Some(Change::Master(wanted)), _) if wanted != master => Err(disobeyed()),
+                (None, Errand::Master(Some(wish))) => {
+                    let wanted = wish::master(wish, master, &self.guard).map_err(Failure::Denied)?;
+                    self.change = Some(Change::Master(wanted));
+                    Ok(None)
+                }
+                _ => Ok(Some(Report::Master(master))),
+            },
+            Told::Presence(presence) => match (self.change.take(), &self.errand) {
+                (Some(Change::Presence(wanted)), _) if wanted != presence => Err(disobeyed()),
+                (None, Errand::Presence(Some(wish))) => {
+                    let wanted = wish::presence(wish, presence, &self.guard).map_err(Failure::Denied)?;
+                    self.change = Some(Change::Presence(wanted));
+                    Ok(None)
+                }
+                _ => Ok(Some(Report::Presence(presence))),
+            },
+            Told::Hardware(_) => Err(mixed_up()),
+        }
+    }
+
+    fn timer(&mut self, timer: Option<Timer>) -> Result<Option<Report>, Failure> {
+        let Errand::Timer { minutes, .. } = &self.errand else { return Err(mixed_up()) };
+        let Some(port) = self.todo.pop_front() else { return Err(mixed_up()) };
+        if minutes.is_some_and(|minutes| (minutes > 0) != timer.is_some()) {
+            return Err(disobeyed());
+        }
+        self.timers.push((port, timer));
+        Ok(self.todo.is_empty().then(|| Report::Timers(std::mem::take(&mut self.timers))))
+    }
+
+    fn renamed(&self, told: Option<&crate::model::Name>) -> Result<Option<Report>, Failure> {
+        let Errand::Rename { port, name } = &self.errand else { return Err(mixed_up()) };
+        let kept_here = match told {
+            Some(told) if told == name => None,
+            Some(told) => Some(format!("the plug took the name and still calls itself {told}")),
+            None => Some("the plug took the name and does not tell it".into()),
+        };
+        Ok(Some(Report::Renamed { port: *port, name: name.clone(), kept_here }))
+    }
+}
+
+impl Guard {
+    fn check(&self, errand: &Errand) -> Result<(), String> {
+        if errand.changes() && !self.control {
+            return Err(format!(
+                "{} is read-only; read_only in the settings or its options says so",
+                self.who
+            ));
+        }
+        for port in errand.ports() {
+            if !(1..=self.ports).contains(&port) {
+                return Err(format!("{} has no port {port}; it has 1 to {}", self.who, self.ports));
+            }
+        }
+        if let Errand::Timer { port, minutes: Some(minutes) } = errand {
+            let port = port.ok_or("a timer is set for one port: name it")?;
+            match minutes {
+                0 => {}
+                1..=1440 => self.may(port, false)?,
+                1441.. => return Err("minutes must be 1 to 1440, 0 to cancel".into()),
+            }
+        }
+        if matches!(errand, Errand::Call { .. }) && self.locks.iter().any(|lock| *lock != Lock::None) {
+            let who = &self.who;
+            return Err(format!(
+                "{who} has locked ports, which a raw command could switch; unlock them first"
+            ));
+        }
+        if let Errand::Rules(Some(RuleWish::Add(content))) = errand
+            && !content.is_whole()
+        {
+            return Err(wish::INCOMPLETE.into());
+        }
+        Ok(())
+    }
+
+    /// A port may be switched this way by what the plug is told to do by itself.
+    fn may(&self, port: u8, on: bool) -> Result<(), String> {
+        match self.lock(port).refuses(on) {
+            true => Err(format!("port {port} of {} is locked; unlock it first", self.who)),
+            false => Ok(()),
+        }
+    }
+
+    fn lock(&self, port: u8) -> Lock {
+        let place = usize::from(port).checked_sub(1);
+        place.and_then(|place| self.locks.get(place)).copied().unwrap_or(Lock::None)
+    }
+}
+
+fn listed(rules: Vec<crate::model::Rule>, now: &Moment) -> Report {
+    let dated = |rule: crate::model::Rule| {
+        let date = rule.date(now);
+        (rule, date)
+    };
+    Report::Rules(rules.into_iter().map(dated).collect())
+}
+
+fn disobeyed() -> Failure {
+    Failure::Denied("it said yes and shows no such change".into())
+}
+
+fn mixed_up() -> Failure {
+    Failure::Nonsense("an answer to something else".into())
+}
+
+#[cfg(test)]
+mod tests;

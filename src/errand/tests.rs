@@ -1,0 +1,186 @@
+//! Errands against plugs that are a list of answers.
+
+use super::*;
+use crate::model::{Days, MasterWish, Name, PresenceWish, Role, Rule, RuleContent};
+use std::time::Duration;
+
+fn now() -> Moment {
+    // 2026-11-21 12:00:00 in a zone an hour ahead.
+    Moment { up: Duration::ZERO, unix_ms: 1_795_258_800_000, utc_offset_s: 3600, dst_s: 0, nonce: 0 }
+}
+
+fn guard() -> Guard {
+    let locks = vec![Lock::None, Lock::None, Lock::None, Lock::None, Lock::None, Lock::On];
+    Guard { who: "Strip".into(), ports: 6, control: true, locks }
+}
+
+fn rule(id: i64) -> Rule {
+    let ports = vec![Some(true), None, None, None, None, None];
+    Rule { id, enabled: true, ports, days: Days::ALL, minute: 60, once: None }
+}
+
+fn roles(leader: u8, slaves: &[u8]) -> Vec<Role> {
+    let role = |port: u8| match port {
+        port if port == leader => Role::Master,
+        port if slaves.contains(&port) => Role::Slave,
+        _ => Role::Neutral,
+    };
+    (1..=6).map(role).collect()
+}
+
+/// Plays an errand against these answers; what was asked, and how it ended.
+fn play(errand: Errand, answers: Vec<Answer>) -> (Vec<Ask>, Result<Report, String>) {
+    let mut task = match Task::new(errand, guard()) {
+        Ok(task) => task,
+        Err(why) => return (Vec::new(), Err(why)),
+    };
+    let mut asked = Vec::new();
+    for answer in answers {
+        asked.push(task.ask());
+        match task.hear(answer, &now()) {
+            Ok(None) => {}
+            Ok(Some(report)) => return (asked, Ok(report)),
+            Err(failure) => return (asked, Err(failure.to_string())),
+        }
+    }
+    panic!("{asked:?} and no end");
+}
+
+fn refused(errand: Errand, part: &str) {
+    let (asked, end) = play(errand, Vec::new());
+    assert!(asked.is_empty());
+    let why = end.expect_err("refused at the door");
+    assert!(why.contains(part), "{why}");
+}
+
+#[test]
+fn every_port_is_asked_for_its_timer_and_one_is_set() {
+    let timer = Timer { minutes: 20, left_s: 1200 };
+    let told = |timer| Answer::Skill(Told::Timer(timer));
+    let answers = vec![told(None), told(Some(timer)), told(None), told(None), told(None), told(None)];
+    let (asked, end) = play(Errand::Timer { port: None, minutes: None }, answers);
+    let want: Vec<Ask> = (1..=6).map(|port| Ask::Skill(Skill::Timer(port))).collect();
+    assert_eq!(asked, want);
+    let Ok(Report::Timers(timers)) = end else { panic!("{end:?}") };
+    assert_eq!((timers.len(), timers[1]), (6, (2, Some(timer))));
+    let set = |minutes| Errand::Timer { port: Some(2), minutes: Some(minutes) };
+    assert_eq!(play(set(20), vec![told(Some(timer))]).1, Ok(Report::Timers(vec![(2, Some(timer))])));
+    for (minutes, shown) in [(20, None), (0, Some(timer))] {
+        assert!(play(set(minutes), vec![told(shown)]).1.is_err(), "it did not obey");
+    }
+    refused(Errand::Timer { port: Some(6), minutes: Some(5) }, "port 6 of Strip is locked");
+    refused(Errand::Timer { port: Some(7), minutes: None }, "it has 1 to 6");
+    refused(Errand::Timer { port: None, minutes: Some(5) }, "name it");
+    refused(set(1441), "1 to 1440");
+    assert!(Task::new(Errand::Timer { port: Some(6), minutes: Some(0) }, guard()).is_ok(), "only cancelled");
+}
+
+#[test]
+fn a_change_of_rules_begins_with_what_they_are() {
+    let content = |on: &[u8], off: &[u8]| RuleContent {
+        on: on.into(),
+        off: off.into(),
+        at: Some(1330),
+        days: Some(Days::ALL),
+        ..RuleContent::default()
+    };
+    let listed = |rules: Vec<Rule>| Answer::Skill(Told::Rules(rules));
+    let new = Rule { ports: vec![None, Some(true), None, Some(false), None, None], minute: 1330, ..rule(0) };
+    let add = |content| Errand::Rules(Some(RuleWish::Add(content)));
+    let answers = vec![listed(vec![rule(7)]), listed(vec![rule(7), Rule { id: 8, ..new.clone() }])];
+    let (asked, end) = play(add(content(&[2], &[4])), answers);
+    assert_eq!(asked, [Ask::Skill(Skill::Rules), Ask::Skill(Skill::ChangeRules(RuleChange::Add(new)))]);
+    assert!(matches!(end, Ok(Report::Rules(rules)) if rules.len() == 2));
+    let one = || listed(vec![rule(7)]);
+    let (_, end) = play(add(content(&[2], &[4])), vec![one(), one()]);
+    assert!(end.expect_err("it has not done so").contains("no such change"));
+
+    let later = RuleContent { at: Some(90), enabled: Some(false), ..RuleContent::default() };
+    let changed = Rule { minute: 90, enabled: false, ..rule(7) };
+    let (asked, end) =
+        play(Errand::Rules(Some(RuleWish::Change(7, later))), vec![one(), listed(vec![changed.clone()])]);
+    assert_eq!(asked[1], Ask::Skill(Skill::ChangeRules(RuleChange::Change(changed))));
+    assert!(end.is_ok());
+    let (_, end) = play(Errand::Rules(Some(RuleWish::Delete(9))), vec![one()]);
+    assert!(end.expect_err("which?").contains("no rule 9; there is 7"));
+    // A lock refuses what the rule would do, also when it is put in force again.
+    let (_, end) = play(add(content(&[], &[6])), vec![one()]);
+    assert!(end.expect_err("locked on").contains("port 6"));
+    assert!(play(add(content(&[6], &[])), vec![one(), listed(vec![rule(7), rule(8)])]).1.is_ok());
+    let dormant = Rule { enabled: false, ports: vec![None, None, None, None, None, Some(false)], ..rule(7) };
+    let wake = RuleContent { enabled: Some(true), ..RuleContent::default() };
+    let (_, end) = play(Errand::Rules(Some(RuleWish::Change(7, wake))), vec![listed(vec![dormant])]);
+    assert!(end.expect_err("locked on").contains("port 6"));
+    refused(add(RuleContent { at: None, ..content(&[1], &[]) }), "a rule needs");
+    refused(add(content(&[7], &[])), "no port 7");
+}
+
+#[test]
+fn a_leader_keeps_the_slaves_there_are_and_locked_ports_follow_nobody() {
+    let is = |leader, slaves: &[u8]| Master { roles: roles(leader, slaves), limit_w: Some(5) };
+    let told = |master: &Master| Answer::Skill(Told::Master(master.clone()));
+    let lead = |leader, slaves: &[u8]| {
+        Errand::Master(Some(MasterWish { leader: Some(leader), slaves: slaves.into(), limit_w: None }))
+    };
+    let (before, after) = (is(1, &[2, 3]), is(2, &[3]));
+    let (asked, end) = play(lead(Some(2), &[]), vec![told(&before), told(&after)]);
+    assert_eq!(asked[1], Ask::Skill(Skill::SetMaster(after.clone())));
+    assert_eq!(end, Ok(Report::Master(after)));
+    let none = is(0, &[]);
+    assert_eq!(play(lead(None, &[]), vec![told(&before), told(&none)]).1, Ok(Report::Master(none.clone())));
+    assert!(play(lead(Some(1), &[]), vec![told(&none)]).1.expect_err("nobody follows").contains("slaves"));
+    assert!(play(lead(Some(1), &[6]), vec![told(&none)]).1.expect_err("locked").contains("port 6"));
+    assert!(play(lead(Some(1), &[2]), vec![told(&none), told(&none)]).1.is_err(), "it did not obey");
+}
+
+#[test]
+fn random_switching_keeps_what_is_not_said_and_spares_locked_ports() {
+    let off = Presence { enabled: false, days: Days::default(), from: 0, to: 0, ports: vec![false; 6] };
+    let told = |presence: &Presence| Answer::Skill(Told::Presence(presence.clone()));
+    let on = PresenceWish { enabled: Some(true), ..PresenceWish::default() };
+    let wish = |wish: &PresenceWish| Errand::Presence(Some(wish.clone()));
+    assert!(play(wish(&on), vec![told(&off)]).1.expect_err("when?").contains("days"));
+    let whole =
+        PresenceWish { days: Some(Days::ALL), from: Some(1080), to: Some(1380), ports: vec![2], ..on };
+    let ports = vec![false, true, false, false, false, false];
+    let lived = Presence { enabled: true, days: Days::ALL, from: 1080, to: 1380, ports };
+    assert_eq!(play(wish(&whole), vec![told(&off), told(&lived)]).1, Ok(Report::Presence(lived)));
+    let locked = PresenceWish { ports: vec![6], ..whole };
+    assert!(play(wish(&locked), vec![told(&off)]).1.expect_err("locked").contains("port 6"));
+}
+
+#[test]
+fn a_name_that_the_plug_does_not_tell_is_kept_here() {
+    let name = Name::clean("Flur").expect("a name");
+    let rename = || Errand::Rename { port: 2, name: name.clone() };
+    let kept = |told: Option<&str>| {
+        let told = Told::Name(told.and_then(Name::clean));
+        let Ok(Report::Renamed { kept_here, .. }) = play(rename(), vec![Answer::Skill(told)]).1 else {
+            panic!("a report")
+        };
+        kept_here
+    };
+    assert_eq!(kept(Some("Flur")), None);
+    assert!(kept(Some("PORT2")).is_some_and(|why| why.contains("PORT2")));
+    assert!(kept(None).is_some());
+    assert!(play(rename(), vec![Answer::Unsupported]).1.expect_err("no").contains(UNKNOWN_SKILL));
+}
+
+#[test]
+fn nothing_is_changed_that_is_read_only_and_raw_commands_heed_locks() {
+    let read_only = Guard { control: false, ..guard() };
+    let set = Task::new(Errand::Clock { set: true }, read_only.clone());
+    assert!(set.expect_err("read-only").contains("read_only"));
+    assert!(Task::new(Errand::Clock { set: false }, read_only).is_ok());
+    refused(Errand::Call { command: 511, arguments: None }, "unlock");
+    let free = Guard { locks: Vec::new(), ..guard() };
+    assert!(Task::new(Errand::Call { command: 511, arguments: None }, free).is_ok());
+}
+
+#[test]
+fn an_answer_to_something_else_is_no_answer() {
+    let reading = Answer::Reading(crate::model::Reading::default());
+    assert!(play(Errand::Clock { set: false }, vec![reading]).1.is_err());
+    let timer = Answer::Skill(Told::Timer(None));
+    assert!(play(Errand::Clock { set: false }, vec![timer]).1.is_err());
+}

@@ -1,0 +1,173 @@
+//! What is wished laid over what is: the rule, the group and the random switching that result.
+
+use super::Guard;
+use crate::model::{
+    Days, Errand, Lock, Master, MasterWish, Moment, Presence, PresenceWish, Role, Rule, RuleChange,
+    RuleContent, RuleWish,
+};
+
+pub(super) const INCOMPLETE: &str =
+    "a rule needs ports (on, off), a time (at 22:10), and days (Mon-Fri) or a date (2026-12-24)";
+
+impl Errand {
+    /// It changes something at the plug, or may.
+    pub fn changes(&self) -> bool {
+        match self {
+            Self::Clock { set } => *set,
+            Self::Timer { minutes, .. } => minutes.is_some(),
+            Self::Rules(wish) => wish.is_some(),
+            Self::History { .. } => false,
+            Self::Price(wish) => wish.is_some(),
+            Self::Master(wish) => wish.is_some(),
+            Self::Presence(wish) => wish.is_some(),
+            Self::Call { .. } | Self::Rename { .. } => true,
+        }
+    }
+
+    /// The word for it, in requests.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::Clock { .. } => "clock",
+            Self::Timer { .. } => "timer",
+            Self::Rules(_) => "rules",
+            Self::History { .. } => "history",
+            Self::Price(_) => "price",
+            Self::Master(_) => "master",
+            Self::Presence(_) => "presence",
+            Self::Call { .. } => "call",
+            Self::Rename { port: 0, .. } => "device_rename",
+            Self::Rename { .. } => "port_rename",
+        }
+    }
+
+    /// The ports it names.
+    pub(super) fn ports(&self) -> Vec<u8> {
+        let of = |content: &RuleContent| content.on.iter().chain(&content.off).copied().collect();
+        match self {
+            Self::Timer { port, .. } | Self::History { port, .. } => port.iter().copied().collect(),
+            Self::Rules(Some(RuleWish::Add(content) | RuleWish::Change(_, content))) => of(content),
+            Self::Master(Some(wish)) => {
+                wish.leader.flatten().into_iter().chain(wish.slaves.clone()).collect()
+            }
+            Self::Presence(Some(wish)) => wish.ports.clone(),
+            Self::Rename { port, .. } => Some(*port).filter(|port| *port > 0).into_iter().collect(),
+            Self::Rules(_) | Self::Master(None) | Self::Presence(None) => Vec::new(),
+            Self::Clock { .. } | Self::Price(_) | Self::Call { .. } => Vec::new(),
+        }
+    }
+}
+
+impl RuleContent {
+    /// It says all that a new rule needs.
+    pub(super) fn is_whole(&self) -> bool {
+        let ports = !self.on.is_empty() || !self.off.is_empty();
+        ports && self.at.is_some() && (self.days.is_some() || self.date.is_some())
+    }
+}
+
+/// The change that makes these rules what is wished.
+pub(super) fn rule_change(
+    wish: &RuleWish,
+    rules: &[Rule],
+    guard: &Guard,
+    now: &Moment,
+) -> Result<RuleChange, String> {
+    let known = |id: i64| {
+        let numbers: Vec<String> = rules.iter().map(|rule| rule.id.to_string()).collect();
+        let there = if numbers.is_empty() { "none".into() } else { numbers.join(", ") };
+        let rule = rules.iter().find(|rule| rule.id == id);
+        rule.cloned().ok_or_else(|| format!("it has no rule {id}; there is {there}"))
+    };
+    let (rule, change): (Rule, fn(Rule) -> RuleChange) = match wish {
+        RuleWish::Delete(id) => return Ok(RuleChange::Delete(known(*id)?.id)),
+        RuleWish::Add(content) => {
+            let ports = vec![None; guard.ports.into()];
+            let empty = Rule { id: 0, enabled: true, ports, days: Days::default(), minute: 0, once: None };
+            (filled(empty, content, now)?, RuleChange::Add)
+        }
+        RuleWish::Change(id, content) => (filled(known(*id)?, content, now)?, RuleChange::Change),
+    };
+    for (port, wish) in (1..).zip(&rule.ports) {
+        if let Some(on) = wish.filter(|_| rule.enabled) {
+            guard.may(port, on)?;
+        }
+    }
+    Ok(change(rule))
+}
+
+fn filled(mut rule: Rule, content: &RuleContent, now: &Moment) -> Result<Rule, String> {
+    if !content.on.is_empty() || !content.off.is_empty() {
+        rule.ports.fill(None);
+    }
+    for (ports, on) in [(&content.on, true), (&content.off, false)] {
+        for port in ports {
+            match usize::from(*port).checked_sub(1).and_then(|place| rule.ports.get_mut(place)) {
+                Some(wish @ None) => *wish = Some(on),
+                _ => return Err(format!("port {port} is named twice in one rule")),
+            }
+        }
+    }
+    rule.minute = content.at.unwrap_or(rule.minute);
+    rule.enabled = content.enabled.unwrap_or(rule.enabled);
+    if let Some(days) = content.days {
+        (rule.days, rule.once) = (days, None);
+    }
+    // Another time on the same day.
+    let date = content.date.or_else(|| rule.date(now).and_then(|date| date.parse().ok()));
+    let Some(date) = date else { return Ok(rule) };
+    let clock = |number: u16| i8::try_from(number).unwrap_or_default();
+    let time = date.at(clock(rule.minute / 60), clock(rule.minute % 60), 0, 0);
+    rule.at(time, now).ok_or_else(|| "that day cannot be written".into())
+}
+
+/// The group that results.
+pub(super) fn master(wish: &MasterWish, mut is: Master, guard: &Guard) -> Result<Master, String> {
+    let before = is.slaves();
+    match wish.leader {
+        None if wish.slaves.is_empty() => {}
+        None => return Err("name the leader along with the slaves".into()),
+        Some(None) => is.roles.fill(Role::Neutral),
+        Some(Some(leader)) => {
+            let slaves = if wish.slaves.is_empty() { before } else { wish.slaves.clone() };
+            let slaves: Vec<u8> = slaves.into_iter().filter(|port| *port != leader).collect();
+            if slaves.is_empty() {
+                return Err("a leader needs ports that follow: name the slaves".into());
+            }
+            for port in &slaves {
+                guard.may(*port, true).and(guard.may(*port, false))?;
+            }
+            for (port, role) in (1u8..).zip(&mut is.roles) {
+                *role = match port {
+                    port if port == leader => Role::Master,
+                    port if slaves.contains(&port) => Role::Slave,
+                    _ => Role::Neutral,
+                };
+            }
+        }
+    }
+    is.limit_w = wish.limit_w.or(is.limit_w).or(Some(Master::LIMITS[0]));
+    Ok(is)
+}
+
+/// The random switching that results.
+pub(super) fn presence(wish: &PresenceWish, mut is: Presence, guard: &Guard) -> Result<Presence, String> {
+    if !wish.ports.is_empty() {
+        is.ports = (1..=guard.ports).map(|port| wish.ports.contains(&port)).collect();
+    }
+    is.enabled = wish.enabled.unwrap_or(is.enabled);
+    is.days = wish.days.unwrap_or(is.days);
+    is.from = wish.from.unwrap_or(is.from);
+    is.to = wish.to.unwrap_or(is.to);
+    if !is.enabled {
+        return Ok(is);
+    }
+    if is.days.is_empty() || !is.ports.contains(&true) {
+        return Err("random switching needs days (daily), from (18:30), to (23:00) and ports (1, 2)".into());
+    }
+    for (port, _) in (1..).zip(&is.ports).filter(|(_, takes_part)| **takes_part) {
+        if guard.lock(port) != Lock::None {
+            return Err(format!("port {port} of {} is locked; unlock it first", guard.who));
+        }
+    }
+    Ok(is)
+}

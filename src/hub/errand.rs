@@ -1,0 +1,286 @@
+//! What one plug is asked beyond reading, switching and its record: errands that somebody waits
+//! for, and the questions of the slow round in `round.rs`. None of them makes a plug count as
+//! offline, and a refusal is an answer.
+
+use super::plug::Plug;
+use super::round::{Item, Round};
+use super::{Effect, Hub, Rules};
+use crate::errand::{Guard, Task};
+use crate::model::{
+    Answer, Ask, Errand, Failure, Lock, Moment, Name, Note, PlugId, Report, Response, ResponseData, Span,
+};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tracing::{debug, info};
+
+/// Errands that may wait at one plug.
+const MAX_WAITING: usize = 8;
+
+/// An errand has ended after this long, whatever happens.
+const LIFE: Duration = Duration::from_secs(30);
+
+/// The errands of one plug, and its round.
+#[derive(Debug, Default)]
+pub(super) struct Errands {
+    /// In the order in which they came; the first is on its way.
+    waiting: VecDeque<Ticket>,
+    /// What the plug is being asked.
+    asked: Option<Asked>,
+    pub(super) round: Round,
+}
+
+/// An errand somebody waits for.
+#[derive(Debug)]
+struct Ticket {
+    transaction: Option<String>,
+    task: Task,
+    until: Duration,
+}
+
+#[derive(Debug)]
+enum Asked {
+    /// For the first of those that wait.
+    Errand(Ask),
+    Round(Item, Ask),
+}
+
+impl Errands {
+    /// When something is to be asked, polls and commands aside.
+    pub(super) fn at(&self) -> Option<Duration> {
+        if self.waiting.is_empty() { self.round.at() } else { Some(Duration::ZERO) }
+    }
+
+    /// When something must end.
+    pub(super) fn alarm(&self) -> Option<Duration> {
+        let idle = self.waiting.iter().skip(usize::from(self.first_is_asked()));
+        idle.map(|ticket| ticket.until).min()
+    }
+
+    fn first_is_asked(&self) -> bool {
+        matches!(self.asked, Some(Asked::Errand(_)))
+    }
+
+    /// What to ask now for somebody who waits, and how long it may take.
+    pub(super) fn send(&mut self, now: &Moment, timeout: Duration) -> Option<(Ask, Duration)> {
+        let ticket = self.waiting.front()?;
+        let ask = ticket.task.ask();
+        self.asked = Some(Asked::Errand(ask.clone()));
+        Some((ask, timeout.min(ticket.until.saturating_sub(now.up))))
+    }
+
+    /// What to ask now in the round, and how long it may take.
+    pub(super) fn look_around(&mut self, now: &Moment, timeout: Duration) -> Option<(Ask, Duration)> {
+        let (item, ask, limit) = self.round.take_due(now, timeout)?;
+        self.asked = Some(Asked::Round(item, ask.clone()));
+        Some((ask, limit))
+    }
+}
+
+impl Plug {
+    /// Hands in an errand. Whatever comes of it, it ends in exactly one response.
+    fn errand(
+        &mut self,
+        now: &Moment,
+        rules: &Rules,
+        errand: Errand,
+        transaction: Option<String>,
+        effects: &mut VecDeque<Effect>,
+    ) -> bool {
+        let verb = errand.verb();
+        let mut refuse = |why: String, transaction: Option<String>| {
+            let response = Response { verb, transaction, result: Err(why) };
+            effects.push_back(Effect::Tell(Note::Response(response)));
+            false
+        };
+        if self.errands.waiting.len() >= MAX_WAITING {
+            let why =
+                format!("{MAX_WAITING} requests wait for {} already; wait for one of them to end", self.id);
+            return refuse(why, transaction);
+        }
+        let task = match Task::new(errand, self.guard()) {
+            Ok(task) => task,
+            Err(why) => return refuse(why, transaction),
+        };
+        let ticket = Ticket { transaction, task, until: now.up + LIFE };
+        // A plug not asked yet in this run gets the chance to answer.
+        if !self.online() && (self.read || self.schedule.misses() > 0) {
+            return self.finish(now, rules, ticket, Err("does not answer at present".into()), effects);
+        }
+        self.errands.waiting.push_back(ticket);
+        false
+    }
+
+    fn guard(&self) -> Guard {
+        let ports = self.kept.offer.ports;
+        let locks: Vec<Lock> = (1..=ports).map(|port| self.lock(port)).collect();
+        Guard { who: self.id.to_string(), ports, control: self.view.control, locks }
+    }
+
+    /// Ends errands that are overdue, or hopeless because the plug is offline. True when that must be
+    /// remembered.
+    pub(super) fn tick_errands(
+        &mut self,
+        now: &Moment,
+        rules: &Rules,
+        effects: &mut VecDeque<Effect>,
+    ) -> bool {
+        if self.errands.waiting.is_empty() {
+            return false;
+        }
+        let lost = !self.online() && (self.read || self.schedule.misses() >= rules.misses);
+        let first = usize::from(self.errands.first_is_asked());
+        let all: Vec<Ticket> = self.errands.waiting.drain(first..).collect();
+        let mut remember = false;
+        for ticket in all {
+            if ticket.until <= now.up {
+                let late = Err("did not get round to it in time".into());
+                remember |= self.finish(now, rules, ticket, late, effects);
+            } else if lost {
+                let why = Err("does not answer at present".into());
+                remember |= self.finish(now, rules, ticket, why, effects);
+            } else {
+                self.errands.waiting.push_back(ticket);
+            }
+        }
+        remember
+    }
+
+    /// The program stops, or the plug is removed.
+    pub(super) fn give_up_errands(&mut self, even_sent: bool, effects: &mut VecDeque<Effect>) {
+        if even_sent {
+            self.errands.asked = None;
+        }
+        let first = usize::from(self.errands.first_is_asked());
+        for ticket in self.errands.waiting.drain(first..) {
+            let why = format!("{} was removed or replaced, or the bridge stops; ask again later", self.id);
+            let (verb, transaction) = (ticket.task.errand().verb(), ticket.transaction);
+            let response = Response { verb, transaction, result: Err(why) };
+            effects.push_back(Effect::Tell(Note::Response(response)));
+        }
+    }
+
+    /// A plug has answered, or not. True when that must be remembered.
+    pub(super) fn errand_answered(
+        &mut self,
+        now: &Moment,
+        rules: &Rules,
+        answer: Result<Answer, Failure>,
+        effects: &mut VecDeque<Effect>,
+    ) -> bool {
+        // Nobody waits for it any more.
+        let Some(asked) = self.errands.asked.take() else { return false };
+        let (Asked::Errand(ask) | Asked::Round(_, ask)) = &asked;
+        let mut remember = false;
+        if let (Ask::Skill(skill), Ok(Answer::Skill(told))) = (ask, &answer) {
+            remember |= self.learn(now, rules, skill, told);
+        }
+        if let Asked::Round(item, _) = asked {
+            self.errands.round.answered(now, item, &answer);
+            if let Err(failure) = &answer {
+                debug!(plug = %self.id, ?item, "asked in its round: {failure}");
+            }
+            return remember;
+        }
+        let Some(mut ticket) = self.errands.waiting.pop_front() else { return remember };
+        if let Ok(Answer::History(record)) = &answer {
+            if record.span == Span::Hours {
+                self.record.learn(self.meter.meaning(now, record));
+            }
+            if let Some(meaning) = self.record.meaning() {
+                ticket.task.learn(meaning);
+            }
+        }
+        match answer.and_then(|answer| ticket.task.hear(answer, now)) {
+            Ok(None) => {
+                self.errands.waiting.push_front(ticket);
+                remember
+            }
+            Ok(Some(report)) => self.finish(now, rules, ticket, Ok(report), effects) || remember,
+            Err(Failure::Denied(why)) => self.finish(now, rules, ticket, Err(why), effects) || remember,
+            Err(failure) => self.finish(now, rules, ticket, Err(failure.to_string()), effects) || remember,
+        }
+    }
+
+    /// Answers whoever waits. A name that the plug does not keep is kept here. True when that must be
+    /// remembered.
+    fn finish(
+        &mut self,
+        now: &Moment,
+        rules: &Rules,
+        ticket: Ticket,
+        result: Result<Report, String>,
+        effects: &mut VecDeque<Effect>,
+    ) -> bool {
+        let errand = ticket.task.errand();
+        let verb = errand.verb();
+        let result = match (errand, result) {
+            (Errand::Rename { port, name }, Err(why)) => {
+                let kept_here = Some(format!("the plug was asked to take the name: {why}"));
+                Ok(Report::Renamed { port: *port, name: name.clone(), kept_here })
+            }
+            (_, result) => result.map_err(|why| format!("{}: {why}", self.id)),
+        };
+        let mut remember = false;
+        match &result {
+            Ok(Report::Renamed { port, name, kept_here }) => {
+                self.keep_name(*port, name, kept_here.is_some());
+                self.refit(rules, now);
+                remember = true;
+            }
+            Ok(_) if errand.changes() => info!(plug = %self.id, verb, "changed, as requested"),
+            Ok(_) | Err(_) => {}
+        }
+        let result = result.map(|report| ResponseData::Report(self.id.clone(), report));
+        let response = Response { verb, transaction: ticket.transaction, result };
+        effects.push_back(Effect::Tell(Note::Response(response)));
+        remember
+    }
+
+    /// A new name, kept by the plug or here.
+    fn keep_name(&mut self, port: u8, name: &Name, here: bool) {
+        let kept = &mut self.kept;
+        let place = usize::from(port).checked_sub(1);
+        match (place, here) {
+            (None, true) => kept.name = Some(name.clone()),
+            (None, false) => {
+                kept.name = None;
+                kept.facts.name = Some(name.clone());
+            }
+            (Some(_), true) => drop(kept.port_names.insert(port, name.clone())),
+            (Some(place), false) => {
+                kept.port_names.remove(&port);
+                if kept.facts.port_names.len() <= place {
+                    kept.facts.port_names.resize(place + 1, None);
+                }
+                if let Some(own) = kept.facts.port_names.get_mut(place) {
+                    *own = Some(name.clone());
+                }
+            }
+        }
+    }
+}
+
+impl Hub {
+    /// Hands a request to the plug it is for; the response comes when the plug has answered.
+    pub(super) fn errand(
+        &mut self,
+        now: &Moment,
+        id: &PlugId,
+        errand: Errand,
+        transaction: Option<String>,
+    ) -> Result<(), String> {
+        if self.stopping {
+            return Err("the bridge stops; ask again when it runs".into());
+        }
+        let known = self.plugs.get_mut(id).filter(|plug| plug.adopted && plug.kept.offer.ports > 0);
+        let Some(plug) = known else { return Err(super::request::unknown(id)) };
+        if let Errand::Rename { port, .. } = &errand {
+            plug.may_rename(*port)?;
+        }
+        if plug.errand(now, &self.rules, errand, transaction, &mut self.effects) {
+            self.save_soon(now);
+        }
+        self.attend(now, id);
+        Ok(())
+    }
+}

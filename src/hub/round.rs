@@ -1,0 +1,277 @@
+//! The slow round: what a plug tells of its clock, timers, group and random switching is asked at
+//! the start, when somebody has changed it, and then rarely, one question at a time and well apart.
+//! A plug that has no answer is asked ever more rarely. On the way its clock is kept right, as the
+//! vendor's cloud did.
+
+use super::Rules;
+use super::plug::Plug;
+use crate::model::{Answer, Ask, Clock, Countdown, Extras, Failure, Moment, Skill, Timer, Told};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// Pause between two questions, in polls, and at the most.
+const APART_POLLS: u32 = 2;
+const APART: Duration = Duration::from_secs(10);
+
+/// The longest a command may have to wait for one of these questions.
+const BRIEF: Duration = Duration::from_secs(2);
+
+/// How often clock and timers are asked for, and what hardly ever changes.
+const OFTEN: Duration = Duration::from_secs(30 * 60);
+const RARELY: Duration = Duration::from_secs(3 * 3600);
+
+/// After a question without an answer: this, then twice as long, up to a day.
+const AGAIN: Duration = Duration::from_secs(15 * 60);
+const SELDOM: Duration = Duration::from_secs(24 * 3600);
+
+/// How far a clock may be off before it is set.
+const DRIFT_S: u64 = 30;
+
+/// Differences that are told.
+const TOLD_S: u64 = 1;
+const TOLD_MS: u64 = 3_000;
+
+/// One question of the round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Item {
+    Clock,
+    Timer(u8),
+    Master,
+    Presence,
+    Hardware,
+}
+
+impl Item {
+    fn skill(self) -> Skill {
+        match self {
+            Self::Clock => Skill::Clock,
+            Self::Timer(port) => Skill::Timer(port),
+            Self::Master => Skill::Master,
+            Self::Presence => Skill::Presence,
+            Self::Hardware => Skill::Hardware,
+        }
+    }
+
+    /// How long an answer lasts.
+    fn lasts(self) -> Duration {
+        match self {
+            Self::Clock | Self::Timer(_) => OFTEN,
+            Self::Master | Self::Presence | Self::Hardware => RARELY,
+        }
+    }
+
+    /// What is answered, or not, like this.
+    fn like(self, other: Self) -> bool {
+        self == other || matches!((self, other), (Self::Timer(_), Self::Timer(_)))
+    }
+}
+
+/// When each question is asked next.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    turns: Vec<Turn>,
+    /// Pause between two questions.
+    apart: Duration,
+    /// None before.
+    not_before: Duration,
+    /// The earliest of them.
+    next: Option<Duration>,
+    /// Offset of local time from UTC when it was looked at last.
+    offset_s: Option<i32>,
+    /// Its clock is off: it is set next, not asked for.
+    sets_clock: bool,
+    /// It was said that its clock cannot be set.
+    wrong_told: bool,
+}
+
+#[derive(Debug)]
+struct Turn {
+    item: Item,
+    at: Duration,
+    /// Questions without an answer in a row.
+    misses: u8,
+}
+
+impl Round {
+    pub(super) fn at(&self) -> Option<Duration> {
+        self.next
+    }
+
+    /// Asks everything again soon, but not what has had no answer.
+    fn begin(&mut self, now: &Moment, ports: u8, poll: Duration) {
+        self.apart = (poll * APART_POLLS).min(APART);
+        self.not_before = now.up + self.apart;
+        let ports = (1..=ports).map(Item::Timer);
+        for item in
+            [Item::Clock].into_iter().chain(ports).chain([Item::Master, Item::Presence, Item::Hardware])
+        {
+            match self.turns.iter_mut().find(|turn| turn.item == item) {
+                Some(turn) if turn.misses > 0 => {}
+                Some(turn) => turn.at = now.up,
+                None => self.turns.push(Turn { item, at: now.up, misses: 0 }),
+            }
+        }
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        self.next = self.turns.iter().map(|turn| turn.at).min().map(|at| at.max(self.not_before));
+    }
+
+    /// What to ask now, and how long it may take.
+    pub(super) fn take_due(&mut self, now: &Moment, timeout: Duration) -> Option<(Item, Ask, Duration)> {
+        if self.next.is_none_or(|at| at > now.up) {
+            return None;
+        }
+        let turn = self.turns.iter().filter(|turn| turn.at <= now.up).min_by_key(|turn| turn.at)?;
+        let sets = turn.item == Item::Clock && self.sets_clock;
+        let skill = if sets { Skill::SetClock } else { turn.item.skill() };
+        Some((turn.item, Ask::Skill(skill), timeout.min(BRIEF)))
+    }
+
+    /// One was answered, or not.
+    pub(super) fn answered(&mut self, now: &Moment, item: Item, answer: &Result<Answer, Failure>) {
+        self.not_before = now.up + self.apart;
+        let due = self.turns.iter().any(|turn| turn.item == item && turn.at <= now.up);
+        let settled = !due || item == Item::Hardware || (item == Item::Clock && self.sets_clock);
+        if !matches!(answer, Ok(Answer::Skill(_))) || !settled {
+            self.miss(now, item);
+        } else if item == Item::Hardware {
+            self.turns.retain(|turn| turn.item != item);
+        }
+        self.settle();
+    }
+
+    fn miss(&mut self, now: &Moment, item: Item) {
+        for turn in self.turns.iter_mut().filter(|turn| turn.item.like(item)) {
+            turn.at = now.up + (AGAIN * 2u32.saturating_pow(turn.misses.into())).min(SELDOM);
+            turn.misses = turn.misses.saturating_add(1).min(16);
+        }
+    }
+
+    /// It is known now, by whatever way.
+    fn known(&mut self, now: &Moment, item: Item) {
+        for turn in self.turns.iter_mut().filter(|turn| turn.item == item) {
+            turn.at = now.up + item.lasts();
+            turn.misses = 0;
+        }
+        self.settle();
+    }
+
+    fn ask_at(&mut self, item: Item, at: Duration) {
+        for turn in self.turns.iter_mut().filter(|turn| turn.item == item) {
+            turn.at = turn.at.min(at);
+        }
+        self.settle();
+    }
+}
+
+impl Plug {
+    /// After a reading: the round begins, or begins anew because the plug may have lost its power, or
+    /// summer time has begun or ended.
+    pub(super) fn consider_round(&mut self, now: &Moment, anew: bool) {
+        let round = &mut self.errands.round;
+        if anew || round.turns.is_empty() {
+            round.begin(now, self.kept.offer.ports, self.pace.poll);
+        }
+        if round.offset_s.replace(now.utc_offset_s).is_some_and(|offset_s| offset_s != now.utc_offset_s) {
+            round.ask_at(Item::Clock, now.up);
+        }
+    }
+
+    /// Takes in what the plug has told, whoever asked. True when that must be remembered.
+    pub(super) fn learn(&mut self, now: &Moment, rules: &Rules, skill: &Skill, told: &Told) -> bool {
+        let (mut offer, mut facts) = (self.kept.offer, None);
+        let mut extras = self.view.extras.as_deref().cloned().unwrap_or_default();
+        match told {
+            Told::Clock(Some(clock)) => {
+                offer.clock = true;
+                let far = extras.drift_s.is_none_or(|told| told.abs_diff(clock.drift_s) > TOLD_S);
+                extras.drift_s = if far { Some(clock.drift_s) } else { extras.drift_s };
+                self.keep_right(now, *clock, *skill == Skill::SetClock);
+            }
+            Told::Timer(timer) => {
+                let (Skill::Timer(port) | Skill::SetTimer { port, .. }) = *skill else { return false };
+                offer.timer = true;
+                let told = extras.timers.get(&port).copied();
+                extras.timers.insert(port, countdown(now, *timer, told));
+                let item = Item::Timer(port);
+                self.errands.round.known(now, item);
+                if let Some(timer) = timer {
+                    let end = now.up + Duration::from_secs(timer.left_s.into()) + BRIEF;
+                    self.errands.round.ask_at(item, end);
+                }
+            }
+            Told::Master(master) => {
+                offer.master |= offer.ports > 1 && master.roles.len() == usize::from(offer.ports);
+                extras.master = Some(master.clone());
+                self.errands.round.known(now, Item::Master);
+            }
+            Told::Presence(presence) => {
+                offer.presence |= presence.ports.len() == usize::from(offer.ports);
+                extras.presence = Some(presence.enabled);
+                self.errands.round.known(now, Item::Presence);
+            }
+            Told::Hardware(hardware) => {
+                let (cpuid, server) = (hardware.cpuid.clone(), hardware.server.clone());
+                let old = &self.kept.facts;
+                facts = Some((cpuid.or(old.cpuid.clone()), server.or(old.server.clone())))
+                    .filter(|(cpuid, server)| *cpuid != old.cpuid || *server != old.server);
+            }
+            // It was set and cannot be read.
+            Told::Clock(None) => {
+                self.errands.round.sets_clock = false;
+                self.errands.round.known(now, Item::Clock);
+                return false;
+            }
+            Told::Name(_) | Told::Rules(_) | Told::Price(_) | Told::Raw(_) => return false,
+        }
+        let grew = offer != self.kept.offer || facts.is_some();
+        if let Some((cpuid, server)) = facts {
+            (self.kept.facts.cpuid, self.kept.facts.server) = (cpuid, server);
+        }
+        if grew {
+            self.kept.offer = offer;
+            self.refit(rules, now);
+        }
+        if self.view.extras.as_deref() != Some(&extras) && extras != Extras::default() {
+            self.show(now, |view| view.extras = Some(Arc::new(extras)));
+        }
+        grew
+    }
+
+    /// Has a clock set that is off, unless settings forbid it; a plug that does not take it is tried
+    /// ever more rarely.
+    fn keep_right(&mut self, now: &Moment, clock: Clock, was_set: bool) {
+        let drift_s = clock.drift_s;
+        let wrong = drift_s.unsigned_abs() > DRIFT_S && self.pace.set_clock;
+        let round = &mut self.errands.round;
+        round.sets_clock = wrong && !was_set;
+        if round.sets_clock {
+            round.ask_at(Item::Clock, now.up);
+        } else if wrong {
+            round.miss(now, Item::Clock);
+            round.settle();
+            if !std::mem::replace(&mut round.wrong_told, true) {
+                warn!(plug = %self.id, drift_s, "its clock was set and is still off; timers and rules will be, too");
+            }
+        } else {
+            round.known(now, Item::Clock);
+            round.wrong_told = false;
+            if was_set {
+                info!(plug = %self.id, drift_s, "its clock is set");
+            }
+        }
+    }
+}
+
+/// What is shown of a timer; an end that has hardly moved stands.
+fn countdown(now: &Moment, timer: Option<Timer>, told: Option<Countdown>) -> Countdown {
+    let Some(timer) = timer else { return Countdown::default() };
+    let ends_ms = now.unix_ms + u64::from(timer.left_s) * 1000;
+    match told.filter(|told| told.minutes == timer.minutes && told.ends_ms.abs_diff(ends_ms) <= TOLD_MS) {
+        Some(told) => told,
+        None => Countdown { minutes: timer.minutes, ends_ms },
+    }
+}

@@ -1,0 +1,174 @@
+//! Requests to one plug, understood: the words are those of the command line. Pure.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use crate::model::{
+    Currency, Days, Errand, MasterWish, PlugId, PresenceWish, Price, RuleContent, RuleWish, Span, minute,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value as Json};
+
+/// The verbs of these requests.
+pub(super) const VERBS: [&str; 8] =
+    ["clock", "timer", "rules", "history", "price", "master", "presence", "call"];
+
+/// JSON forms of all requests to one plug.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ErrandJson {
+    pub(super) transaction: Option<Json>,
+    id: Option<String>,
+    port: Option<u8>,
+    #[serde(default)]
+    set: bool,
+    minutes: Option<Json>,
+    add: Option<RuleJson>,
+    change: Option<RuleJson>,
+    delete: Option<i64>,
+    span: Option<String>,
+    price: Option<f64>,
+    currency: Option<String>,
+    leader: Option<Json>,
+    #[serde(default)]
+    slaves: Vec<u8>,
+    limit_w: Option<u16>,
+    enabled: Option<bool>,
+    days: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    #[serde(default)]
+    ports: Vec<u8>,
+    command: Option<u16>,
+    arguments: Option<Map<String, Json>>,
+}
+
+/// JSON form of a rule.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleJson {
+    id: Option<i64>,
+    #[serde(default)]
+    on: Vec<u8>,
+    #[serde(default)]
+    off: Vec<u8>,
+    at: Option<String>,
+    days: Option<String>,
+    date: Option<String>,
+    enabled: Option<bool>,
+}
+
+impl ErrandJson {
+    /// The plug and what is wanted of it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, with the remedy.
+    pub(super) fn build(self, verb: &str) -> Result<(PlugId, Errand), String> {
+        let id = self.id.as_deref().ok_or("give \"id\", as in bridge/devices")?;
+        let id = PlugId::new(id).ok_or_else(|| format!("{id:?} is not the id of a plug"))?;
+        let errand = match verb {
+            "clock" => Errand::Clock { set: self.set },
+            "timer" => {
+                Errand::Timer { port: self.port, minutes: self.minutes.as_ref().map(minutes).transpose()? }
+            }
+            "rules" => Errand::Rules(self.rule_wish()?),
+            "history" => Errand::History { span: self.span()?, port: self.port, meaning: None },
+            "price" => Errand::Price(self.price()?),
+            "master" => {
+                let leader = self.leader.as_ref().map(leader).transpose()?;
+                let wish = MasterWish { leader, slaves: self.slaves, limit_w: self.limit_w };
+                Errand::Master(Some(wish).filter(|wish| *wish != MasterWish::default()))
+            }
+            "presence" => {
+                let wish = PresenceWish {
+                    enabled: self.enabled,
+                    days: self.days.as_deref().map(days).transpose()?,
+                    from: self.from.as_deref().map(time_of_day).transpose()?,
+                    to: self.to.as_deref().map(time_of_day).transpose()?,
+                    ports: self.ports,
+                };
+                Errand::Presence(Some(wish).filter(|wish| *wish != PresenceWish::default()))
+            }
+            _ => {
+                let arguments = self.arguments.map(|arguments| Json::Object(arguments).to_string());
+                Errand::Call { command: self.command.ok_or("give \"command\", its number")?, arguments }
+            }
+        };
+        Ok((id, errand))
+    }
+
+    fn rule_wish(&self) -> Result<Option<RuleWish>, String> {
+        match (&self.add, &self.change, self.delete) {
+            (None, None, None) => Ok(None),
+            (Some(rule), None, None) => Ok(Some(RuleWish::Add(rule.content()?))),
+            (None, Some(rule), None) => {
+                let id = rule.id.ok_or("give the \"id\" of the rule to change")?;
+                Ok(Some(RuleWish::Change(id, rule.content()?)))
+            }
+            (None, None, Some(id)) => Ok(Some(RuleWish::Delete(id))),
+            _ => Err("give one of \"add\", \"change\" and \"delete\"".into()),
+        }
+    }
+
+    fn span(&self) -> Result<Span, String> {
+        match self.span.as_deref().unwrap_or("hours") {
+            "hours" => Ok(Span::Hours),
+            "days" => Ok(Span::Days),
+            "months" => Ok(Span::Months),
+            _ => Err("span is hours, days or months".into()),
+        }
+    }
+
+    fn price(&self) -> Result<Option<Price>, String> {
+        match (self.price, self.currency.as_deref()) {
+            (None, None) => Ok(None),
+            (Some(cost), Some(code)) => {
+                let currency = Currency::of_code(code).ok_or("plugs know EUR, USD, JPY and CHF")?;
+                Ok(Some(Price { cost, currency }))
+            }
+            _ => Err("give \"price\" and \"currency\"".into()),
+        }
+    }
+}
+
+impl RuleJson {
+    fn content(&self) -> Result<RuleContent, String> {
+        let date = |text: &str| text.trim().parse().map_err(|_| "a date looks like 2026-12-24".to_owned());
+        if self.days.is_some() && self.date.is_some() {
+            return Err("a rule comes on days or on one date, not both".into());
+        }
+        Ok(RuleContent {
+            on: self.on.clone(),
+            off: self.off.clone(),
+            at: self.at.as_deref().map(time_of_day).transpose()?,
+            days: self.days.as_deref().map(days).transpose()?,
+            date: self.date.as_deref().map(date).transpose()?,
+            enabled: self.enabled,
+        })
+    }
+}
+
+fn days(text: &str) -> Result<Days, String> {
+    text.parse()
+}
+
+fn time_of_day(text: &str) -> Result<u16, String> {
+    minute(text).ok_or_else(|| "a time of day looks like 22:10".into())
+}
+
+/// A number, or `cancel`.
+fn minutes(json: &Json) -> Result<u32, String> {
+    let word = json.as_str().is_some_and(|word| ["cancel", "off"].contains(&word.trim()));
+    let number = json.as_u64().and_then(|minutes| u32::try_from(minutes).ok());
+    number.or(word.then_some(0)).ok_or_else(|| "give minutes, at most 1440, or cancel".into())
+}
+
+/// The number of a port, also as text, or `none`.
+fn leader(json: &Json) -> Result<Option<u8>, String> {
+    let word = json.as_str().map(str::trim);
+    let number = json.as_u64().and_then(|port| u8::try_from(port).ok());
+    match number.or(word.and_then(|word| word.parse().ok())) {
+        Some(port) => Ok(Some(port)),
+        None if word == Some("none") => Ok(None),
+        None => Err("leader is the number of a port, or none".into()),
+    }
+}
