@@ -28,6 +28,18 @@ pub enum Kind {
     Event,
     /// Ask it now.
     Refresh,
+    /// Go off in so many minutes.
+    Timer,
+    /// When the timer ends.
+    TimerEnd,
+    /// By how many seconds its clock is ahead.
+    ClockDrift,
+    /// The port that others follow.
+    Master,
+    /// Watts above which they do.
+    MasterLimit,
+    /// Random switching.
+    Presence,
 }
 
 /// One entity of a plug.
@@ -64,6 +76,12 @@ impl Entity {
             Kind::LastSeen => "last_seen",
             Kind::Event => "event",
             Kind::Refresh => "refresh",
+            Kind::Timer => "timer",
+            Kind::TimerEnd => "timer_end",
+            Kind::ClockDrift => "clock_drift",
+            Kind::Master => "master",
+            Kind::MasterLimit => "master_limit",
+            Kind::Presence => "presence",
         }
     }
 }
@@ -84,24 +102,39 @@ pub fn entities(offer: Offer) -> Vec<Entity> {
         add(offer.power, Kind::Power, Some(port));
         add(offer.power, Kind::Energy, Some(port));
         add(offer.current, Kind::Current, Some(port));
+        add(offer.timer, Kind::Timer, Some(port));
+        add(offer.timer, Kind::TimerEnd, Some(port));
     }
     let strip = offer.ports > 1;
     add(strip, Kind::Switch, Some(0));
     add(strip && offer.power, Kind::Power, None);
     add(strip && offer.power, Kind::Energy, None);
     add(offer.voltage, Kind::Voltage, None);
+    add(offer.master, Kind::Master, None);
+    add(offer.master, Kind::MasterLimit, None);
+    add(offer.presence, Kind::Presence, None);
     add(true, Kind::Problem, None);
     add(offer.signal, Kind::Signal, None);
+    add(offer.clock, Kind::ClockDrift, None);
     for kind in [Kind::Latency, Kind::LastSeen, Kind::Event, Kind::Refresh] {
         add(true, kind, None);
     }
     list
 }
 
+/// Whether it tells no reading but what is asked in a slow round, and told when it changes.
+pub fn is_slow(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Timer | Kind::TimerEnd | Kind::ClockDrift | Kind::Master | Kind::MasterLimit | Kind::Presence
+    )
+}
+
 /// What a numeric or on/off entity shows now; `None` while it is not known, and for events and
 /// buttons.
 pub fn value(plug: &PlugView, entity: Entity) -> Option<Value> {
     let port = |port: u8| usize::from(port).checked_sub(1).and_then(|index| plug.ports.get(index));
+    let extras = plug.extras.as_deref();
     match (entity.kind, entity.port) {
         (Kind::Switch, Some(0)) => {
             plug.ports.iter().filter_map(|port| port.relay).reduce(|a, b| a | b).map(Value::OnOff)
@@ -117,7 +150,21 @@ pub fn value(plug: &PlugView, entity: Entity) -> Option<Value> {
         (Kind::Problem, _) => Some(Value::OnOff(plug.problem.is_some())),
         (Kind::Latency, _) => plug.latency_ms.map(Value::Milliseconds),
         (Kind::LastSeen, _) => plug.last_seen_ms.map(Value::Time),
-        (Kind::Switch | Kind::Current, None) | (Kind::Event | Kind::Refresh, _) => None,
+        (Kind::Timer, Some(n)) => Some(Value::Number(extras?.timers.get(&n)?.minutes.into())),
+        (Kind::TimerEnd, Some(n)) => {
+            let timer = extras?.timers.get(&n)?;
+            Some(if timer.minutes > 0 { Value::Time(timer.ends_ms) } else { Value::Nothing })
+        }
+        #[expect(clippy::cast_precision_loss, reason = "seconds of a century")]
+        (Kind::ClockDrift, _) => Some(Value::Number(extras?.drift_s? as f64)),
+        (Kind::Master, _) => {
+            let leader = extras?.master.as_ref()?.leader();
+            Some(leader.map_or(Value::Word("none"), |port| Value::Number(port.into())))
+        }
+        (Kind::MasterLimit, _) => Some(Value::Number(extras?.master.as_ref()?.limit_w?.into())),
+        (Kind::Presence, _) => extras?.presence.map(Value::OnOff),
+        (Kind::Switch | Kind::Current | Kind::Timer | Kind::TimerEnd, None) => None,
+        (Kind::Event | Kind::Refresh, _) => None,
     }
 }
 
@@ -134,4 +181,8 @@ pub enum Value {
     Milliseconds(u64),
     /// A time, milliseconds since 1970.
     Time(u64),
+    /// A word.
+    Word(&'static str),
+    /// It is known that there is none.
+    Nothing,
 }

@@ -170,15 +170,17 @@ impl Plug {
         // Nobody waits for it any more.
         let Some(asked) = self.errands.asked.take() else { return false };
         let (Asked::Errand(ask) | Asked::Round(_, ask)) = &asked;
-        let mut remember = false;
         if let (Ask::Skill(skill), Ok(Answer::Skill(told))) = (ask, &answer) {
-            remember |= self.learn(now, rules, skill, told);
+            self.learn(now, skill, told);
         }
         if let Asked::Round(item, _) = asked {
             self.errands.round.answered(now, item, &answer);
             if let Err(failure) = &answer {
                 debug!(plug = %self.id, ?item, "asked in its round: {failure}");
             }
+        }
+        let remember = self.show_skills(now, rules);
+        if matches!(asked, Asked::Round(..)) {
             return remember;
         }
         let Some(mut ticket) = self.errands.waiting.pop_front() else { return remember };

@@ -28,6 +28,7 @@ impl Plug {
         self.driver = other.driver;
         self.kept.driver = other.driver.into();
         self.kept.offer = other.kept.offer;
+        self.errands.round = super::round::Round::default();
         self.stale = self.talking.is_some();
         self.read = false;
         self.schedule.answered();

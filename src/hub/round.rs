@@ -5,7 +5,7 @@
 
 use super::Rules;
 use super::plug::Plug;
-use crate::model::{Answer, Ask, Clock, Countdown, Extras, Failure, Moment, Skill, Timer, Told};
+use crate::model::{Answer, Ask, Clock, Countdown, Extras, Failure, Moment, Offer, Skill, Timer, Told};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
@@ -83,6 +83,11 @@ pub(super) struct Round {
     sets_clock: bool,
     /// It was said that its clock cannot be set.
     wrong_told: bool,
+    /// What it has shown that it can do, told when everything was asked once: Home Assistant gets one
+    /// announcement, not five.
+    shown: Offer,
+    /// It has told something new about its hardware.
+    renewed: bool,
 }
 
 #[derive(Debug)]
@@ -113,6 +118,11 @@ impl Round {
             }
         }
         self.settle();
+    }
+
+    /// Everything was asked.
+    fn through(&self, now: &Moment) -> bool {
+        self.turns.iter().all(|turn| turn.at > now.up)
     }
 
     fn settle(&mut self) {
@@ -180,65 +190,82 @@ impl Plug {
         }
     }
 
-    /// Takes in what the plug has told, whoever asked. True when that must be remembered.
-    pub(super) fn learn(&mut self, now: &Moment, rules: &Rules, skill: &Skill, told: &Told) -> bool {
-        let (mut offer, mut facts) = (self.kept.offer, None);
+    /// Takes in what the plug has told, whoever asked.
+    pub(super) fn learn(&mut self, now: &Moment, skill: &Skill, told: &Told) {
+        let ports = usize::from(self.kept.offer.ports);
         let mut extras = self.view.extras.as_deref().cloned().unwrap_or_default();
+        let round = &mut self.errands.round;
         match told {
             Told::Clock(Some(clock)) => {
-                offer.clock = true;
+                round.shown.clock = true;
                 let far = extras.drift_s.is_none_or(|told| told.abs_diff(clock.drift_s) > TOLD_S);
                 extras.drift_s = if far { Some(clock.drift_s) } else { extras.drift_s };
                 self.keep_right(now, *clock, *skill == Skill::SetClock);
             }
+            // It was set and cannot be read.
+            Told::Clock(None) => {
+                round.sets_clock = false;
+                round.known(now, Item::Clock);
+            }
             Told::Timer(timer) => {
-                let (Skill::Timer(port) | Skill::SetTimer { port, .. }) = *skill else { return false };
-                offer.timer = true;
+                let (Skill::Timer(port) | Skill::SetTimer { port, .. }) = *skill else { return };
+                round.shown.timer = true;
                 let told = extras.timers.get(&port).copied();
                 extras.timers.insert(port, countdown(now, *timer, told));
-                let item = Item::Timer(port);
-                self.errands.round.known(now, item);
+                round.known(now, Item::Timer(port));
                 if let Some(timer) = timer {
                     let end = now.up + Duration::from_secs(timer.left_s.into()) + BRIEF;
-                    self.errands.round.ask_at(item, end);
+                    round.ask_at(Item::Timer(port), end);
                 }
             }
             Told::Master(master) => {
-                offer.master |= offer.ports > 1 && master.roles.len() == usize::from(offer.ports);
+                round.shown.master |= ports > 1 && master.roles.len() == ports;
+                round.known(now, Item::Master);
                 extras.master = Some(master.clone());
-                self.errands.round.known(now, Item::Master);
             }
             Told::Presence(presence) => {
-                offer.presence |= presence.ports.len() == usize::from(offer.ports);
+                round.shown.presence |= presence.ports.len() == ports;
+                round.known(now, Item::Presence);
                 extras.presence = Some(presence.enabled);
-                self.errands.round.known(now, Item::Presence);
             }
             Told::Hardware(hardware) => {
-                let (cpuid, server) = (hardware.cpuid.clone(), hardware.server.clone());
-                let old = &self.kept.facts;
-                facts = Some((cpuid.or(old.cpuid.clone()), server.or(old.server.clone())))
-                    .filter(|(cpuid, server)| *cpuid != old.cpuid || *server != old.server);
+                let facts = &mut self.kept.facts;
+                for (own, told) in
+                    [(&mut facts.cpuid, &hardware.cpuid), (&mut facts.server, &hardware.server)]
+                {
+                    if told.is_some() && own != told {
+                        own.clone_from(told);
+                        round.renewed = true;
+                    }
+                }
             }
-            // It was set and cannot be read.
-            Told::Clock(None) => {
-                self.errands.round.sets_clock = false;
-                self.errands.round.known(now, Item::Clock);
-                return false;
-            }
-            Told::Name(_) | Told::Rules(_) | Told::Price(_) | Told::Raw(_) => return false,
-        }
-        let grew = offer != self.kept.offer || facts.is_some();
-        if let Some((cpuid, server)) = facts {
-            (self.kept.facts.cpuid, self.kept.facts.server) = (cpuid, server);
-        }
-        if grew {
-            self.kept.offer = offer;
-            self.refit(rules, now);
+            Told::Name(_) | Told::Rules(_) | Told::Price(_) | Told::Raw(_) => {}
         }
         if self.view.extras.as_deref() != Some(&extras) && extras != Extras::default() {
             self.show(now, |view| view.extras = Some(Arc::new(extras)));
         }
-        grew
+    }
+
+    /// Once everything was asked, shows what the plug can do. True when that is new and must be
+    /// remembered.
+    pub(super) fn show_skills(&mut self, now: &Moment, rules: &Rules) -> bool {
+        let round = &mut self.errands.round;
+        if !round.through(now) {
+            return false;
+        }
+        let (old, shown) = (self.kept.offer, round.shown);
+        self.kept.offer = Offer {
+            clock: old.clock | shown.clock,
+            timer: old.timer | shown.timer,
+            master: old.master | shown.master,
+            presence: old.presence | shown.presence,
+            ..old
+        };
+        let new = std::mem::take(&mut round.renewed) | (self.kept.offer != old);
+        if new {
+            self.refit(rules, now);
+        }
+        new
     }
 
     /// Has a clock set that is off, unless settings forbid it; a plug that does not take it is tried

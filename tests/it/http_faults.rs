@@ -314,7 +314,8 @@ fn a_request_is_one_piece_on_a_connection_of_its_own() {
         until("some requests", || servers[0].0.lock().unwrap().heard.len() > 4).await;
         for head in &servers[0].0.lock().unwrap().heard {
             let lines: Vec<&str> = head.lines().collect();
-            assert!(lines[0] == "GET /?cmd=511 HTTP/1.1" || lines[0] == "GET /?cmd=124 HTTP/1.1", "{head}");
+            let known = ["511", "124", "502", "515", "512", "517"].map(|cmd| format!("GET /?cmd={cmd}"));
+            assert!(known.iter().any(|known| lines[0].starts_with(known)), "{head}");
             assert!(head.ends_with("\r\n\r\n"), "{head:?}");
             assert!(lines.contains(&"Connection: close"), "{head}");
             assert_eq!(lines.iter().filter(|line| line.starts_with("Host: 127.")).count(), 1, "{head}");

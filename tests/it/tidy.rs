@@ -99,6 +99,7 @@ const PURE: &[&str] = &[
     "sinks/mqtt/incoming.rs",
     "sinks/mqtt/errands.rs",
     "sinks/mqtt/homeassistant.rs",
+    "sinks/mqtt/controls.rs",
     "sinks/mqtt/migration.rs",
 ];
 const IMPURE: &[&str] = &[

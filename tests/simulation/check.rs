@@ -528,9 +528,10 @@ impl World {
             owned.extend(announcer.messages(plug).into_iter().map(|message| message.topic));
             let tails =
                 ["state", "availability", "info", "power", "energy", "problem", "latency", "last_seen"];
-            owned.extend(tails.iter().map(|tail| format!("{BASE}/{id}/{tail}")));
+            let slow = ["clock_drift", "master", "master_limit", "presence"];
+            owned.extend(tails.iter().chain(&slow).map(|tail| format!("{BASE}/{id}/{tail}")));
             for port in 0..=plug.offer.ports {
-                let tails = ["state", "power", "current", "energy"];
+                let tails = ["state", "power", "current", "energy", "timer", "timer_end"];
                 owned.extend(tails.iter().map(|tail| format!("{BASE}/{id}/{port}/{tail}")));
             }
         }

@@ -2,6 +2,7 @@
 //! plug (`device`), or one for each entity (`component`, which openHAB and old releases read).
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::controls;
 use super::topics::tail;
 use crate::entity::{Entity, Kind, entities};
 use crate::model::{LogLevel, PlugId, PlugView, Shape};
@@ -236,6 +237,12 @@ impl Announcer {
             Kind::LastSeen => fields([("dev_cla", "timestamp".into())]),
             Kind::Event => fields([("evt_typ", EVENT_TYPES.as_slice().into())]),
             Kind::Refresh => fields([("cmd_t", topic("get")), ("pl_prs", "get".into())]),
+            Kind::Timer
+            | Kind::TimerEnd
+            | Kind::ClockDrift
+            | Kind::Master
+            | Kind::MasterLimit
+            | Kind::Presence => controls::component(&self.base, plug, entity),
         });
         if entity.kind != Kind::Refresh {
             part.insert("stat_t".into(), topic(&tail(entity)));
@@ -245,7 +252,7 @@ impl Announcer {
         }
         if matches!(
             entity.kind,
-            Kind::Problem | Kind::Signal | Kind::Latency | Kind::LastSeen | Kind::Refresh
+            Kind::Problem | Kind::Signal | Kind::ClockDrift | Kind::Latency | Kind::LastSeen | Kind::Refresh
         ) {
             part.insert("ent_cat".into(), "diagnostic".into());
         }
@@ -272,6 +279,12 @@ impl Announcer {
             Kind::LastSeen => "last seen",
             Kind::Event => "event",
             Kind::Refresh => "refresh",
+            Kind::Timer => "turn off in",
+            Kind::TimerEnd => "turns off at",
+            Kind::ClockDrift => "clock drift",
+            Kind::Master => "master port",
+            Kind::MasterLimit => "master limit",
+            Kind::Presence => "presence simulation",
         };
         let strip = plug.offer.ports > 1;
         let own_device = self.port_devices != PortDevices::None || !strip;
@@ -342,13 +355,13 @@ impl Announcer {
     }
 }
 
-type Object = Map<String, Value>;
+pub(super) type Object = Map<String, Value>;
 
-fn fields<const N: usize>(list: [(&str, Value); N]) -> Object {
+pub(super) fn fields<const N: usize>(list: [(&str, Value); N]) -> Object {
     list.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
-fn measured(class: &str, unit: &str, digits: u8) -> Object {
+pub(super) fn measured(class: &str, unit: &str, digits: u8) -> Object {
     figure(class, unit, digits, "measurement")
 }
 
@@ -383,6 +396,10 @@ pub(super) fn platform(kind: Kind) -> &'static str {
         Kind::Problem => "binary_sensor",
         Kind::Event => "event",
         Kind::Refresh => "button",
+        Kind::Timer => "number",
+        Kind::TimerEnd | Kind::ClockDrift => "sensor",
+        Kind::Master | Kind::MasterLimit => "select",
+        Kind::Presence => "switch",
     }
 }
 

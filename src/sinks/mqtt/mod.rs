@@ -14,6 +14,7 @@
 //! | `topics.rs` | topics and payloads, pure |
 //! | `incoming.rs` | what comes in, understood; pure |
 //! | `errands.rs` | requests to one plug, understood; pure |
+//! | `controls.rs` | discovery of timers, clock, groups and random switching; pure |
 //! | `homeassistant.rs` | discovery messages, pure |
 //! | `migration.rs` | from one announcement to the next, pure |
 //! | `log.rs` | the program's own log lines as a topic, for those who opt in |
@@ -22,6 +23,7 @@
 
 mod carrier;
 mod cleanup;
+mod controls;
 mod counters;
 mod errands;
 mod examine;

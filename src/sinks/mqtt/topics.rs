@@ -1,11 +1,11 @@
 //! Topics and payloads, pure: a picture in, texts out; a topic and a payload in, an order out.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use crate::entity::{Entity, Kind, Value, entities, value};
+use crate::entity::{Entity, Kind, Value, entities, is_slow, value};
 use crate::errand;
 use crate::model::{
-    BridgeView, CommandResult, Energy, Event, Note, Options, PlugId, PlugView, Response, ResponseData, View,
-    iso,
+    BridgeView, CommandResult, Energy, Event, Master, Note, Options, PlugId, PlugView, Response,
+    ResponseData, View, iso,
 };
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
@@ -50,8 +50,9 @@ pub(super) fn retained(base: &str, plug: &PlugView) -> Vec<Retained> {
     for entity in all {
         let Some(now) = value(plug, entity) else { continue };
         let nature = match now {
+            _ if is_slow(entity.kind) => Nature::Fact,
             Value::OnOff(_) if entity.kind == Kind::Switch => Nature::State,
-            Value::OnOff(_) => Nature::Fact,
+            Value::OnOff(_) | Value::Word(_) | Value::Nothing => Nature::Fact,
             Value::Number(_) | Value::Energy(_) | Value::Milliseconds(_) | Value::Time(_) => Nature::Number,
         };
         add(&tail(entity), text(now), nature);
@@ -85,6 +86,9 @@ fn text(value: Value) -> String {
         Value::Energy(energy) => energy.to_string(),
         Value::Milliseconds(ms) => ms.to_string(),
         Value::Time(ms) => iso(ms),
+        Value::Word(word) => word.into(),
+        // Home Assistant's word for a value that is not there.
+        Value::Nothing => "None".into(),
     }
 }
 
@@ -111,8 +115,9 @@ pub(super) fn snapshot_topic(base: &str, id: &PlugId) -> String {
 
 /// Everything about a plug in one JSON object, for scripts and Node-RED.
 pub(super) fn snapshot(plug: &PlugView) -> Json {
+    let extras = plug.extras.as_deref();
     let ports = (1..).zip(&plug.ports).map(|(n, port): (u8, _)| {
-        let port = json!({
+        let mut port = json!({
             "name": &*port.name,
             "state": port.relay.map(on_off),
             "power": number(port.watts),
@@ -122,6 +127,10 @@ pub(super) fn snapshot(plug: &PlugView) -> Json {
             "cause": port.cause.map(|cause| cause.as_str()),
             "locked": port.lock.and_then(|lock| lock.as_str()),
         });
+        if let (true, Some(port)) = (plug.offer.timer, port.as_object_mut()) {
+            let timer = extras.and_then(|extras| extras.timers.get(&n)).filter(|timer| timer.minutes > 0);
+            port.insert("timer_end".into(), timer.map(|timer| iso(timer.ends_ms)).into());
+        }
         (n.to_string(), port)
     });
     let mut all = json!({
@@ -142,6 +151,16 @@ pub(super) fn snapshot(plug: &PlugView) -> Json {
                 object.insert(key.into(), number(figure));
             }
         }
+        let offer = plug.offer;
+        let master = extras.and_then(|extras| extras.master.as_ref());
+        let slow = [
+            (offer.clock, "clock_drift", Json::from(extras.and_then(|extras| extras.drift_s))),
+            (offer.master, "master", Json::from(master.and_then(Master::leader))),
+            (offer.master, "master_limit", Json::from(master.and_then(|master| master.limit_w))),
+            (offer.presence, "presence", Json::from(extras.and_then(|extras| extras.presence).map(on_off))),
+        ];
+        let there = slow.into_iter().filter(|(there, ..)| *there);
+        object.extend(there.map(|(_, key, value)| (key.to_owned(), value)));
     }
     all
 }

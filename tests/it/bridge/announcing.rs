@@ -63,6 +63,8 @@ fn births_announce_everything_once_more_and_only_live_ones_count() {
         let mut house = House::new(vec![strip()]).await;
         house.publish("homeassistant/status", "online", true).await;
         house.start(&[], "").await;
+        // What it can do beyond switching is announced once it is known.
+        house.shows(&format!("{STRIP}/presence"), "OFF").await;
         let mark = house.mark();
         house.publish("homeassistant/status", "offline", false).await;
         for _ in 0..3 {

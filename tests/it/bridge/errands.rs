@@ -76,6 +76,56 @@ fn clock_timer_price_master_and_presence_are_set_and_read_back() {
 }
 
 #[test]
+fn what_a_plug_can_do_is_announced_once_shown_and_kept_over_a_restart() {
+    run(async {
+        let mut house =
+            House::new(vec![strip(), quiet(Strip::strip_5_11("SWP6000000000003").mac("02:00:00:00:00:03"))])
+                .await;
+        house.start(&[], "").await;
+        for (tail, value) in
+            [("1/timer", "0"), ("1/timer_end", "None"), ("master", "none"), ("presence", "OFF")]
+        {
+            house.shows(&format!("{STRIP}/{tail}"), value).await;
+        }
+        assert!(house.value(&format!("{STRIP}/clock_drift")).unwrap().parse::<i64>().unwrap().abs() <= 30);
+        let config = format!("homeassistant/device/plug2mqtt_{STRIP}/config");
+        let able = |m: &crate::support::Message| m.topic == config && m.text().contains("p6_timer_end");
+        let first = house.wait_after(0, "the announcement", able).await.json();
+        // As Home Assistant asks for it.
+        let number = &first["cmps"]["p2_timer"];
+        let payload = number["cmd_tpl"].as_str().unwrap().replace("{{ value | int }}", "20");
+        house.publish(number["cmd_t"].as_str().unwrap(), payload, false).await;
+        house.shows(&format!("{STRIP}/2/timer"), "20").await;
+        let end = house.value(&format!("{STRIP}/2/timer_end")).unwrap();
+        assert!(end.starts_with("20") && end.ends_with('Z'), "{end}");
+        let select = &first["cmps"]["master"];
+        ask(&house, STRIP, "master", json!({"leader": 1, "slaves": [2, 3], "limit_w": 5})).await;
+        let payload = select["cmd_tpl"].as_str().unwrap().replace("{{ value }}", "2");
+        house.publish(select["cmd_t"].as_str().unwrap(), payload, false).await;
+        house.shows(&format!("{STRIP}/master"), "2").await;
+        let limit = &first["cmps"]["master_limit"];
+        let payload = limit["cmd_tpl"].as_str().unwrap().replace("{{ value }}", "35");
+        house.publish(limit["cmd_t"].as_str().unwrap(), payload, false).await;
+        house.shows(&format!("{STRIP}/master_limit"), "35").await;
+        let lived = json!({"days": "daily", "from": "18:30", "to": "1:00", "ports": [2]});
+        ask(&house, STRIP, "presence", lived).await;
+        let switch = &first["cmps"]["presence"];
+        house.publish(switch["cmd_t"].as_str().unwrap(), switch["pl_on"].as_str().unwrap(), false).await;
+        house.shows(&format!("{STRIP}/presence"), "ON").await;
+        // One that has none of it is announced without.
+        let other = house.value(&format!("homeassistant/device/plug2mqtt_{NEW}/config")).unwrap();
+        assert!(!other.contains("timer") && !other.contains("presence"), "{other}");
+        house.stop().await.unwrap();
+        let mark = house.mark();
+        house.start(&[], "").await;
+        let again = house.wait_after(mark, "the announcement", |m| m.topic == config).await;
+        assert_eq!(again.json(), first, "at once, and the same");
+        house.shows(&format!("{STRIP}/2/timer"), "20").await;
+        house.close().await;
+    });
+}
+
+#[test]
 fn rules_are_added_changed_and_deleted_and_the_record_is_told() {
     run(async {
         let mut house = House::new(vec![strip().load(1, watts(100))]).await;

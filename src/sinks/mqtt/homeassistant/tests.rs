@@ -100,6 +100,15 @@ fn a_plug_with_one_port() {
 }
 
 #[test]
+fn a_strip_that_can_do_more() {
+    let mut strip = strip(&["Desk lamp", "Monitor"]);
+    strip.offer =
+        Offer { ports: 2, clock: true, timer: true, master: true, presence: true, ..Offer::default() };
+    let message = one(announcer(Mode::Device, PortDevices::None).messages(&strip));
+    assert_eq!(message.payload, golden(include_str!("skills.json")));
+}
+
+#[test]
 fn the_bridge_itself() {
     let message = announcer(Mode::Device, PortDevices::None).bridge().unwrap();
     assert_eq!(message.topic, "homeassistant/device/plug2mqtt_bridge_plug2mqtt/config");

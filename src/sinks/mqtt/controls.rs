@@ -1,0 +1,68 @@
+//! The part of an announcement that is about timers, clock, groups and random switching. What Home
+//! Assistant changes there it asks for like everybody, by a request. Pure.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::homeassistant::{Object, fields, measured};
+use crate::entity::{Entity, Kind};
+use crate::model::{Master, PlugView};
+use serde_json::{Value, json};
+
+/// What is special about such an entity.
+pub(super) fn component(base: &str, plug: &PlugView, entity: Entity) -> Object {
+    let ask = |verb: &str| ("cmd_t", Value::from(format!("{base}/bridge/request/{verb}")));
+    let id = &plug.id;
+    match entity.kind {
+        Kind::Timer => {
+            let port = entity.port.unwrap_or_default();
+            let request = format!(r#"{{"id":"{id}","port":{port},"minutes":{{{{ value | int }}}}}}"#);
+            fields([
+                ask("timer"),
+                ("cmd_tpl", request.into()),
+                ("min", 0.into()),
+                ("max", 1440.into()),
+                ("mode", "box".into()),
+                ("unit_of_meas", "min".into()),
+                ("dev_cla", "duration".into()),
+            ])
+        }
+        Kind::TimerEnd => fields([("dev_cla", "timestamp".into())]),
+        Kind::ClockDrift => measured("duration", "s", 0),
+        Kind::Master => {
+            let ports = (1..=plug.offer.ports).map(|port| port.to_string());
+            let options: Vec<String> = std::iter::once("none".into()).chain(ports).collect();
+            let request = format!(r#"{{"id":"{id}","leader":"{{{{ value }}}}"}}"#);
+            fields([ask("master"), ("cmd_tpl", request.into()), ("ops", json!(options)), config()])
+        }
+        Kind::MasterLimit => {
+            let request = format!(r#"{{"id":"{id}","limit_w":{{{{ value }}}}}}"#);
+            let options = Master::LIMITS.map(|watts| watts.to_string());
+            fields([ask("master"), ("cmd_tpl", request.into()), ("ops", json!(options)), config()])
+        }
+        Kind::Presence => {
+            let request = |on: bool| Value::from(json!({"id": id.as_str(), "enabled": on}).to_string());
+            fields([
+                ask("presence"),
+                ("pl_on", request(true)),
+                ("pl_off", request(false)),
+                ("stat_on", "ON".into()),
+                ("stat_off", "OFF".into()),
+                config(),
+            ])
+        }
+        Kind::Switch
+        | Kind::Power
+        | Kind::Energy
+        | Kind::Current
+        | Kind::Voltage
+        | Kind::Signal
+        | Kind::Problem
+        | Kind::Latency
+        | Kind::LastSeen
+        | Kind::Event
+        | Kind::Refresh => Object::new(),
+    }
+}
+
+fn config() -> (&'static str, Value) {
+    ("ent_cat", "config".into())
+}
