@@ -248,7 +248,14 @@ impl World {
     fn kill(&mut self) {
         let Some(bridge) = self.bridge.take() else { return };
         self.check.crashed = true;
-        if let Some(text) = bridge.saving.back() {
+        let saving = bridge.saving.back();
+        let bad_card = self.random.chance(20);
+        if saving.is_some() || bad_card {
+            tell!(self, "   its file is older than it, or damaged");
+            // What a plug has shown that it can do may have to be learnt again.
+            self.check.reshaped();
+        }
+        if let Some(text) = saving {
             match self.random.range(0, 3) {
                 0 => {}
                 1 => self.disk.save(text.clone()),
@@ -263,10 +270,7 @@ impl World {
                 }
             }
         }
-        if self.random.chance(20)
-            && let Some(text) = &mut self.disk.state
-        {
-            // A bad card.
+        if bad_card && let Some(text) = &mut self.disk.state {
             let place = self.random.below(text.len());
             if self.random.chance(50) {
                 text.truncate(place);
