@@ -29,9 +29,17 @@ pub(super) fn component(base: &str, plug: &PlugView, entity: Entity) -> Object {
         Kind::ClockDrift => measured("duration", "s", 0),
         Kind::Master => {
             let ports = (1..=plug.offer.ports).map(|port| port.to_string());
-            let options: Vec<String> = std::iter::once("none".into()).chain(ports).collect();
-            let request = format!(r#"{{"id":"{id}","leader":"{{{{ value }}}}"}}"#);
-            fields([ask("master"), ("cmd_tpl", request.into()), ("ops", json!(options)), config()])
+            let options: Vec<String> = std::iter::once("off".into()).chain(ports).collect();
+            // Home Assistant reads "none" as unknown in every select, whatever its options are.
+            let leader = "{{ 'none' if value == 'off' else value }}";
+            let request = format!(r#"{{"id":"{id}","leader":"{leader}"}}"#);
+            fields([
+                ask("master"),
+                ("cmd_tpl", request.into()),
+                ("val_tpl", "{{ 'off' if value == 'none' else value }}".into()),
+                ("ops", json!(options)),
+                config(),
+            ])
         }
         Kind::MasterLimit => {
             let request = format!(r#"{{"id":"{id}","limit_w":{{{{ value }}}}}}"#);
