@@ -17,7 +17,7 @@ pub(crate) struct Said {
 
 /// What a plug is.
 enum Body {
-    Strip(Strip),
+    Strip(Box<Strip>),
     Inplug {
         plug: Inplug,
         meters: bool,
@@ -71,7 +71,7 @@ impl Model {
             let mac = format!("02:00:00:00:00:{number:02x}");
             let strip = any_strip(&serial, random).mac(&mac).named(&format!("Plug {place}"));
             let relays: Vec<bool> = (0..strip.ports()).map(|_| random.chance(50)).collect();
-            (Body::Strip(strip.with_relays(&relays)), mac, serial)
+            (Body::Strip(Box::new(strip.with_relays(&relays))), mac, serial)
         };
         let mut model = Self {
             body,
@@ -133,11 +133,11 @@ impl Model {
             Body::Strip(strip) => strip.drawn(now_s),
             Body::Inplug { plug, next, last, drawn, .. } => {
                 while (*next as f64) < now_s.floor() {
-                    let milliwatts = plug.watts(*next as f64)[0] * 1000.0;
-                    let milliwatts = milliwatts.round() as u64;
+                    let drawing = if plug.relay() { self.loads[0] } else { Load::Nothing };
+                    let milliwatts = drawing.milliwatts(1, *next).into();
                     *next += 1;
                     drawn.mws += milliwatts;
-                    drawn.ups_and_downs += milliwatts.abs_diff(*last);
+                    drawn.ups_and_downs += last.abs_diff(milliwatts);
                     *last = milliwatts;
                 }
                 *drawn
@@ -188,7 +188,7 @@ impl Model {
             return;
         }
         match &mut self.body {
-            Body::Strip(strip) => *strip = strip.clone().with_relays(before),
+            Body::Strip(strip) => **strip = strip.as_ref().clone().with_relays(before),
             Body::Inplug { plug, relays, .. } => {
                 plug.press(now_s, 1);
                 *relays = [plug.relay()];
@@ -250,7 +250,7 @@ impl Model {
             (Firmware::V2, _) => Strip::plug_2_0(serial),
             _ => return,
         };
-        *strip = next.mac(&self.mac).named(strip.name()).with_relays(strip.relays());
+        **strip = next.mac(&self.mac).named(strip.name()).with_relays(strip.relays());
         strip.begin(now_s);
         for (port, load) in (1..).zip(self.loads.clone()) {
             strip.plug_in(port, load);
@@ -276,7 +276,7 @@ impl Model {
         let before = self.relays().to_vec();
         let reply = match &mut self.body {
             Body::Strip(strip) if self.faults.reachable() => strip.http(now_s, target),
-            _ => None,
+            Body::Strip(_) | Body::Inplug { .. } => None,
         };
         self.stick(now_s, &before);
         let original = reply.clone();
