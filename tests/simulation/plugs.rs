@@ -33,6 +33,8 @@ pub(crate) struct Model {
     body: Body,
     pub(crate) faults: Faults,
     stuck: bool,
+    /// What power cuts have added to its ups and downs, in milliwatts.
+    cuts: u64,
     pub(crate) ip: Ipv4Addr,
     /// It is on the network.
     pub(crate) here: bool,
@@ -77,6 +79,7 @@ impl Model {
             body,
             faults: Faults::default(),
             stuck: false,
+            cuts: 0,
             ip: Ipv4Addr::new(192, 0, 2, u8::try_from(place + 10).unwrap()),
             here: true,
             mac,
@@ -129,6 +132,11 @@ impl Model {
 
     /// Counts what was drawn until now, which must be done before that changes.
     pub(crate) fn drawn(&mut self, now_s: f64) -> Drawn {
+        let counted = self.count(now_s);
+        Drawn { ups_and_downs: counted.ups_and_downs + self.cuts, ..counted }
+    }
+
+    fn count(&mut self, now_s: f64) -> Drawn {
         match &mut self.body {
             Body::Strip(strip) => strip.drawn(now_s),
             Body::Inplug { plug, next, last, drawn, .. } => {
@@ -196,12 +204,29 @@ impl Model {
         }
     }
 
-    pub(crate) fn reboot(&mut self, now_s: f64) {
-        self.drawn(now_s);
-        match &mut self.body {
-            Body::Strip(strip) => strip.reboot(now_s),
-            Body::Inplug { plug, .. } => plug.reboot(now_s),
+    /// The mains are gone, and whatever hangs on it draws nothing.
+    pub(crate) fn lose_power(&mut self, now_s: f64) {
+        if !self.here {
+            return;
         }
+        let before = self.drawn(now_s).mws;
+        let second = self.drawn(now_s + 1.0).mws - before;
+        self.cuts += 2 * second;
+        self.here = false;
+    }
+
+    pub(crate) fn regain_power(&mut self, now_s: f64) {
+        match &mut self.body {
+            Body::Strip(strip) => {
+                strip.begin(now_s);
+                strip.reboot(now_s);
+            }
+            Body::Inplug { plug, next, .. } => {
+                *next = (*next).max(Duration::from_secs_f64(now_s).as_secs());
+                plug.reboot(now_s);
+            }
+        }
+        self.here = true;
     }
 
     pub(crate) fn is_up(&self, now_s: f64) -> bool {

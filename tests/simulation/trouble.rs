@@ -131,7 +131,7 @@ impl World {
                 self.plugs[plug].plug_in(port, load);
             }
             Trouble::PowerCut(plug, time, ip) => {
-                self.plugs[plug].here = false;
+                self.plugs[plug].lose_power(now_s);
                 self.later(time, Event::Trouble(Trouble::Back(plug, ip)));
             }
             Trouble::Back(..) if self.calm() => {}
@@ -139,7 +139,7 @@ impl World {
             Trouble::Swap(one, other) => {
                 let (first, second) = (self.plugs[one].ip, self.plugs[other].ip);
                 for (plug, ip) in [(one, second), (other, first)] {
-                    self.plugs[plug].here = false;
+                    self.plugs[plug].lose_power(now_s);
                     let away = self.random.secs(5, 60);
                     self.later(away, Event::Trouble(Trouble::Back(plug, Some(ip))));
                 }
@@ -194,8 +194,7 @@ impl World {
         let now_s = self.now_s();
         let model = &mut self.plugs[plug];
         model.ip = ip;
-        model.here = true;
-        model.reboot(now_s);
+        model.regain_power(now_s);
         tell!(self, "   plug {plug} is back at {ip}");
     }
 
@@ -290,11 +289,12 @@ impl World {
     fn all_well(&mut self) {
         self.net = Net::default();
         // One may be gone for good.
+        let now_s = self.now_s();
         let gone = (self.plugs.len() > 1 && self.random.chance(20)).then_some(0);
         for plug in 0..self.plugs.len() {
             self.plugs[plug].heal();
             if gone == Some(plug) {
-                self.plugs[plug].here = false;
+                self.plugs[plug].lose_power(now_s);
             } else {
                 self.come_back(plug, None);
             }
