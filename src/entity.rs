@@ -12,6 +12,10 @@ pub enum Kind {
     Power,
     /// Energy in kWh.
     Energy,
+    /// Energy of today in kWh.
+    EnergyToday,
+    /// Energy of this month in kWh.
+    EnergyMonth,
     /// Current in A.
     Current,
     /// Voltage in V.
@@ -68,6 +72,8 @@ impl Entity {
             Kind::Switch => "switch",
             Kind::Power => "power",
             Kind::Energy => "energy",
+            Kind::EnergyToday => "energy_today",
+            Kind::EnergyMonth => "energy_month",
             Kind::Current => "current",
             Kind::Voltage => "voltage",
             Kind::Signal => "signal",
@@ -101,6 +107,8 @@ pub fn entities(offer: Offer) -> Vec<Entity> {
         add(true, Kind::Switch, Some(port));
         add(offer.power, Kind::Power, Some(port));
         add(offer.power, Kind::Energy, Some(port));
+        add(offer.power, Kind::EnergyToday, Some(port));
+        add(offer.power, Kind::EnergyMonth, Some(port));
         add(offer.current, Kind::Current, Some(port));
         add(offer.timer, Kind::Timer, Some(port));
         add(offer.timer, Kind::TimerEnd, Some(port));
@@ -144,6 +152,8 @@ pub fn value(plug: &PlugView, entity: Entity) -> Option<Value> {
         (Kind::Power, None) => plug.watts.map(Value::Number),
         (Kind::Energy, Some(n)) => port(n)?.energy.map(Value::Energy),
         (Kind::Energy, None) => plug.energy.map(Value::Energy),
+        (Kind::EnergyToday, Some(n)) => port(n)?.lately.map(|[today, _]| Value::Energy(today)),
+        (Kind::EnergyMonth, Some(n)) => port(n)?.lately.map(|[_, month]| Value::Energy(month)),
         (Kind::Current, Some(n)) => port(n)?.amps.map(Value::Number),
         (Kind::Voltage, _) => plug.volts.map(Value::Number),
         (Kind::Signal, _) => plug.signal.map(Value::Number),
@@ -163,7 +173,8 @@ pub fn value(plug: &PlugView, entity: Entity) -> Option<Value> {
         }
         (Kind::MasterLimit, _) => Some(Value::Number(extras?.master.as_ref()?.limit_w?.into())),
         (Kind::Presence, _) => extras?.presence.map(Value::OnOff),
-        (Kind::Switch | Kind::Current | Kind::Timer | Kind::TimerEnd, None) => None,
+        (Kind::EnergyToday | Kind::EnergyMonth | Kind::Timer | Kind::TimerEnd, None) => None,
+        (Kind::Switch | Kind::Current, None) => None,
         (Kind::Event | Kind::Refresh, _) => None,
     }
 }

@@ -1,7 +1,9 @@
 //! The meters of one plug: power becomes energy, gaps stay gaps, and no figure ever falls.
 
 use super::hours::Filled;
-use crate::model::{Energy, History, Hours, MAX_PORTS, MAX_WATTS, Meaning, Moment, PlugId, PortTally, Tally};
+use crate::model::{
+    Energy, History, Hours, MAX_PORTS, MAX_WATTS, Meaning, Moment, PlugId, PortTally, Since, Tally,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tracing::warn;
@@ -16,6 +18,9 @@ const SHORT: Duration = Duration::from_secs(15);
 /// How soon meters are written down: when they moved, and when only time did.
 const SAVE_MOVED: Duration = Duration::from_secs(60);
 const SAVE_STILL: Duration = Duration::from_secs(600);
+
+/// How often what was drawn today and this month is told, at the most.
+const LATELY_EVERY: Duration = Duration::from_secs(60);
 
 /// The longest part of a gap that is bridged when settings say to.
 const HELD: Duration = Duration::from_secs(3600);
@@ -43,6 +48,11 @@ pub(super) struct Meter {
     /// What the meters showed when this run began, until it is known what earlier runs have told.
     began: Option<Began>,
     told_at: Duration,
+    /// Where the meters stood when day and month began.
+    since: Since,
+    /// A day has begun that was not told yet.
+    turned: bool,
+    lately_told_at: Option<Duration>,
     /// By the hour, for plugs that may have a record of their own.
     hours: Option<Box<Hours>>,
     /// The total when it was last asked to be written down.
@@ -84,6 +94,9 @@ impl Meter {
                 unix_ms: tally.certain_ms.unwrap_or(tally.unix_ms),
             }),
             told_at: Duration::ZERO,
+            since: tally.since.clone(),
+            turned: false,
+            lately_told_at: None,
             hours: tally.hours.clone(),
             noted: Energy::default(),
         }
@@ -98,6 +111,7 @@ impl Meter {
             unix_ms: self.unix_ms,
             // A run that ends before it knows must not vouch for its figures to the next one.
             certain_ms: self.began.as_ref().map(|began| began.unix_ms).filter(|ms| *ms != self.unix_ms),
+            since: self.since.clone(),
             hours: self.hours.clone(),
         }
     }
@@ -111,6 +125,7 @@ impl Meter {
         poll: Duration,
         gaps: Gaps,
     ) -> bool {
+        self.turned |= self.since.turn(now, self.ports.iter().map(|port| port.energy));
         let longest = (poll * GAP_POLLS).max(SHORT);
         // A restart that was quick enough is no gap.
         let away = Duration::from_millis(now.unix_ms.saturating_sub(self.unix_ms));
@@ -189,7 +204,10 @@ impl Meter {
         let filled = hours.compare(record, now)?;
         hours.fill(&filled);
         for hour in &filled {
-            self.ports.iter_mut().zip(&hour.ports).for_each(|(port, missed)| port.energy.add(*missed));
+            for (index, (port, missed)) in self.ports.iter_mut().zip(&hour.ports).enumerate() {
+                port.energy.add(*missed);
+                self.since.credit(now, index, *missed, hour.unix_ms);
+            }
         }
         Ok(filled)
     }
@@ -217,6 +235,8 @@ impl Meter {
                 }
             }
             port.energy.add(lead);
+            // Since the file was written; without one nobody knows when.
+            self.since.credit(now, index, lead, began.unix_ms);
             if let Some(hours) = &mut self.hours {
                 hours.credit(index, lead);
             }
@@ -230,6 +250,7 @@ impl Meter {
             self.ports.resize(index + 1, Port::default());
         }
         if let Some(port) = self.ports.get_mut(index) {
+            self.since.set(index, port.energy, energy);
             port.energy = energy;
         }
         // From here on the figure is what was said, whatever earlier runs have told.
@@ -262,6 +283,20 @@ impl Meter {
         self.ports.iter().map(|port| port.energy.shown()).sum()
     }
 
+    /// What a port has drawn today and this month.
+    pub(super) fn lately(&self, port: u8) -> [Energy; 2] {
+        self.since.drawn(usize::from(port).saturating_sub(1), self.exact(port))
+    }
+
+    /// Whether that is to be told now; says so once.
+    pub(super) fn take_lately(&mut self, now: &Moment) -> bool {
+        let due = self.turned || self.lately_told_at.is_none_or(|at| at + LATELY_EVERY <= now.up);
+        if due {
+            (self.turned, self.lately_told_at) = (false, Some(now.up));
+        }
+        due
+    }
+
     pub(super) fn unmetered_s(&self) -> u64 {
         self.unmetered.as_secs()
     }
@@ -269,9 +304,10 @@ impl Meter {
     /// It has moved far enough from what was told, and long enough ago.
     pub(super) fn worth(&self, now: &Moment, told: Option<Energy>, threshold: Energy) -> bool {
         self.certain()
-            && told.is_none_or(|told| {
-                now.up >= self.told_at + TOLD_EVERY && self.total().beyond(told) >= threshold
-            })
+            && (self.turned
+                || told.is_none_or(|told| {
+                    now.up >= self.told_at + TOLD_EVERY && self.total().beyond(told) >= threshold
+                }))
     }
 
     /// How soon it should be written down; `None` while nothing was ever metered.

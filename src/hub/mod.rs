@@ -17,6 +17,7 @@
 //! | `command.rs` | one plug's commands: waiting, sent, confirmed, failed, expired |
 //! | `change.rs` | which readings are worth telling |
 //! | `meter.rs` | one plug's energy: counted, never lower, gaps declared |
+//! | `since.rs` | what was drawn today and this month |
 //! | `hours.rs` | energy by the hour, and what a plug's own record may fill |
 //! | `errand.rs` | requests to one plug: waiting, asked, answered |
 //! | `round.rs` | what a plug is asked now and then, and its clock |
@@ -42,6 +43,7 @@ mod request;
 mod round;
 mod rules;
 mod schedule;
+mod since;
 mod stats;
 #[cfg(test)]
 mod tests;

@@ -99,7 +99,10 @@ impl World {
     }
 
     fn with(rules: Rules, memory: Memory) -> Self {
-        let up = Duration::from_secs(1);
+        Self::with_up(rules, memory, Duration::from_secs(1))
+    }
+
+    fn with_up(rules: Rules, memory: Memory, up: Duration) -> Self {
         let hub = Hub::new(rules, memory, &moment(up));
         let (fakes, notes, coming) = (BTreeMap::new(), Vec::new(), Vec::new());
         let (reads, skills, probes) = (Vec::new(), Vec::new(), Vec::new());

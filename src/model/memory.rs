@@ -132,9 +132,23 @@ pub struct Tally {
     /// then on more may have been drawn than stands here. 0 when there never was such a run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certain_ms: Option<u64>,
+    /// Where the meters stood when day and month began.
+    pub since: Since,
     /// The last hours, for plugs that may have a record of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hours: Option<Box<Hours>>,
+}
+
+/// Where the meters of a plug stood when the day and the month began.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Since {
+    /// The day, in days of local time since 1970; 0 while none has begun.
+    pub day: u32,
+    /// Its month, in months since the year 0.
+    pub month: u32,
+    /// What each meter showed when they began, port 1 first.
+    pub ports: Vec<[Energy; 2]>,
 }
 
 /// What was metered hour by hour of local time, to be compared with a plug's own record.

@@ -22,7 +22,7 @@ pub use figures::{Figures, Outcomes, PlugFigures, PortFigures, RANGES_S, Times};
 pub use history::{History, Span};
 pub use identity::{Facts, Found, Mac, Name, Place, PlugId};
 pub use memory::{
-    Announced, Hours, Memory, Offer, Options, PortOptions, PortTally, Remembered, Revert, Shape, Tally,
+    Announced, Hours, Memory, Offer, Options, PortOptions, PortTally, Remembered, Revert, Shape, Since, Tally,
 };
 pub use order::{
     Answer, Ask, CommandError, CommandResult, Event, LogLevel, Metered, Note, Order, Outcome, Request,

@@ -166,6 +166,8 @@ pub struct PortView {
     pub amps: Option<f64>,
     /// All it has drawn.
     pub energy: Option<Energy>,
+    /// What it has drawn today and this month.
+    pub lately: Option<[Energy; 2]>,
     /// When the relay moved last, milliseconds since 1970.
     pub since_ms: Option<u64>,
     /// What moved it.

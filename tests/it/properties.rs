@@ -10,7 +10,7 @@ use plug2mqtt::drivers::{self, Message, Reply, Step};
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
     Answer, Ask, Energy, Facts, Failure, Family, Found, MAX_WATTS, Mac, Memory, Moment, Name, Offer, Options,
-    Place, PlugId, PortTally, PowerUnit, Reading, Remembered, Revert, Tally, Tuning,
+    Place, PlugId, PortTally, PowerUnit, Reading, Remembered, Revert, Since, Tally, Tuning,
 };
 use plug2mqtt::sim::{Inplug, Load, Model, Strip};
 use proptest::prelude::*;
@@ -295,6 +295,7 @@ prop_compose! {
         unmetered_ms in any::<u64>(),
         unix_ms in any::<u64>(),
         certain_ms in any::<Option<u64>>(),
+        (day, month) in any::<(u32, u32)>(),
     ) -> Tally {
         let energy = |digits: u64| Energy::from_kwh(digits as f64 / 1e4).unwrap();
         // Power is remembered to be shown; its last bit may change in a file of decimal digits.
@@ -303,7 +304,9 @@ prop_compose! {
             energy: energy(digits),
             watts: watts(milliwatts),
         });
-        Tally { ports: ports.collect(), unmetered_ms, unix_ms, certain_ms, hours: None }
+        let ports: Vec<PortTally> = ports.collect();
+        let since = Since { day, month, ports: ports.iter().map(|port| [port.energy; 2]).collect() };
+        Tally { ports, unmetered_ms, unix_ms, certain_ms, since, hours: None }
     }
 }
 

@@ -531,7 +531,16 @@ impl World {
             let slow = ["clock_drift", "master", "master_limit", "presence"];
             owned.extend(tails.iter().chain(&slow).map(|tail| format!("{BASE}/{id}/{tail}")));
             for port in 0..=plug.offer.ports {
-                let tails = ["state", "power", "current", "energy", "timer", "timer_end"];
+                let tails = [
+                    "state",
+                    "power",
+                    "current",
+                    "energy",
+                    "timer",
+                    "timer_end",
+                    "energy_today",
+                    "energy_month",
+                ];
                 owned.extend(tails.iter().map(|tail| format!("{BASE}/{id}/{port}/{tail}")));
             }
         }

@@ -92,6 +92,7 @@ fn a_quick_restart_is_no_gap_and_a_long_one_is() {
         unmetered_ms: 1000,
         unix_ms: START_MS - 5000,
         certain_ms: None,
+        since: Since::default(),
         hours: None,
     };
     for (later_s, unmetered_s) in [(5, 1), (3600, 3606)] {
@@ -112,6 +113,7 @@ fn a_clock_that_was_set_back_makes_neither_energy_nor_gap() {
         unmetered_ms: 0,
         unix_ms: START_MS + 1_000_000_000,
         certain_ms: None,
+        since: Since::default(),
         hours: None,
     };
     let mut meter = Meter::new(&kept);
@@ -126,6 +128,7 @@ fn the_higher_of_file_and_broker_counts_and_what_was_metered_meanwhile_is_added(
         unmetered_ms: 0,
         unix_ms: START_MS - 3_600_000,
         certain_ms: None,
+        since: Since::default(),
         hours: None,
     };
     for (remembered, retained, shown) in [(1.0, 1.5, 1.6), (1.5, 1.0, 1.6), (1.0, 0.0, 1.1)] {
@@ -153,6 +156,7 @@ fn a_quick_restart_after_a_crash_counts_nothing_twice() {
         unmetered_ms: 0,
         unix_ms: START_MS - 10_000,
         certain_ms: None,
+        since: Since::default(),
         hours: None,
     };
     for (told_s, counted_s) in [(8, 10), (12, 12)] {
@@ -179,6 +183,7 @@ fn what_cannot_have_been_drawn_since_is_not_believed() {
         unmetered_ms: 0,
         unix_ms: START_MS - 3_600_000,
         certain_ms: None,
+        since: Since::default(),
         hours: None,
     };
     // Five kilowatts for an hour, and for the ten minutes a file may be old.

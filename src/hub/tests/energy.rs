@@ -287,3 +287,33 @@ fn a_plug_without_a_record_is_asked_once_and_settings_can_forbid_it() {
     quiet.secs(3600);
     assert!(quiet.hub.memory().plugs[&id(A)].tally.hours.is_none());
 }
+
+fn lately(world: &World) -> [f64; 2] {
+    world.view(A).ports[0].lately.expect("it is known").map(Energy::kwh)
+}
+
+#[test]
+fn today_begins_anew_at_midnight_and_survives_a_restart() {
+    // Six minutes past noon; what earlier runs have told is not of today.
+    let mut world = strip(Some(vec![told(A, Some(1), 500.0)]));
+    world.secs(10 * 3600);
+    let [today, month] = lately(&world);
+    assert!((3.59..=3.6).contains(&today) && today == month, "{today} {month}");
+    world.secs(2 * 3600);
+    let [today, month] = lately(&world);
+    // Less than seven minutes of the new day.
+    assert!((0.0..0.05).contains(&today) && (4.29..=4.32).contains(&month), "{today} {month}");
+    // A restart in the night, with what was remembered and what the broker knows.
+    let (up, memory, energy) = (world.up, world.hub.memory(), shown(&world, A)[0]);
+    let mut world = World::with_up(rules(), memory, up);
+    world.fake(1).watts = 360.0;
+    world.feed(Input::Commanded(Order::Metered(vec![told(A, Some(1), energy.expect("known").kwh())])));
+    world.secs(3600);
+    let [today, month] = lately(&world);
+    assert!((0.35..0.42).contains(&today) && (4.64..=4.68).contains(&month), "{today} {month}");
+    // Somebody corrects the meter: what was drawn today stays.
+    let set = Request::EnergySet { id: id(A), port: 1, energy: kwh(1000.0) };
+    world.request(set).result.expect("set");
+    world.secs(120);
+    assert!((lately(&world)[0] - today - 0.012).abs() < 0.002, "{:?}", lately(&world));
+}

@@ -60,6 +60,8 @@ pub(super) fn component(base: &str, plug: &PlugView, entity: Entity) -> Object {
         Kind::Switch
         | Kind::Power
         | Kind::Energy
+        | Kind::EnergyToday
+        | Kind::EnergyMonth
         | Kind::Current
         | Kind::Voltage
         | Kind::Signal

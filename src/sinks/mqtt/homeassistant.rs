@@ -227,7 +227,7 @@ impl Announcer {
         part.extend(match entity.kind {
             Kind::Switch => fields([("dev_cla", "outlet".into())]),
             Kind::Power => measured("power", "W", 1),
-            Kind::Energy => total("energy", "kWh", 3),
+            Kind::Energy | Kind::EnergyToday | Kind::EnergyMonth => total("energy", "kWh", 3),
             Kind::Current => measured("current", "A", 2),
             Kind::Voltage => measured("voltage", "V", 1),
             // Percent is not a unit of the class "signal_strength".
@@ -258,7 +258,13 @@ impl Announcer {
         }
         if matches!(
             entity.kind,
-            Kind::Current | Kind::Signal | Kind::Latency | Kind::LastSeen | Kind::Refresh
+            Kind::EnergyToday
+                | Kind::EnergyMonth
+                | Kind::Current
+                | Kind::Signal
+                | Kind::Latency
+                | Kind::LastSeen
+                | Kind::Refresh
         ) {
             part.insert("en".into(), false.into());
         }
@@ -271,6 +277,8 @@ impl Announcer {
             Kind::Switch => "",
             Kind::Power => "power",
             Kind::Energy => "energy",
+            Kind::EnergyToday => "energy today",
+            Kind::EnergyMonth => "energy this month",
             Kind::Current => "current",
             Kind::Voltage => "voltage",
             Kind::Signal => "signal strength",
@@ -388,6 +396,8 @@ pub(super) fn platform(kind: Kind) -> &'static str {
         Kind::Switch => "switch",
         Kind::Power
         | Kind::Energy
+        | Kind::EnergyToday
+        | Kind::EnergyMonth
         | Kind::Current
         | Kind::Voltage
         | Kind::Signal

@@ -123,6 +123,8 @@ pub(super) fn snapshot(plug: &PlugView) -> Json {
             "power": number(port.watts),
             "current": number(port.amps),
             "energy": port.energy.map(Energy::kwh),
+            "energy_today": port.lately.map(|[today, _]| today.kwh()),
+            "energy_month": port.lately.map(|[_, month]| month.kwh()),
             "since": port.since_ms.map(iso),
             "cause": port.cause.map(|cause| cause.as_str()),
             "locked": port.lock.and_then(|lock| lock.as_str()),

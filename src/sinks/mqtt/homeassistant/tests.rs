@@ -135,7 +135,7 @@ fn every_form_has_the_same_unique_ids() {
         ids
     };
     let flat = unique(announcer(Mode::Device, PortDevices::None).messages(&strip(&SIX)));
-    assert_eq!(flat.len(), 32);
+    assert_eq!(flat.len(), 44);
     for (mode, ports) in [
         (Mode::Device, PortDevices::Child),
         (Mode::Device, PortDevices::Via),

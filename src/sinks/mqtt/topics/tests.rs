@@ -122,7 +122,7 @@ fn the_snapshot_says_everything_and_null_where_nothing_is_known() {
     let all = snapshot(&plug());
     assert_eq!(
         all["ports"]["1"],
-        json!({"name": "A", "state": "ON", "power": 9.8, "current": 0.05, "energy": 31.2207, "since": null, "cause": null, "locked": null})
+        json!({"name": "A", "state": "ON", "power": 9.8, "current": 0.05, "energy": 31.2207, "energy_today": null, "energy_month": null, "since": null, "cause": null, "locked": null})
     );
     assert_eq!((&all["ports"]["2"]["current"], &all["ports"]["2"]["energy"]), (&Json::Null, &Json::Null));
     assert_eq!((&all["energy"], &all["unmetered_s"]), (&json!(31.2207), &json!(40)));
