@@ -389,6 +389,7 @@ fn paces(settings: &Settings) -> BTreeMap<&'static str, Pace> {
                 burst: maxsmart.burst_interval.get(),
                 burst_polls: maxsmart.burst_polls,
                 timeout: maxsmart.timeout.get(),
+                ask: maxsmart.ask_interval.get(),
                 set_clock: maxsmart.set_clock,
             };
             ("maxsmart", pace)
@@ -399,6 +400,8 @@ fn paces(settings: &Settings) -> BTreeMap<&'static str, Pace> {
                 burst: inplug.burst_interval.get(),
                 burst_polls: inplug.burst_polls,
                 timeout: inplug.timeout.get(),
+                // It says at once that it knows none of it; nothing is sent.
+                ask: Duration::from_secs(10),
                 set_clock: false,
             };
             ("inplug", pace)

@@ -225,9 +225,11 @@ pub struct Maxsmart {
     /// Number of such polls after a command.
     #[schemars(range(min = 0, max = 20))]
     pub burst_polls: u8,
+    /// Time between two questions about clock, timers and what else only some plugs can do.
+    pub ask_interval: PollInterval,
     /// Time a plug has to answer.
     pub timeout: PlugTimeout,
-    /// Whether searches carry the local time, which sets the plug's clock.
+    /// Whether plugs' clocks are kept right: searches carry the local time, and what is still off is set.
     pub set_clock: bool,
 }
 

@@ -7,7 +7,8 @@ use super::round::{Item, Round};
 use super::{Effect, Hub, Rules};
 use crate::errand::{Guard, Task};
 use crate::model::{
-    Answer, Ask, Errand, Failure, Lock, Moment, Name, Note, PlugId, Report, Response, ResponseData, Span,
+    Answer, Ask, Errand, Failure, Lock, Moment, Name, Note, PlugId, Report, Response, ResponseData, Skill,
+    Span,
 };
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,6 +16,9 @@ use tracing::{debug, info};
 
 /// Errands that may wait at one plug.
 const MAX_WAITING: usize = 8;
+
+/// Pause after any conversation: plugs want to be left alone in between.
+const BREATH: Duration = Duration::from_millis(100);
 
 /// An errand has ended after this long, whatever happens.
 const LIFE: Duration = Duration::from_secs(30);
@@ -26,6 +30,8 @@ pub(super) struct Errands {
     waiting: VecDeque<Ticket>,
     /// What the plug is being asked.
     asked: Option<Asked>,
+    /// Nothing is asked before.
+    rests_until: Duration,
     pub(super) round: Round,
 }
 
@@ -37,17 +43,24 @@ struct Ticket {
     until: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 enum Asked {
-    /// For the first of those that wait.
-    Errand(Ask),
-    Round(Item, Ask),
+    /// What the first of those that wait wants to know.
+    Errand,
+    /// For the round; whether its clock is set.
+    Round(Item, bool),
 }
 
 impl Errands {
     /// When something is to be asked, polls and commands aside.
     pub(super) fn at(&self) -> Option<Duration> {
-        if self.waiting.is_empty() { self.round.at() } else { Some(Duration::ZERO) }
+        let at = if self.waiting.is_empty() { self.round.at()? } else { Duration::ZERO };
+        Some(at.max(self.rests_until))
+    }
+
+    /// A conversation has ended.
+    pub(super) fn rest(&mut self, now: &Moment) {
+        self.rests_until = now.up + BREATH;
     }
 
     /// When something must end.
@@ -57,22 +70,21 @@ impl Errands {
     }
 
     fn first_is_asked(&self) -> bool {
-        matches!(self.asked, Some(Asked::Errand(_)))
+        matches!(self.asked, Some(Asked::Errand))
     }
 
     /// What to ask now for somebody who waits, and how long it may take.
     pub(super) fn send(&mut self, now: &Moment, timeout: Duration) -> Option<(Ask, Duration)> {
-        let ticket = self.waiting.front()?;
-        let ask = ticket.task.ask();
-        self.asked = Some(Asked::Errand(ask.clone()));
-        Some((ask, timeout.min(ticket.until.saturating_sub(now.up))))
+        let ticket = self.waiting.front().filter(|_| self.rests_until <= now.up)?;
+        self.asked = Some(Asked::Errand);
+        Some((ticket.task.ask(), timeout.min(ticket.until.saturating_sub(now.up))))
     }
 
     /// What to ask now in the round, and how long it may take.
     pub(super) fn look_around(&mut self, now: &Moment, timeout: Duration) -> Option<(Ask, Duration)> {
-        let (item, ask, limit) = self.round.take_due(now, timeout)?;
-        self.asked = Some(Asked::Round(item, ask.clone()));
-        Some((ask, limit))
+        let (item, skill, limit) = self.round.due(now, timeout).filter(|_| self.rests_until <= now.up)?;
+        self.asked = Some(Asked::Round(item, skill == Skill::SetClock));
+        Some((Ask::Skill(skill), limit))
     }
 }
 
@@ -169,9 +181,12 @@ impl Plug {
     ) -> bool {
         // Nobody waits for it any more.
         let Some(asked) = self.errands.asked.take() else { return false };
-        let (Asked::Errand(ask) | Asked::Round(_, ask)) = &asked;
-        if let (Ask::Skill(skill), Ok(Answer::Skill(told))) = (ask, &answer) {
-            self.learn(now, skill, told);
+        let ask = match asked {
+            Asked::Errand => self.errands.waiting.front().map(|ticket| ticket.task.ask()),
+            Asked::Round(item, sets) => Some(Ask::Skill(item.skill(sets))),
+        };
+        if let (Some(Ask::Skill(skill)), Ok(Answer::Skill(told))) = (ask, &answer) {
+            self.learn(now, &skill, told);
         }
         if let Asked::Round(item, _) = asked {
             self.errands.round.answered(now, item, &answer);

@@ -270,6 +270,7 @@ impl Plug {
         let silent = Talk { began: now.up, place: self.kept.place, about: About::Poll };
         let Talk { began, place, about } = self.talking.take().unwrap_or(silent);
         let moved = place != self.kept.place;
+        self.errands.rest(now);
         let mut news = News::default();
         if std::mem::take(&mut self.stale) {
             self.look_now(now);

@@ -5,14 +5,14 @@
 
 use super::Rules;
 use super::plug::Plug;
-use crate::model::{Answer, Ask, Clock, Countdown, Extras, Failure, Moment, Offer, Skill, Timer, Told};
+use crate::model::{Answer, Clock, Countdown, Extras, Failure, Moment, Offer, Skill, Timer, Told};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
 
-/// Pause between two questions, in polls, and at the most.
-const APART_POLLS: u32 = 2;
-const APART: Duration = Duration::from_secs(10);
+/// The first question comes so many pauses after the first reading: when a house is found, there is
+/// enough to do.
+const FIRST: u32 = 3;
 
 /// The longest a command may have to wait for one of these questions.
 const BRIEF: Duration = Duration::from_secs(2);
@@ -43,8 +43,9 @@ pub(super) enum Item {
 }
 
 impl Item {
-    fn skill(self) -> Skill {
+    pub(super) fn skill(self, sets_clock: bool) -> Skill {
         match self {
+            Self::Clock if sets_clock => Skill::SetClock,
             Self::Clock => Skill::Clock,
             Self::Timer(port) => Skill::Timer(port),
             Self::Master => Skill::Master,
@@ -104,9 +105,9 @@ impl Round {
     }
 
     /// Asks everything again soon, but not what has had no answer.
-    fn begin(&mut self, now: &Moment, ports: u8, poll: Duration) {
-        self.apart = (poll * APART_POLLS).min(APART);
-        self.not_before = now.up + self.apart;
+    fn begin(&mut self, now: &Moment, ports: u8, apart: Duration) {
+        self.apart = apart;
+        self.not_before = now.up + apart * FIRST;
         let ports = (1..=ports).map(Item::Timer);
         for item in
             [Item::Clock].into_iter().chain(ports).chain([Item::Master, Item::Presence, Item::Hardware])
@@ -117,6 +118,7 @@ impl Round {
                 None => self.turns.push(Turn { item, at: now.up, misses: 0 }),
             }
         }
+        self.turns.shrink_to_fit();
         self.settle();
     }
 
@@ -130,14 +132,12 @@ impl Round {
     }
 
     /// What to ask now, and how long it may take.
-    pub(super) fn take_due(&mut self, now: &Moment, timeout: Duration) -> Option<(Item, Ask, Duration)> {
+    pub(super) fn due(&self, now: &Moment, timeout: Duration) -> Option<(Item, Skill, Duration)> {
         if self.next.is_none_or(|at| at > now.up) {
             return None;
         }
         let turn = self.turns.iter().filter(|turn| turn.at <= now.up).min_by_key(|turn| turn.at)?;
-        let sets = turn.item == Item::Clock && self.sets_clock;
-        let skill = if sets { Skill::SetClock } else { turn.item.skill() };
-        Some((turn.item, Ask::Skill(skill), timeout.min(BRIEF)))
+        Some((turn.item, turn.item.skill(self.sets_clock), timeout.min(BRIEF)))
     }
 
     /// One was answered, or not.
@@ -183,7 +183,7 @@ impl Plug {
     pub(super) fn consider_round(&mut self, now: &Moment, anew: bool) {
         let round = &mut self.errands.round;
         if anew || round.turns.is_empty() {
-            round.begin(now, self.kept.offer.ports, self.pace.poll);
+            round.begin(now, self.kept.offer.ports, self.pace.ask);
         }
         if round.offset_s.replace(now.utc_offset_s).is_some_and(|offset_s| offset_s != now.utc_offset_s) {
             round.ask_at(Item::Clock, now.up);

@@ -55,6 +55,8 @@ pub struct Pace {
     pub burst_polls: u8,
     /// The longest a conversation may take.
     pub timeout: Duration,
+    /// Pause between two questions of the slow round.
+    pub ask: Duration,
     /// Whether identity questions may set the clock.
     pub set_clock: bool,
 }

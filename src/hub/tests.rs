@@ -25,6 +25,7 @@ fn rules() -> Rules {
         burst: Duration::from_secs(2),
         burst_polls: 4,
         timeout: Duration::from_secs(5),
+        ask: Duration::from_secs(10),
         set_clock: true,
     };
     Rules {

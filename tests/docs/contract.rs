@@ -139,6 +139,7 @@ async fn eventful_run() -> Run {
     settings.broker.listen.set_port(0);
     settings.maxsmart.poll_interval = "200ms".parse().unwrap();
     settings.maxsmart.burst_interval = "200ms".parse().unwrap();
+    settings.maxsmart.ask_interval = "200ms".parse().unwrap();
     settings.maxsmart.timeout = "1s".parse().unwrap();
     settings.discovery.interval = "1s".parse().unwrap();
     let (ready, broker) = oneshot::channel();

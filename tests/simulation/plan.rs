@@ -44,6 +44,7 @@ impl Plan {
             burst: random.ms(500, 3_000).min(poll),
             burst_polls: u8::try_from(random.range(0, 4)).unwrap(),
             timeout,
+            ask: Duration::from_secs(10),
             set_clock,
         };
         let discovery = random.secs(30, 120);

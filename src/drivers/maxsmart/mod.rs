@@ -205,6 +205,11 @@ impl Dialect for Tongue {
     }
 
     fn forget(&mut self) {
+        let about = self.plan.front();
+        if matches!(about, Some(Exchange::History(_) | Exchange::Clock | Exchange::Act | Exchange::Look)) {
+            // A question not every firmware knows says nothing about who is there and how to ask.
+            return;
+        }
         self.checked = false;
         self.streak += 1;
         if self.streak >= STREAK {

@@ -165,6 +165,21 @@ fn after_a_streak_of_failures_the_dialect_is_chosen_anew() {
 }
 
 #[test]
+fn a_question_that_not_every_firmware_knows_shakes_no_trust() {
+    let mut plug = tongue("1.30");
+    play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))]).expect("HTTP");
+    for _ in 0..2 * STREAK {
+        let clock = Ask::Skill(Skill::Clock);
+        assert_eq!(play(plug.as_mut(), &clock, &[("502", Reply::Silent)]), Err(Failure::Silent));
+        plug.forget();
+        let record = Ask::History(Span::Hours);
+        assert_eq!(play(plug.as_mut(), &record, &[("510", Reply::Silent)]), Err(Failure::Silent));
+        plug.forget();
+    }
+    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &[("511", bytes(OK_511))])), Some(true));
+}
+
+#[test]
 fn a_switch_is_read_back_in_the_same_conversation() {
     let mut plug = tongue("1.30");
     play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))]).expect("HTTP");
