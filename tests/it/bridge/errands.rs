@@ -100,7 +100,8 @@ fn what_a_plug_can_do_is_announced_once_shown_and_kept_over_a_restart() {
         assert!(end.starts_with("20") && end.ends_with('Z'), "{end}");
         let select = &first["cmps"]["master"];
         ask(&house, STRIP, "master", json!({"leader": 1, "slaves": [2, 3], "limit_w": 5})).await;
-        let payload = select["cmd_tpl"].as_str().unwrap().replace("{{ value }}", "2");
+        let template = select["cmd_tpl"].as_str().unwrap();
+        let payload = template.replace("{{ 'none' if value == 'off' else value }}", "2");
         house.publish(select["cmd_t"].as_str().unwrap(), payload, false).await;
         house.shows(&format!("{STRIP}/master"), "2").await;
         let limit = &first["cmps"]["master_limit"];
