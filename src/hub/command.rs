@@ -279,7 +279,9 @@ impl Desk {
             };
             for target in targets {
                 let lock = usize::from(target).checked_sub(1).and_then(|i| scene.locks.get(i));
-                if lock.is_some_and(|lock| lock.refuses(on)) {
+                // A timed port goes both ways.
+                let refused = |lock: &Lock| lock.refuses(on) || (order.hold.is_some() && lock.refuses(!on));
+                if lock.is_some_and(refused) {
                     return Err((CommandError::Locked, Some(target)));
                 }
                 wishes.insert(target, on);
@@ -407,8 +409,15 @@ impl Desk {
         }
     }
 
-    /// Ends what is overdue, or hopeless because the plug is offline; starts what must go back.
-    pub(super) fn tick(&mut self, now: &Moment, online: bool, talking: bool) {
+    /// Ends what is overdue, or hopeless because the plug is offline; starts what must go back, unless
+    /// it `may` not go there any more. True when timed ports changed.
+    pub(super) fn tick(
+        &mut self,
+        now: &Moment,
+        online: bool,
+        talking: bool,
+        may: impl Fn(u8, bool) -> bool,
+    ) -> bool {
         let lost = |order: &PortOrder| !online && order.failed.is_some() && !talking;
         let over = self.orders.iter().filter(|(port, order)| {
             !self.in_the_air(**port, order) && (order.deadline <= now.up || lost(order))
@@ -426,7 +435,12 @@ impl Desk {
         let back =
             self.reverts.iter().filter(|(port, timed)| timed.at <= now.up && !self.orders.contains_key(port));
         let back: Vec<(u8, bool)> = back.map(|(&port, timed)| (port, timed.kept.on)).collect();
+        let mut reverts_changed = false;
         for (port, on) in back {
+            if !may(port, on) {
+                reverts_changed |= self.cancel_revert(port);
+                continue;
+            }
             if let Some(timed) = self.reverts.get_mut(&port) {
                 timed.at = now.up + REVERT_AGAIN;
             }
@@ -436,6 +450,7 @@ impl Desk {
                 self.enter(now, ticket, &BTreeMap::from([(port, on)]), Duration::ZERO, life);
             }
         }
+        reverts_changed
     }
 
     /// Nothing more will be sent: whatever is not on the wire ends now, or even what is.

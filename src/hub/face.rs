@@ -1,11 +1,11 @@
 //! What a plug shows of itself: names, locks and options from plug, settings and requests together,
 //! and the picture that carries them.
 
-use super::Rules;
 use super::change::Thresholds;
 use super::meter::Floors;
 use super::plug::Plug;
-use crate::model::{Lock, Moment, Place, PlugView, PortView};
+use super::{PlugRules, Rules};
+use crate::model::{Lock, Moment, Place, PlugView, PortView, Remembered};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,11 +88,8 @@ impl Plug {
             .collect()
     }
 
-    /// What settings and options together refuse for this port.
     pub(super) fn lock(&self, port: u8) -> Lock {
-        let settings = self.rules.locks.get(&port).copied().unwrap_or(Lock::None);
-        let options = self.kept.options.port.get(&port).and_then(|port| port.lock).unwrap_or(Lock::None);
-        settings.and(options)
+        lock(&self.rules, &self.kept, port)
     }
 
     pub(super) fn ip_text(&self) -> Option<Arc<str>> {
@@ -113,4 +110,11 @@ impl Plug {
         self.tell_energy(now, &mut view);
         self.show_instead(now, view);
     }
+}
+
+/// What settings and options together refuse for this port.
+pub(super) fn lock(rules: &PlugRules, kept: &Remembered, port: u8) -> Lock {
+    let settings = rules.locks.get(&port).copied().unwrap_or(Lock::None);
+    let options = kept.options.port.get(&port).and_then(|port| port.lock).unwrap_or(Lock::None);
+    settings.and(options)
 }

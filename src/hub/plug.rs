@@ -229,10 +229,16 @@ impl Plug {
 
     /// Ends what is overdue. True when that must be remembered.
     pub(super) fn tick(&mut self, now: &Moment, rules: &Rules, effects: &mut VecDeque<Effect>) -> bool {
-        let online = self.online();
-        self.desk.tick(now, online, self.talking.is_some());
+        self.tick_desk(now);
         self.report(now, effects);
         self.tick_errands(now, rules, effects)
+    }
+
+    fn tick_desk(&mut self, now: &Moment) {
+        let (online, talking, control) = (self.online(), self.talking.is_some(), self.view.control);
+        let (rules, kept) = (&self.rules, &self.kept);
+        let may = |port, on| control && !super::face::lock(rules, kept, port).refuses(on);
+        self.reverts_changed |= self.desk.tick(now, online, talking, may);
     }
 
     /// What to say now, and for how long. Commands go before polls.
@@ -316,8 +322,7 @@ impl Plug {
         if moved {
             self.look_now(now);
         }
-        let online = self.online();
-        self.desk.tick(now, online, false);
+        self.tick_desk(now);
         self.report(now, effects);
         news.remember |= std::mem::take(&mut self.reverts_changed);
         news

@@ -2,6 +2,7 @@
 
 mod energy;
 mod errands;
+mod locks;
 
 use super::*;
 use crate::model::{
