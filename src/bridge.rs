@@ -1,14 +1,16 @@
 //! Wires the parts together: settings in, a running bridge out.
 
+mod own_rules;
+
 use crate::config::{self, Settings};
 use crate::drivers;
-use crate::hub::{Gaps, Hub, Pace, PlugRules, Rules};
+use crate::hub::{Gaps, Hub, Pace, Rules};
 use crate::io::clock::Clock;
 use crate::io::engine::{Engine, Parts, SetLogLevel};
 use crate::io::http::Http;
 use crate::io::probe::{Quarry, Reach};
 use crate::io::store::{Store, StoreError};
-use crate::model::{Energy, Family, Lock, LogLevel, Memory, Name, PlugId, PowerUnit};
+use crate::model::{Energy, Family, LogLevel, Memory, PlugId};
 use crate::sinks::mqtt::{
     self, BridgeFacts, Wires,
     homeassistant::{Announcer, Mode, PortDevices},
@@ -354,7 +356,7 @@ fn checksum(settings: &Settings) -> String {
 pub fn rules(settings: &Settings) -> Rules {
     let ids = |list: &[String]| list.iter().filter_map(|id| PlugId::new(id)).collect();
     let plugs =
-        settings.device.iter().filter_map(|(id, device)| Some((PlugId::new(id)?, plug_rules(device))));
+        settings.device.iter().filter_map(|(id, device)| Some((PlugId::new(id)?, own_rules::of(device))));
     Rules {
         families: paces(settings),
         power_change: settings.publish.power_change,
@@ -391,6 +393,7 @@ fn paces(settings: &Settings) -> BTreeMap<&'static str, Pace> {
                 timeout: maxsmart.timeout.get(),
                 ask: maxsmart.ask_interval.get(),
                 set_clock: maxsmart.set_clock,
+                rating_w: Some(3680),
             };
             ("maxsmart", pace)
         }),
@@ -403,34 +406,13 @@ fn paces(settings: &Settings) -> BTreeMap<&'static str, Pace> {
                 // It says at once that it knows none of it; nothing is sent.
                 ask: Duration::from_secs(10),
                 set_clock: false,
+                // Sold for sockets of 10, 13, 15 and 16 A.
+                rating_w: None,
             };
             ("inplug", pace)
         }),
     ];
     all.into_iter().flatten().collect()
-}
-
-fn plug_rules(device: &config::Device) -> PlugRules {
-    let name = |text: &Option<String>| text.as_deref().and_then(Name::clean);
-    let lock = |lock| match lock {
-        config::Lock::None => Lock::None,
-        config::Lock::On => Lock::On,
-        config::Lock::Off => Lock::Off,
-        config::Lock::Both => Lock::Both,
-    };
-    PlugRules {
-        name: name(&device.name),
-        poll: device.poll_interval.as_ref().map(|interval| interval.get()),
-        power_change: device.power_change,
-        power_unit: match device.power_unit {
-            config::PowerUnit::Auto => None,
-            config::PowerUnit::Watts => Some(PowerUnit::W),
-            config::PowerUnit::Milliwatts => Some(PowerUnit::MilliW),
-        },
-        read_only: device.read_only,
-        port_names: device.port.iter().filter_map(|(&n, port)| Some((n, name(&port.name)?))).collect(),
-        locks: device.port.iter().map(|(&n, port)| (n, lock(port.lock))).collect(),
-    }
 }
 
 /// Where each family is looked for.

@@ -86,6 +86,7 @@ fn the_table_of_errors_names_every_error() {
         Timeout,
         NotConfirmed,
         Locked,
+        Latched,
         ReadOnly,
         Expired,
         Retained,
@@ -99,8 +100,8 @@ fn the_table_of_errors_names_every_error() {
     for error in all {
         // A new one must be added above and to the table.
         match error {
-            Offline | Timeout | NotConfirmed | Locked | ReadOnly | Expired | Retained | BadPayload
-            | UnknownPort | UnknownDevice | Superseded | UnknownState | Busy => {}
+            Offline | Timeout | NotConfirmed | Locked | Latched | ReadOnly | Expired | Retained
+            | BadPayload | UnknownPort | UnknownDevice | Superseded | UnknownState | Busy => {}
         }
     }
     let rows = table(&read("docs/mqtt.md"), "errors");

@@ -123,7 +123,7 @@ impl Known {
     pub(super) fn fit(&self, value: Json) -> Result<Json, String> {
         let wrong = |wanted: &str| Err(format!("{} is not {wanted}", self.show(&value)));
         match (&self.kind, &value) {
-            (Kind::Text | Kind::Duration | Kind::Choice(_), Json::String(text))
+            (Kind::Text | Kind::Duration | Kind::Choice(_) | Kind::Number { .. }, Json::String(text))
                 if text.is_empty() && self.default.is_null() =>
             {
                 Ok(Json::Null)

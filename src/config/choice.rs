@@ -70,6 +70,21 @@ pub enum Lock {
     Both,
 }
 
+/// What happens when too much power is drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Overload {
+    /// Nothing.
+    Ignore,
+    /// It is told.
+    #[default]
+    Tell,
+    /// It is told and switched off.
+    Off,
+    /// It is told, switched off, and commands to switch it on are refused until it is released.
+    Latch,
+}
+
 /// The least important log messages that are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

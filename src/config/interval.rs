@@ -25,6 +25,8 @@ pub type LongInterval = Interval<1_000, 86_400_000>;
 pub type PlugTimeout = Interval<100, 60_000>;
 /// How long a command may take: 1 s to 60 s; 10 s unless said otherwise.
 pub type WaitTime = Interval<1_000, 60_000>;
+/// How long an overload is put up with: 0 s to 1 h; 10 s unless said otherwise.
+pub type OverloadTime = Interval<0, 3_600_000>;
 /// MQTT keep-alive: 5 s to 1 h.
 pub type KeepAlive = Interval<5_000, 3_600_000>;
 
@@ -78,6 +80,12 @@ impl<const MIN: u64, const MAX: u64> FromStr for Interval<MIN, MAX> {
 }
 
 impl Default for WaitTime {
+    fn default() -> Self {
+        Self::seconds(10)
+    }
+}
+
+impl Default for OverloadTime {
     fn default() -> Self {
         Self::seconds(10)
     }

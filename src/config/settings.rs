@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::choice::{Discovery, Format, Gaps, Level, Lock, PortDevices, PowerUnit, TopicLevel};
-use super::interval::{KeepAlive, LongInterval, PlugTimeout, PollInterval, WaitTime};
+use super::choice::{Discovery, Format, Gaps, Level, Lock, Overload, PortDevices, PowerUnit, TopicLevel};
+use super::interval::{KeepAlive, LongInterval, OverloadTime, PlugTimeout, PollInterval, WaitTime};
 use super::layer::Origin;
 use super::value::{Broadcast, BrokerUrl, Host};
 
@@ -277,12 +277,19 @@ pub struct Device {
     pub power_unit: PowerUnit,
     /// Refuse every command to this plug.
     pub read_only: bool,
+    /// Most power for the plug as a whole, in W. Without it what the family is built for, 3680 for MaxSmart and Revogi.
+    #[schemars(range(min = 1.0, max = 5000.0))]
+    pub max_power: Option<f64>,
+    /// Time for which more than `max_power` is put up with.
+    pub overload_after: OverloadTime,
+    /// What happens then: nothing, an event, switching off, or switching off and refusing ON until `release`.
+    pub overload: Overload,
     /// What is special about its ports, by number, 1 to 16.
     pub port: BTreeMap<u8, Port>,
 }
 
 /// What is special about one port of a plug.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Port {
     /// Name to show instead of the port's own.
@@ -290,6 +297,14 @@ pub struct Port {
     pub name: Option<String>,
     /// Commands that are refused: none, switching it on, switching it off, or both.
     pub lock: Lock,
+    /// Most power for this port, in W. Without it what the family is built for.
+    #[schemars(range(min = 1.0, max = 5000.0))]
+    pub max_power: Option<f64>,
+    /// Time for which more than `max_power` is put up with. Without it that of the plug.
+    pub overload_after: Option<OverloadTime>,
+    /// What happens then. Without it what the plug says.
+    #[schemars(with = "Overload")]
+    pub overload: Option<Overload>,
 }
 
 /// The web listener for Prometheus and for health checks.

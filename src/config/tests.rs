@@ -323,7 +323,7 @@ directory = ""
 "#;
     let settings = file(content).load(&[], &[]).unwrap();
     let device = &settings.device["maxsmart-swp6000000000001"];
-    assert_eq!(device.port[&1], Port { name: Some("Desk lamp".into()), lock: Lock::Both });
+    assert_eq!(device.port[&1], Port { name: Some("Desk lamp".into()), lock: Lock::Both, ..Port::default() });
     assert_eq!(device.poll_interval.as_ref().unwrap().as_str(), "10s");
     assert!(settings.state.directory.is_none() && settings.mqtt.tls.ca_file.is_none());
     let place = (16, 1);

@@ -6,7 +6,7 @@ use super::{Effect, Hub, MAX_PLUGS};
 use crate::model::{
     Answer, Ask, Event, Failure, Found, Memory, Moment, Note, Options, Place, PlugId, Remembered, Tally, Who,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tracing::{debug, info, warn};
 
@@ -226,6 +226,7 @@ impl Hub {
             port_names: BTreeMap::new(),
             options: Options::default(),
             reverts: BTreeMap::new(),
+            latched: BTreeSet::new(),
             tally: Tally::default(),
             deleted: false,
         });

@@ -75,7 +75,8 @@ impl Plug {
         }
         tell(&mut view.volts, self.live_volts, self.thresholds.volts, everything);
         tell(&mut view.signal, self.live_signal, SIGNAL, everything);
-        view.problem = reading.refused.first().map(|what| format!("refused {what}"));
+        let refused = reading.refused.first().map(|what| format!("refused {what}"));
+        view.problem = refused.or_else(|| self.guard.problem().map(str::to_owned));
         view.relays_remembered = reading.relays_remembered;
         view.online = true;
         if everything {
@@ -128,7 +129,7 @@ impl Plug {
                 && !worth(told.amps, live.amps, limits.amps, false)
         };
         view.online
-            && view.problem.is_none()
+            && view.problem.as_deref() == self.guard.problem()
             && reading.refused.is_empty()
             && view.relays_remembered == reading.relays_remembered
             && view.ports.iter().zip(&self.live).all(still)

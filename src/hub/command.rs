@@ -1,8 +1,9 @@
 //! One plug's commands, from the desk they land on to the one result each of them gets. The newest
 //! wins per port; what comes in a burst, or while the plug is busy, leaves in few requests.
 
+use super::door::Scene;
 use crate::model::{
-    Cause, CommandError, CommandResult, Failure, Lock, Moment, PlugId, Revert, Switch, SwitchOrder, Wish,
+    Cause, CommandError, CommandResult, Failure, Moment, PlugId, Revert, Switch, SwitchOrder,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,18 +23,6 @@ const MAX_RETRY: Duration = Duration::from_secs(2);
 
 /// Pause before a timed port that could not be put back is tried again.
 const REVERT_AGAIN: Duration = Duration::from_secs(30);
-
-/// What a command is held against before anything moves.
-#[derive(Debug)]
-pub(super) struct Scene<'a> {
-    /// By port, port 1 first.
-    pub(super) locks: &'a [Lock],
-    /// As last told, port 1 first.
-    pub(super) relays: &'a [Option<bool>],
-    pub(super) control: bool,
-    pub(super) reachable: bool,
-    pub(super) stopping: bool,
-}
 
 /// The commands of one plug.
 #[derive(Debug, Default)]
@@ -122,7 +111,7 @@ pub(super) struct Settled {
 }
 
 impl Ended {
-    /// Its result, and whether to keep quiet about it (the bridge's own timed switches).
+    /// Its result, and whether to keep quiet about it (what the bridge does by itself).
     pub(super) fn result(
         self,
         plug: &PlugId,
@@ -141,27 +130,7 @@ impl Ended {
             attempts: ticket.attempts,
             unix_ms: now.unix_ms,
         };
-        (result, ticket.cause == Cause::Timer)
-    }
-}
-
-/// The result of a command that was refused at the door.
-pub(super) fn refusal(
-    now: &Moment,
-    order: &SwitchOrder,
-    error: CommandError,
-    port: Option<u8>,
-) -> CommandResult {
-    CommandResult {
-        plug: order.plug.clone(),
-        id: order.id.clone(),
-        ports: BTreeMap::new(),
-        error: Some((error, port)),
-        detail: None,
-        latency: Duration::ZERO,
-        requests: 0,
-        attempts: 0,
-        unix_ms: now.unix_ms,
+        (result, ticket.cause != Cause::Mqtt)
     }
 }
 
@@ -199,13 +168,26 @@ impl Desk {
         scene: &Scene<'_>,
         timeout: Duration,
     ) -> bool {
-        let wishes = self.wishes(&order, scene);
+        let wishes = scene.wishes(&order, |port| self.orders.get(&port).map(|order| order.on));
         let refused = wishes.as_ref().err().copied();
         let wishes = wishes.unwrap_or_default();
         let ports = wishes.keys().copied().collect();
         let ticket =
             Ticket { id: order.id, hold: order.hold, error: refused, ..Ticket::new(now, Cause::Mqtt, ports) };
         self.enter(now, ticket, &wishes, order.stagger, timeout.min(order.ttl.unwrap_or(timeout)))
+    }
+
+    /// Takes in what the bridge does by itself. Whether it may is for the caller to know. True when
+    /// timed ports changed.
+    pub(super) fn own(
+        &mut self,
+        now: &Moment,
+        wishes: &BTreeMap<u8, bool>,
+        cause: Cause,
+        life: Duration,
+    ) -> bool {
+        let ticket = Ticket::new(now, cause, wishes.keys().copied().collect());
+        self.enter(now, ticket, wishes, Duration::ZERO, life)
     }
 
     fn enter(
@@ -223,7 +205,7 @@ impl Desk {
         self.gather(now);
         self.last_ticket += 1;
         let number = self.last_ticket;
-        let by_hand = ticket.cause == Cause::Mqtt;
+        let anew = ticket.cause != Cause::Timer;
         self.tickets.insert(number, ticket);
         let mut reverts_changed = false;
         for (turn, (&port, &on)) in (0u32..).zip(wishes) {
@@ -238,7 +220,7 @@ impl Desk {
                 failed: None,
             };
             self.orders.insert(port, order);
-            reverts_changed |= by_hand && self.reverts.remove(&port).is_some();
+            reverts_changed |= anew && self.reverts.remove(&port).is_some();
         }
         reverts_changed
     }
@@ -250,58 +232,6 @@ impl Desk {
             Some(left) if burst => (left + GATHER).min(now.up + BURST),
             _ => Duration::ZERO,
         };
-    }
-
-    /// Checks everything, then says which port goes where.
-    fn wishes(
-        &self,
-        order: &SwitchOrder,
-        scene: &Scene<'_>,
-    ) -> Result<BTreeMap<u8, bool>, (CommandError, Option<u8>)> {
-        let count = u8::try_from(scene.locks.len()).unwrap_or(u8::MAX);
-        if !scene.control {
-            return Err((CommandError::ReadOnly, None));
-        }
-        let mut wishes = BTreeMap::new();
-        for (&port, &wish) in &order.ports {
-            let targets = match port {
-                SwitchOrder::WHOLE => 1..=count,
-                0 if count > 1 => 1..=count,
-                1.. if port <= count => port..=port,
-                _ => return Err((CommandError::UnknownPort, Some(port))),
-            };
-            let on = match wish {
-                Wish::On => true,
-                Wish::Off => false,
-                Wish::Toggle => {
-                    !self.bound_for(targets.clone(), scene).ok_or((CommandError::UnknownState, Some(port)))?
-                }
-            };
-            for target in targets {
-                let lock = usize::from(target).checked_sub(1).and_then(|i| scene.locks.get(i));
-                // A timed port goes both ways.
-                let refused = |lock: &Lock| lock.refuses(on) || (order.hold.is_some() && lock.refuses(!on));
-                if lock.is_some_and(refused) {
-                    return Err((CommandError::Locked, Some(target)));
-                }
-                wishes.insert(target, on);
-            }
-        }
-        if scene.stopping {
-            return Err((CommandError::Busy, None));
-        }
-        if !scene.reachable {
-            return Err((CommandError::Offline, None));
-        }
-        Ok(wishes)
-    }
-
-    /// Where these ports are, or will be once the commands in hand are done; on when any is on.
-    fn bound_for(&self, mut ports: std::ops::RangeInclusive<u8>, scene: &Scene<'_>) -> Option<bool> {
-        ports.try_fold(false, |any, port| {
-            let told = usize::from(port).checked_sub(1).and_then(|i| *scene.relays.get(i)?);
-            Some(any | self.orders.get(&port).map(|order| order.on).or(told)?)
-        })
     }
 
     /// Something can be sent now.
@@ -445,9 +375,7 @@ impl Desk {
                 timed.at = now.up + REVERT_AGAIN;
             }
             if online {
-                let ticket = Ticket::new(now, Cause::Timer, BTreeSet::from([port]));
-                let life = Duration::from_secs(10);
-                self.enter(now, ticket, &BTreeMap::from([(port, on)]), Duration::ZERO, life);
+                self.own(now, &BTreeMap::from([(port, on)]), Cause::Timer, Duration::from_secs(10));
             }
         }
         reverts_changed

@@ -25,6 +25,10 @@ impl Plug {
             volts: rules.voltage_change,
             energy: rules.energy_change,
         };
+        self.guard.fit(&self.rules, self.pace.rating_w, self.kept.offer.ports);
+        self.kept.latched.retain(|port| self.guard.latches(*port));
+        // Shown with the next reading.
+        self.guard.word(&self.kept.latched);
         let control = !(rules.read_only || self.rules.read_only || options.read_only == Some(true));
         let name = self.name();
         let ports = self.port_views();

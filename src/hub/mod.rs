@@ -14,7 +14,9 @@
 //! | `face.rs` | one plug: what it is called, what it shows |
 //! | `hardware.rs` | one plug: where it is, what it says about itself |
 //! | `schedule.rs` | when one plug is asked next |
+//! | `door.rs` | which commands are taken in |
 //! | `command.rs` | one plug's commands: waiting, sent, confirmed, failed, expired |
+//! | `guard.rs` | one plug's protection: overload, power behind an open relay, what is done about it |
 //! | `change.rs` | which readings are worth telling |
 //! | `meter.rs` | one plug's energy: counted, never lower, gaps declared |
 //! | `since.rs` | what was drawn today and this month |
@@ -32,8 +34,10 @@ mod air;
 mod census;
 mod change;
 mod command;
+mod door;
 mod errand;
 mod face;
+mod guard;
 mod hardware;
 mod hours;
 mod meter;
@@ -49,7 +53,7 @@ mod stats;
 mod tests;
 
 pub use meter::Gaps;
-pub use rules::{Pace, PlugRules, Rules};
+pub use rules::{Consequence, Limit, Pace, PlugRules, Rules};
 
 use crate::model::{
     Ask, BridgeView, Energy, Event, Found, LogLevel, Memory, Metered, Moment, Note, Order, Outcome, Place,
@@ -470,7 +474,7 @@ impl Hub {
                 self.save_if_reverts_changed(now, &id);
             }
             None => {
-                let note = command::refusal(now, &order, crate::model::CommandError::UnknownDevice, None);
+                let note = door::refusal(now, &order, crate::model::CommandError::UnknownDevice, None);
                 self.tell(Note::Result(note));
             }
         }

@@ -4,6 +4,7 @@
 
 use super::command::Desk;
 use super::errand::Errands;
+use super::guard::Guard;
 use super::meter::Meter;
 use super::record::Record;
 use super::schedule::Schedule;
@@ -43,6 +44,7 @@ pub(super) struct Plug {
     pub(super) thresholds: super::change::Thresholds,
     pub(super) beat_at: Duration,
     pub(super) desk: Desk,
+    pub(super) guard: Guard,
     /// When it was last heard in a search.
     pub(super) heard_at: Duration,
     /// Its entry on the agenda.
@@ -116,6 +118,7 @@ impl Plug {
         };
         let mut plug = Self {
             desk: Desk::new(&kept.reverts, now),
+            guard: Guard::default(),
             id,
             driver,
             meter: Meter::new(&std::mem::take(&mut kept.tally)),
@@ -237,7 +240,10 @@ impl Plug {
     fn tick_desk(&mut self, now: &Moment) {
         let (online, talking, control) = (self.online(), self.talking.is_some(), self.view.control);
         let (rules, kept) = (&self.rules, &self.kept);
-        let may = |port, on| control && !super::face::lock(rules, kept, port).refuses(on);
+        let may = |port, on| {
+            let latched = on && kept.latched.contains(&port);
+            control && !latched && !super::face::lock(rules, kept, port).refuses(on)
+        };
         self.reverts_changed |= self.desk.tick(now, online, talking, may);
     }
 
@@ -365,6 +371,7 @@ impl Plug {
                 effects.push_back(Effect::Tell(Note::Plug(self.id.clone(), event)));
             }
         }
+        news.remember |= self.protect(now, rules, &moved, effects);
         news.save_within = self.meter.save_within();
         let relays: BTreeMap<u8, Option<bool>> =
             (1..).zip(reading.ports.iter().map(|port| port.relay)).collect();
@@ -435,8 +442,9 @@ impl Plug {
     ) {
         let locks: Vec<Lock> = (1..=self.kept.offer.ports).map(|port| self.lock(port)).collect();
         let relays: Vec<Option<bool>> = self.view.ports.iter().map(|port| port.relay).collect();
-        let scene = super::command::Scene {
+        let scene = super::door::Scene {
             locks: &locks,
+            latched: &self.kept.latched,
             relays: &relays,
             control: self.view.control,
             // A plug not asked yet in this run gets the chance to answer.

@@ -42,6 +42,7 @@ impl Hub {
             Request::EnergySet { id, port, energy } => {
                 ("energy_set", self.set_energy(now, &id, port, energy))
             }
+            Request::Release { id, port } => ("release", self.release(now, &id, port)),
             Request::DeviceReplace { id, by } => ("device_replace", self.replace(now, &id, &by)),
             Request::LogLevel(level) => {
                 self.bridge.log_level = level;
@@ -165,6 +166,18 @@ impl Hub {
         self.save_soon(now);
         self.settle(now, id);
         Ok(ResponseData::Energy(id.clone(), port, shown))
+    }
+
+    fn release(&mut self, now: &Moment, id: &PlugId, port: Option<u8>) -> Outcome {
+        let plug = self.plugs.get_mut(id).ok_or_else(|| unknown(id))?;
+        if let Some(port) = port {
+            check_port(id, port, plug.kept.offer.ports)?;
+        }
+        let freed = plug.release(now, port);
+        info!(plug = %id, ?freed, "released");
+        self.save_soon(now);
+        self.settle(now, id);
+        Ok(ResponseData::Released(id.clone(), freed))
     }
 
     fn replace(&mut self, now: &Moment, id: &PlugId, by: &PlugId) -> Outcome {

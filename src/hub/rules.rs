@@ -59,6 +59,8 @@ pub struct Pace {
     pub ask: Duration,
     /// Whether identity questions may set the clock.
     pub set_clock: bool,
+    /// What the plugs are built for, in watts, where that is known.
+    pub rating_w: Option<u16>,
 }
 
 /// What the settings say about one plug.
@@ -78,4 +80,37 @@ pub struct PlugRules {
     pub port_names: BTreeMap<u8, Name>,
     /// Locks of ports.
     pub locks: BTreeMap<u8, Lock>,
+    /// How much the plug as a whole may draw, which is port 0, and its ports where that is another
+    /// limit.
+    pub limits: BTreeMap<u8, Limit>,
+}
+
+/// How much may be drawn, and what happens when it is more.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limit {
+    /// Watts; the rating of the family when `None`.
+    pub watts: Option<f64>,
+    /// How long more than that is put up with.
+    pub after: Duration,
+    /// What happens then.
+    pub consequence: Consequence,
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self { watts: None, after: Duration::from_secs(10), consequence: Consequence::Tell }
+    }
+}
+
+/// What happens when too much power is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consequence {
+    /// Nothing: it is not watched.
+    Ignore,
+    /// It is told.
+    Tell,
+    /// It is told and switched off.
+    Off,
+    /// It is told, switched off, and stays so until it is released.
+    Latch,
 }

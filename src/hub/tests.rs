@@ -2,6 +2,7 @@
 
 mod energy;
 mod errands;
+mod guard;
 mod locks;
 
 use super::*;
@@ -28,6 +29,7 @@ fn rules() -> Rules {
         timeout: Duration::from_secs(5),
         ask: Duration::from_secs(10),
         set_clock: true,
+        rating_w: Some(3680),
     };
     Rules {
         families: BTreeMap::from([("maxsmart", pace)]),

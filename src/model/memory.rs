@@ -110,6 +110,9 @@ pub struct Remembered {
     /// Ports that go back by themselves.
     #[serde(default)]
     pub reverts: BTreeMap<u8, Revert>,
+    /// Ports that protection has latched off.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub latched: BTreeSet<u8>,
     /// What was metered.
     #[serde(default)]
     pub tally: Tally,

@@ -5,6 +5,7 @@ mod days;
 mod energy;
 mod errand;
 mod figures;
+mod hazard;
 mod history;
 mod identity;
 mod memory;
@@ -19,6 +20,7 @@ pub use errand::{
     Errand, MasterWish, Meaning, PresenceWish, Record, RecordRow, Report, RuleContent, RuleWish,
 };
 pub use figures::{Figures, Outcomes, PlugFigures, PortFigures, RANGES_S, Times};
+pub use hazard::{Hazard, Remedy};
 pub use history::{History, Span};
 pub use identity::{Facts, Found, Mac, Name, Place, PlugId};
 pub use memory::{

@@ -2,10 +2,11 @@
 
 use super::memory::Shape;
 use super::{
-    Energy, Errand, Failure, Found, History, Options, Place, PlugId, Reading, Report, Skill, Span, Told,
+    Energy, Errand, Failure, Found, Hazard, History, Options, Place, PlugId, Reading, Remedy, Report, Skill,
+    Span, Told,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Everything a dialect may be asked. What a dialect does not know it answers with
@@ -189,6 +190,13 @@ pub enum Request {
         /// The hardware that takes its place, by the id it has been known under.
         by: PlugId,
     },
+    /// Let ports be switched on again that protection has latched off.
+    Release {
+        /// Which plug.
+        id: PlugId,
+        /// Which port, 1 to N; all when none is named.
+        port: Option<u8>,
+    },
     /// How much is logged from now on.
     LogLevel(LogLevel),
 }
@@ -254,6 +262,21 @@ pub enum Event {
         /// Where it is now.
         on: bool,
     },
+    /// Something is wrong with the power at a port.
+    Overload {
+        /// Which port; 0 for the plug as a whole.
+        port: u8,
+        /// What is wrong.
+        hazard: Hazard,
+        /// Watts, as last read; before it went off, for a cut-out.
+        watts: f64,
+        /// The limit that was exceeded, in watts.
+        limit: Option<f64>,
+        /// What was done about it.
+        remedy: Remedy,
+    },
+    /// The plug has restarted.
+    DeviceRestarted,
     /// A command failed.
     CommandFailed {
         /// The port it was for, 0 for several.
@@ -307,6 +330,8 @@ pub enum CommandError {
     NotConfirmed,
     /// The port is locked.
     Locked,
+    /// Protection has latched the port off.
+    Latched,
     /// The plug or the bridge is read-only.
     ReadOnly,
     /// It waited longer than it may live.
@@ -335,6 +360,7 @@ impl CommandError {
             Self::Timeout => "timeout",
             Self::NotConfirmed => "not_confirmed",
             Self::Locked => "locked",
+            Self::Latched => "latched",
             Self::ReadOnly => "read_only",
             Self::Expired => "expired",
             Self::Retained => "retained",
@@ -400,6 +426,8 @@ pub enum ResponseData {
     Port(PlugId, u8),
     /// The options of a plug after the change.
     Options(PlugId, Box<Options>),
+    /// Ports that were latched off and are not any more.
+    Released(PlugId, BTreeSet<u8>),
     /// A meter after it was set.
     Energy(PlugId, u8, Energy),
     /// What a plug said.

@@ -185,6 +185,10 @@ pub enum Cause {
     Local,
     /// The end of a timed command.
     Timer,
+    /// Protection against overload.
+    Overload,
+    /// Put back after a restart of the plug.
+    Restore,
 }
 
 impl Cause {
@@ -194,6 +198,8 @@ impl Cause {
             Self::Mqtt => "mqtt",
             Self::Local => "local",
             Self::Timer => "timer",
+            Self::Overload => "overload",
+            Self::Restore => "restore",
         }
     }
 }

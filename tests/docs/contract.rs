@@ -4,9 +4,9 @@
 use super::{read, table};
 use plug2mqtt::bridge::{self, Logging};
 use plug2mqtt::cli::demo;
-use plug2mqtt::config::Settings;
+use plug2mqtt::config::{Device, Overload, Port, Settings};
 use plug2mqtt::model::LogLevel;
-use plug2mqtt::sim::{Faults, Shelf};
+use plug2mqtt::sim::{Faults, Load, Shelf};
 use plug2mqtt::sinks::mqtt::log::LogTopic;
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use serde_json::{Value, json};
@@ -142,6 +142,13 @@ async fn eventful_run() -> Run {
     settings.maxsmart.ask_interval = "200ms".parse().unwrap();
     settings.maxsmart.timeout = "1s".parse().unwrap();
     settings.discovery.interval = "1s".parse().unwrap();
+    let protected = Port {
+        max_power: Some(100.0),
+        overload_after: Some("0s".parse().unwrap()),
+        overload: Some(Overload::Latch),
+        ..Port::default()
+    };
+    settings.device.insert(STRIP.into(), Device { port: [(6, protected)].into(), ..Device::default() });
     let (ready, broker) = oneshot::channel();
     let ready = |address: &str| ready.send(address.to_owned()).unwrap();
     let log = LogTopic::new(LogLevel::Info);
@@ -190,6 +197,16 @@ async fn script(shelf: &Shelf, port: u16) -> Run {
     client.say(&format!("{BASE}/{STRIP}/2/set"), "OFF", true).await;
     client.event(None, "retained_command").await;
 
+    client.mark();
+    strip.strip(|strip| strip.plug_in(6, Load::Constant { milliwatts: 500_000 }));
+    client.event(Some(STRIP), "overload").await;
+    client
+        .until("port 6 off", |heard| {
+            heard.topic == format!("{BASE}/{STRIP}/6/state") && heard.payload == "OFF"
+        })
+        .await;
+    client.command(STRIP, "6/set", "ON", Some("latched")).await;
+
     let id = |more: Value| {
         let mut all = json!({"id": STRIP, "transaction": 17});
         all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -227,6 +244,8 @@ async fn script(shelf: &Shelf, port: u16) -> Run {
     }
     let raw = client.request("call", &json!({"id": STRIP, "command": 511})).await;
     assert_eq!(raw["status"], "error", "{raw}");
+    let released = client.request("release", &id(json!({"port": 6}))).await;
+    assert_eq!(released["data"]["ports"], json!([6]), "{released}");
     client.request("log_level", &json!({"level": "info"})).await;
     client.request("cleanup", &json!({"dry_run": true})).await;
     client.request("health_check", &json!({})).await;

@@ -4,5 +4,6 @@ mod admin;
 mod announcing;
 mod errands;
 mod finding;
+mod guarding;
 mod inplug;
 mod switching;

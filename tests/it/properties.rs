@@ -323,7 +323,7 @@ prop_compose! {
         reverts in prop::collection::btree_map(1u8..17, any::<(u64, bool)>(), 0..6),
         tally in tally(),
         hardware in proptest::option::of(id()),
-        deleted in any::<bool>(),
+        (deleted, latched) in (any::<bool>(), prop::collection::btree_set(1u8..17, 0..6)),
     ) -> Remembered {
         let [power, current, voltage, signal] = offer.1;
         let (poll_interval_ms, power_change) = options;
@@ -341,6 +341,7 @@ prop_compose! {
                 ..Options::default()
             },
             reverts: reverts.into_iter().map(|(port, (unix_ms, on))| (port, Revert { unix_ms, on })).collect(),
+            latched,
             tally,
             deleted,
         }

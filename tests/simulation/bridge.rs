@@ -267,6 +267,10 @@ impl World {
             let now = self.now;
             self.check.result(now, result)?;
         }
+        if let Note::Plug(id, event) = &note {
+            let now = self.now;
+            self.check.told(now, id, event)?;
+        }
         if connected { self.session(session::Input::Note(Arc::new(note))) } else { Ok(()) }
     }
 

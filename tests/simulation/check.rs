@@ -1,9 +1,11 @@
 //! What must hold, checked after every step. The numbers are those of `docs/testing.md`.
 
+use crate::guard::Guard;
 use crate::plan::{BASE, PREFIX};
 use crate::plugs::Said;
 use crate::world::{LATEST, World, tell};
-use plug2mqtt::model::{CommandResult, PlugId, PlugView, Switch, SwitchOrder, View, Wish};
+use plug2mqtt::hub::Rules;
+use plug2mqtt::model::{CommandResult, Event, PlugId, PlugView, Switch, SwitchOrder, View, Wish};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -69,7 +71,7 @@ struct Switching {
     until: Duration,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Check {
     pub(crate) polls: u64,
     commands: Vec<Command>,
@@ -85,6 +87,7 @@ pub(crate) struct Check {
     /// What each plug said last in this run.
     said: BTreeMap<PlugId, (Duration, Said)>,
     pub(crate) meters: crate::energy::Meters,
+    pub(crate) guard: Guard,
     /// Meters held against what was drawn.
     pub(crate) energies: u64,
     /// Unique ids by discovery topic.
@@ -98,8 +101,25 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    pub(crate) fn new(twins: bool) -> Self {
-        Self { twins, ..Self::default() }
+    pub(crate) fn new(twins: bool, rules: &Rules) -> Self {
+        Self {
+            polls: 0,
+            commands: Vec::new(),
+            timers: Vec::new(),
+            switching: BTreeMap::new(),
+            nameless: BTreeSet::new(),
+            misled: BTreeSet::new(),
+            widened: BTreeSet::new(),
+            said: BTreeMap::new(),
+            meters: crate::energy::Meters::default(),
+            guard: Guard::new(rules),
+            energies: 0,
+            announced: BTreeMap::new(),
+            plain: BTreeMap::new(),
+            crashed: false,
+            restarted: false,
+            twins,
+        }
     }
 
     /// A run begins. What was in hand when the last one was killed has gone with it.
@@ -109,6 +129,7 @@ impl Check {
         self.misled.clear();
         self.nameless.clear();
         self.plain.clear();
+        self.guard.started();
         for command in &mut self.commands {
             command.ended.get_or_insert(command.arrived);
         }
@@ -214,6 +235,14 @@ impl Check {
         Ok(())
     }
 
+    /// Something is told about a plug.
+    pub(crate) fn told(&mut self, now: Duration, plug: &PlugId, event: &Event) -> Checked {
+        match self.misled.contains(plug) {
+            true => Ok(()),
+            false => self.guard.told(now, plug, event),
+        }
+    }
+
     /// Why a port may be sent this way now.
     fn explained(&self, now: Duration, plug: &PlugId, port: u8, on: bool) -> bool {
         let command = self.commands.iter().any(|c| {
@@ -230,7 +259,7 @@ impl Check {
             let port = ports.iter().filter(live).any(|p| t.wishes.get(p).is_some_and(back));
             t.plug == *plug && port && (self.restarted || t.from <= now)
         });
-        command || timer
+        command || timer || (!on && self.guard.explains(now, plug, port))
     }
 
     /// A conversation begins that is to move relays.
@@ -324,6 +353,7 @@ impl Check {
             let there: Vec<u8> = there.map(|(port, _)| port).collect();
             command.seen.extend(there);
         }
+        self.guard.read(now, plug, &said);
         self.said.insert(plug.clone(), (now, said));
         Ok(())
     }

@@ -91,6 +91,7 @@ impl World {
             16 => ("cleanup", r#"{"dry_run":true}"#.to_owned()),
             17 => ("health_check", "{}".to_owned()),
             18 => ("restart", "{}".to_owned()),
+            19 if port.is_multiple_of(2) => ("release", format!(r#"{{"id":"{id}"}}"#)),
             _ => ("nonsense", "{".to_owned()),
         };
         (format!("bridge/request/{verb}"), payload, false)

@@ -17,6 +17,7 @@ mod broker;
 mod check;
 mod client;
 mod energy;
+mod guard;
 mod plan;
 mod plugs;
 mod random;
@@ -47,7 +48,7 @@ fn the_promises_hold_in_every_seed() {
     }
     let (first, count) = (number("FIRST").unwrap_or(0), number("SEEDS").unwrap_or(SEEDS));
     let began = Instant::now();
-    let (next, polls) = (AtomicU64::new(first), AtomicU64::new(0));
+    let (next, polls, alarms) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
     let failed: Mutex<Option<(u64, String)>> = Mutex::new(None);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -59,7 +60,10 @@ fn the_promises_hold_in_every_seed() {
                         return;
                     }
                     match play(seed) {
-                        Ok(more) => drop(polls.fetch_add(more, Ordering::Relaxed)),
+                        Ok((read, raised)) => {
+                            polls.fetch_add(read, Ordering::Relaxed);
+                            alarms.fetch_add(raised, Ordering::Relaxed);
+                        }
                         Err(why) => {
                             let mut failed = failed.lock().unwrap();
                             if failed.as_ref().is_none_or(|(other, _)| seed < *other) {
@@ -71,8 +75,8 @@ fn the_promises_hold_in_every_seed() {
             });
         }
     });
-    let (polls, took) = (polls.into_inner(), began.elapsed());
-    println!("{count} seeds of an hour, {polls} readings, {:.1} s", took.as_secs_f64());
+    let (polls, alarms, took) = (polls.into_inner(), alarms.into_inner(), began.elapsed());
+    println!("{count} seeds of an hour, {polls} readings, {alarms} alarms, {:.1} s", took.as_secs_f64());
     if let Some((seed, why)) = failed.into_inner().unwrap() {
         panic!(
             "{}\nseed {seed}: {why}\nthe whole story: SEED={seed} cargo test --test simulation -- --nocapture",
@@ -80,6 +84,7 @@ fn the_promises_hold_in_every_seed() {
         );
     }
     assert!(polls > count, "hardly anything was read");
+    assert!(alarms > 0 || count < SEEDS, "protection had nothing to do");
 }
 
 #[test]
@@ -91,8 +96,8 @@ fn a_seed_is_the_same_story_every_time() {
     assert_ne!(first, tell(8));
 }
 
-/// Readings in a seed, or what went wrong in it.
-fn play(seed: u64) -> Result<u64, String> {
+/// Readings and alarms in a seed, or what went wrong in it.
+fn play(seed: u64) -> Result<(u64, u64), String> {
     let ending = catch_unwind(AssertUnwindSafe(|| World::play(seed, false)));
     let ending = ending.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -101,7 +106,7 @@ fn play(seed: u64) -> Result<u64, String> {
     })?;
     match ending.broken {
         Some(broken) => Err(format!("invariant {}: {}", broken.invariant, broken.what)),
-        None => Ok(ending.polls),
+        None => Ok((ending.polls, ending.alarms)),
     }
 }
 

@@ -1,8 +1,8 @@
 //! What differs from seed to seed before anything happens.
 
 use crate::random::Random;
-use plug2mqtt::hub::{Gaps, Pace, Rules};
-use plug2mqtt::model::{Energy, Family, LogLevel};
+use plug2mqtt::hub::{Consequence, Gaps, Limit, Pace, PlugRules, Rules};
+use plug2mqtt::model::{Energy, Family, LogLevel, PlugId};
 use plug2mqtt::sinks::mqtt::homeassistant::{Announcer, Mode, PortDevices};
 use plug2mqtt::sinks::mqtt::link::Address;
 use plug2mqtt::sinks::mqtt::{BridgeFacts, Settings};
@@ -33,6 +33,22 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// In some houses the settings ask for protection, by other lots than the rest of the house.
+    pub(crate) fn protect(&mut self, ids: &[PlugId], random: &mut Random) {
+        if random.chance(40) {
+            return;
+        }
+        let rating_w = random.pick(&[Some(3680), Some(1500), None]);
+        for pace in self.rules.families.values_mut() {
+            pace.rating_w = rating_w;
+        }
+        for id in ids {
+            let ports: Vec<u8> = (0..=6).filter(|_| random.chance(70)).collect();
+            let limits = ports.into_iter().map(|port| (port, limit(random))).collect();
+            self.rules.plugs.insert(id.clone(), PlugRules { limits, ..PlugRules::default() });
+        }
+    }
+
     pub(crate) fn new(random: &mut Random) -> Self {
         let fleet = random.pick(&[1, 1, 1, 2, 2, 2, 3, 3, 4, 6]);
         let poll = random.pick(&[3_000, 10_000, 20_000, 30_000, 60_000]) * fleet as u64;
@@ -46,6 +62,7 @@ impl Plan {
             timeout,
             ask: Duration::from_secs(10),
             set_clock,
+            rating_w: Some(3680),
         };
         let discovery = random.secs(30, 120);
         let rules = Rules {
@@ -84,6 +101,15 @@ impl Plan {
             troubles: random.range(0, 40),
             command_every: random.range(15, 120),
         }
+    }
+}
+
+fn limit(random: &mut Random) -> Limit {
+    let consequences = [Consequence::Ignore, Consequence::Tell, Consequence::Off, Consequence::Latch];
+    Limit {
+        watts: random.chance(80).then(|| f64::from(u32::try_from(random.range(50, 2_000)).unwrap()) + 0.5),
+        after: random.pick(&[Duration::ZERO, Duration::from_secs(10), Duration::from_secs(60)]),
+        consequence: random.pick(&consequences),
     }
 }
 

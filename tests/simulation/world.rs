@@ -105,6 +105,8 @@ pub(crate) struct Ending {
     pub(crate) broken: Option<Broken>,
     pub(crate) story: Vec<String>,
     pub(crate) polls: u64,
+    /// Alarms of protection.
+    pub(crate) alarms: u64,
 }
 
 /// Tells the story, when somebody listens.
@@ -121,7 +123,7 @@ pub(crate) use tell;
 impl World {
     pub(crate) fn play(seed: u64, story: bool) -> Ending {
         let mut random = Random::new(seed);
-        let plan = Plan::new(&mut random);
+        let mut plan = Plan::new(&mut random);
         let mut plugs: Vec<Model> = Vec::new();
         let twins = plan.twins;
         for place in 0..plan.fleet {
@@ -129,6 +131,9 @@ impl World {
             let serial = if twin { plugs[0].serial.clone() } else { format!("SWP6{:012}", place + 1) };
             plugs.push(Model::new(place, serial, twins, &mut random));
         }
+        let ids: Vec<PlugId> = plugs.iter().map(Model::id).collect();
+        plan.protect(&ids, &mut Random::new(seed ^ 0x5afe_5afe));
+        let check = Check::new(twins, &plan.rules);
         let mut world = Self {
             random,
             now: Duration::ZERO,
@@ -142,15 +147,15 @@ impl World {
             broker: Broker { up: true, ..Broker::default() },
             bridge: None,
             disk: Disk::default(),
-            check: Check::new(twins),
+            check,
             numbers: 0,
             first_twin: None,
             story: story.then(Vec::new),
         };
         let end = world.live();
         let broken = end.err();
-        let polls = world.check.polls;
-        Ending { broken, story: world.story.unwrap_or_default(), polls }
+        let (polls, alarms) = (world.check.polls, world.check.guard.alarms);
+        Ending { broken, story: world.story.unwrap_or_default(), polls, alarms }
     }
 
     pub(crate) fn note_down(&mut self, line: String) {

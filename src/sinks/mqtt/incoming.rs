@@ -238,6 +238,7 @@ fn request(verb: &str, payload: &[u8], allow: Allow) -> Incoming {
         "device_options",
         "device_replace",
         "energy_set",
+        "release",
         "republish",
         "cleanup",
         "log_level",
@@ -363,6 +364,7 @@ fn build_request(verb: &str, json: RequestJson) -> Result<Request, String> {
             Ok(Request::PortRename { id: id()?, port: json.port.ok_or("give \"port\"")?, name: name()? })
         }
         "device_replace" => Ok(Request::DeviceReplace { id: id()?, by: plug("by", json.by.as_deref())? }),
+        "release" => Ok(Request::Release { id: id()?, port: json.port }),
         "energy_set" => {
             let energy = json.kwh.and_then(Energy::from_kwh);
             let energy = energy.ok_or_else(|| format!("kwh must be 0 to {MAX_KWH}"))?;

@@ -328,6 +328,11 @@ fn event(event: &Event, unix_ms: u64) -> Json {
         Event::CommandFailed { port, error } => {
             json!({"event_type": "command_failed", "port": port, "error": error.as_str(), "ts": ts})
         }
+        Event::Overload { port, hazard, watts, limit, remedy } => json!({
+            "event_type": "overload", "port": port, "reason": hazard.as_str(), "power": number(Some(*watts)),
+            "limit": number(*limit), "action": remedy.as_str(), "ts": ts,
+        }),
+        Event::DeviceRestarted => json!({"event_type": "device_restarted", "ts": ts}),
         Event::EnergyFilled { hours, ports } => {
             let kwh: Energy = ports.iter().copied().sum();
             let hours: Vec<String> = hours.iter().copied().map(iso).collect();
@@ -385,6 +390,7 @@ fn response_data(data: &ResponseData) -> Json {
         ResponseData::Options(id, options) => {
             json!({"id": id.as_str(), "options": options_json(options), "restart_required": false})
         }
+        ResponseData::Released(id, ports) => json!({"id": id.as_str(), "ports": ports}),
         ResponseData::Energy(id, port, energy) => {
             json!({"id": id.as_str(), "port": port, "kwh": energy.kwh()})
         }

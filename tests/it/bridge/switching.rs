@@ -115,6 +115,20 @@ fn a_timed_command_goes_back_by_itself() {
 }
 
 #[test]
+fn staggered_ports_are_switched_one_after_another() {
+    run(async {
+        let house = House::running().await;
+        let began = std::time::Instant::now();
+        let scene = r#"{"ports":{"1":"OFF","2":"OFF","3":"OFF"},"stagger_ms":150}"#;
+        let result = house.command(&format!("{STRIP}/set"), scene).await;
+        assert_eq!((&result["status"], &result["attempts"]), (&json!("ok"), &json!(1)), "{result}");
+        assert!(began.elapsed() >= Duration::from_millis(300), "{result}");
+        assert_eq!(house.switched(0), [(1, false), (2, false), (3, false)]);
+        house.close().await;
+    });
+}
+
+#[test]
 fn a_command_to_a_plug_that_is_off_fails_and_the_true_state_is_published_again() {
     run(async {
         let house = House::running().await;

@@ -1,0 +1,317 @@
+//! Protection: more power than allowed, power behind an open relay, a relay that fell under high
+//! load. [`Guard`] only looks at readings; what follows from an alarm is an ordinary command.
+
+use super::plug::Plug;
+use super::{Consequence, Effect, Limit, PlugRules, Rules};
+use crate::model::{Cause, Event, Hazard, Moment, Note, PortReading, Remedy};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// An overload is over below this part of its limit.
+const CALM: f64 = 0.95;
+
+/// An overload that goes on though it should have been switched off is an alarm again after this.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// More watts than this, for this long, are power though the relay says off: meters show residues, and
+/// lag behind the relay.
+const LEAK_W: f64 = 5.0;
+const LEAK_FOR: Duration = Duration::from_secs(30);
+
+/// A relay that goes off by itself when more than this part of the rating was drawn may have cut out.
+const HEAVY: f64 = 0.9;
+
+/// Readings further apart than this many polls, but not below [`SHORT`], say nothing about the time
+/// between them.
+const GAP_POLLS: u32 = 3;
+const SHORT: Duration = Duration::from_secs(15);
+
+/// What a relay did: port, where it is now, what moved it.
+pub(super) type Moved = (u8, bool, Option<Cause>);
+
+/// Watches over the power of one plug.
+#[derive(Debug, Default)]
+pub(super) struct Guard {
+    /// The plug as a whole first, then its ports.
+    watches: Vec<Watch>,
+    rating: Option<f64>,
+    looked_at: Option<Duration>,
+    /// What is wrong now, in words.
+    problem: Option<String>,
+}
+
+/// What is watched at one port, or over all.
+#[derive(Debug, Default)]
+struct Watch {
+    limit: Limit,
+    /// Watts when it was looked at last.
+    drew: f64,
+    over: Option<Duration>,
+    /// When the alarm was raised, and at how many watts.
+    raised: Option<(Duration, f64)>,
+    leaks: Option<Duration>,
+    leak: Option<f64>,
+    cut_out: Option<f64>,
+}
+
+/// Something is wrong at a port; port 0 is the plug as a whole.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Alarm {
+    pub(super) port: u8,
+    pub(super) hazard: Hazard,
+    pub(super) watts: f64,
+    pub(super) limit: Option<f64>,
+    consequence: Consequence,
+}
+
+/// What a look has brought.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Seen {
+    pub(super) alarms: Vec<Alarm>,
+    /// It may become an alarm: look again soon.
+    pub(super) rising: bool,
+    /// What is wrong has changed.
+    pub(super) news: bool,
+}
+
+impl Guard {
+    /// Takes over the limits; what is going on is not forgotten.
+    pub(super) fn fit(&mut self, rules: &PlugRules, rating_w: Option<u16>, ports: u8) {
+        self.rating = rating_w.map(f64::from);
+        let whole = rules.limits.get(&0).copied().unwrap_or_default();
+        self.watches.resize_with(1 + usize::from(ports), Watch::default);
+        for (port, watch) in (0u8..).zip(&mut self.watches) {
+            let own = match port {
+                // What a plug with a single port draws is what its port draws.
+                0 if ports < 2 => Limit { consequence: Consequence::Ignore, ..whole },
+                0 => whole,
+                1 if ports == 1 => {
+                    let own = rules.limits.get(&1).copied().unwrap_or(whole);
+                    Limit { watts: own.watts.or(whole.watts), ..own }
+                }
+                _ => rules.limits.get(&port).copied().unwrap_or(Limit { watts: None, ..whole }),
+            };
+            watch.limit = Limit { watts: own.watts.or(self.rating), ..own };
+        }
+    }
+
+    /// What is wrong, in words.
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// Whether protection latches this port.
+    pub(super) fn latches(&self, port: u8) -> bool {
+        let latches = |watch: &Watch| watch.limit.consequence == Consequence::Latch;
+        [0, usize::from(port)].iter().any(|&index| self.watches.get(index).is_some_and(latches))
+    }
+
+    /// Looks at a reading, port 1 first, and at the relays that have moved since the last one.
+    pub(super) fn look(
+        &mut self,
+        now: &Moment,
+        live: &[PortReading],
+        moved: &[Moved],
+        poll: Duration,
+    ) -> Seen {
+        let seamless = self.seamless(now, poll);
+        self.looked_at = Some(now.up);
+        let mut seen = Seen::default();
+        let sum = live.iter().filter_map(|port| port.watts).sum();
+        let whole = PortReading { relay: None, watts: Some(sum), amps: None };
+        for ((port, watch), live) in (0u8..).zip(&mut self.watches).zip(std::iter::once(&whole).chain(live)) {
+            let fell = moved.contains(&(port, false, Some(Cause::Local)));
+            let heavy = self.rating.is_some_and(|rating| watch.drew >= HEAVY * rating);
+            if fell && heavy && seamless {
+                watch.cut_out = Some(watch.drew);
+                seen.alarm(port, Hazard::CutOut, watch.drew, None, Consequence::Tell);
+            } else if watch.cut_out.is_some() && live.relay == Some(true) {
+                watch.cut_out = None;
+                seen.news = true;
+            }
+            let Some(watts) = live.watts else { continue };
+            watch.drew = watts;
+            watch.overload(now, port, watts, seamless, &mut seen);
+            watch.leak(now, port, watts, live.relay, seamless, &mut seen);
+        }
+        seen
+    }
+
+    /// Whether this reading follows closely enough on the one before.
+    pub(super) fn seamless(&self, now: &Moment, poll: Duration) -> bool {
+        self.looked_at.is_some_and(|at| now.up.saturating_sub(at) <= (poll * GAP_POLLS).max(SHORT))
+    }
+
+    /// Puts what is wrong into words; true when they are others than before.
+    pub(super) fn word(&mut self, latched: &BTreeSet<u8>) -> bool {
+        let mut text = String::new();
+        let mut add = |what: std::fmt::Arguments<'_>| {
+            let blank = if text.is_empty() { "" } else { "; " };
+            text.push_str(blank);
+            text.push_str(&what.to_string());
+        };
+        let single = self.watches.len() == 2;
+        for (port, watch) in (0u8..).zip(&self.watches) {
+            let it = if port == 0 || single { "the plug".to_owned() } else { format!("port {port}") };
+            if let (Some((_, watts)), Some(limit)) = (watch.raised, watch.limit.watts) {
+                add(format_args!("{it} is overloaded: {watts:.0} W, allowed are {limit:.0} W"));
+            }
+            if let Some(watts) = watch.leak {
+                add(format_args!("{it} draws {watts:.0} W though its relay says off"));
+            }
+            if let Some(watts) = watch.cut_out {
+                add(format_args!("{it} went off by itself at {watts:.0} W: it may have cut out"));
+            }
+            if latched.contains(&port) {
+                add(format_args!("{it} was overloaded and is latched until it is released"));
+            }
+        }
+        let problem = (!text.is_empty()).then_some(text);
+        let news = problem != self.problem;
+        self.problem = problem;
+        news
+    }
+}
+
+impl Seen {
+    fn alarm(&mut self, port: u8, hazard: Hazard, watts: f64, limit: Option<f64>, consequence: Consequence) {
+        self.alarms.push(Alarm { port, hazard, watts, limit, consequence });
+        self.news = true;
+    }
+}
+
+impl Watch {
+    fn overload(&mut self, now: &Moment, port: u8, watts: f64, seamless: bool, seen: &mut Seen) {
+        let Limit { watts: Some(limit), after, consequence } = self.limit else { return };
+        if consequence == Consequence::Ignore || watts <= limit * CALM {
+            self.over = None;
+            seen.news |= self.raised.take().is_some();
+        } else if watts > limit {
+            if self.over.is_none() || !seamless {
+                self.over = Some(now.up);
+                seen.rising = true;
+            }
+            let lasts = self.over.is_some_and(|since| now.up.saturating_sub(since) >= after);
+            let acts = matches!(consequence, Consequence::Off | Consequence::Latch);
+            let due = self.raised.is_none_or(|(at, _)| acts && now.up.saturating_sub(at) >= AGAIN);
+            if lasts && due {
+                self.raised = Some((now.up, watts));
+                seen.alarm(port, Hazard::Overload, watts, Some(limit), consequence);
+            }
+        } else if self.raised.is_none() {
+            self.over = None;
+        }
+    }
+
+    fn leak(
+        &mut self,
+        now: &Moment,
+        port: u8,
+        watts: f64,
+        relay: Option<bool>,
+        seamless: bool,
+        seen: &mut Seen,
+    ) {
+        if relay != Some(false) || watts <= LEAK_W {
+            self.leaks = None;
+            seen.news |= self.leak.take().is_some();
+            return;
+        }
+        let since = *self.leaks.get_or_insert(now.up);
+        if !seamless {
+            self.leaks = Some(now.up);
+        } else if self.leak.is_none() && now.up.saturating_sub(since) >= LEAK_FOR {
+            self.leak = Some(watts);
+            seen.alarm(port, Hazard::Leak, watts, None, Consequence::Tell);
+        }
+    }
+}
+
+impl Plug {
+    /// After a reading: raises alarms, and does about them what the settings say. True when there is
+    /// something to remember.
+    pub(super) fn protect(
+        &mut self,
+        now: &Moment,
+        rules: &Rules,
+        moved: &[Moved],
+        effects: &mut VecDeque<Effect>,
+    ) -> bool {
+        let seamless = self.guard.seamless(now, self.pace.poll);
+        let Seen { alarms, rising, mut news } = self.guard.look(now, &self.live, moved, self.pace.poll);
+        let latched = self.kept.latched.len();
+        for (port, ..) in moved.iter().filter(|(_, on, cause)| *on && *cause == Some(Cause::Local)) {
+            // Somebody stands before it. After a pause it may just as well have restarted.
+            if seamless && self.kept.latched.remove(port) {
+                info!(plug = %self.id, port, "released by hand");
+            }
+        }
+        let mut remember = latched != self.kept.latched.len();
+        for alarm in alarms {
+            let remedy = self.remedy(now, rules, &alarm);
+            remember |= remedy == Remedy::Latch;
+            let Alarm { port, hazard, watts, limit, .. } = alarm;
+            warn!(plug = %self.id, port, watts, limit, remedy = remedy.as_str(), "{}", hazard.as_str());
+            let event = Event::Overload { port, hazard, watts, limit, remedy };
+            effects.push_back(Effect::Tell(Note::Plug(self.id.clone(), event)));
+        }
+        news |= remember;
+        if rising {
+            self.schedule.hurry(now, &self.pace);
+        }
+        if news {
+            self.word_problem(now);
+        }
+        remember
+    }
+
+    /// Switches off what must be, as far as locks allow.
+    fn remedy(&mut self, now: &Moment, rules: &Rules, alarm: &Alarm) -> Remedy {
+        let latch = match alarm.consequence {
+            Consequence::Ignore | Consequence::Tell => return Remedy::None,
+            Consequence::Off => false,
+            Consequence::Latch => true,
+        };
+        if !self.view.control {
+            return Remedy::None;
+        }
+        let ports = if alarm.port == 0 { 1..=self.kept.offer.ports } else { alarm.port..=alarm.port };
+        let live = (1u8..).zip(&self.live);
+        let off: BTreeSet<u8> =
+            live.filter(|(_, live)| live.relay == Some(false)).map(|(port, _)| port).collect();
+        // What is off draws nothing, unless this is about one that does.
+        let ports = ports.filter(|port| alarm.port != 0 || !off.contains(port));
+        let wishes: BTreeMap<u8, bool> =
+            ports.filter(|port| !self.lock(*port).refuses(false)).map(|port| (port, false)).collect();
+        if wishes.is_empty() {
+            return Remedy::None;
+        }
+        if latch {
+            self.kept.latched.extend(wishes.keys());
+        }
+        self.reverts_changed |= self.desk.own(now, &wishes, Cause::Overload, rules.command_timeout);
+        if latch { Remedy::Latch } else { Remedy::Off }
+    }
+
+    /// Lets ports be switched on again; those that were latched.
+    pub(super) fn release(&mut self, now: &Moment, port: Option<u8>) -> BTreeSet<u8> {
+        let free = |latched: &u8| port.is_none_or(|port| port == *latched);
+        let freed: BTreeSet<u8> = self.kept.latched.iter().copied().filter(free).collect();
+        self.kept.latched.retain(|latched| !freed.contains(latched));
+        self.word_problem(now);
+        freed
+    }
+
+    fn word_problem(&mut self, now: &Moment) {
+        let before = self.guard.problem().map(str::to_owned);
+        // Whatever else is wrong is told first.
+        if self.guard.word(&self.kept.latched) && self.view.problem == before {
+            let problem = self.guard.problem().map(str::to_owned);
+            self.show(now, |view| view.problem = problem);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
