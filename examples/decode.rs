@@ -20,8 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 fn main() -> anyhow::Result<()> {
     let path = std::env::args().nth(1).context("usage: decode FILE")?;
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {path}"))?;
-    let family =
-        Family { udp_port: 8888, http_port: 80, timeout: PATIENCE, set_clock: false, keep_alive: false };
+    let family = Family { udp_port: 8888, http_port: 80, timeout: PATIENCE, keep_alive: false };
     for driver in drivers::ALL {
         if let Some(found) = driver.recognise(&family, Place::NOWHERE.datagram(), &bytes) {
             println!("{}: a discovery reply\n{found:#?}", driver.name());

@@ -426,7 +426,6 @@ pub fn quarries(settings: &Settings) -> Vec<Quarry> {
             udp_port: maxsmart.udp_port,
             http_port: maxsmart.http_port,
             timeout: maxsmart.timeout.get(),
-            set_clock: maxsmart.set_clock,
             keep_alive: false,
         };
         quarry("maxsmart", family, reach(&maxsmart.broadcast, &maxsmart.hosts))
@@ -437,7 +436,6 @@ pub fn quarries(settings: &Settings) -> Vec<Quarry> {
             // It has no web server; a place needs a number.
             http_port: inplug.udp_port,
             timeout: inplug.timeout.get(),
-            set_clock: false,
             keep_alive: inplug.keep_alive,
         };
         quarry("inplug", family, reach(&inplug.broadcast, &inplug.hosts))

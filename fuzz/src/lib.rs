@@ -53,7 +53,7 @@ fn from() -> SocketAddr {
 }
 
 fn family() -> Family {
-    Family { udp_port: 8888, http_port: 80, timeout: TIMEOUT, set_clock: true, keep_alive: false }
+    Family { udp_port: 8888, http_port: 80, timeout: TIMEOUT, keep_alive: false }
 }
 
 /// An answer to a search, from anybody.

@@ -1,7 +1,7 @@
 //! What the settings say about single plugs, in the hub's words.
 
 use crate::config;
-use crate::hub::{Consequence, Limit, PlugRules};
+use crate::hub::{Consequence, Limit, PlugRules, Restore};
 use crate::model::{Lock, Name, PowerUnit};
 use std::collections::BTreeMap;
 
@@ -13,6 +13,12 @@ pub(super) fn of(device: &config::Device) -> PlugRules {
         config::Lock::On => Lock::On,
         config::Lock::Off => Lock::Off,
         config::Lock::Both => Lock::Both,
+    };
+    let restore = |restore| match restore {
+        config::Restore::Leave => None,
+        config::Restore::Last => Some(Restore::Last),
+        config::Restore::On => Some(Restore::On),
+        config::Restore::Off => Some(Restore::Off),
     };
     PlugRules {
         name: name(&device.name),
@@ -27,6 +33,7 @@ pub(super) fn of(device: &config::Device) -> PlugRules {
         port_names: device.port.iter().filter_map(|(&n, port)| Some((n, name(&port.name)?))).collect(),
         locks: device.port.iter().map(|(&n, port)| (n, lock(port.lock))).collect(),
         limits: limits(device),
+        restore: device.port.iter().filter_map(|(&n, port)| Some((n, restore(port.restore)?))).collect(),
     }
 }
 

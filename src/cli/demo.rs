@@ -149,8 +149,9 @@ pub struct Stage {
 
 /// Serves simulated plugs until `stop`, prints `READY udp=N http=N inplug=N` when they answer, with the
 /// ports there are. Lines of input are commands: `press IP PORT` presses a button, `load IP PORT WATTS`
-/// plugs something in, `fault IP NAME` switches a fault on (`none` switches it off), `lock IP` and
-/// `unlock IP` lock an INPLUG as its app does, `expire IP` ends its session. All are answered `OK`.
+/// plugs something in, `reboot IP` cuts the power for a moment, `fault IP NAME` switches a fault on
+/// (`none` switches it off), `lock IP` and `unlock IP` lock an INPLUG as its app does, `expire IP` ends
+/// its session. All are answered `OK`.
 ///
 /// # Errors
 ///
@@ -310,6 +311,10 @@ fn obey(strips: &[Served], inplugs: &[Served<Inplug>], line: &str) -> Option<()>
                 None => strips.iter().find(|plug| plug.ip() == ip)?.press(port),
             }
         }
+        "reboot" => match inplug {
+            Some(plug) => plug.reboot(),
+            None => strips.iter().find(|plug| plug.ip() == ip)?.reboot(),
+        },
         "load" => {
             let (port, watts) = (words.next()?.parse().ok()?, words.next()?.parse::<u32>().ok()?);
             let load = Load::Constant { milliwatts: watts.saturating_mul(1000) };

@@ -124,12 +124,10 @@ impl Plug {
 ///
 /// When nobody or more than one answers to it, in a sentence that names who does.
 pub async fn find(settings: &Settings, word: &str) -> Result<Plug> {
-    let mut quarries = quarries(settings);
+    let quarries = quarries(settings);
     if quarries.is_empty() {
         bail!("every family is switched off in the settings (maxsmart.enabled = false and so on)");
     }
-    // Who only looks must not change what he looks at.
-    quarries.iter_mut().for_each(|quarry| quarry.family.set_clock = false);
     let desk = Desk { http: Http::new().map_err(anyhow::Error::msg)?, quarries, book: Book::open(settings) };
     if let Some((ip, port)) = address(word) {
         return patiently(&format!("asking {ip}"), desk.at(ip, port)).await;

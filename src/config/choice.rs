@@ -85,6 +85,21 @@ pub enum Overload {
     Latch,
 }
 
+/// Where a port goes after a restart of its plug.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Restore {
+    /// It is left as the plug has it.
+    #[default]
+    Leave,
+    /// Where it was before.
+    Last,
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
 /// The least important log messages that are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

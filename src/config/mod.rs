@@ -23,7 +23,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value as Json;
 
 pub use catalogue::{Known, all, schema};
-pub use choice::{Discovery, Format, Gaps, Level, Lock, Overload, PortDevices, PowerUnit, TopicLevel};
+pub use choice::{
+    Discovery, Format, Gaps, Level, Lock, Overload, PortDevices, PowerUnit, Restore, TopicLevel,
+};
 pub use interval::{Interval, KeepAlive, LongInterval, OverloadTime, PlugTimeout, PollInterval, WaitTime};
 pub use layer::Origin;
 pub use problem::{Errors, Problem};

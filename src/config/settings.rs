@@ -9,7 +9,9 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::choice::{Discovery, Format, Gaps, Level, Lock, Overload, PortDevices, PowerUnit, TopicLevel};
+use super::choice::{
+    Discovery, Format, Gaps, Level, Lock, Overload, PortDevices, PowerUnit, Restore, TopicLevel,
+};
 use super::interval::{KeepAlive, LongInterval, OverloadTime, PlugTimeout, PollInterval, WaitTime};
 use super::layer::Origin;
 use super::value::{Broadcast, BrokerUrl, Host};
@@ -229,7 +231,7 @@ pub struct Maxsmart {
     pub ask_interval: PollInterval,
     /// Time a plug has to answer.
     pub timeout: PlugTimeout,
-    /// Whether plugs' clocks are kept right: searches carry the local time, and what is still off is set.
+    /// Whether the clocks of the plugs are kept at local time.
     pub set_clock: bool,
 }
 
@@ -305,6 +307,8 @@ pub struct Port {
     /// What happens then. Without it what the plug says.
     #[schemars(with = "Overload")]
     pub overload: Option<Overload>,
+    /// Where it goes after a restart of the plug that is known as such: where it was, on, off, or nowhere.
+    pub restore: Restore,
 }
 
 /// The web listener for Prometheus and for health checks.

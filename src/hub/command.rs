@@ -153,6 +153,16 @@ impl Desk {
         self.reverts.remove(&port).is_some()
     }
 
+    /// This port goes back by itself.
+    pub(super) fn is_timed(&self, port: u8) -> bool {
+        self.reverts.contains_key(&port)
+    }
+
+    /// A command for this port is in hand, or was sent since then.
+    pub(super) fn touched(&self, port: u8, since: Duration) -> bool {
+        self.orders.contains_key(&port) || self.blame.get(&port).is_some_and(|(_, at, _)| *at >= since)
+    }
+
     /// What moved a relay to `on`, if it was one of these commands.
     pub(super) fn cause(&self, now: &Moment, port: u8, on: bool) -> Option<Cause> {
         let (blamed, at, cause) = self.blame.get(&port)?;

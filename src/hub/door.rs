@@ -1,7 +1,9 @@
 //! What a command is held against before anything moves: it goes through as a whole, or not at all.
 
+use super::plug::Plug;
+use super::{Effect, Rules, face};
 use crate::model::{CommandError, CommandResult, Lock, Moment, SwitchOrder, Wish};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// What a command is held against before anything moves.
@@ -96,5 +98,42 @@ pub(super) fn refusal(
         requests: 0,
         attempts: 0,
         unix_ms: now.unix_ms,
+    }
+}
+
+impl Plug {
+    /// Hands in a command. Whatever comes of it, it ends in exactly one result.
+    pub(super) fn command(
+        &mut self,
+        now: &Moment,
+        rules: &Rules,
+        order: SwitchOrder,
+        stopping: bool,
+        effects: &mut VecDeque<Effect>,
+    ) {
+        let locks: Vec<Lock> = (1..=self.kept.offer.ports).map(|port| self.lock(port)).collect();
+        let relays: Vec<Option<bool>> = self.view.ports.iter().map(|port| port.relay).collect();
+        let scene = Scene {
+            locks: &locks,
+            latched: &self.kept.latched,
+            relays: &relays,
+            control: self.view.control,
+            // A plug not asked yet in this run gets the chance to answer.
+            reachable: !stopping && (self.online() || (!self.read && self.schedule.misses() == 0)),
+            stopping,
+        };
+        self.reverts_changed |= self.desk.accept(now, order, &scene, rules.command_timeout);
+        self.report(now, effects);
+    }
+
+    /// Ends commands that are overdue; what must go back does, unless the door is closed to it now.
+    pub(super) fn tick_desk(&mut self, now: &Moment) {
+        let (online, talking, control) = (self.online(), self.talking.is_some(), self.view.control);
+        let (rules, kept) = (&self.rules, &self.kept);
+        let may = |port, on| {
+            let latched = on && kept.latched.contains(&port);
+            control && !latched && !face::lock(rules, kept, port).refuses(on)
+        };
+        self.reverts_changed |= self.desk.tick(now, online, talking, may);
     }
 }

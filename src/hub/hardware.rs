@@ -31,6 +31,7 @@ impl Plug {
         self.errands.round = super::round::Round::default();
         self.stale = self.talking.is_some();
         self.read = false;
+        self.restart = Default::default();
         self.schedule.answered();
         self.schedule.calm();
         self.everything = true;

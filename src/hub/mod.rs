@@ -24,6 +24,7 @@
 //! | `errand.rs` | requests to one plug: waiting, asked, answered |
 //! | `round.rs` | what a plug is asked now and then, and its clock |
 //! | `record.rs` | when a plug is asked for its own record |
+//! | `restart.rs` | whether one plug has restarted, and what is put back then |
 //! | `census.rs` | who is who: found, moved, doubled, adopted, removed |
 //! | `request.rs` | requests to the bridge |
 //! | `stats.rs` | figures about the work |
@@ -44,6 +45,7 @@ mod meter;
 mod plug;
 mod record;
 mod request;
+mod restart;
 mod round;
 mod rules;
 mod schedule;
@@ -53,7 +55,7 @@ mod stats;
 mod tests;
 
 pub use meter::Gaps;
-pub use rules::{Consequence, Limit, Pace, PlugRules, Rules};
+pub use rules::{Consequence, Limit, Pace, PlugRules, Restore, Rules};
 
 use crate::model::{
     Ask, BridgeView, Energy, Event, Found, LogLevel, Memory, Metered, Moment, Note, Order, Outcome, Place,

@@ -7,11 +7,12 @@ use super::errand::Errands;
 use super::guard::Guard;
 use super::meter::Meter;
 use super::record::Record;
+use super::restart::Restart;
 use super::schedule::Schedule;
 use super::{Effect, Pace, PlugRules, Rules};
 use crate::model::{
-    Answer, Ask, Cause, CommandError, Event, Failure, Found, Lock, Moment, Note, Outcome, Place, PlugFigures,
-    PlugId, PlugView, PortReading, PowerUnit, Reading, Remembered, Span, SwitchOrder,
+    Answer, Ask, Cause, CommandError, Event, Failure, Found, Moment, Note, Outcome, Place, PlugFigures,
+    PlugId, PlugView, PortReading, PowerUnit, Reading, Remembered, Skill, Span,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(super) struct Plug {
     pub(super) meter: Meter,
     pub(super) record: Record,
     pub(super) errands: Box<Errands>,
+    pub(super) restart: Restart,
     pub(super) figures: Box<PlugFigures>,
     pub(super) thresholds: super::change::Thresholds,
     pub(super) beat_at: Duration,
@@ -80,6 +82,8 @@ enum About {
     Record,
     /// Something only some plugs can do.
     Errand,
+    /// The plug's clock.
+    Clock,
 }
 
 /// What the hub must react to after an answer.
@@ -124,6 +128,7 @@ impl Plug {
             meter: Meter::new(&std::mem::take(&mut kept.tally)),
             record: Record::default(),
             errands: Box::default(),
+            restart: Restart::default(),
             figures: Box::default(),
             kept,
             rules: own,
@@ -198,7 +203,7 @@ impl Plug {
     /// When it is to be asked something, commands aside.
     fn due(&self) -> Duration {
         let poll = self.schedule.at();
-        let other = [self.record.at(), self.errands.at()].into_iter().flatten().min();
+        let other = [self.record.at(), self.restart.at(), self.errands.at()].into_iter().flatten().min();
         other.filter(|_| self.online()).map_or(poll, |at| poll.min(at.max(self.schedule.held())))
     }
 
@@ -237,16 +242,6 @@ impl Plug {
         self.tick_errands(now, rules, effects)
     }
 
-    fn tick_desk(&mut self, now: &Moment) {
-        let (online, talking, control) = (self.online(), self.talking.is_some(), self.view.control);
-        let (rules, kept) = (&self.rules, &self.kept);
-        let may = |port, on| {
-            let latched = on && kept.latched.contains(&port);
-            control && !latched && !super::face::lock(rules, kept, port).refuses(on)
-        };
-        self.reverts_changed |= self.desk.tick(now, online, talking, may);
-    }
-
     /// What to say now, and for how long. Commands go before polls.
     pub(super) fn begin(&mut self, now: &Moment) -> Option<(Ask, Duration)> {
         if !self.free() {
@@ -259,6 +254,8 @@ impl Plug {
             ((Ask::Read, timeout), About::Poll)
         } else if !self.online() {
             return None;
+        } else if self.restart.take_due(now) {
+            ((Ask::Skill(Skill::Clock), timeout), About::Clock)
         } else if let Some(asked) = self.errands.send(now, timeout) {
             (asked, About::Errand)
         } else if self.record.take_due(now) {
@@ -293,6 +290,11 @@ impl Plug {
         }
         if about == About::Record {
             news.remember = self.recorded(now, outcome.result, effects);
+            return news;
+        }
+        if about == About::Clock {
+            self.clocked(now, outcome.result, effects);
+            news.remember = std::mem::take(&mut self.reverts_changed);
             return news;
         }
         if about == About::Errand {
@@ -344,6 +346,7 @@ impl Plug {
         news: &mut News,
     ) {
         self.figures.renewals += u64::from(reading.renewed);
+        let before = self.before();
         let first = !self.read;
         self.read = true;
         self.schedule.answered();
@@ -371,6 +374,7 @@ impl Plug {
                 effects.push_back(Effect::Tell(Note::Plug(self.id.clone(), event)));
             }
         }
+        self.came_back(now, rules, before);
         news.remember |= self.protect(now, rules, &moved, effects);
         news.save_within = self.meter.save_within();
         let relays: BTreeMap<u8, Option<bool>> =
@@ -431,30 +435,6 @@ impl Plug {
         }
     }
 
-    /// Hands in a command. Whatever comes of it, it ends in exactly one result.
-    pub(super) fn command(
-        &mut self,
-        now: &Moment,
-        rules: &Rules,
-        order: SwitchOrder,
-        stopping: bool,
-        effects: &mut VecDeque<Effect>,
-    ) {
-        let locks: Vec<Lock> = (1..=self.kept.offer.ports).map(|port| self.lock(port)).collect();
-        let relays: Vec<Option<bool>> = self.view.ports.iter().map(|port| port.relay).collect();
-        let scene = super::door::Scene {
-            locks: &locks,
-            latched: &self.kept.latched,
-            relays: &relays,
-            control: self.view.control,
-            // A plug not asked yet in this run gets the chance to answer.
-            reachable: !stopping && (self.online() || (!self.read && self.schedule.misses() == 0)),
-            stopping,
-        };
-        self.reverts_changed |= self.desk.accept(now, order, &scene, rules.command_timeout);
-        self.report(now, effects);
-    }
-
     /// The program stops, or the plug is removed: waiting commands end now, or even those on the
     /// wire.
     pub(super) fn give_up(&mut self, now: &Moment, even_sent: bool, effects: &mut VecDeque<Effect>) {
@@ -464,7 +444,7 @@ impl Plug {
     }
 
     /// Sends off the results of commands that ended.
-    fn report(&mut self, now: &Moment, effects: &mut VecDeque<Effect>) {
+    pub(super) fn report(&mut self, now: &Moment, effects: &mut VecDeque<Effect>) {
         for ended in self.desk.ended() {
             let ports = &self.view.ports;
             let state = |port: u8| usize::from(port).checked_sub(1).and_then(|i| ports.get(i)?.relay);

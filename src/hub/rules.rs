@@ -57,7 +57,7 @@ pub struct Pace {
     pub timeout: Duration,
     /// Pause between two questions of the slow round.
     pub ask: Duration,
-    /// Whether identity questions may set the clock.
+    /// Whether the plugs' clocks are set to local time now and then.
     pub set_clock: bool,
     /// What the plugs are built for, in watts, where that is known.
     pub rating_w: Option<u16>,
@@ -83,6 +83,19 @@ pub struct PlugRules {
     /// How much the plug as a whole may draw, which is port 0, and its ports where that is another
     /// limit.
     pub limits: BTreeMap<u8, Limit>,
+    /// Where ports go after a restart of the plug; others are left as they are.
+    pub restore: BTreeMap<u8, Restore>,
+}
+
+/// Where a port goes after a restart of its plug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restore {
+    /// Where it was before.
+    Last,
+    /// On.
+    On,
+    /// Off.
+    Off,
 }
 
 /// How much may be drawn, and what happens when it is more.

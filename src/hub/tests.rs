@@ -4,6 +4,7 @@ mod energy;
 mod errands;
 mod guard;
 mod locks;
+mod restart;
 
 use super::*;
 use crate::model::{

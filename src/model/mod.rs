@@ -85,8 +85,6 @@ pub struct Family {
     pub http_port: u16,
     /// The longest a conversation with one plug may take.
     pub timeout: Duration,
-    /// Whether discovery may set the plug's clock to local time.
-    pub set_clock: bool,
     /// Whether plugs are told every two minutes that somebody is there, for families that know it.
     pub keep_alive: bool,
 }
@@ -98,7 +96,7 @@ pub struct Tuning {
     pub timeout: Duration,
     /// How numbers for power are to be read.
     pub power_unit: PowerUnit,
-    /// Whether an identity question may set the plug's clock.
+    /// Whether the plug's clock is set to local time now and then.
     pub set_clock: bool,
 }
 

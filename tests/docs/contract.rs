@@ -5,6 +5,7 @@ use super::{read, table};
 use plug2mqtt::bridge::{self, Logging};
 use plug2mqtt::cli::demo;
 use plug2mqtt::config::{Device, Overload, Port, Settings};
+use plug2mqtt::io::clock::Clock;
 use plug2mqtt::model::LogLevel;
 use plug2mqtt::sim::{Faults, Load, Shelf};
 use plug2mqtt::sinks::mqtt::log::LogTopic;
@@ -132,6 +133,11 @@ struct Run {
 
 async fn eventful_run() -> Run {
     let shelf = demo::shelf().await.unwrap();
+    // Its clock is right, so that it shows when it is lost.
+    let now = Clock::start().now().local().strftime("00dv=all,%Y-%m-%d,%H:%M:%S,13;").to_string();
+    let strip = shelf.strips.plug("SWP6000000000001").unwrap();
+    let now_s = strip.now_s();
+    strip.strip(|strip| strip.datagram(now_s, now.as_bytes()));
     let state = tempfile::tempdir().unwrap();
     let mut settings = Settings::default();
     demo::aim(&mut settings, &shelf);
@@ -274,6 +280,9 @@ async fn script(shelf: &Shelf, port: u16) -> Run {
     client.mark();
     strip.move_to(Ipv4Addr::new(127, 0, 18, 21)).await.unwrap();
     client.event(Some(STRIP), "address_changed").await;
+    client.mark();
+    strip.reboot();
+    client.event(Some(STRIP), "device_restarted").await;
     let plug = shelf.plug("SWP1000000000002").unwrap();
     client.mark();
     plug.set_faults(Faults { off: true, ..Faults::default() }).await.unwrap();

@@ -249,8 +249,11 @@ fn no_log_tells_the_password_or_what_a_plug_tells_its_cloud() {
             let mut text = String::new();
             stderr.read_to_string(&mut text).map(|_| text)
         });
-        house.shows("maxsmart-swp6000000000002/availability", "online").await;
-        assert_eq!(house.command(&format!("{STRIP}/1/set"), "OFF").await["status"], "ok");
+        for plug in [STRIP, "maxsmart-swp6000000000002"] {
+            house.shows(&format!("{plug}/availability"), "online").await;
+        }
+        let result = house.command(&format!("{STRIP}/1/set"), "OFF").await;
+        assert_eq!(result["status"], "ok", "{result}");
         bridge.0.kill().unwrap();
         let log = log.await.unwrap().unwrap();
         assert!(log.contains("TRACE") && log.contains("heard"), "{log}");

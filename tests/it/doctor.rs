@@ -1,6 +1,6 @@
 //! `doctor`: what is fine is said to be fine, and each fault is found, with a remedy.
 
-use crate::support::{Desk, House, STRIP, Whims, on, quiet, run, strip};
+use crate::support::{Desk, House, STRIP, Whims, on, quiet, run, strip, until};
 use plug2mqtt::sim::{Faults, Strip};
 use serde_json::Value;
 
@@ -28,6 +28,8 @@ fn a_house_in_order_is_in_order() {
     run(async {
         let mut house = House::new(vec![strip()]).await;
         house.start(&[], "").await;
+        let plug = house.plug(0);
+        until("its clock set", || !plug.strip(|strip| strip.time(plug.now_s())).starts_with("2013")).await;
         house.stop().await.unwrap();
         let mark = house.mark();
         let desk = Desk::beside(house);

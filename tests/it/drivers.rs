@@ -18,13 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 fn family() -> Family {
-    Family {
-        udp_port: 8888,
-        http_port: 80,
-        timeout: Duration::from_secs(5),
-        set_clock: true,
-        keep_alive: false,
-    }
+    Family { udp_port: 8888, http_port: 80, timeout: Duration::from_secs(5), keep_alive: false }
 }
 
 fn now() -> Moment {

@@ -299,7 +299,7 @@ fn more_than_any_plug_has_to_say_is_cut_off() {
 async fn read(place: Place) -> Result<Answer, Failure> {
     let driver = drivers::named("maxsmart").unwrap();
     let timeout = Duration::from_secs(2);
-    let family = Family { udp_port: 9, http_port: 80, timeout, set_clock: false, keep_alive: false };
+    let family = Family { udp_port: 9, http_port: 80, timeout, keep_alive: false };
     let found = Found { driver: "maxsmart", id: None, place, facts: Facts::default() };
     let tuning = Tuning { timeout, power_unit: PowerUnit::Auto, set_clock: false };
     let mut dialect = driver.attach(&family, &found, &tuning);

@@ -206,7 +206,7 @@ const NOW: Moment = Moment {
 
 fn family() -> Family {
     let timeout = Duration::from_secs(5);
-    Family { udp_port: 8888, http_port: 80, timeout, set_clock: true, keep_alive: false }
+    Family { udp_port: 8888, http_port: 80, timeout, keep_alive: false }
 }
 
 /// Asks a simulated plug how it is, as one that has just been found.

@@ -211,6 +211,10 @@ impl World {
         }
         for effect in effects {
             if let Effect::Tell(note) = effect {
+                if let Note::Plug(id, event) = &note {
+                    let now = self.now;
+                    self.check.told(now, id, event)?;
+                }
                 notes.push(note);
             } else {
                 self.carry_out(effect)?;
@@ -266,10 +270,6 @@ impl World {
         if let Note::Result(result) = &note {
             let now = self.now;
             self.check.result(now, result)?;
-        }
-        if let Note::Plug(id, event) = &note {
-            let now = self.now;
-            self.check.told(now, id, event)?;
         }
         if connected { self.session(session::Input::Note(Arc::new(note))) } else { Ok(()) }
     }

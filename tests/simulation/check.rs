@@ -237,7 +237,8 @@ impl Check {
 
     /// Something is told about a plug.
     pub(crate) fn told(&mut self, now: Duration, plug: &PlugId, event: &Event) -> Checked {
-        match self.misled.contains(plug) {
+        // What another plug has said in its name since may have looked like anything.
+        match self.misled.contains(plug) || self.widened.contains(plug) {
             true => Ok(()),
             false => self.guard.told(now, plug, event),
         }
@@ -259,7 +260,7 @@ impl Check {
             let port = ports.iter().filter(live).any(|p| t.wishes.get(p).is_some_and(back));
             t.plug == *plug && port && (self.restarted || t.from <= now)
         });
-        command || timer || (!on && self.guard.explains(now, plug, port))
+        command || timer || self.guard.explains(now, plug, port, on)
     }
 
     /// A conversation begins that is to move relays.

@@ -1,8 +1,8 @@
-//! What protection may do and tell, judged by what the plugs have said.
+//! What protection and restoration may do and tell, judged by what the plugs have said.
 
 use crate::check::{Broken, Checked};
 use crate::plugs::Said;
-use plug2mqtt::hub::{Consequence, Limit, Rules};
+use plug2mqtt::hub::{Consequence, Limit, Restore, Rules};
 use plug2mqtt::model::{Event, Hazard, PlugId, Remedy};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,7 +22,15 @@ pub(crate) struct Guard {
     lasting: BTreeMap<(PlugId, u8), Duration>,
     /// What each plug said last, and before that.
     said: BTreeMap<PlugId, (Said, Option<Said>)>,
-    /// Alarms there have been.
+    /// Each plug and how often it had restarted when that was first seen in this run, or last told.
+    known: BTreeMap<PlugId, (usize, u64)>,
+    /// Where the ports of a plug stood before it restarted last.
+    before: BTreeMap<PlugId, Vec<bool>>,
+    /// When a restart was told, and where each port may go then.
+    restarted: BTreeMap<PlugId, (Duration, BTreeMap<u8, bool>)>,
+    /// Restarts that were told.
+    pub(crate) restarts: u64,
+    /// Alarms that were raised.
     pub(crate) alarms: u64,
 }
 
@@ -33,6 +41,10 @@ impl Guard {
             over: BTreeMap::new(),
             lasting: BTreeMap::new(),
             said: BTreeMap::new(),
+            known: BTreeMap::new(),
+            before: BTreeMap::new(),
+            restarted: BTreeMap::new(),
+            restarts: 0,
             alarms: 0,
         }
     }
@@ -41,6 +53,9 @@ impl Guard {
     pub(crate) fn started(&mut self) {
         self.over.clear();
         self.said.clear();
+        self.known.clear();
+        self.before.clear();
+        self.restarted.clear();
     }
 
     fn rating(&self) -> Option<f64> {
@@ -80,11 +95,51 @@ impl Guard {
             }
         }
         let before = self.said.remove(plug).map(|(last, _)| last);
+        let first = (said.plug, said.boots);
+        let known = self.known.entry(plug.clone()).or_insert(first);
+        if known.0 != said.plug {
+            *known = first;
+        }
+        if let Some(before) = before.as_ref().filter(|before| before.boots != said.boots) {
+            self.before.insert(plug.clone(), before.relays.clone());
+        }
         self.said.insert(plug.clone(), (said.clone(), before));
     }
 
-    /// Whether protection may switch this port off now.
-    pub(crate) fn explains(&self, now: Duration, plug: &PlugId, port: u8) -> bool {
+    /// Whether protection or a restart may send this port this way now.
+    pub(crate) fn explains(&self, now: Duration, plug: &PlugId, port: u8, on: bool) -> bool {
+        let life = self.rules.command_timeout + SLACK;
+        let restored = self.restarted.get(plug).filter(|(at, _)| now <= *at + life);
+        restored.is_some_and(|(_, ports)| ports.get(&port) == Some(&on))
+            || (!on && self.protects(now, plug, port))
+    }
+
+    /// A restart is told: there was one, and ports may go where the settings say.
+    fn has_restarted(&mut self, now: Duration, plug: &PlugId) -> Checked {
+        self.restarts += 1;
+        let said = self.said.get(plug).map(|(said, _)| (said.plug, said.boots));
+        let known = self.known.get(plug).copied();
+        let (Some(said), Some(known)) = (said, known.filter(|known| Some(known) < said.as_ref())) else {
+            return Err(Broken::of(3, format!("{plug} has restarted: {said:?} after {known:?}")));
+        };
+        debug_assert_eq!(known.0, said.0);
+        self.known.insert(plug.clone(), said);
+        let before = self.before.get(plug).cloned().unwrap_or_default();
+        let restore = self.rules.plugs.get(plug).map(|rules| rules.restore.clone()).unwrap_or_default();
+        let wanted = restore.into_iter().filter_map(|(port, restore)| {
+            let last = before.get(usize::from(port) - 1).copied();
+            let on = match restore {
+                Restore::On => Some(true),
+                Restore::Off => Some(false),
+                Restore::Last => last,
+            };
+            Some((port, on?))
+        });
+        self.restarted.insert(plug.clone(), (now, wanted.collect()));
+        Ok(())
+    }
+
+    fn protects(&self, now: Duration, plug: &PlugId, port: u8) -> bool {
         let ports = self.said.get(plug).map_or(0, |(said, _)| said.watts.len());
         [0, port].into_iter().any(|port| {
             let asked = self.limit(plug, port, ports).is_some_and(|(_, own)| acts(own.consequence));
@@ -95,6 +150,9 @@ impl Guard {
 
     /// The bridge tells of something: it is so.
     pub(crate) fn told(&mut self, now: Duration, plug: &PlugId, event: &Event) -> Checked {
+        if *event == Event::DeviceRestarted {
+            return self.has_restarted(now, plug);
+        }
         let Event::Overload { port, hazard, remedy, .. } = event else { return Ok(()) };
         self.alarms += 1;
         let Some((said, before)) = self.said.get(plug) else {

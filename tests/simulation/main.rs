@@ -28,7 +28,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use world::World;
+use world::{Ending, World};
 
 /// Seeds played when nothing else is said.
 const SEEDS: u64 = 60;
@@ -48,7 +48,8 @@ fn the_promises_hold_in_every_seed() {
     }
     let (first, count) = (number("FIRST").unwrap_or(0), number("SEEDS").unwrap_or(SEEDS));
     let began = Instant::now();
-    let (next, polls, alarms) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
+    let next = AtomicU64::new(first);
+    let [polls, alarms, restarts] = [0; 3].map(AtomicU64::new);
     let failed: Mutex<Option<(u64, String)>> = Mutex::new(None);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -60,9 +61,10 @@ fn the_promises_hold_in_every_seed() {
                         return;
                     }
                     match play(seed) {
-                        Ok((read, raised)) => {
-                            polls.fetch_add(read, Ordering::Relaxed);
-                            alarms.fetch_add(raised, Ordering::Relaxed);
+                        Ok(ending) => {
+                            polls.fetch_add(ending.polls, Ordering::Relaxed);
+                            alarms.fetch_add(ending.alarms, Ordering::Relaxed);
+                            restarts.fetch_add(ending.restarts, Ordering::Relaxed);
                         }
                         Err(why) => {
                             let mut failed = failed.lock().unwrap();
@@ -75,8 +77,12 @@ fn the_promises_hold_in_every_seed() {
             });
         }
     });
-    let (polls, alarms, took) = (polls.into_inner(), alarms.into_inner(), began.elapsed());
-    println!("{count} seeds of an hour, {polls} readings, {alarms} alarms, {:.1} s", took.as_secs_f64());
+    let (took, [polls, alarms, restarts]) =
+        (began.elapsed(), [polls, alarms, restarts].map(AtomicU64::into_inner));
+    println!(
+        "{count} seeds of an hour, {polls} readings, {alarms} alarms, {restarts} restarts, {:.1} s",
+        took.as_secs_f64()
+    );
     if let Some((seed, why)) = failed.into_inner().unwrap() {
         panic!(
             "{}\nseed {seed}: {why}\nthe whole story: SEED={seed} cargo test --test simulation -- --nocapture",
@@ -84,7 +90,7 @@ fn the_promises_hold_in_every_seed() {
         );
     }
     assert!(polls > count, "hardly anything was read");
-    assert!(alarms > 0 || count < SEEDS, "protection had nothing to do");
+    assert!((alarms > 0 && restarts > 0) || count < SEEDS, "{alarms} alarms, {restarts} restarts");
 }
 
 #[test]
@@ -96,17 +102,17 @@ fn a_seed_is_the_same_story_every_time() {
     assert_ne!(first, tell(8));
 }
 
-/// Readings and alarms in a seed, or what went wrong in it.
-fn play(seed: u64) -> Result<(u64, u64), String> {
+/// How a seed ended well, or what went wrong in it.
+fn play(seed: u64) -> Result<Ending, String> {
     let ending = catch_unwind(AssertUnwindSafe(|| World::play(seed, false)));
     let ending = ending.map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         format!("panic: {}", text.unwrap_or("without words"))
     })?;
-    match ending.broken {
+    match &ending.broken {
         Some(broken) => Err(format!("invariant {}: {}", broken.invariant, broken.what)),
-        None => Ok((ending.polls, ending.alarms)),
+        None => Ok(ending),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What differs from seed to seed before anything happens.
 
 use crate::random::Random;
-use plug2mqtt::hub::{Consequence, Gaps, Limit, Pace, PlugRules, Rules};
+use plug2mqtt::hub::{Consequence, Gaps, Limit, Pace, PlugRules, Restore, Rules};
 use plug2mqtt::model::{Energy, Family, LogLevel, PlugId};
 use plug2mqtt::sinks::mqtt::homeassistant::{Announcer, Mode, PortDevices};
 use plug2mqtt::sinks::mqtt::link::Address;
@@ -45,7 +45,10 @@ impl Plan {
         for id in ids {
             let ports: Vec<u8> = (0..=6).filter(|_| random.chance(70)).collect();
             let limits = ports.into_iter().map(|port| (port, limit(random))).collect();
-            self.rules.plugs.insert(id.clone(), PlugRules { limits, ..PlugRules::default() });
+            let ports: Vec<u8> = (1..=6).filter(|_| random.chance(50)).collect();
+            let restore = [Restore::Last, Restore::On, Restore::Off];
+            let restore = ports.into_iter().map(|port| (port, random.pick(&restore))).collect();
+            self.rules.plugs.insert(id.clone(), PlugRules { limits, restore, ..PlugRules::default() });
         }
     }
 
@@ -86,9 +89,9 @@ impl Plan {
         };
         let calm = discovery + 5 * poll.max(Duration::from_secs(30)) + Duration::from_secs(60);
         let end = Duration::from_secs(3600);
-        let maxsmart = Family { udp_port: 8888, http_port: 80, timeout, set_clock, keep_alive: false };
+        let maxsmart = Family { udp_port: 8888, http_port: 80, timeout, keep_alive: false };
         let keep_alive = random.chance(30);
-        let inplug = Family { udp_port: 80, http_port: 80, timeout, set_clock: false, keep_alive };
+        let inplug = Family { udp_port: 80, http_port: 80, timeout, keep_alive };
         Self {
             fleet,
             twins: fleet > 1 && random.chance(15),

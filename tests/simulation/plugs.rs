@@ -10,6 +10,8 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
     pub(crate) plug: usize,
+    /// How often it had restarted.
+    pub(crate) boots: u64,
     pub(crate) relays: Vec<bool>,
     pub(crate) tells_relays: bool,
     pub(crate) watts: Vec<f64>,
@@ -41,6 +43,7 @@ pub(crate) struct Model {
     pub(crate) mac: String,
     pub(crate) serial: String,
     pub(crate) loads: Vec<Load>,
+    boots: u64,
     heard: u64,
     sent: u64,
 }
@@ -85,6 +88,7 @@ impl Model {
             mac,
             serial,
             loads: Vec::new(),
+            boots: 0,
             heard: 0,
             sent: 0,
         };
@@ -216,6 +220,7 @@ impl Model {
     }
 
     pub(crate) fn regain_power(&mut self, now_s: f64) {
+        self.boots += 1;
         match &mut self.body {
             Body::Strip(strip) => {
                 strip.begin(now_s);
@@ -280,6 +285,7 @@ impl Model {
         for (port, load) in (1..).zip(self.loads.clone()) {
             strip.plug_in(port, load);
         }
+        self.boots += 1;
         strip.reboot(now_s);
     }
 
@@ -290,6 +296,7 @@ impl Model {
     pub(crate) fn said(&self, plug: usize, now_s: f64) -> Said {
         Said {
             plug,
+            boots: self.boots,
             relays: self.relays().to_vec(),
             tells_relays: self.tells_relays(),
             watts: self.watts(now_s),

@@ -105,8 +105,9 @@ pub(crate) struct Ending {
     pub(crate) broken: Option<Broken>,
     pub(crate) story: Vec<String>,
     pub(crate) polls: u64,
-    /// Alarms of protection.
+    /// Alarms of protection, and restarts that were known.
     pub(crate) alarms: u64,
+    pub(crate) restarts: u64,
 }
 
 /// Tells the story, when somebody listens.
@@ -154,8 +155,9 @@ impl World {
         };
         let end = world.live();
         let broken = end.err();
-        let (polls, alarms) = (world.check.polls, world.check.guard.alarms);
-        Ending { broken, story: world.story.unwrap_or_default(), polls, alarms }
+        let Check { polls, guard, .. } = world.check;
+        let (alarms, restarts) = (guard.alarms, guard.restarts);
+        Ending { broken, story: world.story.unwrap_or_default(), polls, alarms, restarts }
     }
 
     pub(crate) fn note_down(&mut self, line: String) {

@@ -31,8 +31,7 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
     let memory = Store::peek(&state_directory(settings)).unwrap_or_default();
     let mut findings = Vec::new();
     let mut patients: BTreeMap<Place, (Quarry, Found, bool)> = BTreeMap::new();
-    for mut quarry in quarries(settings) {
-        quarry.family.set_clock = false;
+    for quarry in quarries(settings) {
         for (id, plug) in memory.plugs.iter().filter(|(_, plug)| plug.driver == quarry.driver.name()) {
             let found = Found {
                 driver: quarry.driver.name(),

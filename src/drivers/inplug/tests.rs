@@ -19,7 +19,7 @@ fn mac(text: &str) -> Mac {
 
 fn tongue_of(keep_alive: bool) -> Box<dyn Dialect> {
     let timeout = Duration::from_secs(5);
-    let family = Family { udp_port: 80, http_port: 80, timeout, set_clock: false, keep_alive };
+    let family = Family { udp_port: 80, http_port: 80, timeout, keep_alive };
     let facts = Facts { mac: Some(mac(MAC)), ..Facts::default() };
     let plug =
         Found { driver: "inplug", id: PlugId::new("inplug-020000000011"), place: Place::NOWHERE, facts };

@@ -117,7 +117,10 @@ impl Tongue {
             wire::mine(bytes, self.serial.as_deref())?;
         }
         match skill::heard(skill, bytes, self.clock.as_ref(), now) {
-            Ok(told) => done(Answer::Skill(told)),
+            Ok(told) => {
+                self.tells_clock |= matches!(told, Told::Clock(_));
+                done(Answer::Skill(told))
+            }
             Err(Failure::Denied(why)) => done(Answer::Refused(why)),
             // A reply without anything in it: firmware that knows the number and nothing more.
             Err(Failure::Nonsense(what)) if what == wire::NO_DATA => done(Answer::Unsupported),

@@ -32,6 +32,11 @@ const STREAK: u32 = 3;
 /// its power, booted and got a new address sooner.
 const SURE: Duration = Duration::from_secs(8);
 
+/// How long a plug that answers again is left with the clock it has, so that somebody can read it, and how
+/// often one that does not tell its clock is told the time then.
+const UNTOLD: Duration = Duration::from_secs(60);
+const TOLD_EVERY: Duration = Duration::from_secs(300);
+
 /// The MaxSmart and Revogi family.
 #[derive(Debug)]
 pub struct Maxsmart;
@@ -42,7 +47,8 @@ impl Driver for Maxsmart {
     }
 
     fn probes(&self, family: &Family, now: &Moment) -> Vec<Probe> {
-        vec![Probe { bytes: wire::discovery(family.set_clock, now), port: family.udp_port }]
+        // Without the time: a plug that has restarted shows that by its clock.
+        vec![Probe { bytes: wire::discovery(false, now), port: family.udp_port }]
     }
 
     fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Found> {
@@ -60,6 +66,8 @@ impl Driver for Maxsmart {
             serial: plug.facts.serial.clone(),
             unit: tuning.power_unit,
             set_clock: tuning.set_clock,
+            tells_clock: false,
+            time_at: None,
             timeout: tuning.timeout,
             v3_first,
             way: None,
@@ -92,6 +100,8 @@ enum Way {
 enum Exchange {
     /// Discovery by unicast: who are you?
     Hello,
+    /// Discovery that carries the time, whatever comes back.
+    Time,
     /// HTTP 124: hardware ids.
     Hardware,
     Status,
@@ -117,6 +127,10 @@ struct Tongue {
     serial: Option<String>,
     unit: PowerUnit,
     set_clock: bool,
+    /// It has told its clock: whoever has read it can set it, too.
+    tells_clock: bool,
+    /// When another is told the time next; `None` until it has answered.
+    time_at: Option<Duration>,
     timeout: Duration,
     v3_first: bool,
     /// The dialect that worked; `None` while it must be tried out.
@@ -158,6 +172,9 @@ impl Dialect for Tongue {
             Ask::Identify => self.plan.extend([Exchange::Hello, Exchange::Hardware]),
             Ask::Read => {
                 self.plan_identity(now);
+                if self.set_clock && !self.tells_clock && self.time_at.is_some_and(|at| at <= now.up) {
+                    self.plan.push_back(Exchange::Time);
+                }
                 self.plan.push_back(Exchange::Status);
             }
             Ask::History(span) => {
@@ -190,6 +207,11 @@ impl Dialect for Tongue {
         match self.plan.front().copied() {
             None => Err(Failure::Nonsense("an answer to nothing".into())),
             Some(Exchange::Hello) => self.hear_hello(reply, now),
+            Some(Exchange::Time) => {
+                self.time_at = Some(now.up + TOLD_EVERY);
+                self.plan.pop_front();
+                Ok(self.next(now))
+            }
             Some(Exchange::Hardware) => self.hear_hardware(reply),
             Some(Exchange::Status) => self.hear_status(reply, now),
             Some(Exchange::History(span)) => self.hear_history(reply, span, now),
@@ -211,6 +233,7 @@ impl Dialect for Tongue {
             return;
         }
         self.checked = false;
+        self.time_at = None;
         self.streak += 1;
         if self.streak >= STREAK {
             self.way = None;
@@ -246,9 +269,9 @@ impl Tongue {
         let way = self.way().unwrap_or(Way::Http);
         let serial = self.serial.as_deref();
         let (what, patience) = match self.plan.front() {
-            Some(Exchange::Hello) => {
+            Some(exchange @ (Exchange::Hello | Exchange::Time)) => {
                 let patience = IDENTITY_PATIENCE.min(self.timeout / 4);
-                (Message::Datagram(wire::discovery(self.set_clock, now)), patience)
+                (Message::Datagram(wire::discovery(*exchange == Exchange::Time, now)), patience)
             }
             Some(Exchange::Hardware) => (Message::Get(wire::HARDWARE.into()), patience),
             Some(Exchange::Status) => match way {
@@ -362,6 +385,7 @@ impl Tongue {
                     return Ok(self.next(now));
                 }
                 self.streak = 0;
+                self.time_at.get_or_insert(now.up + UNTOLD);
                 self.recall(&mut reading);
                 Ok(Step::Done(Box::new(Answer::Reading(reading))))
             }

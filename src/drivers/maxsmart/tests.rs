@@ -28,14 +28,12 @@ fn tongue(firmware: &str) -> Box<dyn Dialect> {
 }
 
 fn attach(found: &Found) -> Box<dyn Dialect> {
-    let tuning = Tuning { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock: false };
-    let family = Family {
-        udp_port: 8888,
-        http_port: 80,
-        timeout: tuning.timeout,
-        set_clock: false,
-        keep_alive: false,
-    };
+    attach_with(found, false)
+}
+
+fn attach_with(found: &Found, set_clock: bool) -> Box<dyn Dialect> {
+    let tuning = Tuning { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock };
+    let family = Family { udp_port: 8888, http_port: 80, timeout: tuning.timeout, keep_alive: false };
     Maxsmart.attach(&family, found, &tuning)
 }
 
@@ -110,6 +108,47 @@ fn a_plug_not_heard_for_a_while_is_asked_who_it_is_again() {
     let other = HELLO.replace("SWP1000000000001", "SWP1000000000002");
     let heard = plug.hear(bytes(&other), &now());
     assert_eq!(heard, Err(Failure::Stranger("maxsmart-swp1000000000002".into())));
+}
+
+#[test]
+fn a_plug_that_does_not_tell_its_clock_is_told_the_time_now_and_then() {
+    let id = PlugId::new("maxsmart-swp1000000000001");
+    let found = Found { driver: "maxsmart", id, place: Place::NOWHERE, facts: Facts::default() };
+    let dated = |plug: &mut dyn Dialect, secs: u64, silent: bool| {
+        let now = Moment { up: Duration::from_secs(secs), ..now() };
+        let (mut step, mut dated) = (plug.ask(&Ask::Read, &now), 0);
+        while let Step::Send(Request { what, .. }) = step {
+            let Message::Datagram(question) = what else {
+                step = plug.hear(bytes(OK_511), &now).expect("a reading");
+                continue;
+            };
+            let with_time = question.starts_with(b"00dv=all,1970");
+            dated += u32::from(with_time);
+            let answer = if with_time && silent { Reply::Silent } else { bytes(HELLO) };
+            step = plug.hear(answer, &now).expect("more to say");
+        }
+        assert!(matches!(step, Step::Done(answer) if matches!(*answer, Answer::Reading(_))));
+        dated
+    };
+    let mut plug = attach_with(&found, true);
+    let told = |plug: &mut dyn Dialect| -> Vec<u64> {
+        (0..200).map(|n| n * 5).filter(|secs| dated(plug, *secs, *secs > 500) > 0).collect()
+    };
+    assert_eq!(told(plug.as_mut()), [60, 360, 660, 960], "silence is as good as an answer");
+    plug.forget();
+    assert_eq!([1000, 1059, 1060].map(|secs| dated(plug.as_mut(), secs, false)), [0, 0, 1]);
+    assert!(told(attach(&found).as_mut()).is_empty(), "settings can forbid it");
+    let mut plug = attach_with(&found, true);
+    assert_eq!(dated(plug.as_mut(), 0, false), 0);
+    let time = r#"{"response":502,"code":200,"data":{"time":"2013-12-26,00:00:20"}}"#;
+    assert!(matches!(
+        play(plug.as_mut(), &Ask::Skill(Skill::Clock), &[("502", bytes(time))]),
+        Ok(Answer::Skill(_))
+    ));
+    assert!(
+        [5, 65, 365].iter().all(|secs| dated(plug.as_mut(), *secs, false) == 0),
+        "who reads it can set it"
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ const NOON: &str = "2026-11-21T12:00:00";
 /// What a fake can do beyond relays.
 #[derive(Debug, Clone)]
 pub(super) struct Able {
-    drift_s: i64,
+    pub(super) drift_s: i64,
     /// It says yes to a new time and keeps its own.
     keeps_time: bool,
     timers: BTreeMap<u8, u32>,
@@ -22,7 +22,7 @@ pub(super) struct Able {
 }
 
 impl Able {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let ports = vec![false; 6];
         Self {
             drift_s: 0,
@@ -322,8 +322,9 @@ fn the_end_of_a_timer_is_looked_at() {
 
 #[test]
 fn a_clock_that_is_off_is_set_also_when_summer_time_ends() {
-    let mut world = able(rules());
-    world.fake(1).able.as_mut().expect("able").drift_s = -120;
+    let mut world = World::new(rules());
+    world.fake(1).able = Some(Able { drift_s: -120, ..Able::new() });
+    world.feed(Input::Heard(found(1, 1, 1)));
     world.secs(60);
     assert_eq!(sets(&world), 1);
     let shown = |world: &World| world.view(A).extras.as_ref().expect("extras").drift_s;

@@ -1,4 +1,4 @@
-//! What protection does about an overload, and what a latch means for commands.
+//! What protection does about an overload, and what a latch or a lock means for commands.
 
 use super::*;
 use crate::hub::{Consequence, Limit};

@@ -1,6 +1,7 @@
-//! Protection: overloads are told, switched off and latched.
+//! Protection: overloads are told, switched off and latched. Restarts: told, and ports put back.
 
 use crate::support::{House, STRIP, run, strip, watts};
+use plug2mqtt::io::clock::Clock;
 use serde_json::json;
 
 #[test]
@@ -49,6 +50,40 @@ fn an_overload_is_told_switched_off_and_stays_off_until_it_is_released() {
         let result = house.command(&format!("{STRIP}/2/set"), "ON").await;
         assert_eq!(result["status"], "ok", "{result}");
         assert_eq!(house.switched(0), [(2, false), (2, true)]);
+        house.close().await;
+    });
+}
+
+#[test]
+fn after_a_restart_ports_are_put_back_where_the_settings_say() {
+    run(async {
+        let mut house = House::new(vec![strip().forgetting_relays()]).await;
+        let now = Clock::start().now().local().strftime("00dv=all,%Y-%m-%d,%H:%M:%S,13;").to_string();
+        let now_s = house.plug(0).now_s();
+        house.plug(0).strip(|strip| strip.datagram(now_s, now.as_bytes()));
+        let ports = "port.1 = { restore = \"last\" }\n\
+                     port.2 = { restore = \"last\" }\n\
+                     port.3 = { restore = \"on\" }\n\
+                     port.4 = { restore = \"on\", lock = \"off\" }\n\
+                     port.5 = { restore = \"off\" }\n";
+        house.start(&[("commands.timeout", "10s")], &format!("[device.\"{STRIP}\"]\n{ports}\n")).await;
+        // So the clock has been read: it is asked for right after the first reading.
+        house.polls(0, 4).await;
+        house.command(&format!("{STRIP}/2/set"), "OFF").await;
+        let (mark, before) = (house.mark(), house.switched(0).len());
+        house.plug(0).reboot();
+        house.plug_event(mark, STRIP, "device_restarted").await;
+        let snapshot = format!("plug2mqtt/{STRIP}/state");
+        let back = |m: &crate::support::Message| {
+            let told = |port: &str| m.json()["ports"][port].clone();
+            let is = |port: &str, state: &str| told(port)["state"] == state;
+            m.topic == snapshot
+                && (is("1", "ON") && told("1")["cause"] == "restore" && is("3", "ON"))
+                && ["2", "4", "5", "6"].iter().all(|port| is(port, "OFF"))
+        };
+        house.wait_after(mark, "ports 1 and 3 back on", back).await;
+        house.polls(0, 4).await;
+        assert_eq!(house.switched(0)[before..], [(1, true), (3, true)]);
         house.close().await;
     });
 }
