@@ -107,33 +107,35 @@ impl Guard {
         [0, usize::from(port)].iter().any(|&index| self.watches.get(index).is_some_and(latches))
     }
 
-    /// Looks at a reading, port 1 first, and at the relays that have moved since the last one.
+    /// Looks at what was read, port 1 first, and at the relays that have moved since. What was not read
+    /// this time says nothing: the power known from before may be that of another state of the relay.
     pub(super) fn look(
         &mut self,
         now: &Moment,
-        live: &[PortReading],
+        heard: &[PortReading],
         moved: &[Moved],
         poll: Duration,
     ) -> Seen {
         let seamless = self.seamless(now, poll);
         self.looked_at = Some(now.up);
         let mut seen = Seen::default();
-        let sum = live.iter().filter_map(|port| port.watts).sum();
-        let whole = PortReading { relay: None, watts: Some(sum), amps: None };
-        for ((port, watch), live) in (0u8..).zip(&mut self.watches).zip(std::iter::once(&whole).chain(live)) {
+        let sum = heard.iter().map(|port| port.watts).sum();
+        let whole = PortReading { relay: None, watts: sum, amps: None };
+        let heard = std::iter::once(&whole).chain(heard);
+        for ((port, watch), heard) in (0u8..).zip(&mut self.watches).zip(heard) {
             let fell = moved.contains(&(port, false, Some(Cause::Local)));
             let heavy = self.rating.is_some_and(|rating| watch.drew >= HEAVY * rating);
             if fell && heavy && seamless {
                 watch.cut_out = Some(watch.drew);
                 seen.alarm(port, Hazard::CutOut, watch.drew, None, Consequence::Tell);
-            } else if watch.cut_out.is_some() && live.relay == Some(true) {
+            } else if watch.cut_out.is_some() && heard.relay == Some(true) {
                 watch.cut_out = None;
                 seen.news = true;
             }
-            let Some(watts) = live.watts else { continue };
+            let Some(watts) = heard.watts else { continue };
             watch.drew = watts;
             watch.overload(now, port, watts, seamless, &mut seen);
-            watch.leak(now, port, watts, live.relay, seamless, &mut seen);
+            watch.leak(now, port, watts, heard.relay, seamless, &mut seen);
         }
         seen
     }
@@ -235,11 +237,12 @@ impl Plug {
         &mut self,
         now: &Moment,
         rules: &Rules,
+        heard: &[PortReading],
         moved: &[Moved],
         effects: &mut VecDeque<Effect>,
     ) -> bool {
         let seamless = self.guard.seamless(now, self.pace.poll);
-        let Seen { alarms, rising, mut news } = self.guard.look(now, &self.live, moved, self.pace.poll);
+        let Seen { alarms, rising, mut news } = self.guard.look(now, heard, moved, self.pace.poll);
         let latched = self.kept.latched.len();
         for (port, ..) in moved.iter().filter(|(_, on, cause)| *on && *cause == Some(Cause::Local)) {
             // Somebody stands before it. After a pause it may just as well have restarted.

@@ -375,7 +375,7 @@ impl Plug {
             }
         }
         self.came_back(now, rules, before);
-        news.remember |= self.protect(now, rules, &moved, effects);
+        news.remember |= self.protect(now, rules, &reading.ports, &moved, effects);
         news.save_within = self.meter.save_within();
         let relays: BTreeMap<u8, Option<bool>> =
             (1..).zip(reading.ports.iter().map(|port| port.relay)).collect();

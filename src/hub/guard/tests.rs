@@ -113,6 +113,16 @@ fn power_behind_an_open_relay_is_told_when_it_stays() {
 }
 
 #[test]
+fn power_that_was_not_read_says_nothing() {
+    // A meter that stays silent for a while after its relay went off.
+    let mut guard = check(guard(1, &[]), &[(0, &[1_500.0], &[])]);
+    for at in [5, 10, 20, 30, 40, 50] {
+        let heard = [PortReading { relay: Some(false), watts: None, amps: None }];
+        assert_eq!(guard.look(&moment(at), &heard, &[], POLL), Seen::default());
+    }
+}
+
+#[test]
 fn a_relay_that_falls_under_high_load_may_have_cut_out() {
     let falls = |before: f64, at: u64, cause: Cause| {
         let mut guard = check(guard(6, &[]), &[(0, &[before], &[])]);
