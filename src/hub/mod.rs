@@ -14,8 +14,7 @@
 //! | `face.rs` | one plug: what it is called, what it shows |
 //! | `hardware.rs` | one plug: where it is, what it says about itself |
 //! | `schedule.rs` | when one plug is asked next |
-//! | `door.rs` | which commands are taken in |
-//! | `command.rs` | one plug's commands: waiting, sent, confirmed, failed, expired |
+//! | `door.rs`, `command.rs` | one plug's commands: taken in, waiting, sent, confirmed, failed, expired |
 //! | `guard.rs` | one plug's protection: overload, power behind an open relay, what is done about it |
 //! | `change.rs` | which readings are worth telling |
 //! | `meter.rs` | one plug's energy: counted, never lower, gaps declared |
