@@ -413,6 +413,9 @@ impl World {
                 self.check.meters.fed(id, plug, drawn);
             }
             self.check.read(now, number, id, owner, talk.said)?;
+        } else if let (Who::Plug(id), Ok(_), Some(said)) = (&talk.who, &result, &talk.said) {
+            let owner = self.owner(id);
+            self.check.believed(number, id, owner, said.plug);
         }
         let requests = talk.conversation.requests();
         self.bridge().dialects.come_home(&talk.who, talk.dialect, result.is_err());

@@ -325,6 +325,18 @@ impl Check {
         self.said.get(plug).map(|(_, said)| said.watts.clone()).unwrap_or_default()
     }
 
+    /// A conversation brought an answer: who was asked twice who it is, and did not say, is believed.
+    pub(crate) fn believed(&mut self, talk: u64, plug: &PlugId, owner: Option<usize>, speaker: usize) {
+        let nameless = self.nameless.remove(&talk);
+        if owner == Some(speaker) {
+            self.misled.remove(plug);
+        } else if nameless {
+            self.meters.lose(plug);
+            self.misled.insert(plug.clone());
+            self.widened.insert(plug.clone());
+        }
+    }
+
     /// A conversation brought a reading.
     pub(crate) fn read(
         &mut self,
@@ -338,14 +350,7 @@ impl Check {
         let Some(said) = said else {
             return Err(Broken::of(3, format!("a reading of {plug} that no plug has said")));
         };
-        let nameless = self.nameless.remove(&talk);
-        if owner == Some(said.plug) {
-            self.misled.remove(plug);
-        } else if nameless {
-            self.meters.lose(plug);
-            self.misled.insert(plug.clone());
-            self.widened.insert(plug.clone());
-        }
+        self.believed(talk, plug, owner, said.plug);
         if owner != Some(said.plug) && !self.misled.contains(plug) {
             return Err(Broken::of(3, format!("what plug {} said is taken for {plug}'s word", said.plug)));
         }

@@ -3,7 +3,7 @@
 
 use super::{Exchange, Reply, Step, Tongue, Way, skill, wire};
 use crate::drivers::Message;
-use crate::model::{Answer, Failure, Moment, Skill, Told};
+use crate::model::{Answer, Failure, Hardware, Moment, Skill, Told};
 
 impl Tongue {
     pub(super) fn plan_skill(&mut self, skill: &Skill, now: &Moment) {
