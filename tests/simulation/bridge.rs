@@ -13,7 +13,9 @@ use plug2mqtt::hub::{Effect, Hub, Input};
 use plug2mqtt::io::conversation::{Conversation, Turn};
 use plug2mqtt::io::dialects::Dialects;
 use plug2mqtt::io::store;
-use plug2mqtt::model::{Answer, Ask, Failure, Family, Memory, Note, Order, Outcome, Place, View, Who};
+use plug2mqtt::model::{
+    Answer, Ask, Failure, Family, Memory, Note, Order, Outcome, Place, Request, Response, View, Who,
+};
 use plug2mqtt::sinks::mqtt::session::{self, Figures, Outgoing, Session};
 use plug2mqtt::sinks::mqtt::sorter::{Received, Sorted, Sorter};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -267,9 +269,12 @@ impl World {
     fn told(&mut self, note: Note) -> Checked {
         let connected = self.bridge().link.is_some();
         tell!(self, "note: {note:?}");
+        let now = self.now;
         if let Note::Result(result) = &note {
-            let now = self.now;
             self.check.result(now, result)?;
+        }
+        if let Note::Response(Response { verb, transaction: Some(mark), .. }) = &note {
+            self.check.answered(now, verb, mark)?;
         }
         if connected { self.session(session::Input::Note(Arc::new(note))) } else { Ok(()) }
     }
@@ -664,6 +669,10 @@ impl World {
                     if !stopping {
                         self.at(due, Event::Due { run, command: number });
                     }
+                }
+                if let Order::Request(Request::Errand(..), Some(mark)) = &order {
+                    let now = self.now;
+                    self.check.errand(now, mark.clone())?;
                 }
                 self.hub(Input::Commanded(order))?;
                 self.session(session::Input::Received(Received::obeyed(topic)))?;

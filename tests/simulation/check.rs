@@ -18,6 +18,9 @@ pub(crate) struct Broken {
     pub(crate) what: String,
 }
 
+/// The longest a request to a plug may take.
+const ERRAND: Duration = Duration::from_secs(31);
+
 pub(crate) type Checked = Result<(), Broken>;
 
 impl Broken {
@@ -74,6 +77,8 @@ struct Switching {
 #[derive(Debug)]
 pub(crate) struct Check {
     pub(crate) polls: u64,
+    /// Requests to plugs without an answer: their marks, and when they came.
+    errands: BTreeMap<String, Duration>,
     commands: Vec<Command>,
     timers: Vec<Timer>,
     switching: BTreeMap<u64, Switching>,
@@ -104,6 +109,7 @@ impl Check {
     pub(crate) fn new(twins: bool, rules: &Rules) -> Self {
         Self {
             polls: 0,
+            errands: BTreeMap::new(),
             commands: Vec::new(),
             timers: Vec::new(),
             switching: BTreeMap::new(),
@@ -124,6 +130,7 @@ impl Check {
 
     /// A run begins. What was in hand when the last one was killed has gone with it.
     pub(crate) fn started(&mut self) {
+        self.errands.clear();
         self.restarted |= !self.said.is_empty();
         self.said.clear();
         self.misled.clear();
@@ -143,7 +150,10 @@ impl Check {
         if let Some((plug, count)) = self.plain.iter().find(|(_, count)| **count != 0) {
             return Err(Broken::of(1, format!("{count} commands for {plug} have no result at {now:?}")));
         }
-        Ok(())
+        match self.errands.first_key_value() {
+            Some((mark, _)) => Err(Broken::of(1, format!("the bridge stopped without an answer to {mark}"))),
+            None => Ok(()),
+        }
     }
 
     /// A command reached the bridge; says when it must have ended.
@@ -241,6 +251,30 @@ impl Check {
         match self.misled.contains(plug) || self.widened.contains(plug) {
             true => Ok(()),
             false => self.guard.told(now, plug, event),
+        }
+    }
+
+    /// Somebody asks something of a plug.
+    pub(crate) fn errand(&mut self, now: Duration, mark: String) -> Checked {
+        self.errands.insert(mark, now);
+        self.none_is_late(now)
+    }
+
+    /// The answer to a request.
+    pub(crate) fn answered(&mut self, now: Duration, verb: &str, mark: &str) -> Checked {
+        if self.errands.remove(mark).is_none() {
+            return Err(Broken::of(1, format!("an answer to {verb} {mark}, which nobody has asked")));
+        }
+        self.none_is_late(now)
+    }
+
+    /// Each request to a plug is answered in its time.
+    pub(crate) fn none_is_late(&self, now: Duration) -> Checked {
+        match self.errands.iter().find(|(_, came)| now > **came + ERRAND) {
+            Some((mark, came)) => {
+                Err(Broken::of(1, format!("the request {mark} of {came:?} is not answered")))
+            }
+            None => Ok(()),
         }
     }
 

@@ -71,7 +71,7 @@ impl World {
 
     fn request(&mut self, id: &str, port: u64) -> (String, String, bool) {
         let lock = self.random.pick(&["none", "none", "on", "off", "both"]);
-        let (verb, payload) = match self.random.range(0, 19) {
+        let (verb, payload) = match self.random.range(0, 29) {
             0..=2 => ("scan", "{}".to_owned()),
             3..=5 => {
                 ("device_rename", format!(r#"{{"id":"{id}","name":"Name {}"}}"#, self.random.range(1, 99)))
@@ -92,8 +92,28 @@ impl World {
             17 => ("health_check", "{}".to_owned()),
             18 => ("restart", "{}".to_owned()),
             19 if port.is_multiple_of(2) => ("release", format!(r#"{{"id":"{id}"}}"#)),
+            20..=28 => return self.errand(id, port),
             _ => ("nonsense", "{".to_owned()),
         };
+        (format!("bridge/request/{verb}"), payload, false)
+    }
+
+    /// A request for the plug itself; none that would let it switch by itself.
+    fn errand(&mut self, id: &str, port: u64) -> (String, String, bool) {
+        let (verb, more) = match self.random.range(0, 9) {
+            0 => ("clock", ""),
+            1 => ("clock", r#","set":true"#),
+            2 => ("timer", ""),
+            3 => ("rules", ""),
+            4 => ("price", r#","price":0.3,"currency":"CHF""#),
+            5 => ("master", r#","leader":1,"slaves":[2]"#),
+            6 => ("presence", r#","enabled":true,"days":"daily","from":"18:00","to":"1:00","ports":[1]"#),
+            7 => ("history", ""),
+            8 => ("call", r#","command":511"#),
+            _ => ("port_rename", r#","name":"Lamp","device_too":true"#),
+        };
+        let port = if verb == "port_rename" { format!(r#","port":{port}"#) } else { String::new() };
+        let payload = format!(r#"{{"id":"{id}","transaction":"MARK"{port}{more}}}"#);
         (format!("bridge/request/{verb}"), payload, false)
     }
 }
