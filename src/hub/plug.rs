@@ -285,7 +285,8 @@ impl Plug {
             self.look_now(now);
             return news;
         }
-        if outcome.result.is_ok() {
+        // What a dialect knows by itself was not heard from the plug.
+        if outcome.result.is_ok() && outcome.requests > 0 {
             self.figures.seen_ms = Some(now.unix_ms);
         }
         if about == About::Record {
