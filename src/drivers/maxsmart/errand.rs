@@ -117,6 +117,11 @@ impl Tongue {
             wire::mine(bytes, self.serial.as_deref())?;
         }
         match skill::heard(skill, bytes, self.clock.as_ref(), now) {
+            Ok(Told::Hardware(Hardware { mac: Some(theirs), .. }))
+                if self.mac.is_some_and(|mine| mine != theirs) =>
+            {
+                Err(Failure::Stranger(format!("MAC {theirs}")))
+            }
             Ok(told) => {
                 self.tells_clock |= matches!(told, Told::Clock(_));
                 done(Answer::Skill(told))

@@ -22,6 +22,7 @@
 //! | `examine.rs` | examines the broker for a person on call |
 
 mod carrier;
+mod changes;
 mod cleanup;
 mod controls;
 mod counters;

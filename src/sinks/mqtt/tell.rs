@@ -2,12 +2,13 @@
 //! between what the broker has and what is. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::changes::changes;
 use super::homeassistant::{Message, Mode};
 use super::migration;
 use super::session::{Health, Later, Outgoing, Session, Snapshot};
 use super::topics::{self, Nature};
 use crate::model::{Note, Order, PlugId, PlugView, Shape, View};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::error;
@@ -194,22 +195,12 @@ impl Session {
         }
         let settings = Arc::clone(&self.settings);
         let base = settings.announcer.base.as_str();
-        let before = old.as_deref().map(|old| topics::retained(base, old)).unwrap_or_default();
-        let before: BTreeMap<&str, &str> =
-            before.iter().map(|r| (r.topic.as_str(), r.payload.as_str())).collect();
         let beat = old.as_ref().is_some_and(|old| old.beat != plug.beat);
         let echo = old.as_ref().is_some_and(|old| old.echo != plug.echo);
-        let now = topics::retained(base, plug);
-        for message in &now {
-            let again = matches!(message.nature, Nature::Number if beat)
-                || matches!(message.nature, Nature::State if echo);
-            if again || before.get(message.topic.as_str()) != Some(&message.payload.as_str()) {
-                self.told.tokens -= 1.0;
-                self.publish(&message.topic, message.payload.as_str(), true);
-            }
-        }
-        for topic in before.keys().filter(|topic| !now.iter().any(|message| message.topic == **topic)) {
-            self.publish(*topic, "", true);
+        let again = |nature| (nature == Nature::Number && beat) || (nature == Nature::State && echo);
+        for message in changes(base, old.as_deref(), plug, again) {
+            self.told.tokens -= 1.0;
+            self.publish(message.topic, message.payload, true);
         }
         if topics::shown(plug) && (topics::read(plug) || plug.problem.is_some()) {
             let snapshot = self.told.snapshots.entry(id.clone()).or_default();

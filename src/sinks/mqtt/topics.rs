@@ -45,19 +45,27 @@ pub(super) fn retained(base: &str, plug: &PlugView) -> Vec<Retained> {
         // Not reached in this run: what an earlier one told stands.
         return list;
     }
-    let mut all = entities(plug.offer);
-    all.sort_by_key(|entity| entity.kind != Kind::Switch);
-    for entity in all {
+    for entity in in_order(plug) {
         let Some(now) = value(plug, entity) else { continue };
-        let nature = match now {
-            _ if is_slow(entity.kind) => Nature::Fact,
-            Value::OnOff(_) if entity.kind == Kind::Switch => Nature::State,
-            Value::OnOff(_) | Value::Word(_) | Value::Nothing => Nature::Fact,
-            Value::Number(_) | Value::Energy(_) | Value::Milliseconds(_) | Value::Time(_) => Nature::Number,
-        };
-        add(&tail(entity), text(now), nature);
+        add(&tail(entity), text(now), nature(entity.kind, now));
     }
     list
+}
+
+/// Relays first.
+pub(super) fn in_order(plug: &PlugView) -> Vec<Entity> {
+    let mut all = entities(plug.offer);
+    all.sort_by_key(|entity| entity.kind != Kind::Switch);
+    all
+}
+
+pub(super) fn nature(kind: Kind, value: Value) -> Nature {
+    match value {
+        _ if is_slow(kind) => Nature::Fact,
+        Value::OnOff(_) if kind == Kind::Switch => Nature::State,
+        Value::OnOff(_) | Value::Word(_) | Value::Nothing => Nature::Fact,
+        Value::Number(_) | Value::Energy(_) | Value::Milliseconds(_) | Value::Time(_) => Nature::Number,
+    }
 }
 
 /// It was read in this run.
@@ -79,7 +87,7 @@ pub(super) fn tail(entity: Entity) -> String {
     }
 }
 
-fn text(value: Value) -> String {
+pub(super) fn text(value: Value) -> String {
     match value {
         Value::OnOff(on) => on_off(on).into(),
         Value::Number(number) => plain(number),
@@ -168,7 +176,7 @@ pub(super) fn snapshot(plug: &PlugView) -> Json {
 }
 
 /// What does not change from poll to poll.
-fn info(plug: &PlugView) -> Json {
+pub(super) fn info(plug: &PlugView) -> Json {
     let facts = &plug.facts;
     let metering =
         [("power", plug.offer.power), ("current", plug.offer.current), ("voltage", plug.offer.voltage)];
