@@ -95,7 +95,9 @@ impl Plug {
             let before = self.live.get(index).and_then(|live| live.relay);
             let moved = heard.relay.filter(|on| before == Some(!on));
             let commanded = moved.and_then(|on| self.desk.cause(now, port, on)).is_some();
-            Sample { watts: heard.watts, switched: commanded }
+            // Some do not tell their power when they are switched: until then it was what it was.
+            let until_now = self.live.get(index).filter(|_| commanded).and_then(|live| live.watts);
+            Sample { watts: heard.watts.or(until_now), switched: commanded }
         });
         self.meter.take(now, samples, self.pace.poll, rules.gaps)
     }
