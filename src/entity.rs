@@ -94,10 +94,11 @@ impl Entity {
 
 /// All entities of a plug with this offer, in the order in which people look for them.
 pub fn entities(offer: Offer) -> Vec<Entity> {
-    let mut list = Vec::new();
     if offer.ports == 0 {
-        return list;
+        return Vec::new();
     }
+    // Eight of each port, sixteen of the plug.
+    let mut list = Vec::with_capacity(16 + 8 * usize::from(offer.ports));
     let mut add = |there: bool, kind: Kind, port: Option<u8>| {
         if there {
             list.push(Entity { kind, port });

@@ -3,7 +3,7 @@
 
 use super::door::Scene;
 use crate::model::{
-    Cause, CommandError, CommandResult, Failure, Moment, PlugId, Revert, Switch, SwitchOrder,
+    Cause, CommandError, CommandResult, Failure, Moment, PlugId, PortReading, Revert, Switch, SwitchOrder,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -309,14 +309,15 @@ impl Desk {
     }
 
     /// Holds what the plug says against what was wished.
-    pub(super) fn read(&mut self, now: &Moment, relays: &BTreeMap<u8, Option<bool>>) -> Settled {
+    pub(super) fn read(&mut self, now: &Moment, ports: &[PortReading]) -> Settled {
         let mut settled = Settled::default();
         let flight = std::mem::take(&mut self.flight);
         let tried: Vec<u8> =
             self.orders.iter().filter(|(_, o)| o.attempts > 0).map(|(&port, _)| port).collect();
         for port in tried {
             let Some(order) = self.orders.get_mut(&port) else { continue };
-            let relay = relays.get(&port).copied().flatten();
+            let heard = usize::from(port).checked_sub(1).and_then(|index| ports.get(index));
+            let relay = heard.and_then(|heard| heard.relay);
             if relay == Some(order.on) {
                 let on = order.on;
                 settled.any = true;

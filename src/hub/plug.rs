@@ -14,7 +14,7 @@ use crate::model::{
     Answer, Ask, Cause, CommandError, Event, Failure, Found, Moment, Note, Outcome, Place, PlugFigures,
     PlugId, PlugView, PortReading, PowerUnit, Reading, Remembered, Skill, Span,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, info, warn};
@@ -378,9 +378,7 @@ impl Plug {
         self.came_back(now, rules, before);
         news.remember |= self.protect(now, rules, &reading.ports, &moved, effects);
         news.save_within = self.meter.save_within();
-        let relays: BTreeMap<u8, Option<bool>> =
-            (1..).zip(reading.ports.iter().map(|port| port.relay)).collect();
-        let commanded = self.desk.read(now, &relays);
+        let commanded = self.desk.read(now, &reading.ports);
         self.reverts_changed |= commanded.reverts_changed;
         if commanded.any || !moved.is_empty() {
             self.schedule.hurry(now, &self.pace);

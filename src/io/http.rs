@@ -3,7 +3,7 @@
 
 use crate::model::{Failure, Place};
 use reqwest::header::{CONNECTION, HeaderValue};
-use reqwest::{Client, Response, Url, redirect::Policy};
+use reqwest::{Client, Response, Url, redirect::Policy, retry};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::SocketAddr;
@@ -14,27 +14,30 @@ const MAX_BODY: usize = 64 * 1024;
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// Plugs whose last address is kept parsed.
-const MAX_LAST: usize = 8192;
+/// Plugs of which an address is kept parsed.
+const MAX_USUAL: usize = 8192;
 
 /// The HTTP transport. Clones are the same one.
 #[derive(Debug, Clone)]
 pub struct Http {
     client: Client,
-    /// What was asked last at each address: parsing it again would cost as much as reading the
+    /// What is asked most at each address: parsing it again would cost as much as reading the
     /// reply, and polls all ask the same.
-    last: Arc<Mutex<BTreeMap<SocketAddr, Asked>>>,
+    usual: Arc<Mutex<BTreeMap<SocketAddr, Asked>>>,
 }
 
 #[derive(Debug)]
 struct Asked {
     target: Box<str>,
     url: Url,
+    /// The last question was another one.
+    missed: bool,
 }
 
 impl Http {
     /// A client that goes straight to the plug, whatever the environment says about proxies, that
-    /// keeps no connection (plugs refuse everybody while one is kept) and follows no redirect.
+    /// keeps no connection (plugs refuse everybody while one is kept), follows no redirect and says
+    /// nothing twice by itself.
     ///
     /// # Errors
     ///
@@ -44,6 +47,7 @@ impl Http {
             .no_proxy()
             .pool_max_idle_per_host(0)
             .redirect(Policy::none())
+            .retry(retry::never().max_retries_per_request(0))
             .http1_only()
             .http1_title_case_headers()
             .http1_ignore_invalid_headers_in_responses(true)
@@ -58,7 +62,7 @@ impl Http {
         #[cfg(target_os = "linux")]
         let client = client.tcp_user_timeout(None);
         let client = client.build().map_err(|error| chain(&error))?;
-        Ok(Self { client, last: Arc::default() })
+        Ok(Self { client, usual: Arc::default() })
     }
 
     /// `GET` of a target like `/?cmd=511`; the body up to the end of its JSON.
@@ -74,16 +78,24 @@ impl Http {
 
     fn url(&self, place: Place, target: &str) -> Result<Url, Failure> {
         let address = place.tcp();
-        let parse = || Url::parse(&format!("http://{address}{target}"));
-        let Ok(mut last) = self.last.lock() else {
-            return parse().map_err(|error| Failure::Unreachable(error.to_string()));
+        let parse = || {
+            let url = Url::parse(&format!("http://{address}{target}"));
+            url.map_err(|error| Failure::Unreachable(error.to_string()))
         };
-        if let Some(asked) = last.get(&address).filter(|asked| *asked.target == *target) {
-            return Ok(asked.url.clone());
+        let Ok(mut usual) = self.usual.lock() else { return parse() };
+        if let Some(asked) = usual.get_mut(&address) {
+            if *asked.target == *target {
+                asked.missed = false;
+                return Ok(asked.url.clone());
+            }
+            // One question between two polls is no new habit.
+            if !std::mem::replace(&mut asked.missed, true) {
+                return parse();
+            }
         }
-        let url = parse().map_err(|error| Failure::Unreachable(error.to_string()))?;
-        if last.len() < MAX_LAST || last.contains_key(&address) {
-            last.insert(address, Asked { target: target.into(), url: url.clone() });
+        let url = parse()?;
+        if usual.len() < MAX_USUAL || usual.contains_key(&address) {
+            usual.insert(address, Asked { target: target.into(), url: url.clone(), missed: false });
         }
         Ok(url)
     }

@@ -596,7 +596,7 @@ impl World {
     fn publish(&mut self, link: u64, topic: String, payload: String, retain: bool) -> Checked {
         tell!(self, "publishes {topic} {payload:.60}");
         let view = Arc::clone(&self.bridge().view);
-        self.check.published(&view, &topic, &payload, retain)?;
+        self.check.published(self.now, &view, &topic, &payload, retain)?;
         if self.live_link(link).is_none() {
             return Ok(());
         }

@@ -33,6 +33,9 @@ impl Broken {
 /// explains what leaves.
 const SLACK: Duration = Duration::from_millis(100);
 
+/// The longest until what was learnt is written down.
+const WRITTEN_AFTER: Duration = Duration::from_secs(1);
+
 /// A command as a client gave it.
 #[derive(Debug)]
 struct Command {
@@ -97,6 +100,8 @@ pub(crate) struct Check {
     pub(crate) energies: u64,
     /// Unique ids by discovery topic.
     announced: BTreeMap<String, BTreeSet<String>>,
+    /// Announcements that were wider than the one before, and when.
+    grown: Vec<(Duration, String)>,
     plain: BTreeMap<PlugId, i64>,
     /// Something was forgotten: the bridge was killed, or its state file torn.
     pub(crate) crashed: bool,
@@ -121,6 +126,7 @@ impl Check {
             guard: Guard::new(rules),
             energies: 0,
             announced: BTreeMap::new(),
+            grown: Vec::new(),
             plain: BTreeMap::new(),
             crashed: false,
             restarted: false,
@@ -399,7 +405,14 @@ impl Check {
     }
 
     /// The bridge publishes.
-    pub(crate) fn published(&mut self, view: &View, topic: &str, payload: &str, retain: bool) -> Checked {
+    pub(crate) fn published(
+        &mut self,
+        now: Duration,
+        view: &View,
+        topic: &str,
+        payload: &str,
+        retain: bool,
+    ) -> Checked {
         if payload.is_empty() {
             self.announced.remove(topic);
         }
@@ -410,7 +423,7 @@ impl Check {
             return Ok(());
         }
         if topic.starts_with(PREFIX) {
-            return self.announces(topic, payload);
+            return self.announces(now, topic, payload);
         }
         let rest = topic.strip_prefix(BASE).and_then(|rest| rest.strip_prefix('/'));
         let Some((id, tail)) = rest.and_then(|rest| rest.split_once('/')) else { return Ok(()) };
@@ -442,7 +455,7 @@ impl Check {
     }
 
     /// A discovery message: its entities stay who they are.
-    fn announces(&mut self, topic: &str, payload: &str) -> Checked {
+    fn announces(&mut self, now: Duration, topic: &str, payload: &str) -> Checked {
         let Ok(message) = serde_json::from_str::<Value>(payload) else {
             return Err(Broken::of(5, format!("{topic} is no JSON")));
         };
@@ -452,6 +465,9 @@ impl Check {
         let mut ids = BTreeSet::new();
         unique_ids(&message, &mut ids);
         let before = self.announced.insert(topic.to_owned(), ids.clone());
+        if before.as_ref().is_some_and(|before| !ids.is_subset(before)) {
+            self.grown.push((now, topic.to_owned()));
+        }
         let widened = self.widened.iter().any(|plug| topic.contains(plug.as_str()));
         match before.filter(|before| !self.twins && !widened && !before.is_subset(&ids)) {
             Some(before) => {
@@ -465,6 +481,17 @@ impl Check {
     /// Forms of announcements change: entities may move from one topic to another.
     pub(crate) fn reshaped(&mut self) {
         self.announced.clear();
+    }
+
+    /// The bridge is killed. What a plug showed that it can do a moment ago was not written down
+    /// and must be learnt again.
+    pub(crate) fn killed(&mut self, now: Duration) {
+        self.crashed = true;
+        for (at, topic) in std::mem::take(&mut self.grown) {
+            if now.saturating_sub(at) < WRITTEN_AFTER {
+                self.announced.remove(&topic);
+            }
+        }
     }
 }
 

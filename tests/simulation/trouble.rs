@@ -246,7 +246,7 @@ impl World {
     /// The bridge is gone from one moment to the next, perhaps while it writes its file.
     fn kill(&mut self) {
         let Some(bridge) = self.bridge.take() else { return };
-        self.check.crashed = true;
+        self.check.killed(self.now);
         let saving = bridge.saving.back();
         let bad_card = self.random.chance(20);
         if saving.is_some() || bad_card {

@@ -22,7 +22,7 @@ pub(super) fn status(
     unit: PowerUnit,
 ) -> Result<Reading, Failure> {
     first_object(bytes, |object| {
-        let mut values = serde_json::Deserializer::from_slice(object).into_iter::<Reply<'_>>();
+        let mut values = serde_json::Deserializer::from_str(object).into_iter::<Reply<'_>>();
         values.next().map(|reply| reply.map(|reply| reply.reading(response, serial, unit)))
     })?
 }
@@ -121,10 +121,11 @@ impl Item<'_> {
         }
     }
 
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
     fn whole(&self) -> Option<u64> {
         match self {
             Self::Text(text) => text.trim().parse().ok(),
-            Self::Whole(number) => format!("{number}").parse().ok(),
+            Self::Whole(number) => (0.0..1e15).contains(number).then_some(*number as u64),
             Self::Fraction(_) | Self::Bool(_) | Self::Other => None,
         }
     }
@@ -133,7 +134,7 @@ impl Item<'_> {
         match self {
             Self::Bool(on) => Some(f64::from(u8::from(*on))),
             Self::Whole(number) | Self::Fraction(number) => Some(*number).filter(|&n| n == 0.0 || n == 1.0),
-            Self::Text(text) => match text.trim() {
+            Self::Text(text) => match text.trim_ascii() {
                 "0" => Some(0.0),
                 "1" => Some(1.0),
                 _ => None,
@@ -147,7 +148,7 @@ impl Item<'_> {
         let (number, whole): (f64, bool) = match self {
             Self::Whole(number) => (*number, true),
             Self::Fraction(number) => (*number, false),
-            Self::Text(text) => (text.trim().parse().ok()?, false),
+            Self::Text(text) => (text.trim_ascii().parse().ok()?, false),
             Self::Bool(_) | Self::Other => return None,
         };
         let thousandths = match unit {

@@ -248,22 +248,24 @@ pub(super) fn hardware_id(data: &Map<String, Value>, facts: &mut Facts) -> Optio
 
 /// Parses from the first brace to its partner.
 fn json(bytes: &[u8]) -> Result<Value, Failure> {
-    first_object(bytes, |object| serde_json::Deserializer::from_slice(object).into_iter().next())
+    first_object(bytes, |object| serde_json::Deserializer::from_str(object).into_iter().next())
 }
 
 /// Lets `parse` have what begins with the first brace; once more with control characters and
 /// broken UTF-8 removed, which old firmware puts into its JSON, if it can make nothing of it.
 pub(super) fn first_object<T>(
     bytes: &[u8],
-    parse: impl Fn(&[u8]) -> Option<serde_json::Result<T>>,
+    parse: impl Fn(&str) -> Option<serde_json::Result<T>>,
 ) -> Result<T, Failure> {
     let start = bytes.iter().position(|&b| b == b'{').ok_or_else(|| Failure::Nonsense("no JSON".into()))?;
     let bytes = bytes.get(start..).unwrap_or_default();
-    if let Some(Ok(value)) = parse(bytes) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Some(Ok(value)) = parse(text)
+    {
         return Ok(value);
     }
     let text: String = String::from_utf8_lossy(bytes).chars().filter(|&c| c >= ' ').collect();
-    match parse(text.as_bytes()) {
+    match parse(&text) {
         Some(Ok(value)) => Ok(value),
         Some(Err(error)) => Err(Failure::Nonsense(format!("broken JSON: {error}"))),
         None => Err(Failure::Nonsense("no JSON".into())),

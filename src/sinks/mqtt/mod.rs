@@ -18,6 +18,7 @@
 //! | `homeassistant.rs` | discovery messages, pure |
 //! | `migration.rs` | from one announcement to the next, pure |
 //! | `log.rs` | the program's own log lines as a topic, for those who opt in |
+//! | `snapshot.rs` | everything about a plug in one JSON object |
 //! | `cleanup.rs` | finds retained topics nobody owns |
 //! | `examine.rs` | examines the broker for a person on call |
 
@@ -35,6 +36,7 @@ pub mod log;
 mod migration;
 mod readback;
 pub mod session;
+mod snapshot;
 pub mod sorter;
 mod tell;
 mod topics;

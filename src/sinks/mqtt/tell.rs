@@ -6,6 +6,7 @@ use super::changes::changes;
 use super::homeassistant::{Message, Mode};
 use super::migration;
 use super::session::{Health, Later, Outgoing, Session, Snapshot};
+use super::snapshot::snapshot;
 use super::topics::{self, Nature};
 use crate::model::{Note, Order, PlugId, PlugView, Shape, View};
 use std::collections::BTreeSet;
@@ -44,11 +45,8 @@ impl Session {
         self.say_bridge(&view);
         match self.announcer().bridge() {
             Some(message) => self.say_message(&message),
-            // An earlier run announced it, in another mode.
-            None if self.announced.values().any(|shape| shape.mode == Mode::Device.as_str()) => {
-                self.empty(vec![self.announcer().bridge_topic()]);
-            }
-            None => {}
+            // An earlier run may have announced it, in another mode.
+            None => self.empty(vec![self.announcer().bridge_topic()]),
         }
         let sent: Vec<PlugId> =
             self.told.sent.keys().filter(|id| !view.plugs.contains_key(*id)).cloned().collect();
@@ -217,7 +215,7 @@ impl Session {
             self.told.snapshots.remove(id);
             return;
         };
-        let payload = topics::snapshot(plug).to_string();
+        let payload = snapshot(plug);
         self.told.snapshots.insert(id.clone(), Snapshot { at: Some(self.now.up), due: None });
         self.publish(topics::snapshot_topic(self.base(), id), payload, true);
     }
@@ -340,13 +338,13 @@ impl Session {
 
 /// The announcement of a plug depends on this part of its picture.
 fn announced_differs(a: &PlugView, b: &PlugView) -> bool {
-    let names = |plug: &PlugView| plug.ports.iter().map(|port| port.name.clone()).collect::<Vec<_>>();
+    let same_names = || a.ports.iter().map(|port| &port.name).eq(b.ports.iter().map(|port| &port.name));
     a.name != b.name
         || a.facts != b.facts
         || a.offer != b.offer
         || a.adopted != b.adopted
         || a.deleted != b.deleted
-        || names(a) != names(b)
+        || !same_names()
 }
 
 /// `bridge/devices` depends on this part.

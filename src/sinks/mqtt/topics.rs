@@ -4,10 +4,12 @@
 use crate::entity::{Entity, Kind, Value, entities, is_slow, value};
 use crate::errand;
 use crate::model::{
-    BridgeView, CommandResult, Energy, Event, Master, Note, Options, PlugId, PlugView, Response,
-    ResponseData, View, iso,
+    BridgeView, CommandResult, Energy, Event, Note, Options, PlugId, PlugView, Response, ResponseData, View,
+    iso,
 };
+use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
+use std::fmt;
 use std::time::Duration;
 
 /// How a topic behaves when nothing changed.
@@ -53,10 +55,11 @@ pub(super) fn retained(base: &str, plug: &PlugView) -> Vec<Retained> {
 }
 
 /// Relays first.
-pub(super) fn in_order(plug: &PlugView) -> Vec<Entity> {
-    let mut all = entities(plug.offer);
-    all.sort_by_key(|entity| entity.kind != Kind::Switch);
-    all
+pub(super) fn in_order(plug: &PlugView) -> impl Iterator<Item = Entity> {
+    let all = entities(plug.offer);
+    let is_relay = |entity: &Entity| entity.kind == Kind::Switch;
+    let relays: Vec<Entity> = all.iter().copied().filter(is_relay).collect();
+    relays.into_iter().chain(all.into_iter().filter(move |entity| !is_relay(entity)))
 }
 
 pub(super) fn nature(kind: Kind, value: Value) -> Nature {
@@ -90,7 +93,7 @@ pub(super) fn tail(entity: Entity) -> String {
 pub(super) fn text(value: Value) -> String {
     match value {
         Value::OnOff(on) => on_off(on).into(),
-        Value::Number(number) => plain(number),
+        Value::Number(number) => Plain::of(number).to_string(),
         Value::Energy(energy) => energy.to_string(),
         Value::Milliseconds(ms) => ms.to_string(),
         Value::Time(ms) => iso(ms),
@@ -105,74 +108,46 @@ pub(super) fn on_off(on: bool) -> &'static str {
     if on { "ON" } else { "OFF" }
 }
 
-/// At most three decimals, no exponent, no trailing zeros.
-fn plain(number: f64) -> String {
-    let text = format!("{number:.3}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" { "0".into() } else { text.into() }
+/// A number as it is published: at most three decimals, no exponent, no trailing zeros.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Plain {
+    thousandths: i64,
 }
 
-fn number(value: Option<f64>) -> Json {
-    value.and_then(|v| serde_json::from_str(&plain(v)).ok()).unwrap_or(Json::Null)
+impl Plain {
+    #[expect(clippy::cast_possible_truncation, reason = "drivers believe no number of that size")]
+    pub(super) fn of(number: f64) -> Self {
+        Self { thousandths: (number * 1000.0).round() as i64 }
+    }
+}
+
+impl fmt::Display for Plain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.thousandths < 0 { "-" } else { "" };
+        let size = self.thousandths.unsigned_abs();
+        let (whole, rest) = (size / 1000, size % 1000);
+        match rest {
+            0 => write!(f, "{sign}{whole}"),
+            _ if rest % 100 == 0 => write!(f, "{sign}{whole}.{}", rest / 100),
+            _ if rest % 10 == 0 => write!(f, "{sign}{whole}.{:02}", rest / 10),
+            _ => write!(f, "{sign}{whole}.{rest:03}"),
+        }
+    }
+}
+
+impl Serialize for Plain {
+    #[expect(clippy::cast_precision_loss, reason = "three decimals of a number that was one")]
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.thousandths % 1000 {
+            0 => to.serialize_i64(self.thousandths / 1000),
+            _ => to.serialize_f64(self.thousandths as f64 / 1000.0),
+        }
+    }
 }
 
 /// Topic of a plug's snapshot.
 pub(super) fn snapshot_topic(base: &str, id: &PlugId) -> String {
     format!("{base}/{id}/state")
-}
-
-/// Everything about a plug in one JSON object, for scripts and Node-RED.
-pub(super) fn snapshot(plug: &PlugView) -> Json {
-    let extras = plug.extras.as_deref();
-    let ports = (1..).zip(&plug.ports).map(|(n, port): (u8, _)| {
-        let mut port = json!({
-            "name": &*port.name,
-            "state": port.relay.map(on_off),
-            "power": number(port.watts),
-            "current": number(port.amps),
-            "energy": port.energy.map(Energy::kwh),
-            "energy_today": port.lately.map(|[today, _]| today.kwh()),
-            "energy_month": port.lately.map(|[_, month]| month.kwh()),
-            "since": port.since_ms.map(iso),
-            "cause": port.cause.map(|cause| cause.as_str()),
-            "locked": port.lock.and_then(|lock| lock.as_str()),
-        });
-        if let (true, Some(port)) = (plug.offer.timer, port.as_object_mut()) {
-            let timer = extras.and_then(|extras| extras.timers.get(&n)).filter(|timer| timer.minutes > 0);
-            port.insert("timer_end".into(), timer.map(|timer| iso(timer.ends_ms)).into());
-        }
-        (n.to_string(), port)
-    });
-    let mut all = json!({
-        "ts": iso(plug.unix_ms),
-        "availability": if plug.online { "online" } else { "offline" },
-        "power": number(plug.watts),
-        "energy": plug.energy.map(Energy::kwh),
-        "unmetered_s": plug.energy.map(|_| plug.unmetered_s),
-        "ports": ports.collect::<Map<String, Json>>(),
-        "problem": plug.problem,
-        "latency_ms": plug.latency_ms,
-    });
-    if let Some(object) = all.as_object_mut() {
-        for (there, key, figure) in
-            [(plug.offer.voltage, "voltage", plug.volts), (plug.offer.signal, "signal", plug.signal)]
-        {
-            if there {
-                object.insert(key.into(), number(figure));
-            }
-        }
-        let offer = plug.offer;
-        let master = extras.and_then(|extras| extras.master.as_ref());
-        let slow = [
-            (offer.clock, "clock_drift", Json::from(extras.and_then(|extras| extras.drift_s))),
-            (offer.master, "master", Json::from(master.and_then(Master::leader))),
-            (offer.master, "master_limit", Json::from(master.and_then(|master| master.limit_w))),
-            (offer.presence, "presence", Json::from(extras.and_then(|extras| extras.presence).map(on_off))),
-        ];
-        let there = slow.into_iter().filter(|(there, ..)| *there);
-        object.extend(there.map(|(_, key, value)| (key.to_owned(), value)));
-    }
-    all
 }
 
 /// What does not change from poll to poll.
@@ -337,8 +312,8 @@ fn event(event: &Event, unix_ms: u64) -> Json {
             json!({"event_type": "command_failed", "port": port, "error": error.as_str(), "ts": ts})
         }
         Event::Overload { port, hazard, watts, limit, remedy } => json!({
-            "event_type": "overload", "port": port, "reason": hazard.as_str(), "power": number(Some(*watts)),
-            "limit": number(*limit), "action": remedy.as_str(), "ts": ts,
+            "event_type": "overload", "port": port, "reason": hazard.as_str(), "power": Plain::of(*watts),
+            "limit": limit.map(Plain::of), "action": remedy.as_str(), "ts": ts,
         }),
         Event::DeviceRestarted => json!({"event_type": "device_restarted", "ts": ts}),
         Event::EnergyFilled { hours, ports } => {

@@ -112,14 +112,19 @@ fn numbers_are_plain() {
         (0.0005, "0.001"),
         (100.0, "100"),
         (-0.0001, "0"),
+        (-0.25, "-0.25"),
+        (0.07, "0.07"),
+        (3680.005, "3680.005"),
     ] {
-        assert_eq!(plain(number), want);
+        assert_eq!(Plain::of(number).to_string(), want);
+        assert_eq!(serde_json::to_string(&Plain::of(number)).expect("a number"), want);
     }
 }
 
 #[test]
 fn the_snapshot_says_everything_and_null_where_nothing_is_known() {
-    let all = snapshot(&plug());
+    let text = crate::sinks::mqtt::snapshot::snapshot(&plug());
+    let all: Json = serde_json::from_str(&text).expect("JSON");
     assert_eq!(
         all["ports"]["1"],
         json!({"name": "A", "state": "ON", "power": 9.8, "current": 0.05, "energy": 31.2207, "energy_today": null, "energy_month": null, "since": null, "cause": null, "locked": null})
