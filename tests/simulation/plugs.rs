@@ -35,8 +35,10 @@ pub(crate) struct Model {
     body: Body,
     pub(crate) faults: Faults,
     stuck: bool,
-    /// What power cuts have added to its ups and downs, in milliwatts.
+    /// What power cuts, and ups and downs within a second, have added to its ups and downs, in milliwatts.
     cuts: u64,
+    /// At what second its power was looked at last, and that power in milliwatts.
+    noted: (u64, u64),
     pub(crate) ip: Ipv4Addr,
     /// It is on the network.
     pub(crate) here: bool,
@@ -83,6 +85,7 @@ impl Model {
             faults: Faults::default(),
             stuck: false,
             cuts: 0,
+            noted: (0, 0),
             ip: Ipv4Addr::new(192, 0, 2, u8::try_from(place + 10).unwrap()),
             here: true,
             mac,
@@ -137,6 +140,14 @@ impl Model {
     /// Counts what was drawn until now, which must be done before that changes.
     pub(crate) fn drawn(&mut self, now_s: f64) -> Drawn {
         let counted = self.count(now_s);
+        // It is counted by the second; a relay that went on and off again in one would leave no trace.
+        let second = Duration::from_secs_f64(now_s).as_secs();
+        let watts: f64 = self.watts(now_s).iter().sum();
+        let milliwatts = u64::try_from(Duration::from_secs_f64(watts).as_millis()).unwrap();
+        if self.noted.0 == second {
+            self.cuts += self.noted.1.abs_diff(milliwatts);
+        }
+        self.noted = (second, milliwatts);
         Drawn { ups_and_downs: counted.ups_and_downs + self.cuts, ..counted }
     }
 

@@ -28,8 +28,11 @@ const NO_ANSWER: Duration = Duration::from_millis(10);
 /// Between two keep-alives. Firmware that wants them waits three minutes.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
 
-/// Unanswered questions in a row after which a plug that never gave a figure has no meter.
+/// Unanswered questions in a row after which a plug that never gave a figure seems to have no meter.
 const MUTE: u8 = 3;
+
+/// Readings after which such a plug is asked for its power once more: the network may have been bad.
+const SPARED: u8 = 5;
 
 /// Said to whoever has to unlock a plug.
 const LOCKED: &str =
@@ -109,7 +112,9 @@ enum Exchange {
 enum Meter {
     /// It is asked; it was silent so often in a row, and has given a figure or not.
     Asked { silent: u8, proven: bool },
-    /// It has none, or does not tell: not asked any more.
+    /// It never answered; not asked for so many readings.
+    Mute { spared: u8 },
+    /// It said that it has none: not asked any more.
     Absent,
 }
 
@@ -236,7 +241,7 @@ impl Tongue {
     }
 
     fn next(&mut self, now: &Moment) -> Step {
-        if self.plan.front() == Some(&Exchange::Meter) && self.meter == Meter::Absent {
+        if self.plan.front() == Some(&Exchange::Meter) && !self.asks_meter() {
             self.plan.pop_front();
         }
         let brief = BRIEF.min(self.timeout / 4);
@@ -378,6 +383,22 @@ impl Tongue {
         }
     }
 
+    /// Whether there may be a meter to be asked in this conversation.
+    fn asks_meter(&mut self) -> bool {
+        match self.meter {
+            Meter::Asked { .. } => true,
+            Meter::Absent => false,
+            Meter::Mute { spared: 0 } => {
+                self.meter = Meter::Asked { silent: MUTE - 1, proven: false };
+                true
+            }
+            Meter::Mute { spared } => {
+                self.meter = Meter::Mute { spared: spared - 1 };
+                false
+            }
+        }
+    }
+
     fn hear_meter(&mut self, heard: Heard) -> Result<(), Failure> {
         let Meter::Asked { silent, proven } = self.meter else { return Ok(()) };
         match heard {
@@ -396,7 +417,7 @@ impl Tongue {
             Err(Failure::Silent) => {
                 let mute = !proven && silent + 1 >= MUTE;
                 self.meter = if mute {
-                    Meter::Absent
+                    Meter::Mute { spared: SPARED }
                 } else {
                     Meter::Asked { silent: silent.saturating_add(1), proven }
                 };

@@ -7,8 +7,11 @@ fn config() -> String {
     format!("homeassistant/device/plug2mqtt_{STRIP}/config")
 }
 
+/// What is said about plugs; the bridge takes its own announcement back at each start.
 fn announced(messages: &[Message]) -> Vec<String> {
-    messages.iter().filter(|m| m.topic.starts_with("homeassistant/")).map(|m| m.topic.clone()).collect()
+    let own = |m: &&Message| m.topic.contains("plug2mqtt_bridge_") && m.payload.is_empty();
+    let all = messages.iter().filter(|m| m.topic.starts_with("homeassistant/"));
+    all.filter(|m| !own(m)).map(|m| m.topic.clone()).collect()
 }
 
 fn count(messages: &[Message], topic: &str) -> usize {
