@@ -13,30 +13,14 @@ fn announcer(mode: Mode, port_devices: PortDevices) -> Announcer {
 fn plug(id: &str, name: &str, facts: Facts, offer: Offer, ports: &[&str]) -> PlugView {
     let port = |name: &&str| PortView { name: (*name).into(), ..PortView::default() };
     PlugView {
-        id: PlugId::new(id).expect("an id"),
         driver: "maxsmart",
         facts: Arc::new(facts),
         name: name.into(),
-        ip: None,
         adopted: true,
         offer,
         online: true,
-        control: true,
-        relays_remembered: false,
-        deleted: false,
         ports: ports.iter().map(port).collect(),
-        watts: None,
-        energy: None,
-        unmetered_s: 0,
-        volts: None,
-        signal: None,
-        extras: None,
-        problem: None,
-        latency_ms: None,
-        last_seen_ms: None,
-        unix_ms: 0,
-        beat: 0,
-        echo: 0,
+        ..PlugView::unknown(PlugId::new(id).expect("an id"))
     }
 }
 

@@ -141,30 +141,14 @@ fn a_fleet_is_told_in_portions_and_never_more_than_a_few_hundred_messages_wait()
         let port = crate::model::PortView { relay: Some(true), watts: Some(1.0), ..Default::default() };
         let offer = crate::model::Offer { ports: 6, power: true, ..Default::default() };
         let view = PlugView {
-            id: id.clone(),
             driver: "maxsmart",
-            facts: Arc::default(),
-            name: "strip".into(),
-            ip: None,
             adopted: true,
             offer,
             online: true,
-            control: true,
-            relays_remembered: false,
-            deleted: false,
             ports: vec![port; 6],
             watts: Some(6.0),
-            energy: None,
-            unmetered_s: 0,
-            volts: None,
-            signal: None,
-            extras: None,
-            problem: None,
-            latency_ms: None,
             last_seen_ms: Some(1),
-            unix_ms: 1,
-            beat: 0,
-            echo: 0,
+            ..PlugView::unknown(id.clone())
         };
         (id, Arc::new(view))
     };

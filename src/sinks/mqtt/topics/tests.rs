@@ -1,20 +1,14 @@
 use super::*;
-use crate::model::{Facts, Offer, PortView};
-use std::sync::Arc;
+use crate::model::{Offer, PortView};
 
 fn plug() -> PlugView {
     PlugView {
-        id: PlugId::new("maxsmart-x1").expect("an id"),
         driver: "maxsmart",
-        facts: Arc::new(Facts::default()),
         name: "Strip".into(),
         ip: Some("192.0.2.10".into()),
         adopted: true,
         offer: Offer { ports: 2, power: true, current: true, ..Offer::default() },
         online: true,
-        control: true,
-        relays_remembered: false,
-        deleted: false,
         ports: vec![
             PortView {
                 name: "A".into(),
@@ -29,15 +23,9 @@ fn plug() -> PlugView {
         watts: Some(10.1),
         energy: Energy::from_kwh(31.2207),
         unmetered_s: 40,
-        volts: None,
-        signal: None,
-        extras: None,
-        problem: None,
         latency_ms: Some(84),
         last_seen_ms: Some(0),
-        unix_ms: 0,
-        beat: 0,
-        echo: 0,
+        ..PlugView::unknown(PlugId::new("maxsmart-x1").expect("an id"))
     }
 }
 

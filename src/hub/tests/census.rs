@@ -1,0 +1,241 @@
+//! Who is who: plugs found, followed, confused, taken in, named and removed.
+
+use super::*;
+
+#[test]
+fn when_something_is_missing_it_is_searched_for() {
+    let mut world = strip();
+    world.probes.clear();
+    world.fake(1).fails = Some(Failure::Unreachable("gone".into()));
+    world.secs(8);
+    assert_eq!(world.probes.len(), 1, "soon after the first miss");
+    world.secs(600);
+    assert!(world.probes.len() < 20, "but not ever faster: {}", world.probes.len());
+}
+
+#[test]
+fn a_plug_is_followed_to_its_new_address() {
+    let mut world = strip();
+    let fake = world.fakes.remove(&place(1)).expect("the strip");
+    world.fakes.insert(place(9), fake);
+    world.secs(30);
+    assert!(!world.view(A).online);
+    world.feed(Input::Heard(found(1, 1, 9)));
+    // A conversation with the old address may have to end first.
+    world.secs(6);
+    let view = world.view(A);
+    assert!(view.online);
+    assert_eq!(view.ip.as_deref(), Some("127.0.0.9"));
+    let event = Event::AddressChanged { from: "127.0.0.1".into(), to: "127.0.0.9".into() };
+    assert!(world.notes.contains(&Note::Plug(id(A), event)));
+}
+
+#[test]
+fn two_plugs_that_swap_addresses_are_told_apart() {
+    let mut world = strip();
+    world.fake(2).relays = vec![false; 6];
+    world.feed(Input::Heard(found(2, 2, 2)));
+    world.secs(60);
+    let (a, b) = (world.fakes[&place(1)].clone(), world.fakes[&place(2)].clone());
+    world.fakes.insert(place(1), b);
+    world.fakes.insert(place(2), a);
+    world.feed(Input::Heard(found(2, 2, 1)));
+    assert!(!world.view(A).online, "nobody is asked at another's address");
+    world.feed(Input::Heard(found(1, 1, 2)));
+    world.secs(5);
+    assert_eq!(world.view(A).ip.as_deref(), Some("127.0.0.2"));
+    assert_eq!(world.view(A).ports[0].relay, Some(true));
+    assert_eq!(world.view("maxsmart-swp6000000000002").ports[0].relay, Some(false));
+}
+
+#[test]
+fn two_plugs_with_one_serial_are_two_plugs() {
+    let mut world = strip();
+    world.fake(2).relays = vec![false];
+    world.feed(Input::Heard(found(1, 2, 2)));
+    world.secs(1);
+    let second = world.view("maxsmart-swp6000000000001-000002");
+    assert_eq!((second.ports.len(), second.ports[0].relay), (1, Some(false)));
+    assert_eq!(world.view(A).ports.len(), 6);
+    // And stay so, whoever answers first next time.
+    world.feed(Input::Heard(found(1, 2, 2)));
+    world.feed(Input::Heard(found(1, 1, 1)));
+    world.secs(1);
+    assert_eq!(world.hub.view().plugs.len(), 2);
+    let mut again = World::with(rules(), world.hub.memory());
+    again.feed(Input::Heard(found(1, 2, 2)));
+    assert_eq!(again.hub.view().plugs.len(), 2);
+}
+
+#[test]
+fn a_clone_without_a_mac_cannot_pull_a_healthy_plug_away() {
+    let mut world = World::new(rules());
+    world.fake(1);
+    let mut nameless = found(1, 1, 1);
+    nameless.facts.mac = None;
+    world.feed(Input::Heard(nameless.clone()));
+    world.secs(30);
+    nameless.place = place(7);
+    world.feed(Input::Heard(nameless));
+    assert_eq!(world.view(A).ip.as_deref(), Some("127.0.0.1"));
+}
+
+#[test]
+fn who_tells_a_plugs_serial_and_mac_is_believed_unless_it_was_heard_a_moment_ago() {
+    let mut world = World::new(rules());
+    world.fake(1);
+    let own = found(1, 1, 1);
+    world.feed(Input::Heard(own.clone()));
+    world.secs(30);
+    let liar = Found { place: place(7), ..own.clone() };
+    world.feed(Input::Heard(own));
+    world.feed(Input::Heard(liar.clone()));
+    assert_eq!(world.view(A).ip.as_deref(), Some("127.0.0.1"));
+    world.secs(30);
+    world.feed(Input::Heard(liar));
+    assert_eq!(world.view(A).ip.as_deref(), Some("127.0.0.7"));
+}
+
+#[test]
+fn known_plugs_are_polled_at_once_before_any_search_is_answered() {
+    let memory = strip().hub.memory();
+    let mut world = World::with(rules(), memory);
+    world.fake(1);
+    assert!(!world.view(A).online, "not before it answered");
+    assert_eq!(world.view(A).ports.len(), 6, "but its ports are known");
+    world.feed(Input::Tick);
+    assert_eq!(world.reads.len(), 1);
+    world.run(Duration::from_millis(50));
+    assert!(world.view(A).online);
+}
+
+#[test]
+fn plugs_are_not_taken_when_adopting_is_off_and_taken_when_it_is_on_again() {
+    let mut closed = rules();
+    closed.adopt = false;
+    let mut world = World::new(closed);
+    world.fake(1);
+    world.feed(Input::Heard(found(1, 1, 1)));
+    world.secs(20);
+    assert!(world.reads.is_empty());
+    assert!(!world.view(A).adopted);
+    assert!(world.hub.memory().plugs.is_empty());
+    world.switch(&[(1, Wish::Off)]);
+    assert_eq!(world.result().error, Some((CommandError::UnknownDevice, None)));
+    world.request(Request::Adopt(true, Some(Duration::from_secs(30))));
+    world.secs(1);
+    assert!(world.view(A).online);
+    world.secs(31);
+    assert!(!world.hub.view().bridge.adopt, "its time is up");
+}
+
+#[test]
+fn plugs_named_in_the_settings_are_taken_though_adopting_is_off() {
+    let named: [fn(&mut Rules); 2] =
+        [|rules| rules.allow.extend([id(A)]), |rules| rules.plugs.extend([(id(A), PlugRules::default())])];
+    for name in named {
+        let mut closed = rules();
+        closed.adopt = false;
+        name(&mut closed);
+        let mut world = World::new(closed);
+        world.fake(1);
+        world.feed(Input::Heard(found(1, 1, 1)));
+        world.feed(Input::Heard(found(2, 2, 2)));
+        world.secs(1);
+        assert!(world.view(A).online);
+        assert!(world.hub.view().plugs.values().all(|plug| plug.adopted == (plug.id == id(A))));
+    }
+}
+
+#[test]
+fn removed_plugs_are_forgotten_and_blocked_ones_stay_away() {
+    let mut world = strip();
+    assert!(world.request(Request::DeviceRemove { id: id(A), block: true }).result.is_ok());
+    world.feed(Input::Heard(found(1, 1, 1)));
+    world.secs(10);
+    assert!(world.hub.view().plugs.is_empty());
+    assert!(world.hub.memory().blocked.contains(&id(A)));
+    assert!(world.request(Request::DeviceRemove { id: id(A), block: false }).result.is_err());
+}
+
+#[test]
+fn names_and_options_are_kept_but_settings_have_the_last_word() {
+    let mut strict = rules();
+    let own = PlugRules {
+        name: Name::clean("Fixed"),
+        locks: BTreeMap::from([(1, Lock::On)]),
+        ..PlugRules::default()
+    };
+    strict.plugs.insert(id(A), own);
+    let mut world = strip_under(strict);
+    let name = Name::clean("Other");
+    assert!(world.request(Request::DeviceRename { id: id(A), name: name.clone() }).result.is_err());
+    assert!(world.request(Request::PortRename { id: id(A), port: 2, name: name.clone() }).result.is_ok());
+    assert!(world.request(Request::PortRename { id: id(A), port: 9, name }).result.is_err());
+    assert_eq!(&*world.view(A).ports[1].name, "Other");
+    let lock = |lock| {
+        let port = BTreeMap::from([(1, PortOptions { lock: Some(lock) })]);
+        Request::DeviceOptions { id: id(A), options: Box::new(Options { port, ..Options::default() }) }
+    };
+    assert!(world.request(lock(Lock::None)).result.is_err(), "cannot be loosened");
+    assert!(world.request(lock(Lock::Both)).result.is_ok(), "can be tightened");
+    assert_eq!(world.view(A).ports[0].lock, Some(Lock::Both));
+    let slow = Options { poll_interval_ms: Some(60_000), ..Options::default() };
+    assert!(world.request(Request::DeviceOptions { id: id(A), options: Box::new(slow) }).result.is_ok());
+    world.secs(60);
+    world.reads.clear();
+    world.secs(300);
+    assert_eq!(world.reads.len(), 5);
+    let bad = Options { poll_interval_ms: Some(0), ..Options::default() };
+    assert!(world.request(Request::DeviceOptions { id: id(A), options: Box::new(bad) }).result.is_err());
+}
+
+#[test]
+fn somebody_without_an_identity_is_asked_for_it() {
+    let mut world = World::new(rules());
+    let mut nobody = found(1, 1, 5);
+    nobody.id = None;
+    nobody.facts.mac = None;
+    world.feed(Input::Heard(nobody));
+    assert!(matches!(world.coming.as_slice(), [(_, Outcome { who: Who::Place("maxsmart", _), .. })]));
+    world.coming.clear();
+    world.fake(5);
+    let answer = Answer::Identity(Found { id: Some(id("maxsmart-aabbccdd")), ..found(1, 1, 5) });
+    let who = Who::Place("maxsmart", place(5));
+    world.feed(Input::Answered(Outcome { who, result: Ok(answer), requests: 2, took: Duration::ZERO }));
+    world.secs(1);
+    assert!(world.view("maxsmart-aabbccdd").online);
+}
+
+#[test]
+fn a_firehose_of_invented_plugs_is_bounded() {
+    let mut world = World::new(rules());
+    for n in 0..MAX_PLUGS + 50 {
+        let mut fake = found(1, 1, 200);
+        fake.id = PlugId::of("maxsmart", &format!("swp6{n:012}"));
+        fake.facts = Facts::default();
+        fake.place.udp = u16::try_from(n).unwrap();
+        world.feed(Input::Heard(fake));
+    }
+    assert!(world.hub.view().plugs.len() <= MAX_PLUGS);
+}
+
+#[test]
+fn no_more_than_eight_scans_run_at_one_time() {
+    let mut world = World::new(rules());
+    let scan = |world: &mut World| {
+        world.feed(Input::Commanded(Order::Request(Request::Scan(Duration::from_secs(5)), None)))
+    };
+    for _ in 0..20 {
+        scan(&mut world);
+    }
+    let refused = |world: &World| {
+        let said =
+            world.notes.iter().filter(|note| matches!(note, Note::Response(Response { result: Err(_), .. })));
+        said.count()
+    };
+    assert_eq!(refused(&world), 12);
+    world.secs(6);
+    scan(&mut world);
+    assert_eq!(refused(&world), 12);
+}

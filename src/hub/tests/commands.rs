@@ -1,0 +1,260 @@
+//! Commands, from the desk they land on to their one result.
+
+use super::*;
+
+#[test]
+fn a_command_goes_at_once_and_is_confirmed_by_what_was_read() {
+    let mut world = strip();
+    world.switch(&[(2, Wish::Off)]);
+    world.run(Duration::from_millis(30));
+    let result = world.result();
+    assert_eq!((result.error, result.attempts, result.requests), (None, 1, 2));
+    assert_eq!(result.ports, BTreeMap::from([(2, Some(false))]));
+    let port = world.view(A).ports[1].clone();
+    assert_eq!((port.relay, port.watts, port.cause), (Some(false), Some(0.0), Some(Cause::Mqtt)));
+    assert_eq!(port.lock, None);
+}
+
+#[test]
+fn after_a_command_the_plug_is_asked_again_soon_and_then_every_two_seconds() {
+    let mut world = strip();
+    world.switch(&[(1, Wish::Off)]);
+    let began = world.up;
+    world.run(Duration::from_millis(8500));
+    let after: Vec<u128> = world.reads.iter().map(|(at, _)| (*at - began).as_millis()).collect();
+    for want in [1020, 2020, 4020, 6020] {
+        assert!(after.contains(&want), "{want} in {after:?}");
+    }
+    assert!(after.contains(&8000), "the regular beat serves as well: {after:?}");
+}
+
+#[test]
+fn six_commands_in_a_row_leave_as_two_requests_and_one_for_all_ports_as_one() {
+    let mut world = strip();
+    for port in 1..=6 {
+        world.switch(&[(port, Wish::Off)]);
+        world.run(Duration::from_millis(5));
+    }
+    world.secs(1);
+    let switches = world.fake(1).switches.clone();
+    assert_eq!(switches, [Switch::Ports(BTreeMap::from([(1, false)])), Switch::All(false)]);
+    assert_eq!(world.results().len(), 6);
+    world.switch(&[(0, Wish::On)]);
+    world.secs(1);
+    assert_eq!(world.fake(1).switches.last(), Some(&Switch::All(true)));
+    assert_eq!(world.result().ports.len(), 6);
+}
+
+#[test]
+fn the_whole_plug_is_all_ports_be_it_one_or_six() {
+    let mut world = strip();
+    world.switch(&[(SwitchOrder::WHOLE, Wish::Off)]);
+    world.secs(1);
+    assert_eq!(world.fake(1).relays, [false; 6]);
+    let mut world = World::new(rules());
+    world.fake(1).relays = vec![true];
+    world.feed(Input::Heard(found(1, 1, 1)));
+    world.secs(1);
+    world.switch(&[(SwitchOrder::WHOLE, Wish::Off)]);
+    world.switch(&[(0, Wish::Off)]);
+    world.secs(1);
+    assert_eq!(world.fake(1).relays, [false]);
+    let errors: Vec<_> = world.results().into_iter().map(|result| result.error).collect();
+    assert_eq!(errors, [Some((CommandError::UnknownPort, Some(0))), None]);
+}
+
+#[test]
+fn the_newest_command_for_a_port_wins_and_each_gets_its_result() {
+    let mut world = strip();
+    world.fake(1).slow = Duration::from_millis(300);
+    world.switch(&[(1, Wish::Off)]);
+    world.switch(&[(1, Wish::On)]);
+    world.switch(&[(1, Wish::Off)]);
+    world.secs(2);
+    let errors: Vec<_> =
+        world.results().into_iter().map(|result| result.error.map(|(error, _)| error)).collect();
+    assert_eq!(errors, [Some(CommandError::Superseded), Some(CommandError::Superseded), None]);
+    assert_eq!(world.view(A).ports[0].relay, Some(false));
+}
+
+#[test]
+fn a_command_that_waits_behind_an_older_one_on_the_wire_ends_in_time() {
+    let mut world = strip();
+    world.fake(1).slow = Duration::from_millis(1500);
+    world.switch(&[(1, Wish::Off)]);
+    let mut order = world.order(&[(1, Wish::On)]);
+    order.ttl = Some(Duration::from_millis(500));
+    world.feed(Input::Commanded(Order::Switch(order)));
+    world.run(Duration::from_millis(600));
+    let errors: Vec<_> =
+        world.results().into_iter().map(|result| result.error.map(|(error, _)| error)).collect();
+    assert_eq!(errors, [Some(CommandError::Superseded), Some(CommandError::Expired)]);
+}
+
+#[test]
+fn toggles_count_on_commands_in_hand() {
+    let mut world = strip();
+    world.switch(&[(1, Wish::Toggle)]);
+    world.switch(&[(1, Wish::Toggle)]);
+    world.secs(2);
+    assert!(world.fake(1).relays[0], "twice is back again");
+    world.switch(&[(0, Wish::Toggle)]);
+    world.secs(2);
+    assert_eq!(world.fake(1).relays, [false; 6], "any on counts as on");
+}
+
+#[test]
+fn a_plug_that_does_not_obey_is_asked_until_the_deadline_and_no_longer() {
+    let mut world = strip();
+    world.fake(1).stubborn = true;
+    world.switch(&[(1, Wish::Off)]);
+    world.secs(20);
+    let result = world.result();
+    assert_eq!(result.error, Some((CommandError::NotConfirmed, Some(1))));
+    assert!(result.latency <= Duration::from_secs(11), "{:?}", result.latency);
+    assert_eq!(world.view(A).ports[0].relay, Some(true), "the truth is shown");
+    assert_eq!(world.view(A).echo, 1, "and told again");
+    let sent = world.fake(1).switches.len();
+    assert!(sent >= 5 && result.attempts as usize == sent, "{sent}");
+    world.secs(60);
+    assert_eq!(world.fake(1).switches.len(), sent, "nothing after the deadline");
+}
+
+#[test]
+fn a_short_life_is_a_short_life() {
+    let mut world = strip();
+    world.fake(1).fails = Some(Failure::Closed);
+    let mut order = world.order(&[(1, Wish::Off)]);
+    order.ttl = Some(Duration::from_millis(600));
+    world.feed(Input::Commanded(Order::Switch(order)));
+    world.run(Duration::from_millis(700));
+    let result = world.result();
+    assert_eq!(result.error, Some((CommandError::Timeout, Some(1))));
+    assert!(result.latency <= Duration::from_millis(620), "{:?}", result.latency);
+}
+
+#[test]
+fn commands_are_refused_as_a_whole_before_anything_moves() {
+    let mut strict = rules();
+    let locks = BTreeMap::from([(3, Lock::On), (4, Lock::Both)]);
+    strict.plugs.insert(id(A), PlugRules { locks, ..PlugRules::default() });
+    let mut world = strip_under(strict);
+    let mut refused = |ports: &[(u8, Wish)], want: (CommandError, Option<u8>)| {
+        world.switch(ports);
+        world.secs(1);
+        assert_eq!(world.result().error, Some(want), "{ports:?}");
+        assert!(world.fake(1).switches.is_empty(), "{ports:?}");
+    };
+    refused(&[(1, Wish::Off), (7, Wish::On)], (CommandError::UnknownPort, Some(7)));
+    refused(&[(1, Wish::Off), (3, Wish::Off)], (CommandError::Locked, Some(3)));
+    refused(&[(4, Wish::On)], (CommandError::Locked, Some(4)));
+    refused(&[(0, Wish::Off)], (CommandError::Locked, Some(3)));
+    world.switch(&[(3, Wish::On)]);
+    world.secs(1);
+    assert_eq!(world.result().error, None, "on stays allowed for a port locked on");
+}
+
+#[test]
+fn read_only_and_offline_and_unknown_plugs_are_refused() {
+    let mut frozen = rules();
+    frozen.read_only = true;
+    let mut world = strip_under(frozen);
+    world.switch(&[(1, Wish::Off)]);
+    assert_eq!(world.result().error, Some((CommandError::ReadOnly, None)));
+
+    let mut world = strip();
+    world.fake(1).fails = Some(Failure::Unreachable("refused".into()));
+    world.secs(30);
+    world.notes.clear();
+    assert!(!world.view(A).online);
+    world.switch(&[(1, Wish::Off)]);
+    assert_eq!(world.result().error, Some((CommandError::Offline, None)));
+
+    let mut order = world.order(&[(1, Wish::Off)]);
+    order.plug = id("maxsmart-nobody");
+    world.feed(Input::Commanded(Order::Switch(order)));
+    assert_eq!(world.result().error, Some((CommandError::UnknownDevice, None)));
+}
+
+#[test]
+fn a_timed_command_goes_back_by_itself_unless_somebody_else_decides() {
+    let mut world = strip();
+    let mut order = world.order(&[(1, Wish::Off)]);
+    order.hold = Some(Duration::from_secs(60));
+    world.feed(Input::Commanded(Order::Switch(order.clone())));
+    world.secs(59);
+    assert!(!world.fake(1).relays[0]);
+    assert_eq!(world.hub.memory().plugs[&id(A)].reverts.len(), 1, "outlives a restart");
+    world.secs(3);
+    assert!(world.fake(1).relays[0]);
+    assert_eq!(world.view(A).ports[0].cause, Some(Cause::Timer));
+    assert!(world.hub.memory().plugs[&id(A)].reverts.is_empty());
+    assert_eq!(world.results().len(), 1, "the way back is nobody's command");
+
+    world.feed(Input::Commanded(Order::Switch(order)));
+    world.secs(5);
+    world.switch(&[(1, Wish::Off)]);
+    world.secs(120);
+    assert!(!world.fake(1).relays[0], "a newer command took its place");
+}
+
+#[test]
+fn a_timed_port_goes_back_after_a_restart() {
+    let mut world = strip();
+    let mut order = world.order(&[(1, Wish::Off)]);
+    order.hold = Some(Duration::from_secs(60));
+    world.feed(Input::Commanded(Order::Switch(order)));
+    world.secs(2);
+    let memory = world.hub.memory();
+    let fakes = world.fakes.clone();
+    let mut again = World::with(rules(), memory);
+    again.fakes = fakes;
+    again.secs(70);
+    assert!(again.fake(1).relays[0]);
+}
+
+#[test]
+fn staggered_ports_follow_one_another() {
+    let mut world = strip();
+    let mut order = world.order(&[(1, Wish::Off), (2, Wish::Off), (3, Wish::Off)]);
+    order.stagger = Duration::from_millis(500);
+    world.feed(Input::Commanded(Order::Switch(order)));
+    world.run(Duration::from_millis(700));
+    assert_eq!(world.fake(1).relays[..3], [false, false, true]);
+    world.secs(1);
+    assert_eq!(world.fake(1).relays[..3], [false; 3]);
+    assert_eq!(world.result().attempts, 1);
+}
+
+#[test]
+fn a_command_for_a_known_plug_not_reached_yet_waits_for_it() {
+    let memory = strip().hub.memory();
+    let mut world = World::with(rules(), memory);
+    world.fake(1);
+    world.feed(Input::Tick);
+    world.switch(&[(1, Wish::Off)]);
+    world.secs(1);
+    assert_eq!(world.result().error, None);
+}
+
+#[test]
+fn stopping_gives_every_command_its_result_and_begins_nothing() {
+    let mut world = strip();
+    world.fake(1).slow = Duration::from_secs(1);
+    world.switch(&[(1, Wish::Off)]);
+    world.run(Duration::from_millis(50));
+    world.switch(&[(2, Wish::Off)]);
+    world.feed(Input::Stop);
+    world.switch(&[(3, Wish::Off)]);
+    let began = world.reads.len();
+    world.secs(10);
+    let results = world.results();
+    assert_eq!(results.len(), 3);
+    assert_eq!(
+        results.iter().filter(|result| result.error.is_none()).count(),
+        1,
+        "the one on the wire ended well"
+    );
+    assert_eq!(world.reads.len(), began);
+    assert_eq!(world.fake(1).relays[..3], [false, true, true]);
+}
