@@ -27,8 +27,13 @@ pub fn json(id: &str, report: &Report) -> Value {
             json!({"rules": rules.iter().map(one).collect::<Vec<_>>()})
         }
         Report::Record(record) => {
-            let cost = |wh: f64| record.price.map(|price| wh / 1000.0 * price);
-            let one = |row: &RecordRow| json!({"time": row.time, "wh": row.wh, "cost": row.wh.and_then(cost), "ports": row.ports});
+            let cost = |wh: f64| record.price.map(|price| rounded(wh / 1000.0 * price, 1e4));
+            let one = |row: &RecordRow| {
+                json!({
+                    "time": row.time, "wh": row.wh.map(|wh| rounded(wh, 1e2)), "cost": row.wh.and_then(cost),
+                    "ports": row.ports,
+                })
+            };
             json!({
                 "port": record.port, "price": record.price, "currency": record.currency.map(|c| c.to_string()),
                 "learnt": record.learnt, "rows": record.rows.iter().map(one).collect::<Vec<_>>(),
@@ -63,4 +68,9 @@ pub fn json(id: &str, report: &Report) -> Value {
     let mut whole = Map::from_iter([("id".to_owned(), Value::from(id))]);
     whole.extend(all.as_object_mut().map(std::mem::take).unwrap_or_default());
     Value::Object(whole)
+}
+
+/// To the last part of a unit that is worth telling: sums of decimals are not quite decimals.
+fn rounded(number: f64, parts: f64) -> f64 {
+    (number * parts).round() / parts
 }

@@ -81,10 +81,8 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
 const ONE_ROOM: &[(&str, &str)] =
     &[("rumqttc", "sinks/mqtt/link.rs"), ("reqwest", "io/http.rs"), ("axum", "sinks/web.rs")];
 
-/// The longest file, and those that have a reason to be longer.
+/// The longest file.
 const LONGEST: usize = 500;
-const LONGER: &[(&str, usize, &str)] =
-    &[("hub/tests.rs", 900, "one story of the hub after another, over one harness")];
 
 /// Files of `io` and of the MQTT sink that take time, randomness and bytes as arguments, and what must
 /// not be in them.
@@ -242,15 +240,8 @@ fn selects_stand_where_loops_meet_and_nowhere_else() {
 #[test]
 fn files_can_be_read_in_one_sitting() {
     for (name, text) in sources() {
-        let allowed = LONGER.iter().find(|(file, ..)| *file == name).map_or(LONGEST, |(_, lines, _)| *lines);
         let lines = text.lines().count();
-        assert!(lines <= allowed, "src/{name} has {lines} lines; is there a second thing living in it?");
-    }
-    for (file, lines, why) in LONGER {
-        let text = sources().into_iter().find(|(name, _)| name == file).map(|(_, text)| text);
-        let text = text.unwrap_or_else(|| panic!("{file} is excused and not there"));
-        assert!(text.lines().count() > LONGEST.min(*lines), "{file} needs no excuse any more");
-        assert!(!why.is_empty());
+        assert!(lines <= LONGEST, "src/{name} has {lines} lines; is there a second thing living in it?");
     }
 }
 
