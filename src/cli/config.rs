@@ -138,8 +138,22 @@ fn template(plugs: &[Found]) -> String {
                 add(&mut text, format_args!("#{} = {}\n", setting.key(), toml(value)));
             }
         }
+        let of_ports =
+            |known: &&Known| known.section().starts_with(&["device", "<id>", "port"].map(String::from));
+        for setting in settings.iter().filter(of_ports).filter(|known| known.key() != "name") {
+            let allowed = setting.allowed.replace('`', "");
+            add(
+                &mut text,
+                format_args!("# {} of a port: {} Allowed: {allowed}\n", setting.key(), setting.doc),
+            );
+        }
         for port in 1..=*ports {
-            add(&mut text, format_args!("#port.{port} = {{ name = \"Port {port}\", lock = \"none\" }}\n"));
+            add(
+                &mut text,
+                format_args!(
+                    "#port.{port} = {{ name = \"Port {port}\", lock = \"none\", restore = \"leave\" }}\n"
+                ),
+            );
         }
     }
     text

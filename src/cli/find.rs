@@ -104,6 +104,7 @@ impl Plug {
             ports: u8::try_from(ports).unwrap_or(u8::MAX),
             control: known.is_none_or(|known| known.control),
             locks: locks.unwrap_or_default(),
+            latched: false,
         }
     }
 

@@ -178,7 +178,7 @@ pub struct Finding {
     /// The only plugs to take. Empty means all.
     #[schemars(extend("x-allowed" = "list of plug ids"))]
     pub allow: Vec<String>,
-    /// Plugs to leave alone, even when `allow` names them.
+    /// Plugs to leave alone, even when `allow` names them. What is known of them is kept.
     #[schemars(extend("x-allowed" = "list of plug ids"))]
     pub deny: Vec<String>,
 }

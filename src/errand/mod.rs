@@ -25,6 +25,8 @@ pub struct Guard {
     pub control: bool,
     /// By port, port 1 first; those missing are not locked.
     pub locks: Vec<Lock>,
+    /// Protection has latched a port off.
+    pub latched: bool,
 }
 
 /// An errand on its way.
@@ -210,6 +212,12 @@ impl Guard {
             let who = &self.who;
             return Err(format!(
                 "{who} has locked ports, which a raw command could switch; unlock them first"
+            ));
+        }
+        if matches!(errand, Errand::Call { .. }) && self.latched {
+            let who = &self.who;
+            return Err(format!(
+                "{who} has latched ports, which a raw command could switch on; release them first"
             ));
         }
         if let Errand::Rules(Some(RuleWish::Add(content))) = errand

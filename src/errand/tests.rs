@@ -11,7 +11,7 @@ fn now() -> Moment {
 
 fn guard() -> Guard {
     let locks = vec![Lock::None, Lock::None, Lock::None, Lock::None, Lock::None, Lock::On];
-    Guard { who: "Strip".into(), ports: 6, control: true, locks }
+    Guard { who: "Strip".into(), ports: 6, control: true, locks, latched: false }
 }
 
 fn rule(id: i64) -> Rule {
@@ -174,7 +174,10 @@ fn nothing_is_changed_that_is_read_only_and_raw_commands_heed_locks() {
     assert!(Task::new(Errand::Clock { set: false }, read_only).is_ok());
     refused(Errand::Call { command: 511, arguments: None }, "unlock");
     let free = Guard { locks: Vec::new(), ..guard() };
+    let latched = Guard { latched: true, ..free.clone() };
     assert!(Task::new(Errand::Call { command: 511, arguments: None }, free).is_ok());
+    let call = Task::new(Errand::Call { command: 511, arguments: None }, latched);
+    assert!(call.expect_err("latched").contains("release"));
 }
 
 #[test]

@@ -62,7 +62,8 @@ impl Hub {
                 continue;
             };
             if !self.permitted(&id) {
-                info!(plug = %id, "settings do not allow it; forgotten");
+                info!(plug = %id, "settings do not allow it; it is kept, but not asked");
+                self.memory.plugs.insert(id, kept);
                 continue;
             }
             self.add(now, id, driver, kept, true);

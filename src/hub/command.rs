@@ -350,15 +350,20 @@ impl Desk {
         }
     }
 
-    /// Ends what is overdue, or hopeless because the plug is offline; starts what must go back, unless
-    /// it `may` not go there any more. True when timed ports changed.
+    /// Ends what is overdue, hopeless because the plug is offline, or not allowed any more; starts what
+    /// must go back, unless something `bars` it. True when timed ports changed.
     pub(super) fn tick(
         &mut self,
         now: &Moment,
         online: bool,
         talking: bool,
-        may: impl Fn(u8, bool) -> bool,
+        bars: impl Fn(u8, bool) -> Option<CommandError>,
     ) -> bool {
+        let barred = self.orders.iter().filter(|(port, order)| !self.in_the_air(**port, order));
+        let barred = barred.filter_map(|(&port, order)| Some((port, bars(port, order.on)?)));
+        for (port, error) in barred.collect::<Vec<_>>() {
+            self.fail(port, error);
+        }
         let lost = |order: &PortOrder| !online && order.failed.is_some() && !talking;
         let over = self.orders.iter().filter(|(port, order)| {
             !self.in_the_air(**port, order) && (order.deadline <= now.up || lost(order))
@@ -378,7 +383,7 @@ impl Desk {
         let back: Vec<(u8, bool)> = back.map(|(&port, timed)| (port, timed.kept.on)).collect();
         let mut reverts_changed = false;
         for (port, on) in back {
-            if !may(port, on) {
+            if bars(port, on).is_some() {
                 reverts_changed |= self.cancel_revert(port);
                 continue;
             }

@@ -126,14 +126,16 @@ impl Plug {
         self.report(now, effects);
     }
 
-    /// Ends commands that are overdue; what must go back does, unless the door is closed to it now.
+    /// Ends commands that are overdue, or to which the door was closed since; what must go back does,
+    /// unless it is closed to that.
     pub(super) fn tick_desk(&mut self, now: &Moment) {
         let (online, talking, control) = (self.online(), self.talking.is_some(), self.view.control);
         let (rules, kept) = (&self.rules, &self.kept);
-        let may = |port, on| {
-            let latched = on && kept.latched.contains(&port);
-            control && !latched && !face::lock(rules, kept, port).refuses(on)
+        let bars = |port, on| match (control, face::lock(rules, kept, port).refuses(on)) {
+            (false, _) => Some(CommandError::ReadOnly),
+            (true, true) => Some(CommandError::Locked),
+            (true, false) => (on && kept.latched.contains(&port)).then_some(CommandError::Latched),
         };
-        self.reverts_changed |= self.desk.tick(now, online, talking, may);
+        self.reverts_changed |= self.desk.tick(now, online, talking, bars);
     }
 }

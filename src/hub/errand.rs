@@ -8,7 +8,7 @@ use super::{Effect, Hub, Rules};
 use crate::errand::{Guard, Task};
 use crate::model::{
     Answer, Ask, Errand, Failure, Lock, Moment, Name, Note, PlugId, Report, Response, ResponseData, Skill,
-    Span,
+    Span, Told,
 };
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -125,7 +125,8 @@ impl Plug {
     fn guard(&self) -> Guard {
         let ports = self.kept.offer.ports;
         let locks: Vec<Lock> = (1..=ports).map(|port| self.lock(port)).collect();
-        Guard { who: self.id.to_string(), ports, control: self.view.control, locks }
+        let latched = !self.kept.latched.is_empty();
+        Guard { who: self.id.to_string(), ports, control: self.view.control, locks, latched }
     }
 
     /// Ends errands that are overdue, or hopeless because the plug is offline. True when that must be
@@ -186,6 +187,9 @@ impl Plug {
             Asked::Round(item, sets) => Some(Ask::Skill(item.skill(sets))),
         };
         if let (Some(Ask::Skill(skill)), Ok(Answer::Skill(told))) = (ask, &answer) {
+            if let Told::Clock(Some(clock)) = told {
+                self.clock_told(now, clock, effects);
+            }
             self.learn(now, &skill, told);
         }
         if let Asked::Round(item, _) = asked {

@@ -75,6 +75,16 @@ pub(super) struct Seen {
     pub(super) news: bool,
 }
 
+/// How a reading follows on the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// No poll was missed.
+    AtOnce,
+    /// Polls were missed: long enough for a restart, too short to begin counting anew.
+    AfterMisses,
+    AfterPause,
+}
+
 impl Guard {
     /// Takes over the limits; what is going on is not forgotten.
     pub(super) fn fit(&mut self, rules: &PlugRules, rating_w: Option<u16>, ports: u8) {
@@ -114,9 +124,9 @@ impl Guard {
         now: &Moment,
         heard: &[PortReading],
         moved: &[Moved],
-        poll: Duration,
+        follows: Follows,
     ) -> Seen {
-        let seamless = self.seamless(now, poll);
+        let seamless = follows != Follows::AfterPause;
         self.looked_at = Some(now.up);
         let mut seen = Seen::default();
         let sum = heard.iter().map(|port| port.watts).sum();
@@ -125,7 +135,7 @@ impl Guard {
         for ((port, watch), heard) in (0u8..).zip(&mut self.watches).zip(heard) {
             let fell = moved.contains(&(port, false, Some(Cause::Local)));
             let heavy = self.rating.is_some_and(|rating| watch.drew >= HEAVY * rating);
-            if fell && heavy && seamless {
+            if fell && heavy && follows == Follows::AtOnce {
                 watch.cut_out = Some(watch.drew);
                 seen.alarm(port, Hazard::CutOut, watch.drew, None, Consequence::Tell);
             } else if watch.cut_out.is_some() && heard.relay == Some(true) {
@@ -140,9 +150,14 @@ impl Guard {
         seen
     }
 
-    /// Whether this reading follows closely enough on the one before.
-    pub(super) fn seamless(&self, now: &Moment, poll: Duration) -> bool {
-        self.looked_at.is_some_and(|at| now.up.saturating_sub(at) <= (poll * GAP_POLLS).max(SHORT))
+    /// How this reading follows on the one before; a plug that is `back` has missed polls.
+    pub(super) fn follows(&self, now: &Moment, poll: Duration, back: bool) -> Follows {
+        let longest = (poll * GAP_POLLS).max(SHORT);
+        match self.looked_at.is_some_and(|at| now.up.saturating_sub(at) <= longest) {
+            true if back => Follows::AfterMisses,
+            true => Follows::AtOnce,
+            false => Follows::AfterPause,
+        }
     }
 
     /// Puts what is wrong into words; true when they are others than before.
@@ -239,14 +254,15 @@ impl Plug {
         rules: &Rules,
         heard: &[PortReading],
         moved: &[Moved],
+        back: bool,
         effects: &mut VecDeque<Effect>,
     ) -> bool {
-        let seamless = self.guard.seamless(now, self.pace.poll);
-        let Seen { alarms, rising, mut news } = self.guard.look(now, heard, moved, self.pace.poll);
+        let follows = self.guard.follows(now, self.pace.poll, back);
+        let Seen { alarms, rising, mut news } = self.guard.look(now, heard, moved, follows);
         let latched = self.kept.latched.len();
         for (port, ..) in moved.iter().filter(|(_, on, cause)| *on && *cause == Some(Cause::Local)) {
-            // Somebody stands before it. After a pause it may just as well have restarted.
-            if seamless && self.kept.latched.remove(port) {
+            // Somebody stands before it. After misses it may just as well have restarted.
+            if follows == Follows::AtOnce && self.kept.latched.remove(port) {
                 info!(plug = %self.id, port, "released by hand");
             }
         }

@@ -29,6 +29,11 @@ impl Plug {
         self.kept.driver = other.driver.into();
         self.kept.offer = other.kept.offer;
         self.errands.round = super::round::Round::default();
+        // What was wrong with the old one, what its record was like, and how its relays stood.
+        self.guard = super::guard::Guard::default();
+        self.record = super::record::Record::default();
+        self.meter.keep_hours(now, false);
+        self.live.clear();
         self.stale = self.talking.is_some();
         self.read = false;
         self.restart = Default::default();
@@ -40,6 +45,9 @@ impl Plug {
             view.online = false;
             view.problem = None;
             view.extras = None;
+            for port in &mut view.ports {
+                port.relay = None;
+            }
         });
         self.move_to(other.kept.place, now);
     }

@@ -220,11 +220,10 @@ impl Hub {
     /// What must outlive the process.
     pub fn memory(&self) -> Memory {
         let kept = self.plugs.values().filter(|plug| plug.kept());
-        Memory {
-            version: Memory::VERSION,
-            plugs: kept.map(|plug| (plug.id.clone(), plug.kept_as())).collect(),
-            ..self.memory.clone()
-        }
+        let mut memory = Memory { version: Memory::VERSION, ..self.memory.clone() };
+        // Beside those that settings keep out at present.
+        memory.plugs.extend(kept.map(|plug| (plug.id.clone(), plug.kept_as())));
+        memory
     }
 
     /// Everything a driver needs to attach a dialect to this plug.

@@ -255,7 +255,7 @@ impl Plug {
         } else if !self.online() {
             return None;
         } else if self.restart.take_due(now) {
-            ((Ask::Skill(Skill::Clock), timeout), About::Clock)
+            ((Ask::Skill(Skill::Clock), timeout.min(super::round::BRIEF)), About::Clock)
         } else if let Some(asked) = self.errands.send(now, timeout) {
             (asked, About::Errand)
         } else if self.record.take_due(now) {
@@ -375,8 +375,9 @@ impl Plug {
                 effects.push_back(Effect::Tell(Note::Plug(self.id.clone(), event)));
             }
         }
+        let back = before.is_some();
         self.came_back(now, rules, before);
-        news.remember |= self.protect(now, rules, &reading.ports, &moved, effects);
+        news.remember |= self.protect(now, rules, &reading.ports, &moved, back, effects);
         news.save_within = self.meter.save_within();
         let commanded = self.desk.read(now, &reading.ports);
         self.reverts_changed |= commanded.reverts_changed;

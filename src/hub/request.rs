@@ -71,8 +71,9 @@ impl Hub {
     }
 
     fn adopt(&mut self, now: &Moment, adopt: bool, time: Option<Duration>) -> ResponseData {
-        // For a while only: afterwards it is as it was.
-        self.adopt_until = time.filter(|_| adopt && !self.bridge.adopt).map(|time| now.up + time);
+        // For a while only: afterwards it is as it was before, also when this is asked again meanwhile.
+        let was_off = !self.bridge.adopt || self.adopt_until.is_some();
+        self.adopt_until = time.filter(|_| adopt && was_off).map(|time| now.up + time);
         if time.is_none() {
             // What the settings say anyway need not be remembered against them.
             self.memory.adopt = (adopt != self.rules.adopt).then_some(adopt);

@@ -16,8 +16,13 @@ const RIGHT_S: i64 = DAY_S;
 /// A clock that goes back so far was not set by anybody.
 const LOST_S: i64 = 30 * DAY_S;
 
-/// Pause before a clock that was not right, or could not be read, is looked at again.
+/// Pause before a clock that was not right, or could not be read, is looked at again; doubled each
+/// time.
 const AGAIN: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// The same while something may have to be put back: a plug that has just booted is slow to speak.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// What is known of a plug's restarts.
 #[derive(Debug, Default)]
@@ -27,6 +32,8 @@ pub(super) struct Restart {
     /// Where its clock stood when it was seen right last in this run, in seconds of local time since
     /// 1970.
     stood: Option<i64>,
+    /// Looks in a row that brought no right clock.
+    vain: u32,
     /// When it was read last.
     read_at: Duration,
     /// It was away lately, and something may have to be put back.
@@ -64,21 +71,39 @@ impl Restart {
         self.at.take_if(|at| *at <= now.up).is_some()
     }
 
-    /// It says what time it is: true when that shows that it has restarted.
+    /// It says what time it is, to whoever asked: true when that shows that it has restarted.
     fn told(&mut self, now: &Moment, clock: &Clock) -> bool {
         let seconds = i64::try_from(now.unix_ms / 1000).unwrap_or(i64::MAX);
         let stands = seconds.saturating_add(i64::from(now.utc_offset_s)).saturating_add(clock.drift_s);
         let lost = self.stood.is_some_and(|stood| stood.saturating_sub(stands) > LOST_S);
         self.stood = (clock.drift_s.unsigned_abs() <= RIGHT_S.unsigned_abs()).then_some(stands);
-        self.at = self.stood.is_none().then_some(now.up + AGAIN);
+        match self.stood {
+            Some(_) => (self.at, self.vain) = (None, 0),
+            None => self.later(now),
+        }
         lost
+    }
+
+    /// Asked for its clock, it did not tell it.
+    fn missed(&mut self, now: &Moment, silent: bool) {
+        let pressing = self.away.as_ref().is_some_and(|away| now.up < away.until);
+        if pressing && self.stood.is_some() {
+            self.at = Some(now.up + AT_ONCE);
+        } else if silent {
+            self.later(now);
+        }
+    }
+
+    fn later(&mut self, now: &Moment) {
+        self.at = Some(now.up + (AGAIN * 2u32.saturating_pow(self.vain.min(16))).min(LONGEST));
+        self.vain = self.vain.saturating_add(1);
     }
 
     /// It was read; `before` are its ports as they were when it answers again, or for the first time.
     fn read(&mut self, now: &Moment, before: Option<Vec<Port>>, until: Duration) {
         let since = std::mem::replace(&mut self.read_at, now.up);
         let Some(ports) = before else { return };
-        self.at = Some(now.up);
+        (self.at, self.vain) = (Some(now.up), 0);
         // While it comes and goes, what it was like at first counts.
         if !ports.is_empty() && self.away.as_ref().is_none_or(|away| away.until <= now.up) {
             self.away = Some(Away { since, until, ports });
@@ -123,18 +148,26 @@ impl Plug {
     ) {
         match answer {
             Ok(Answer::Skill(told @ Told::Clock(Some(clock)))) => {
-                if self.restart.told(now, &clock) {
-                    info!(plug = %self.id, name = %self.view.name, "has restarted: its clock is lost");
-                    effects.push_back(Effect::Tell(Note::Plug(self.id.clone(), Event::DeviceRestarted)));
-                    self.put_back(now);
-                }
+                self.clock_told(now, &clock, effects);
                 self.learn(now, &Skill::Clock, &told);
             }
-            Ok(_) => debug!(plug = %self.id, "does not tell its clock"),
+            Ok(_) => {
+                debug!(plug = %self.id, "does not tell its clock");
+                self.restart.missed(now, false);
+            }
             Err(failure) => {
                 debug!(plug = %self.id, "asked for its clock: {failure}");
-                self.restart.at = Some(now.up + AGAIN);
+                self.restart.missed(now, true);
             }
+        }
+    }
+
+    /// Its clock was read, perhaps after it was set: that shows restarts, whoever asked.
+    pub(super) fn clock_told(&mut self, now: &Moment, clock: &Clock, effects: &mut VecDeque<Effect>) {
+        if self.restart.told(now, clock) {
+            info!(plug = %self.id, name = %self.view.name, "has restarted: its clock is lost");
+            effects.push_back(Effect::Tell(Note::Plug(self.id.clone(), Event::DeviceRestarted)));
+            self.put_back(now);
         }
     }
 

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 const FIRST: u32 = 3;
 
 /// The longest a command may have to wait for one of these questions.
-const BRIEF: Duration = Duration::from_secs(2);
+pub(super) const BRIEF: Duration = Duration::from_secs(2);
 
 /// How often clock and timers are asked for, and what hardly ever changes.
 const OFTEN: Duration = Duration::from_secs(30 * 60);
@@ -80,6 +80,8 @@ pub(super) struct Round {
     next: Option<Duration>,
     /// Offset of local time from UTC when it was looked at last.
     offset_s: Option<i32>,
+    /// Where our own clock began, milliseconds since 1970: it moves when that is set.
+    zero_ms: Option<u64>,
     /// Its clock is off: it is set next, not asked for.
     sets_clock: bool,
     /// It was said that its clock cannot be set.
@@ -169,6 +171,11 @@ impl Round {
         self.settle();
     }
 
+    /// It was asked in vain, and its time has not come again.
+    fn backs_off(&self, now: &Moment, item: Item) -> bool {
+        self.turns.iter().any(|turn| turn.item == item && turn.misses > 0 && turn.at > now.up)
+    }
+
     fn ask_at(&mut self, item: Item, at: Duration) {
         for turn in self.turns.iter_mut().filter(|turn| turn.item == item) {
             turn.at = turn.at.min(at);
@@ -178,14 +185,19 @@ impl Round {
 }
 
 impl Plug {
-    /// After a reading: the round begins, or begins anew because the plug may have lost its power, or
-    /// summer time has begun or ended.
+    /// After a reading: the round begins, or begins anew because the plug may have lost its power. Its
+    /// clock is looked at when summer time has begun or ended, or ours was set: what was right by it is
+    /// wrong now.
     pub(super) fn consider_round(&mut self, now: &Moment, anew: bool) {
         let round = &mut self.errands.round;
         if anew || round.turns.is_empty() {
             round.begin(now, self.kept.offer.ports, self.pace.ask);
         }
         if round.offset_s.replace(now.utc_offset_s).is_some_and(|offset_s| offset_s != now.utc_offset_s) {
+            round.ask_at(Item::Clock, now.up);
+        }
+        let zero_ms = now.unix_ms.saturating_sub(u64::try_from(now.up.as_millis()).unwrap_or(u64::MAX));
+        if round.zero_ms.replace(zero_ms).is_some_and(|old| old.abs_diff(zero_ms) > DRIFT_S * 1000) {
             round.ask_at(Item::Clock, now.up);
         }
     }
@@ -276,7 +288,9 @@ impl Plug {
         let round = &mut self.errands.round;
         round.sets_clock = wrong && !was_set;
         if round.sets_clock {
-            round.ask_at(Item::Clock, now.up);
+            if !round.backs_off(now, Item::Clock) {
+                round.ask_at(Item::Clock, now.up);
+            }
         } else if wrong {
             round.miss(now, Item::Clock);
             round.settle();

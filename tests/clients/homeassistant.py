@@ -55,6 +55,8 @@ OF_EACH_PORT = {
     "switch": ("switch", "outlet", None, None, True, "{port}", None),
     "power": ("sensor", "power", "W", "measurement", True, "{port} power", "Power"),
     "energy": ("sensor", "energy", "kWh", "total_increasing", True, "{port} energy", "Energy"),
+    "energy_today": ("sensor", "energy", "kWh", "total_increasing", False, "{port} energy today", "Energy today"),
+    "energy_month": ("sensor", "energy", "kWh", "total_increasing", False, "{port} energy this month", "Energy this month"),
     "current": ("sensor", "current", "A", "measurement", False, "{port} current", "Current"),
     "timer": ("number", "duration", "min", None, True, "{port} turn off in", "Turn off in"),
     "timer_end": ("sensor", "timestamp", None, None, True, "{port} turns off at", "Turns off at"),

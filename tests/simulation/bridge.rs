@@ -215,7 +215,7 @@ impl World {
             if let Effect::Tell(note) = effect {
                 if let Note::Plug(id, event) = &note {
                     let now = self.now;
-                    self.check.told(now, id, event)?;
+                    self.check.told(now, id, event, &self.plugs)?;
                 }
                 notes.push(note);
             } else {

@@ -2,7 +2,7 @@
 
 use crate::guard::Guard;
 use crate::plan::{BASE, PREFIX};
-use crate::plugs::Said;
+use crate::plugs::{Model, Said};
 use crate::world::{LATEST, World, tell};
 use plug2mqtt::hub::Rules;
 use plug2mqtt::model::{CommandResult, Event, PlugId, PlugView, Switch, SwitchOrder, View, Wish};
@@ -252,11 +252,14 @@ impl Check {
     }
 
     /// Something is told about a plug.
-    pub(crate) fn told(&mut self, now: Duration, plug: &PlugId, event: &Event) -> Checked {
+    pub(crate) fn told(&mut self, now: Duration, plug: &PlugId, event: &Event, plugs: &[Model]) -> Checked {
         // What another plug has said in its name since may have looked like anything.
         match self.misled.contains(plug) || self.widened.contains(plug) {
-            true => Ok(()),
-            false => self.guard.told(now, plug, event),
+            true => {
+                self.guard.told_of_another(now, plug, event);
+                Ok(())
+            }
+            false => self.guard.told(now, plug, event, plugs),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What protection and restoration may do and tell, judged by what the plugs have said.
 
 use crate::check::{Broken, Checked};
-use crate::plugs::Said;
+use crate::plugs::{Model, Said};
 use plug2mqtt::hub::{Consequence, Limit, Restore, Rules};
 use plug2mqtt::model::{Event, Hazard, PlugId, Remedy};
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub(crate) struct Guard {
     before: BTreeMap<PlugId, Vec<bool>>,
     /// When a restart was told, and where each port may go then.
     restarted: BTreeMap<PlugId, (Duration, BTreeMap<u8, bool>)>,
+    /// When that was told of a plug that was taken for another one.
+    confused: BTreeMap<PlugId, Duration>,
     /// Restarts that were told.
     pub(crate) restarts: u64,
     /// Alarms that were raised.
@@ -44,6 +46,7 @@ impl Guard {
             known: BTreeMap::new(),
             before: BTreeMap::new(),
             restarted: BTreeMap::new(),
+            confused: BTreeMap::new(),
             restarts: 0,
             alarms: 0,
         }
@@ -56,6 +59,7 @@ impl Guard {
         self.known.clear();
         self.before.clear();
         self.restarted.clear();
+        self.confused.clear();
     }
 
     fn rating(&self) -> Option<f64> {
@@ -110,20 +114,33 @@ impl Guard {
     pub(crate) fn explains(&self, now: Duration, plug: &PlugId, port: u8, on: bool) -> bool {
         let life = self.rules.command_timeout + SLACK;
         let restored = self.restarted.get(plug).filter(|(at, _)| now <= *at + life);
-        restored.is_some_and(|(_, ports)| ports.get(&port) == Some(&on))
+        let own = self.rules.plugs.get(plug);
+        self.confused
+            .get(plug)
+            .is_some_and(|at| now <= *at + life && own.is_some_and(|own| own.restore.contains_key(&port)))
+            || restored.is_some_and(|(_, ports)| ports.get(&port) == Some(&on))
             || (!on && self.protects(now, plug, port))
     }
 
-    /// A restart is told: there was one, and ports may go where the settings say.
-    fn has_restarted(&mut self, now: Duration, plug: &PlugId) -> Checked {
+    /// A restart is told: there was one, and ports may go where the settings say if the plug was read
+    /// since; its clock may have told before.
+    fn has_restarted(&mut self, now: Duration, plug: &PlugId, plugs: &[Model]) -> Checked {
         self.restarts += 1;
         let said = self.said.get(plug).map(|(said, _)| (said.plug, said.boots));
         let known = self.known.get(plug).copied();
-        let (Some(said), Some(known)) = (said, known.filter(|known| Some(known) < said.as_ref())) else {
+        let (Some((place, read)), Some((_, known))) =
+            (said, known.filter(|known| said.is_some_and(|said| said.0 == known.0)))
+        else {
             return Err(Broken::of(3, format!("{plug} has restarted: {said:?} after {known:?}")));
         };
-        debug_assert_eq!(known.0, said.0);
-        self.known.insert(plug.clone(), said);
+        let boots = plugs[place].boots();
+        if boots <= known {
+            return Err(Broken::of(3, format!("{plug} has restarted {boots} times, which was known")));
+        }
+        self.known.insert(plug.clone(), (place, boots));
+        if read < boots {
+            return Ok(());
+        }
         let before = self.before.get(plug).cloned().unwrap_or_default();
         let restore = self.rules.plugs.get(plug).map(|rules| rules.restore.clone()).unwrap_or_default();
         let wanted = restore.into_iter().filter_map(|(port, restore)| {
@@ -139,6 +156,14 @@ impl Guard {
         Ok(())
     }
 
+    /// The bridge was led to believe that another plug is this one: whatever the settings say may be
+    /// put back.
+    pub(crate) fn told_of_another(&mut self, now: Duration, plug: &PlugId, event: &Event) {
+        if *event == Event::DeviceRestarted {
+            self.confused.insert(plug.clone(), now);
+        }
+    }
+
     fn protects(&self, now: Duration, plug: &PlugId, port: u8) -> bool {
         let ports = self.said.get(plug).map_or(0, |(said, _)| said.watts.len());
         [0, port].into_iter().any(|port| {
@@ -149,9 +174,9 @@ impl Guard {
     }
 
     /// The bridge tells of something: it is so.
-    pub(crate) fn told(&mut self, now: Duration, plug: &PlugId, event: &Event) -> Checked {
+    pub(crate) fn told(&mut self, now: Duration, plug: &PlugId, event: &Event, plugs: &[Model]) -> Checked {
         if *event == Event::DeviceRestarted {
-            return self.has_restarted(now, plug);
+            return self.has_restarted(now, plug, plugs);
         }
         let Event::Overload { port, hazard, remedy, .. } = event else { return Ok(()) };
         self.alarms += 1;

@@ -300,6 +300,11 @@ impl Model {
         strip.reboot(now_s);
     }
 
+    /// How often it has started anew.
+    pub(crate) fn boots(&self) -> u64 {
+        self.boots
+    }
+
     pub(crate) fn reachable(&self, now_s: f64) -> bool {
         self.here && self.faults.reachable() && self.is_up(now_s)
     }

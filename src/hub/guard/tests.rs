@@ -29,7 +29,8 @@ fn check(mut guard: Guard, rows: &[Row<'_>]) -> Guard {
             amps: None,
         };
         let live: Vec<PortReading> = watts.iter().map(port).collect();
-        let seen = guard.look(&moment(*at), &live, &[], POLL);
+        let follows = guard.follows(&moment(*at), POLL, false);
+        let seen = guard.look(&moment(*at), &live, &[], follows);
         let alarms: Vec<(u8, Hazard, f64)> =
             seen.alarms.iter().map(|alarm| (alarm.port, alarm.hazard, alarm.watts)).collect();
         assert_eq!(alarms, *wanted, "at {at} s");
@@ -118,19 +119,23 @@ fn power_that_was_not_read_says_nothing() {
     let mut guard = check(guard(1, &[]), &[(0, &[1_500.0], &[])]);
     for at in [5, 10, 20, 30, 40, 50] {
         let heard = [PortReading { relay: Some(false), watts: None, amps: None }];
-        assert_eq!(guard.look(&moment(at), &heard, &[], POLL), Seen::default());
+        assert_eq!(guard.look(&moment(at), &heard, &[], Follows::AtOnce), Seen::default());
     }
 }
 
 #[test]
 fn a_relay_that_falls_under_high_load_may_have_cut_out() {
-    let falls = |before: f64, at: u64, cause: Cause| {
+    let falls_back = |before: f64, at: u64, cause: Cause, back: bool| {
         let mut guard = check(guard(6, &[]), &[(0, &[before], &[])]);
         let off = PortReading { relay: Some(false), watts: Some(0.0), amps: None };
-        let seen = guard.look(&moment(at), &[off], &[(1, false, Some(cause))], POLL);
+        let follows = guard.follows(&moment(at), POLL, back);
+        let seen = guard.look(&moment(at), &[off], &[(1, false, Some(cause))], follows);
         guard.word(&BTreeSet::new());
         (seen.alarms.first().map(|alarm| (alarm.hazard, alarm.watts)), guard)
     };
+    let falls = |before, at, cause| falls_back(before, at, cause, false);
+    // With a poll missed in between it may have restarted.
+    assert_eq!(falls_back(3_400.0, 10, Cause::Local, true).0, None);
     let (alarm, guard) = falls(3_400.0, 5, Cause::Local);
     assert_eq!(alarm, Some((Hazard::CutOut, 3_400.0)));
     assert_eq!(guard.problem(), Some("port 1 went off by itself at 3400 W: it may have cut out"));

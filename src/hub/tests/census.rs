@@ -127,6 +127,14 @@ fn plugs_are_not_taken_when_adopting_is_off_and_taken_when_it_is_on_again() {
     assert!(world.view(A).online);
     world.secs(31);
     assert!(!world.hub.view().bridge.adopt, "its time is up");
+    // Asked twice, it ends all the same.
+    for _ in 0..2 {
+        world.request(Request::Adopt(true, Some(Duration::from_secs(30))));
+        world.secs(20);
+        assert!(world.hub.view().bridge.adopt);
+    }
+    world.secs(11);
+    assert!(!world.hub.view().bridge.adopt, "its time is up again");
 }
 
 #[test]
@@ -156,6 +164,26 @@ fn removed_plugs_are_forgotten_and_blocked_ones_stay_away() {
     assert!(world.hub.view().plugs.is_empty());
     assert!(world.hub.memory().blocked.contains(&id(A)));
     assert!(world.request(Request::DeviceRemove { id: id(A), block: false }).result.is_err());
+}
+
+#[test]
+fn what_settings_keep_out_is_remembered_all_the_same() {
+    let mut world = strip();
+    world.request(Request::DeviceRename { id: id(A), name: Name::clean("Desk") });
+    let memory = world.hub.memory();
+    let denied = Rules { deny: [id(A)].into(), ..rules() };
+    let switched_off = Rules { families: BTreeMap::new(), ..rules() };
+    for out in [denied, switched_off] {
+        let mut world = World::with(out, memory.clone());
+        world.fake(1);
+        world.secs(60);
+        assert!(world.reads.is_empty() && world.hub.view().plugs.is_empty());
+        assert_eq!(world.hub.memory().plugs, memory.plugs);
+        let mut again = World::with(rules(), world.hub.memory());
+        again.fake(1);
+        again.secs(6);
+        assert_eq!(&*again.view(A).name, "Desk");
+    }
 }
 
 #[test]

@@ -227,6 +227,24 @@ fn staggered_ports_follow_one_another() {
 }
 
 #[test]
+fn what_is_locked_meanwhile_does_not_move() {
+    let lock =
+        Options { port: BTreeMap::from([(3, PortOptions { lock: Some(Lock::On) })]), ..Options::default() };
+    let closed = Options { read_only: Some(true), ..Options::default() };
+    for (options, error) in [(lock, CommandError::Locked), (closed, CommandError::ReadOnly)] {
+        let mut world = strip();
+        let mut order = world.order(&[(1, Wish::Off), (3, Wish::Off)]);
+        order.stagger = Duration::from_secs(5);
+        world.feed(Input::Commanded(Order::Switch(order)));
+        world.secs(1);
+        world.request(Request::DeviceOptions { id: id(A), options: Box::new(options) });
+        world.secs(20);
+        assert_eq!(world.fake(1).relays[..3], [false, true, true]);
+        assert_eq!(world.result().error, Some((error, Some(3))));
+    }
+}
+
+#[test]
 fn a_command_for_a_known_plug_not_reached_yet_waits_for_it() {
     let memory = strip().hub.memory();
     let mut world = World::with(rules(), memory);

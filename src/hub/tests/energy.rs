@@ -145,6 +145,28 @@ fn replace(world: &mut World) -> Result<ResponseData, String> {
 }
 
 #[test]
+fn what_was_wrong_with_the_old_hardware_is_not_wrong_with_the_new() {
+    let mut world = heirs();
+    let old = world.fake(1);
+    old.watts = 3400.0;
+    world.secs(6);
+    (world.fake(1).relays, world.fake(1).watts) = (vec![false; 6], 0.0);
+    world.secs(6);
+    assert!(world.view(A).problem.as_ref().is_some_and(|problem| problem.contains("went off by itself")));
+    world.fakes.remove(&place(1));
+    world.secs(60);
+    world.fake(2).relays = vec![false, true, false, false, false, false];
+    assert_eq!(replace(&mut world), Ok(ResponseData::Plug(id(A))));
+    world.notes.clear();
+    world.secs(10);
+    let view = world.view(A);
+    assert!(view.online && view.ports[1].relay == Some(true), "{view:?}");
+    assert_eq!(view.problem, None);
+    let by_hand = |note: &Note| matches!(note, Note::Plug(_, Event::SwitchedLocally { .. }));
+    assert!(!world.notes.iter().any(by_hand), "{:?}", world.notes);
+}
+
+#[test]
 fn new_hardware_takes_over_the_name_the_id_and_the_energy_of_the_old() {
     let mut world = heirs();
     let alive = replace(&mut world).expect_err("the old one is there");

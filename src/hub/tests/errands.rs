@@ -13,7 +13,7 @@ const NOON: &str = "2026-11-21T12:00:00";
 pub(super) struct Able {
     pub(super) drift_s: i64,
     /// It says yes to a new time and keeps its own.
-    keeps_time: bool,
+    pub(super) keeps_time: bool,
     timers: BTreeMap<u8, u32>,
     master: Master,
     presence: Presence,

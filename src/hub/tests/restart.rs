@@ -3,6 +3,7 @@
 use super::errands::Able;
 use super::*;
 use crate::hub::{Consequence, Limit, Restore};
+use crate::model::Skill;
 
 /// A clock that is so many seconds ahead.
 fn clock(drift_s: i64) -> Option<Able> {
@@ -124,6 +125,46 @@ fn a_restart_is_told_once() {
 }
 
 #[test]
+fn a_plug_that_is_slow_to_tell_its_clock_is_asked_again_at_once() {
+    let mut world = strip_with(restoring(Restore::Last));
+    world.fake(1).fails = Some(Failure::Silent);
+    world.secs(40);
+    let fake = world.fake(1);
+    (fake.fails, fake.relays, fake.able) = (None, vec![false; 6], None);
+    while !world.view(A).online {
+        world.secs(1);
+    }
+    world.fake(1).able = lost();
+    world.secs(5);
+    assert_eq!(restarts(&world), 1);
+    assert_eq!(world.fake(1).relays[..3], [true, true, false]);
+}
+
+#[test]
+fn each_of_two_restarts_in_a_thunderstorm_is_known() {
+    let mut world = strip_with(restoring(Restore::Last));
+    away(&mut world, all_off);
+    assert_eq!(world.fake(1).able.as_ref().map(|able| able.drift_s), Some(0), "the round has set it");
+    away(&mut world, all_off);
+    assert_eq!(restarts(&world), 2);
+    assert_eq!(world.fake(1).relays[..3], [true, true, false]);
+}
+
+#[test]
+fn a_clock_that_cannot_be_set_is_asked_for_ever_more_rarely() {
+    let mut world = strip_with(PlugRules::default());
+    let mut able = Able::new();
+    (able.drift_s, able.keeps_time) = (-400_000_000, true);
+    world.fake(1).able = Some(able);
+    away(&mut world, |_| ());
+    world.secs(3600);
+    world.skills.clear();
+    world.secs(86_400);
+    let asked = world.skills.iter().filter(|(_, skill)| matches!(skill, Skill::Clock | Skill::SetClock));
+    assert!((2..60).contains(&asked.count()), "{:?}", world.skills);
+}
+
+#[test]
 fn what_was_on_for_a_while_is_not_put_back() {
     let mut world = strip_with(restoring(Restore::Last));
     let mut order = world.order(&[(3, Wish::On)]);
@@ -162,11 +203,11 @@ fn a_hand_or_a_command_that_was_quicker_is_not_overruled() {
     assert_eq!(world.fake(1).relays[..2], [false, true]);
 
     // What is known later than a command may live is told, and nothing is moved.
-    let rules = Rules { command_timeout: Duration::from_secs(2), ..rules() };
+    let rules = Rules { command_timeout: Duration::from_secs(1), ..rules() };
     let mut world = strip_under(rules, restoring(Restore::On));
     away(&mut world, |fake| {
         all_off(fake);
-        fake.slow = Duration::from_secs(4);
+        fake.slow = Duration::from_millis(1500);
     });
     assert_eq!((restarts(&world), world.fake(1).switches.len()), (1, 0));
 }
