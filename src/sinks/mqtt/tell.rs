@@ -45,8 +45,12 @@ impl Session {
         self.say_bridge(&view);
         match self.announcer().bridge() {
             Some(message) => self.say_message(&message),
-            // An earlier run may have announced it, in another mode.
-            None => self.empty(vec![self.announcer().bridge_topic()]),
+            // An earlier run may have announced it, in another mode. Home Assistant warns of devices
+            // taken back that it has never heard of.
+            None if self.announced.values().all(|shape| shape.mode == Mode::Device.as_str()) => {
+                self.empty(vec![self.announcer().bridge_topic()]);
+            }
+            None => {}
         }
         let sent: Vec<PlugId> =
             self.told.sent.keys().filter(|id| !view.plugs.contains_key(*id)).cloned().collect();
