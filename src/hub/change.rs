@@ -69,7 +69,7 @@ impl Plug {
             any_watts |= tell(&mut told.watts, live.watts, self.thresholds.watts, all) || relay_moved;
             tell(&mut told.amps, live.amps, self.thresholds.amps, all);
         }
-        tell(&mut view.watts, self.sum(), self.thresholds.watts, any_watts);
+        tell(&mut view.watts, self.sum(), self.threshold_of_sum(), any_watts);
         if metered {
             self.tell_energy(now, &mut view);
         }
@@ -122,6 +122,12 @@ impl Plug {
         self.live.iter().filter_map(|port| port.watts).reduce(|a, b| a + b)
     }
 
+    /// How far the sum of the ports must move on its own. It moves with each of them, and the
+    /// tremble of n loads that know nothing of each other is that of one times the root of n.
+    fn threshold_of_sum(&self) -> f64 {
+        self.thresholds.watts * f64::from(self.kept.offer.ports).sqrt()
+    }
+
     /// Nothing in the live values is worth telling: most polls end here, without a copy.
     fn is_quiet(&self, reading: &Reading) -> bool {
         let (view, limits) = (&self.view, &self.thresholds);
@@ -135,7 +141,7 @@ impl Plug {
             && reading.refused.is_empty()
             && view.relays_remembered == reading.relays_remembered
             && view.ports.iter().zip(&self.live).all(still)
-            && !worth(view.watts, self.sum(), limits.watts, false)
+            && !worth(view.watts, self.sum(), self.threshold_of_sum(), false)
             && !worth(view.volts, self.live_volts, limits.volts, false)
             && !worth(view.signal, self.live_signal, SIGNAL, false)
     }

@@ -101,7 +101,9 @@ impl Schedule {
     /// Sets the time of the next poll, after a conversation that began at `began`.
     pub(super) fn next(&mut self, now: &Moment, began: Duration, pace: &Pace, fleet: usize) {
         if let Some(back_off) = self.back_off {
-            self.due = now.up + back_off;
+            // Waiting in vain is part of the pause, so that the longest is what it is said to be.
+            let at_latest = (began + MAX_BACK_OFF.max(pace.poll)).max(now.up + pace.poll);
+            self.due = (now.up + back_off).min(at_latest);
             return;
         }
         if self.misses > 0 {

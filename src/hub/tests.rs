@@ -378,6 +378,27 @@ fn power_is_told_when_it_moved_by_more_than_a_watt_from_what_was_told_last() {
 }
 
 #[test]
+fn the_sum_of_six_ports_may_tremble_by_the_root_of_six_before_it_is_told_alone() {
+    let mut world = strip();
+    let mut check = |watts: f64, told: f64| {
+        world.fake(1).watts = watts;
+        world.secs(5);
+        let view = world.view(A);
+        assert_eq!((view.ports[0].watts, view.watts), (Some(10.0), Some(told)), "{watts}");
+    };
+    check(10.0, 60.0);
+    check(10.4, 60.0);
+    check(9.6, 60.0);
+    check(10.5, 63.0);
+    check(10.1, 63.0);
+    world.fake(1).watts = 11.1;
+    world.secs(5);
+    let view = world.view(A);
+    assert_eq!(view.ports[0].watts, Some(11.1));
+    assert!((view.watts.unwrap() - 66.6).abs() < 1e-9, "with a port it is told at once: {:?}", view.watts);
+}
+
+#[test]
 fn a_plug_is_offline_after_three_misses_and_then_asked_ever_more_rarely() {
     let mut world = strip();
     world.fake(1).fails = Some(Failure::Silent);
@@ -391,7 +412,7 @@ fn a_plug_is_offline_after_three_misses_and_then_asked_ever_more_rarely() {
     world.secs(120);
     world.reads.clear();
     world.secs(350);
-    assert!((9..=11).contains(&world.reads.len()), "every 30 s and the time-out: {}", world.reads.len());
+    assert!((11..=12).contains(&world.reads.len()), "every 30 s: {}", world.reads.len());
     world.fake(1).fails = None;
     world.secs(36);
     assert!(world.view(A).online);

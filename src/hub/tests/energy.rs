@@ -272,6 +272,7 @@ fn hours_missed_are_filled_from_the_plugs_own_record() {
     let without = shown(&outage(None), A);
     let world = outage(Some(its_own(1.0)));
     // The hour missed as a whole is filled at once, the rest when the running hour has ended.
+    // It is tried each 30 s: up to 2.5 Wh more than ten minutes at 300 W.
     let mut filled = Vec::new();
     for event in events(&world) {
         let Event::EnergyFilled { hours, ports } = event else { panic!("{event:?}") };
@@ -279,7 +280,7 @@ fn hours_missed_are_filled_from_the_plugs_own_record() {
         filled.push(ports[0].wh());
     }
     assert!(
-        matches!(filled[..], [first, second] if first == 300.0 && (48.0..52.0).contains(&second)),
+        matches!(filled[..], [first, second] if first == 300.0 && (49.0..53.0).contains(&second)),
         "{filled:?}"
     );
     let with = shown(&world, A);

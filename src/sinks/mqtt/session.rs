@@ -183,6 +183,8 @@ pub(super) struct Later {
 pub(super) struct Snapshot {
     pub(super) at: Option<Duration>,
     pub(super) due: Option<Duration>,
+    /// What it last said, hashed.
+    pub(super) says: Option<u64>,
 }
 
 impl Session {

@@ -10,6 +10,7 @@ use super::snapshot::snapshot;
 use super::topics::{self, Nature};
 use crate::model::{Note, Order, PlugId, PlugView, Shape, View};
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::error;
@@ -220,8 +221,12 @@ impl Session {
             return;
         };
         let payload = snapshot(plug);
-        self.told.snapshots.insert(id.clone(), Snapshot { at: Some(self.now.up), due: None });
-        self.publish(topics::snapshot_topic(self.base(), id), payload, true);
+        let says = Some(gist(plug.beat, &payload));
+        let new = Snapshot { at: Some(self.now.up), due: None, says };
+        let old = self.told.snapshots.insert(id.clone(), new);
+        if old.and_then(|old| old.says) != says {
+            self.publish(topics::snapshot_topic(self.base(), id), payload, true);
+        }
     }
 
     /// A plug is gone: nothing of it stays on the broker.
@@ -352,6 +357,14 @@ fn announced_differs(a: &PlugView, b: &PlugView) -> bool {
 }
 
 /// `bridge/devices` depends on this part.
+/// What a snapshot says, whatever its time; at a heartbeat it counts as something new.
+fn gist(beat: u32, payload: &str) -> u64 {
+    let timeless = payload.split_once(',').map_or(payload, |(_ts, rest)| rest);
+    let mut hasher = DefaultHasher::new();
+    (beat, timeless).hash(&mut hasher);
+    hasher.finish()
+}
+
 fn listed_differs(a: &PlugView, b: &PlugView) -> bool {
     a.online != b.online || a.ip != b.ip || announced_differs(a, b)
 }

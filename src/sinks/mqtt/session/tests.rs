@@ -133,26 +133,52 @@ fn what_a_dying_connection_may_have_swallowed_is_emptied_again() {
     assert_eq!(emptied(story.connect(194_020)), 0);
 }
 
+fn strip(n: u32) -> PlugView {
+    let id = PlugId::of("maxsmart", &format!("swp6{n:012}")).unwrap();
+    let port = crate::model::PortView { relay: Some(true), watts: Some(1.0), ..Default::default() };
+    let offer = crate::model::Offer { ports: 6, power: true, ..Default::default() };
+    PlugView {
+        driver: "maxsmart",
+        adopted: true,
+        offer,
+        online: true,
+        ports: vec![port; 6],
+        watts: Some(6.0),
+        last_seen_ms: Some(1),
+        ..PlugView::unknown(id)
+    }
+}
+
+fn picture(plugs: impl IntoIterator<Item = PlugView>) -> Arc<View> {
+    let plugs = plugs.into_iter().map(|plug| (plug.id.clone(), Arc::new(plug))).collect();
+    Arc::new(View { plugs, ..View::default() })
+}
+
+#[test]
+fn a_snapshot_that_says_nothing_new_is_not_published() {
+    let mut story = Story::new();
+    let mut plug = strip(1);
+    let topic = topics::snapshot_topic("home", &plug.id);
+    let told = |ms: u64, story: &mut Story, input: Input| {
+        let mut out = story.handle(ms, input);
+        out.extend(story.handle(ms + 2000, Input::Tick));
+        out.iter().filter(|out| matches!(out, Outgoing::Publish { topic: t, .. } if *t == topic)).count()
+    };
+    assert_eq!(told(0, &mut story, Input::Connected(picture([plug.clone()]))), 1);
+    let extras = crate::model::Extras { drift_s: Some(3), ..Default::default() };
+    (plug.extras, plug.unix_ms) = (Some(Arc::new(extras)), 10_000);
+    assert_eq!(told(10_000, &mut story, Input::Shown(picture([plug.clone()]))), 0, "it has no clock to show");
+    (plug.watts, plug.unix_ms) = (Some(8.0), 20_000);
+    assert_eq!(told(20_000, &mut story, Input::Shown(picture([plug.clone()]))), 1);
+    (plug.beat, plug.unix_ms) = (1, 30_000);
+    assert_eq!(told(30_000, &mut story, Input::Shown(picture([plug.clone()]))), 1, "the heartbeat");
+    assert_eq!(told(40_000, &mut story, Input::Connected(picture([plug]))), 1, "a broker that may be empty");
+}
+
 #[test]
 fn a_fleet_is_told_in_portions_and_never_more_than_a_few_hundred_messages_wait() {
     let mut story = Story::new();
-    let plug = |n: u32| {
-        let id = PlugId::of("maxsmart", &format!("swp6{n:012}")).unwrap();
-        let port = crate::model::PortView { relay: Some(true), watts: Some(1.0), ..Default::default() };
-        let offer = crate::model::Offer { ports: 6, power: true, ..Default::default() };
-        let view = PlugView {
-            driver: "maxsmart",
-            adopted: true,
-            offer,
-            online: true,
-            ports: vec![port; 6],
-            watts: Some(6.0),
-            last_seen_ms: Some(1),
-            ..PlugView::unknown(id.clone())
-        };
-        (id, Arc::new(view))
-    };
-    let view = Arc::new(View { plugs: (0..300).map(plug).collect(), ..View::default() });
+    let view = picture((0..300).map(strip));
     let (mut ms, mut turns) = (0, 0);
     let mut out = story.handle(ms, Input::Connected(view));
     let mut online = None;
