@@ -189,7 +189,8 @@ pub(crate) struct Watcher {
 impl Watcher {
     async fn start(broker: SocketAddr) -> anyhow::Result<Self> {
         let mut options = MqttOptions::new("watcher", broker.ip().to_string(), broker.port());
-        options.set_max_packet_size(1 << 20, 1 << 20);
+        // `bridge/devices` of 5000 strips is more than a megabyte.
+        options.set_max_packet_size(8 << 20, 8 << 20);
         let (client, mut events) = AsyncClient::new(options, 1024);
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);

@@ -57,7 +57,7 @@ pub struct Settings {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mqtt {
-    /// Address of the broker; `mqtts://` for TLS. Without it the built-in broker is started and used.
+    /// Address of the broker; `mqtts://` for TLS; port 1883, or 8883 with TLS, where none is given. Without it the built-in broker is started and used.
     pub url: Option<BrokerUrl>,
     /// Name to log in with.
     #[schemars(extend("x-allowed" = "text"))]

@@ -24,6 +24,9 @@ const MAX_RETRY: Duration = Duration::from_secs(2);
 /// Pause before a timed port that could not be put back is tried again.
 const REVERT_AGAIN: Duration = Duration::from_secs(30);
 
+/// The wall clock was set when it moved by more than this against the time since start.
+const CLOCK_SET_MS: u64 = 1000;
+
 /// The commands of one plug.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
@@ -45,6 +48,8 @@ pub(super) struct Desk {
     /// What was sent lately: port, direction, when, for what cause.
     blame: BTreeMap<u8, (bool, Duration, Cause)>,
     reverts: BTreeMap<u8, Timed>,
+    /// [`Moment::zero_ms`] as it was last seen.
+    zero_ms: u64,
 }
 
 /// One command as it was handed in.
@@ -95,6 +100,8 @@ struct PortOrder {
 struct Timed {
     kept: Revert,
     at: Duration,
+    /// By an earlier run, which knew the time of day.
+    of_old: bool,
 }
 
 /// A command that came to its end.
@@ -136,11 +143,30 @@ impl Ended {
 
 impl Desk {
     pub(super) fn new(reverts: &BTreeMap<u8, Revert>, now: &Moment) -> Self {
-        let timed = |kept: &Revert| {
-            let left = Duration::from_millis(kept.unix_ms.saturating_sub(now.unix_ms));
-            Timed { kept: *kept, at: now.up + left }
-        };
-        Self { reverts: reverts.iter().map(|(&port, kept)| (port, timed(kept))).collect(), ..Self::default() }
+        let timed = |kept: &Revert| Timed { kept: *kept, at: now.up + kept.left(now), of_old: true };
+        Self {
+            reverts: reverts.iter().map(|(&port, kept)| (port, timed(kept))).collect(),
+            zero_ms: now.zero_ms(),
+            ..Self::default()
+        }
+    }
+
+    /// Somebody may have set the clock, as it happens soon after the start of a machine that keeps no
+    /// time. What an earlier run has timed ends by the new time, what this one has by its own. True
+    /// when timed ports changed.
+    fn watch_clock(&mut self, now: &Moment) -> bool {
+        let old = std::mem::replace(&mut self.zero_ms, now.zero_ms());
+        if old.abs_diff(self.zero_ms) <= CLOCK_SET_MS {
+            return false;
+        }
+        for timed in self.reverts.values_mut() {
+            if timed.of_old {
+                timed.at = now.up + timed.kept.left(now);
+            } else {
+                timed.kept = Revert::after(timed.at.saturating_sub(now.up), timed.kept.on, now);
+            }
+        }
+        !self.reverts.is_empty()
     }
 
     /// Ports that go back by themselves, to be remembered.
@@ -359,6 +385,7 @@ impl Desk {
         talking: bool,
         bars: impl Fn(u8, bool) -> Option<CommandError>,
     ) -> bool {
+        let mut reverts_changed = self.watch_clock(now);
         let barred = self.orders.iter().filter(|(port, order)| !self.in_the_air(**port, order));
         let barred = barred.filter_map(|(&port, order)| Some((port, bars(port, order.on)?)));
         for (port, error) in barred.collect::<Vec<_>>() {
@@ -381,7 +408,6 @@ impl Desk {
         let back =
             self.reverts.iter().filter(|(port, timed)| timed.at <= now.up && !self.orders.contains_key(port));
         let back: Vec<(u8, bool)> = back.map(|(&port, timed)| (port, timed.kept.on)).collect();
-        let mut reverts_changed = false;
         for (port, on) in back {
             if bars(port, on).is_some() {
                 reverts_changed |= self.cancel_revert(port);
@@ -420,9 +446,8 @@ impl Desk {
         let changed = match (ticket.hold, ticket.cause) {
             (_, Cause::Timer) => self.reverts.remove(&port).is_some(),
             (Some(hold), _) => {
-                let ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX);
-                let kept = Revert { unix_ms: now.unix_ms.saturating_add(ms), on: !order.on };
-                self.reverts.insert(port, Timed { kept, at: now.up + hold });
+                let kept = Revert::after(hold, !order.on, now);
+                self.reverts.insert(port, Timed { kept, at: now.up + hold, of_old: false });
                 true
             }
             (None, _) => false,

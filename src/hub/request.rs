@@ -91,7 +91,14 @@ impl Hub {
     fn remove(&mut self, now: &Moment, id: &PlugId, block: bool) -> Outcome {
         let known = self.plugs.contains_key(id) || self.memory.plugs.remove(id).is_some();
         if !known && !block {
-            return Err(unknown(id));
+            // The way back: from now on a search takes it again.
+            return if self.memory.blocked.remove(id) {
+                info!(plug = %id, "not blocked any more");
+                self.save_soon(now);
+                Ok(ResponseData::Plug(id.clone()))
+            } else {
+                Err(unknown(id))
+            };
         }
         let mut effects = std::mem::take(&mut self.effects);
         if let Some(plug) = self.plugs.get_mut(id) {

@@ -196,7 +196,7 @@ impl Plug {
         if round.offset_s.replace(now.utc_offset_s).is_some_and(|offset_s| offset_s != now.utc_offset_s) {
             round.ask_at(Item::Clock, now.up);
         }
-        let zero_ms = now.unix_ms.saturating_sub(u64::try_from(now.up.as_millis()).unwrap_or(u64::MAX));
+        let zero_ms = now.zero_ms();
         if round.zero_ms.replace(zero_ms).is_some_and(|old| old.abs_diff(zero_ms) > DRIFT_S * 1000) {
             round.ask_at(Item::Clock, now.up);
         }

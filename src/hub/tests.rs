@@ -98,6 +98,8 @@ struct World {
     probes: Vec<Duration>,
     saves: usize,
     summer: bool,
+    /// By how much the clock was set on.
+    set_on: Duration,
 }
 
 impl World {
@@ -113,7 +115,7 @@ impl World {
         let hub = Hub::new(rules, memory, &moment(up));
         let (fakes, notes, coming) = (BTreeMap::new(), Vec::new(), Vec::new());
         let (reads, skills, probes) = (Vec::new(), Vec::new(), Vec::new());
-        Self { hub, up, fakes, notes, coming, reads, skills, probes, saves: 0, summer: false }
+        Self { hub, up, fakes, notes, coming, reads, skills, probes, saves: 0, summer: false, set_on: Duration::ZERO }
     }
 
     /// A strip of six at an address.
@@ -132,7 +134,8 @@ impl World {
 
     fn feed(&mut self, input: Input) {
         let offset_s = if self.summer { 7200 } else { 3600 };
-        self.hub.handle(&Moment { utc_offset_s: offset_s, ..moment(self.up) }, input);
+        let now = Moment { up: self.up, utc_offset_s: offset_s, ..moment(self.up + self.set_on) };
+        self.hub.handle(&now, input);
         while let Some(effect) = self.hub.effect() {
             match effect {
                 Effect::Talk { who, place, ask, limit } => self.talk(who, place, &ask, limit),

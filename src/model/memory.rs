@@ -1,9 +1,10 @@
 //! What outlives the process: one value, one file.
 
 use super::view::Lock;
-use super::{Energy, Facts, Name, Place, PlugId, PowerUnit};
+use super::{Energy, Facts, Moment, Name, Place, PlugId, PowerUnit};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// Everything kept over restarts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -195,6 +196,19 @@ pub struct Revert {
     pub unix_ms: u64,
     /// Where to.
     pub on: bool,
+}
+
+impl Revert {
+    /// So long from now.
+    pub fn after(hold: Duration, on: bool, now: &Moment) -> Self {
+        let ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX);
+        Self { unix_ms: now.unix_ms.saturating_add(ms), on }
+    }
+
+    /// How long until then.
+    pub fn left(&self, now: &Moment) -> Duration {
+        Duration::from_millis(self.unix_ms.saturating_sub(now.unix_ms))
+    }
 }
 
 /// Options of one plug. `None` leaves what the settings say.

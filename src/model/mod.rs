@@ -61,6 +61,12 @@ impl Moment {
         let offset = Offset::from_seconds(self.utc_offset_s).unwrap_or(Offset::UTC);
         offset.to_datetime(timestamp(self.unix_ms))
     }
+
+    /// What the wall clock shows at the start of the program, by its present setting, in milliseconds
+    /// since 1970 UTC. It moves when somebody sets the clock.
+    pub fn zero_ms(&self) -> u64 {
+        self.unix_ms.saturating_sub(u64::try_from(self.up.as_millis()).unwrap_or(u64::MAX))
+    }
 }
 
 fn timestamp(unix_ms: u64) -> Timestamp {

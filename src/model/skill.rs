@@ -153,11 +153,16 @@ pub struct Rule {
     pub once: Option<u64>,
 }
 
+/// Seconds of a day.
+const DAY_S: i64 = 24 * 3600;
+
 impl Rule {
-    /// The day on which a rule comes that comes once, in local time.
+    /// The day on which a rule comes that comes once, in local time. Its minute is local for certain;
+    /// so the day is the one nearest to that, whatever summer time has done to the offset since.
     pub fn date(&self, now: &Moment) -> Option<String> {
-        let seconds = i64::try_from(self.once?).ok()?.checked_add(i64::from(now.utc_offset_s))?;
-        Timestamp::from_second(seconds).ok().map(|local| local.strftime("%Y-%m-%d").to_string())
+        let local = i64::try_from(self.once?).ok()?.checked_add(i64::from(now.utc_offset_s))?;
+        let noon = local.checked_sub(i64::from(self.minute) * 60)?.checked_add(DAY_S / 2)?;
+        Timestamp::from_second(noon).ok().map(|local| local.strftime("%Y-%m-%d").to_string())
     }
 
     /// Makes it come once, at this local date and time: today's offset from UTC is taken, as the
@@ -336,7 +341,13 @@ mod tests {
         assert_eq!(rule.date(&noon()), None);
         let rule = rule.at(local("2026-11-22,00:30:00").expect("a time"), &noon()).expect("a rule");
         assert_eq!((rule.minute, rule.once), (30, Some(1_795_303_800)));
-        assert_eq!(rule.date(&noon()).as_deref(), Some("2026-11-22"));
+        for offset_s in [0, 3600, 7200] {
+            let now = Moment { utc_offset_s: offset_s, ..noon() };
+            assert_eq!(rule.date(&now).as_deref(), Some("2026-11-22"), "read with {offset_s} s");
+        }
+        let late = rule.at(local("2026-11-22,23:59:00").expect("a time"), &noon()).expect("a rule");
+        let summer = Moment { utc_offset_s: 7200, ..noon() };
+        assert_eq!(late.date(&summer).as_deref(), Some("2026-11-22"));
     }
 
     #[test]

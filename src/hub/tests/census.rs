@@ -163,6 +163,8 @@ fn removed_plugs_are_forgotten_and_blocked_ones_stay_away() {
     world.secs(10);
     assert!(world.hub.view().plugs.is_empty());
     assert!(world.hub.memory().blocked.contains(&id(A)));
+    assert!(world.request(Request::DeviceRemove { id: id(A), block: false }).result.is_ok(), "unblocked");
+    assert!(!world.hub.memory().blocked.contains(&id(A)));
     assert!(world.request(Request::DeviceRemove { id: id(A), block: false }).result.is_err());
 }
 

@@ -199,6 +199,42 @@ fn a_timed_command_goes_back_by_itself_unless_somebody_else_decides() {
 }
 
 #[test]
+fn timed_ports_go_back_in_time_though_the_clock_is_set_meanwhile() {
+    let hour = Duration::from_secs(3600);
+    let mut world = strip();
+    let timed = |port, hold_s, world: &mut World| SwitchOrder {
+        hold: Some(Duration::from_secs(hold_s)),
+        ..world.order(&[(port, Wish::Off)])
+    };
+    let order = timed(1, 60, &mut world);
+    world.feed(Input::Commanded(Order::Switch(order)));
+    world.secs(2);
+    world.set_on = hour;
+    world.secs(2);
+    let ends = |world: &World, port: u8| world.hub.memory().plugs[&id(A)].reverts[&port].unix_ms;
+    let due = moment(world.up + hour).unix_ms + 56_000;
+    assert!(ends(&world, 1).abs_diff(due) < 2000, "it is remembered by the new clock");
+    world.secs(54);
+    assert!(!world.fake(1).relays[0], "and goes back after its minute, not at once");
+    world.secs(5);
+    assert!(world.fake(1).relays[0]);
+
+    // The machine starts again, with a clock that is behind until it has asked a time server.
+    let order = timed(2, 2 * 3600, &mut world);
+    world.feed(Input::Commanded(Order::Switch(order)));
+    world.secs(2);
+    let mut again = World::with(rules(), world.hub.memory());
+    again.fake(1).relays[1] = false;
+    again.secs(10);
+    again.set_on = 2 * hour;
+    again.secs(5);
+    assert!(!again.fake(1).relays[1]);
+    again.set_on = 3 * hour + Duration::from_secs(600);
+    again.secs(5);
+    assert!(again.fake(1).relays[1], "its time has passed");
+}
+
+#[test]
 fn a_timed_port_goes_back_after_a_restart() {
     let mut world = strip();
     let mut order = world.order(&[(1, Wish::Off)]);
