@@ -417,7 +417,9 @@ impl Scene {
             .flat_map(|strip| (1..=PORTS).map(move |port| topic(strip, port, "state")))
             .collect();
         let patience = if self.task.search_ms.is_some() { 120_000 } else { 30_000 };
-        let patience = Duration::from_millis(patience + 3 * self.task.interval_ms);
+        // A bridge that spares the broker spreads out what it tells of a large fleet.
+        let pace = 50 * u64::try_from(self.task.strips)?;
+        let patience = Duration::from_millis(patience + 3 * self.task.interval_ms + pace);
         if self.watcher.wait(patience, |last| topics.iter().all(|topic| last(topic).is_some())).await {
             return Ok(());
         }

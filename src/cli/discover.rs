@@ -1,5 +1,6 @@
 //! `discover`: who is there? Touches no broker and switches nothing.
 
+use super::progress::patiently;
 use crate::bridge::{quarries, rules};
 use crate::config::Settings;
 use crate::drivers;
@@ -33,23 +34,38 @@ pub async fn look(settings: &Settings) -> Result<Vec<Seen>, String> {
     let http = Http::new()?;
     let mut asked = JoinSet::new();
     let mut places = BTreeMap::new();
+    let mut searches = JoinSet::new();
     for quarry in quarries(settings) {
-        let (heard, mut answers) = mpsc::channel(1024);
-        let silent = async { search(&quarry, &[], &heard).await };
-        let silent = silent.await;
-        drop(heard);
-        while let Some(found) = answers.recv().await {
-            places.insert(found.place, (quarry.clone(), found));
-        }
-        for place in silent {
-            let found = Found { driver: quarry.driver.name(), id: None, place, facts: Default::default() };
-            places.insert(place, (quarry.clone(), found));
-        }
+        searches.spawn(async move {
+            let (heard, mut answers) = mpsc::channel(1024);
+            let asking = async {
+                let silent = search(&quarry, &[], &heard).await;
+                drop(heard);
+                silent
+            };
+            let listening = async {
+                let mut all: Vec<Found> = Vec::new();
+                while let Some(found) = answers.recv().await {
+                    all.push(found);
+                }
+                all
+            };
+            let (silent, mut all) = tokio::join!(asking, listening);
+            all.extend(silent.into_iter().map(|place| {
+                let facts = Default::default();
+                Found { driver: quarry.driver.name(), id: None, place, facts }
+            }));
+            (quarry, all)
+        });
+    }
+    for (quarry, all) in patiently("looking for plugs", searches.join_all()).await {
+        places.extend(all.into_iter().map(|found| (found.place, (quarry.clone(), found))));
     }
     for (quarry, found) in places.into_values() {
         asked.spawn(ask(http.clone(), quarry, found));
     }
-    let mut seen: Vec<Seen> = asked.join_all().await.into_iter().flatten().collect();
+    let mut seen: Vec<Seen> =
+        patiently("asking them", asked.join_all()).await.into_iter().flatten().collect();
     seen.sort_by_key(|seen| (seen.found.id.clone(), seen.found.place));
     Ok(seen)
 }

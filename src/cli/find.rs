@@ -105,6 +105,19 @@ impl Plug {
             control: known.is_none_or(|known| known.control),
             locks: locks.unwrap_or_default(),
             latched: false,
+            followed: Vec::new(),
+        }
+    }
+
+    /// Refuses to change a plug that is read-only.
+    ///
+    /// # Errors
+    ///
+    /// That it is, in a sentence.
+    pub fn may_change(&self) -> Result<()> {
+        match &self.known {
+            Some(known) if !known.control => bail!("{} is read-only in the settings", self.name()),
+            _ => Ok(()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! `probe`: asks one address everything it will tell and explains what it finds.
 
 use super::discover::{Seen, look_at};
+use super::progress::patiently;
 use crate::bridge::quarries;
 use crate::config::Settings;
 use crate::io::http::Http;
@@ -42,7 +43,7 @@ pub async fn probe(settings: &Settings, host: &str, out: &mut dyn Write) -> io::
     for quarry in quarries {
         let http = port.unwrap_or(quarry.family.http_port);
         let place = Place { ip: address.ip(), http, udp: quarry.family.udp_port };
-        let told = greeted(&quarry, place).await;
+        let told = patiently(&format!("greeting {name}"), greeted(&quarry, place)).await;
         asked.push((quarry, place, told));
     }
     asked.sort_by_key(|(_, _, told)| told.is_none());
@@ -50,7 +51,7 @@ pub async fn probe(settings: &Settings, host: &str, out: &mut dyn Write) -> io::
         let driver = quarry.driver.name();
         writeln!(out, "{name}: asking {} for {driver} (UDP {}, HTTP {})", place.ip, place.udp, place.http)?;
         introduce(driver, place, told.as_ref(), out)?;
-        match look_at(settings, place, driver).await {
+        match patiently(&format!("asking {name}"), look_at(settings, place, driver)).await {
             Some(seen) => {
                 let well = report(&seen, out)?;
                 hardware(&quarry, &seen.found, out).await?;

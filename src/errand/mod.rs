@@ -12,6 +12,7 @@ use crate::model::{
     Answer, Ask, Errand, Failure, Lock, Master, Meaning, Moment, Presence, Report, RuleChange, RuleWish,
     Skill, Timer, Told, UNKNOWN_SKILL,
 };
+use jiff::civil::DateTime;
 use std::collections::VecDeque;
 
 /// What an errand is held against before anything is asked.
@@ -27,6 +28,8 @@ pub struct Guard {
     pub locks: Vec<Lock>,
     /// Protection has latched a port off.
     pub latched: bool,
+    /// Ports that followed another when it was last heard that any did.
+    pub followed: Vec<u8>,
 }
 
 /// An errand on its way.
@@ -39,6 +42,8 @@ pub struct Task {
     timers: Vec<(u8, Option<Timer>)>,
     /// The change that is asked for, once it is known what was.
     change: Option<Change>,
+    /// Somebody has learnt what the figures of its record mean.
+    learnt: bool,
 }
 
 #[derive(Debug)]
@@ -61,7 +66,7 @@ impl Task {
         if let Errand::Timer { port, .. } = errand {
             todo.extend(port.map_or(1..=guard.ports, |port| port..=port));
         }
-        Ok(Self { errand, guard, todo, timers: Vec::new(), change: None })
+        Ok(Self { errand, guard, todo, timers: Vec::new(), change: None, learnt: false })
     }
 
     /// What somebody wants.
@@ -73,6 +78,7 @@ impl Task {
     pub fn learn(&mut self, meaning: Meaning) {
         if let Errand::History { meaning: known, .. } = &mut self.errand {
             *known = Some(meaning);
+            self.learnt = true;
         }
     }
 
@@ -112,7 +118,7 @@ impl Task {
             Answer::Skill(told) => told,
             Answer::History(history) => {
                 let Errand::History { port, meaning, .. } = &self.errand else { return Err(mixed_up()) };
-                return Ok(Some(Report::Record(record::record(&history, *port, *meaning, now))));
+                return Ok(Some(Report::Record(record::record(&history, *port, *meaning, self.learnt, now))));
             }
             Answer::Refused(why) => return Err(Failure::Denied(why)),
             Answer::Unsupported if matches!(self.errand, Errand::History { .. }) => {
@@ -243,11 +249,16 @@ impl Guard {
 }
 
 fn listed(rules: Vec<crate::model::Rule>, now: &Moment) -> Report {
-    let dated = |rule: crate::model::Rule| {
-        let date = rule.date(now);
-        (rule, date)
+    let dated = |mut rule: crate::model::Rule| {
+        let comes = rule.comes(now);
+        rule.minute = comes.map_or(rule.minute, minute);
+        (rule, comes.map(|comes| comes.strftime("%Y-%m-%d").to_string()))
     };
     Report::Rules(rules.into_iter().map(dated).collect())
+}
+
+fn minute(time: DateTime) -> u16 {
+    u16::from(time.hour().unsigned_abs()) * 60 + u16::from(time.minute().unsigned_abs())
 }
 
 fn disobeyed() -> Failure {

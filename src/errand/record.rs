@@ -4,14 +4,20 @@ use crate::model::{Currency, History, Meaning, Moment, Record, RecordRow, Span};
 use jiff::ToSpan;
 use jiff::civil::DateTime;
 
-/// Reads a record; unless it was learnt, its meaning is assumed.
-pub(super) fn record(history: &History, port: Option<u8>, learnt: Option<Meaning>, now: &Moment) -> Record {
-    let meaning = learnt.unwrap_or(Meaning::USUAL);
+/// Reads a record by the meaning that somebody has learnt or wants; without one it is assumed.
+pub(super) fn record(
+    history: &History,
+    port: Option<u8>,
+    meaning: Option<Meaning>,
+    learnt: bool,
+    now: &Moment,
+) -> Record {
+    let meaning = meaning.unwrap_or(Meaning::USUAL);
     Record {
         port,
         price: history.cost,
         currency: history.currency.map(Currency::of_number),
-        learnt: learnt.is_some(),
+        learnt,
         rows: rows(history, port, meaning, now),
     }
 }

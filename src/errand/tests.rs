@@ -11,7 +11,7 @@ fn now() -> Moment {
 
 fn guard() -> Guard {
     let locks = vec![Lock::None, Lock::None, Lock::None, Lock::None, Lock::None, Lock::On];
-    Guard { who: "Strip".into(), ports: 6, control: true, locks, latched: false }
+    Guard { who: "Strip".into(), ports: 6, control: true, locks, latched: false, followed: Vec::new() }
 }
 
 fn rule(id: i64) -> Rule {
@@ -131,6 +131,29 @@ fn a_leader_keeps_the_slaves_there_are_and_locked_ports_follow_nobody() {
     assert!(play(lead(Some(1), &[]), vec![told(&none)]).1.expect_err("nobody follows").contains("slaves"));
     assert!(play(lead(Some(1), &[6]), vec![told(&none)]).1.expect_err("locked").contains("port 6"));
     assert!(play(lead(Some(1), &[2]), vec![told(&none), told(&none)]).1.is_err(), "it did not obey");
+    // Those that followed before it was ended.
+    let guard = Guard { followed: vec![2, 3], ..guard() };
+    let mut task = Task::new(lead(Some(1), &[]), guard).expect("a task");
+    assert_eq!(task.hear(told(&none), &now()), Ok(None));
+    assert_eq!(task.ask(), Ask::Skill(Skill::SetMaster(before)));
+}
+
+#[test]
+fn a_rule_that_comes_once_stays_where_it_is_unless_its_time_is_given() {
+    // The vendor's app leaves a meaningless minute with such a rule; noon is 1 795 258 800.
+    let once = Rule { days: Days::default(), minute: 5, once: Some(1_795_262_417), ..rule(7) };
+    let told = || Answer::Skill(Told::Rules(vec![once.clone()]));
+    let changed = |content: RuleContent| {
+        let (asked, _) = play(Errand::Rules(Some(RuleWish::Change(7, content))), vec![told(), told()]);
+        let Ask::Skill(Skill::ChangeRules(RuleChange::Change(rule))) = &asked[1] else { panic!("{asked:?}") };
+        (rule.once, rule.minute, rule.enabled)
+    };
+    let off = RuleContent { enabled: Some(false), ..RuleContent::default() };
+    assert_eq!(changed(off), (once.once, 5, false));
+    let later = RuleContent { at: Some(14 * 60), ..RuleContent::default() };
+    assert_eq!(changed(later), (Some(1_795_266_000), 14 * 60, true));
+    let next_day = RuleContent { date: Some(jiff::civil::date(2026, 11, 22)), ..RuleContent::default() };
+    assert_eq!(changed(next_day), (Some(1_795_348_800), 13 * 60, true));
 }
 
 #[test]

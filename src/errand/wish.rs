@@ -107,22 +107,27 @@ fn filled(mut rule: Rule, content: &RuleContent, now: &Moment) -> Result<Rule, S
             }
         }
     }
+    let before = rule.comes(now).filter(|_| content.days.is_none());
     rule.minute = content.at.unwrap_or(rule.minute);
     rule.enabled = content.enabled.unwrap_or(rule.enabled);
     if let Some(days) = content.days {
         (rule.days, rule.once) = (days, None);
     }
-    // Another time on the same day.
-    let date = content.date.or_else(|| rule.date(now).and_then(|date| date.parse().ok()));
+    // Another time on the same day, or another day at the same time; else it is left as it is.
+    let date = content.date.or_else(|| content.at.and(before).map(|before| before.date()));
     let Some(date) = date else { return Ok(rule) };
+    let minute = content.at.or(before.map(super::minute)).unwrap_or(rule.minute);
     let clock = |number: u16| i8::try_from(number).unwrap_or_default();
-    let time = date.at(clock(rule.minute / 60), clock(rule.minute % 60), 0, 0);
+    let time = date.at(clock(minute / 60), clock(minute % 60), 0, 0);
     rule.at(time, now).ok_or_else(|| "that day cannot be written".into())
 }
 
 /// The group that results.
 pub(super) fn master(wish: &MasterWish, mut is: Master, guard: &Guard) -> Result<Master, String> {
-    let before = is.slaves();
+    let mut before = is.slaves();
+    if before.is_empty() {
+        before.clone_from(&guard.followed);
+    }
     match wish.leader {
         None if wish.slaves.is_empty() => {}
         None => return Err("name the leader along with the slaves".into()),

@@ -164,12 +164,15 @@ impl Hub {
     fn known_as(&self, found: &Found) -> Option<PlugId> {
         // Its hardware address settles it, also when the serial could not be read this time.
         if let Some(mac) = found.facts.mac {
-            let same = self.plugs.values().find(|plug| {
+            let same = |plug: &Plug| {
                 plug.driver == found.driver
                     && plug.kept.facts.mac == Some(mac)
                     && Self::serials_agree(plug, found)
-            });
-            if let Some(plug) = same {
+            };
+            // Nearly always it is where its id says; a search of all plugs for each would be slow.
+            let own = found.id.as_ref().and_then(|id| self.plugs.get(id));
+            let own = own.filter(|plug| plug.kept.hardware.is_none()).filter(|plug| same(plug));
+            if let Some(plug) = own.or_else(|| self.plugs.values().find(|plug| same(plug))) {
                 return Some(plug.id.clone());
             }
         }

@@ -33,6 +33,8 @@ pub(super) struct Errands {
     /// Nothing is asked before.
     rests_until: Duration,
     pub(super) round: Round,
+    /// Ports that followed another, when any last did.
+    pub(super) followed: Vec<u8>,
 }
 
 /// An errand somebody waits for.
@@ -126,7 +128,8 @@ impl Plug {
         let ports = self.kept.offer.ports;
         let locks: Vec<Lock> = (1..=ports).map(|port| self.lock(port)).collect();
         let latched = !self.kept.latched.is_empty();
-        Guard { who: self.id.to_string(), ports, control: self.view.control, locks, latched }
+        let (who, followed) = (self.id.to_string(), self.errands.followed.clone());
+        Guard { who, ports, control: self.view.control, locks, latched, followed }
     }
 
     /// Ends errands that are overdue, or hopeless because the plug is offline. True when that must be

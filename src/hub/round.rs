@@ -233,6 +233,9 @@ impl Plug {
             Told::Master(master) => {
                 round.shown.master |= ports > 1 && master.roles.len() == ports;
                 round.known(now, Item::Master);
+                if !master.slaves().is_empty() {
+                    self.errands.followed = master.slaves();
+                }
                 extras.master = Some(master.clone());
             }
             Told::Presence(presence) => {

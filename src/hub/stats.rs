@@ -52,10 +52,12 @@ impl Plug {
     }
 
     fn figures(&self) -> PlugFigures {
+        // What it was when it was last heard is not what it is.
+        let heard = self.online();
         let port = |(n, live): (u8, &crate::model::PortReading)| PortFigures {
-            relay: live.relay,
-            watts: live.watts,
-            amps: live.amps,
+            relay: live.relay.filter(|_| heard),
+            watts: live.watts.filter(|_| heard),
+            amps: live.amps.filter(|_| heard),
             joules: (self.meter.certain() && self.kept.offer.power).then(|| self.meter.exact(n).joules()),
         };
         PlugFigures {

@@ -115,7 +115,19 @@ impl World {
         let hub = Hub::new(rules, memory, &moment(up));
         let (fakes, notes, coming) = (BTreeMap::new(), Vec::new(), Vec::new());
         let (reads, skills, probes) = (Vec::new(), Vec::new(), Vec::new());
-        Self { hub, up, fakes, notes, coming, reads, skills, probes, saves: 0, summer: false, set_on: Duration::ZERO }
+        Self {
+            hub,
+            up,
+            fakes,
+            notes,
+            coming,
+            reads,
+            skills,
+            probes,
+            saves: 0,
+            summer: false,
+            set_on: Duration::ZERO,
+        }
     }
 
     /// A strip of six at an address.
@@ -412,6 +424,8 @@ fn a_plug_is_offline_after_three_misses_and_then_asked_ever_more_rarely() {
     assert!(!view.online);
     assert_eq!(view.problem.as_deref(), Some("does not answer"));
     assert_eq!(view.ports[0].relay, Some(true), "the last truth stands");
+    let port = &world.hub.figures().plugs[&id(A)].ports[0];
+    assert_eq!((port.relay, port.watts), (None, None), "figures are of now");
     world.secs(120);
     world.reads.clear();
     world.secs(350);

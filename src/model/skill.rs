@@ -3,7 +3,7 @@
 //! spellings of the wire stay in the drivers.
 
 use super::{Mac, Moment, Name, days::Days};
-use jiff::{Timestamp, civil::DateTime};
+use jiff::{Timestamp, civil::DateTime, tz::Offset};
 use std::fmt;
 
 /// Said of a plug that does not know what it was asked.
@@ -153,16 +153,24 @@ pub struct Rule {
     pub once: Option<u64>,
 }
 
-/// Seconds of a day.
-const DAY_S: i64 = 24 * 3600;
+/// Minutes of a day, of an hour, and those that are an hour less than a day.
+const DAY_MIN: i64 = 24 * HOUR_MIN;
+const HOUR_MIN: i64 = 60;
+const EARLIER: i64 = DAY_MIN - HOUR_MIN;
 
 impl Rule {
-    /// The day on which a rule comes that comes once, in local time. Its minute is local for certain;
-    /// so the day is the one nearest to that, whatever summer time has done to the offset since.
-    pub fn date(&self, now: &Moment) -> Option<String> {
+    /// When a rule comes that comes once, in local time. Where its minute is an hour beside, summer
+    /// time has begun or ended since it was written, and the minute is right; where it is anything
+    /// else, it means nothing: the vendor's app leaves there what was in its form.
+    pub fn comes(&self, now: &Moment) -> Option<DateTime> {
         let local = i64::try_from(self.once?).ok()?.checked_add(i64::from(now.utc_offset_s))?;
-        let noon = local.checked_sub(i64::from(self.minute) * 60)?.checked_add(DAY_S / 2)?;
-        Timestamp::from_second(noon).ok().map(|local| local.strftime("%Y-%m-%d").to_string())
+        let beside = (i64::from(self.minute) - local.div_euclid(60)).rem_euclid(DAY_MIN);
+        let mended = match beside {
+            HOUR_MIN => local.checked_add(HOUR_MIN * 60)?,
+            EARLIER => local.checked_sub(HOUR_MIN * 60)?,
+            _ => local,
+        };
+        Timestamp::from_second(mended).ok().map(|local| Offset::UTC.to_datetime(local))
     }
 
     /// Makes it come once, at this local date and time: today's offset from UTC is taken, as the
@@ -338,16 +346,20 @@ mod tests {
     #[test]
     fn a_rule_that_comes_once_keeps_its_local_date() {
         let rule = Rule { id: 1, enabled: true, ports: vec![], days: Days::default(), minute: 0, once: None };
-        assert_eq!(rule.date(&noon()), None);
+        assert_eq!(rule.comes(&noon()), None);
         let rule = rule.at(local("2026-11-22,00:30:00").expect("a time"), &noon()).expect("a rule");
         assert_eq!((rule.minute, rule.once), (30, Some(1_795_303_800)));
         for offset_s in [0, 3600, 7200] {
             let now = Moment { utc_offset_s: offset_s, ..noon() };
-            assert_eq!(rule.date(&now).as_deref(), Some("2026-11-22"), "read with {offset_s} s");
+            assert_eq!(rule.comes(&now), local("2026-11-22,00:30:00"), "read with {offset_s} s");
         }
         let late = rule.at(local("2026-11-22,23:59:00").expect("a time"), &noon()).expect("a rule");
         let summer = Moment { utc_offset_s: 7200, ..noon() };
-        assert_eq!(late.date(&summer).as_deref(), Some("2026-11-22"));
+        assert_eq!(late.comes(&summer), local("2026-11-22,23:59:00"));
+        // As captured on a 1.30 station (cmd-516.md of mh-maxsmart-powerstation): the minute is stale.
+        let app = Rule { minute: 1384, once: Some(1_539_387_857), ..late };
+        let summer = Moment { dst_s: 3600, ..summer };
+        assert_eq!(app.comes(&summer), local("2018-10-13,01:44:17"));
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Scrape {
         let help = "Voltage at the plug";
         let mut volts = family(encoder, "plug_voltage", help, Some(&Unit::Volts), Gauge)?;
         for (labels, view, _) in self.plugs() {
-            if let Some(value) = view.volts {
+            if let Some(value) = view.volts.filter(|_| view.online) {
                 volts.gauge(&labels, value)?;
             }
         }

@@ -3,7 +3,7 @@
 
 use super::mqtt::{Counters, resident};
 use super::prometheus::{self, Bridge};
-use crate::model::Figures;
+use crate::model::{Figures, PlugId};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -197,8 +197,10 @@ async fn alive(State(sources): State<Sources>) -> (StatusCode, &'static str) {
 /// It is of use when it has a broker and has asked every plug it knows.
 async fn ready(State(sources): State<Sources>) -> (StatusCode, &'static str) {
     let Some(figures) = sources.figures().await else { return SILENT };
-    let asked = |figures: &crate::model::PlugFigures| figures.polls.iter().next().is_some();
-    match (sources.mqtt.counts().connected, figures.plugs.values().all(asked)) {
+    // Who has no address cannot be asked before a search finds it, if it is there at all.
+    let somewhere = |id: &PlugId| figures.view.plugs.get(id).is_some_and(|plug| plug.ip.is_some());
+    let mut awaited = figures.plugs.iter().filter(|(id, _)| somewhere(id));
+    match (sources.mqtt.counts().connected, awaited.all(|(_, plug)| plug.polls.iter().next().is_some())) {
         (true, true) => (StatusCode::OK, "ready\n"),
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "no connection to the broker\n"),
         (true, false) => (StatusCode::SERVICE_UNAVAILABLE, "not all known plugs were asked yet\n"),

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::time::Duration;
 
+use jiff::Zoned;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
@@ -120,7 +121,10 @@ async fn respond(fleet: &Fleet, strip: &Strip, stream: &mut TcpStream, target: &
     let body = match command {
         "511" => strip.status(fleet.tremble.get()),
         "200" => switch(fleet, strip, &json),
-        "502" => r#"{"response":502,"code":200,"data":{"time":"2026-11-20,00:23:35"}}"#.to_owned(),
+        "502" => {
+            let time = Zoned::now().strftime("%Y-%m-%d,%H:%M:%S");
+            format!(r#"{{"response":502,"code":200,"data":{{"time":"{time}"}}}}"#)
+        }
         _ => String::new(),
     };
     if body.is_empty() {

@@ -18,6 +18,7 @@ pub(super) async fn rename(
 ) -> Result<()> {
     let wanted = Name::clean(name).context("a name needs at least one visible character")?;
     let mut plug = find(settings, word).await?;
+    plug.may_change()?;
     let port = match port {
         None => 0,
         Some(word) => {
@@ -167,6 +168,7 @@ pub(super) async fn call(
     out: &mut dyn Write,
 ) -> Result<()> {
     let mut plug = find(settings, word).await?;
+    plug.may_change()?;
     let what = format!("asking {}", plug.name());
     let reply = patiently(&what, plug.line.call(command, arguments)).await;
     let reply = reply.map_err(|failure| plug.failed(&format!("for command {command}"), &failure))?;

@@ -356,7 +356,6 @@ fn announced_differs(a: &PlugView, b: &PlugView) -> bool {
         || !same_names()
 }
 
-/// `bridge/devices` depends on this part.
 /// What a snapshot says, whatever its time; at a heartbeat it counts as something new.
 fn gist(beat: u32, payload: &str) -> u64 {
     let timeless = payload.split_once(',').map_or(payload, |(_ts, rest)| rest);
@@ -365,6 +364,7 @@ fn gist(beat: u32, payload: &str) -> u64 {
     hasher.finish()
 }
 
+/// `bridge/devices` depends on this part.
 fn listed_differs(a: &PlugView, b: &PlugView) -> bool {
     a.online != b.online || a.ip != b.ip || announced_differs(a, b)
 }

@@ -60,8 +60,13 @@ fn a_removed_plug_leaves_nothing_behind_and_a_blocked_one_stays_away() {
         assert!(left.is_empty(), "{left:?}");
         assert!(retained.contains_key(&format!("plug2mqtt/{LATE}/availability")));
         assert_eq!(house.request("scan", r#"{"seconds":1}"#).await["data"]["found"], json!([LATE]));
-        let gone = house.request("device_remove", &format!(r#"{{"id":"{STRIP}"}}"#)).await;
+        let remove = format!(r#"{{"id":"{STRIP}"}}"#);
+        let unblocked = house.request("device_remove", &remove).await;
+        assert_eq!(unblocked["status"], "ok", "{unblocked}");
+        let gone = house.request("device_remove", &remove).await;
         assert_eq!(gone["status"], "error", "{gone}");
+        house.request("scan", r#"{"seconds":1}"#).await;
+        house.shows(&format!("{STRIP}/availability"), "online").await;
         house.close().await;
     });
 }
