@@ -56,6 +56,9 @@ enum Command {
     Probe {
         /// Address or name, with :PORT if its web server is not on port 80.
         host: String,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
     },
     /// Looks for everything that can be wrong, and says what to do about it.
     Doctor {
@@ -182,11 +185,13 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, set_level: 
             Ok(seen) => printed(cli::discover::table(&seen, &mut out)),
             Err(why) => failed(&why),
         },
-        Some(Command::Probe { host }) => match cli::probe::probe(&settings, host, &mut out).await {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::from(NO_ANSWER),
-            Err(error) => printed(Err(error)),
-        },
+        Some(Command::Probe { host, json }) => {
+            match cli::probe::probe(&settings, host, *json, &mut out).await {
+                Ok(true) => ExitCode::SUCCESS,
+                Ok(false) => ExitCode::from(NO_ANSWER),
+                Err(error) => printed(Err(error)),
+            }
+        }
         Some(Command::Doctor { json }) => {
             let findings = cli::doctor::examine(&settings, file).await;
             let print = if *json { cli::doctor::json } else { cli::doctor::print };

@@ -1,6 +1,6 @@
 //! `probe`: asks one address everything it will tell and explains what it finds.
 
-use super::discover::{Seen, look_at};
+use super::discover::{self, Seen, look_at};
 use super::progress::patiently;
 use crate::bridge::quarries;
 use crate::config::Settings;
@@ -12,16 +12,31 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use tokio::sync::mpsc;
 
-/// Probes `host` (`192.168.1.30`, `strip.lan` or `192.168.1.30:8080`). True when a plug answered.
+/// Probes `host` (`192.168.1.30`, `strip.lan` or `192.168.1.30:8080`) and tells the story, or prints
+/// what `discover --json` does. True when a plug answered.
 ///
 /// # Errors
 ///
 /// When `out` cannot be written.
-pub async fn probe(settings: &Settings, host: &str, out: &mut dyn Write) -> io::Result<bool> {
+pub async fn probe(settings: &Settings, host: &str, json: bool, out: &mut dyn Write) -> io::Result<bool> {
+    if !json {
+        return Ok(explain(settings, host, out).await?.0);
+    }
+    let mut story = Vec::new();
+    let (well, seen) = explain(settings, host, &mut story).await?;
+    match seen {
+        Some(seen) => discover::json(&[seen], out)?,
+        None => io::stderr().write_all(&story)?,
+    }
+    Ok(well)
+}
+
+/// Tells the story; whether a plug answered, and which.
+async fn explain(settings: &Settings, host: &str, out: &mut dyn Write) -> io::Result<(bool, Option<Seen>)> {
     let quarries = quarries(settings);
     if quarries.is_empty() {
         writeln!(out, "every family is switched off in the settings (maxsmart.enabled = false and so on)")?;
-        return Ok(false);
+        return Ok((false, None));
     }
     let (name, port) = match host.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?))) {
         Some((name, port)) => (name, Some(port)),
@@ -31,12 +46,12 @@ pub async fn probe(settings: &Settings, host: &str, out: &mut dyn Write) -> io::
         Ok(addresses) => addresses.filter(SocketAddr::is_ipv4).collect(),
         Err(error) => {
             writeln!(out, "{name}: the name cannot be resolved ({error}); try the address itself")?;
-            return Ok(false);
+            return Ok((false, None));
         }
     };
     let Some(address) = addresses.first() else {
         writeln!(out, "{name}: has no IPv4 address")?;
-        return Ok(false);
+        return Ok((false, None));
     };
     // Whoever answered a search is asked first: the other families would only wait for it in vain.
     let mut asked = Vec::new();
@@ -55,16 +70,16 @@ pub async fn probe(settings: &Settings, host: &str, out: &mut dyn Write) -> io::
             Some(seen) => {
                 let well = report(&seen, out)?;
                 hardware(&quarry, &seen.found, out).await?;
-                return Ok(well);
+                return Ok((well, Some(seen)));
             }
             None if told.is_some() => {
                 writeln!(out, "  identity    not told when it was asked again")?;
-                return Ok(true);
+                return Ok((true, None));
             }
             None => writeln!(out, "  identity    not told either: no {driver} plug, or it is off")?,
         }
     }
-    Ok(false)
+    Ok((false, None))
 }
 
 /// The numbers its hardware carries, if it tells them.

@@ -46,7 +46,7 @@ pub struct Reading {
     pub signal: Option<f64>,
     /// The relays are what was last set, not what the plug told: it has no way to tell.
     pub relays_remembered: bool,
-    /// A session key had expired and was negotiated anew on the way.
+    /// A session that there had been was made anew, because it had expired or was given up.
     pub renewed: bool,
     /// What was refused in this reading, in words; bounded.
     pub refused: Vec<String>,

@@ -2,7 +2,7 @@
 
 use crate::support::{House, Message, PATIENCE, STRIP, on, quiet, run, spawned, strip, until};
 use plug2mqtt::sim::Strip;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::Read;
 use std::net::TcpListener;
 use std::path::Path;
@@ -94,6 +94,10 @@ fn discover_and_probe_print_what_is_there() {
         {
             assert!(out.contains(part), "{part} is missing:\n{out}");
         }
+        let (code, out, err) = ran(folder, &["probe", &host, "--json", "--config", arg(&file)]).await;
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+        let told: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((&told[0]["id"], &told[0]["ports"]), (&json!(STRIP), &json!(6)), "{out}");
         // Nobody there: it says so, with a remedy, and code 1.
         house.shelf.stop().await;
         let (code, out, _) = ran(folder, &["probe", &host, "--config", arg(&file)]).await;

@@ -2,7 +2,7 @@
 
 use crate::support::{Desk, LOCK, quiet, run, strip, until, watts};
 use plug2mqtt::sim::Strip;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn columns(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
@@ -80,7 +80,8 @@ fn names_clock_timers_price_master_and_presence_are_set_and_read_back() {
         let at = desk.at(0);
         let at = at.as_str();
         assert!(desk.ok(&["rename", at, "Flur & Bad"]).await.contains("is now Flur & Bad"));
-        assert!(desk.ok(&["rename", at, "Büro", "--port", "2"]).await.contains("is now Büro"));
+        let renamed = desk.json(&["rename", at, "Büro", "--port", "2"]).await;
+        assert_eq!((&renamed["name"], &renamed["verified"]), (&json!("Büro"), &json!(true)), "{renamed}");
         assert_eq!(desk.house.plug(0).strip(|strip| strip.port_names()[1].clone()), "Büro");
         desk.fails(&["rename", at, "quote\""], &["Flur & Bad", "quotes"]).await;
 
@@ -189,5 +190,8 @@ fn what_a_plug_does_not_know_is_said_and_120_is_never_sent() {
         let watched = desk.ok(&["watch", &old, "--every", "100ms", "--times", "2"]).await;
         assert_eq!(watched.lines().count(), 14, "{watched}");
         assert!(watched.contains("10.0 W  █████"), "{watched}");
+        let watched = desk.ok(&["watch", &old, "--every", "100ms", "--times", "2", "--json"]).await;
+        let looks: Vec<Value> = watched.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((looks.len(), &looks[1]["ports"][0]["power"]), (2, &json!(10.0)), "{watched}");
     });
 }

@@ -167,6 +167,14 @@ async fn one(http: &Http, quarry: &Quarry, found: &Found, searched: bool) -> Vec
             return vec![finding];
         }
     }];
+    if !searched {
+        let family = quarry.driver.name();
+        findings.push(Finding::note(
+            &name,
+            "answers when it is asked itself, and no search finds it",
+            &format!("broadcasts do not reach it: it is lost when its address changes; name it in {family}.hosts, or its network's broadcast address in {family}.broadcast"),
+        ));
+    }
     if maxsmart {
         findings.extend(clock(&mut line, &name).await);
     }

@@ -31,8 +31,9 @@ pub enum PlugCommand {
     Toggle(Ports),
     /// Shows the power of each port, again and again.
     Watch {
-        /// Name, id, serial, MAC or address.
-        plug: String,
+        /// Which plug.
+        #[command(flatten)]
+        who: Who,
         /// Pause between two looks; plugs want to be left alone in between.
         #[arg(long, default_value = "5s", value_parser = humantime::parse_duration)]
         every: Duration,
@@ -42,8 +43,9 @@ pub enum PlugCommand {
     },
     /// Gives a plug or one of its ports a name, which it keeps itself.
     Rename {
-        /// Name, id, serial, MAC or address.
-        plug: String,
+        /// Which plug.
+        #[command(flatten)]
+        who: Who,
         /// The new name.
         name: String,
         /// A port, by number or name.
@@ -296,9 +298,9 @@ pub async fn obey(settings: &Settings, command: &PlugCommand, out: &mut dyn Writ
         PlugCommand::On(ports) => switch::switch(settings, ports, switch::Wish::On, out).await,
         PlugCommand::Off(ports) => switch::switch(settings, ports, switch::Wish::Off, out).await,
         PlugCommand::Toggle(ports) => switch::switch(settings, ports, switch::Wish::Toggle, out).await,
-        PlugCommand::Watch { plug, every, times } => watch::watch(settings, plug, *every, *times, out).await,
-        PlugCommand::Rename { plug, name, port } => {
-            skills::rename(settings, plug, name, port.as_deref(), out).await
+        PlugCommand::Watch { who, every, times } => watch::watch(settings, who, *every, *times, out).await,
+        PlugCommand::Rename { who, name, port } => {
+            skills::rename(settings, who, name, port.as_deref(), out).await
         }
         PlugCommand::Clock { who, action } => skills::clock(settings, who, action.is_some(), out).await,
         PlugCommand::Timer { who, port, minutes } => {

@@ -7,17 +7,18 @@ use crate::cli::table::{row, write};
 use crate::config::Settings;
 use crate::model::{Currency, Days, Errand, MasterWish, Name, PresenceWish, Price, Report, time};
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 use std::io::Write;
 
 pub(super) async fn rename(
     settings: &Settings,
-    word: &str,
+    who: &Who,
     name: &str,
     port: Option<&str>,
     out: &mut dyn Write,
 ) -> Result<()> {
     let wanted = Name::clean(name).context("a name needs at least one visible character")?;
-    let mut plug = find(settings, word).await?;
+    let mut plug = find(settings, &who.plug).await?;
     plug.may_change()?;
     let port = match port {
         None => 0,
@@ -31,6 +32,12 @@ pub(super) async fn rename(
     let told = told.map_err(|failure| plug.failed("to take a name", &failure)).with_context(|| {
         format!("{wanted} is not kept by the plug; the bridge can keep it, see docs/mqtt.md")
     })?;
+    let took = told.as_ref().is_none_or(|told| *told == wanted);
+    if who.json && took {
+        let shown =
+            json!({"id": plug.id(), "port": port, "name": wanted.to_string(), "verified": told.is_some()});
+        return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&shown)?)?);
+    }
     let subject = if port == 0 { plug.id() } else { format!("port {port} of {}", plug.name()) };
     match told {
         Some(told) if told == wanted => writeln!(out, "{subject} is now {told}")?,

@@ -7,7 +7,7 @@ use crate::cli::table::{row, write};
 use crate::config::Settings;
 use crate::model::{Reading, Switch};
 use anyhow::{Result, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -77,17 +77,21 @@ pub(super) async fn switch(
     Ok(())
 }
 
+/// For scripts.
+pub(super) fn value(plug: &Plug, reading: &Reading) -> Value {
+    let port = |(number, port): (u8, &crate::model::PortReading)| {
+        json!({
+            "port": number, "name": plug.port_name(number), "on": port.relay, "power": port.watts,
+            "current": port.amps,
+        })
+    };
+    let ports: Vec<_> = (1..).zip(&reading.ports).map(port).collect();
+    json!({"id": plug.id(), "name": plug.name(), "ports": ports})
+}
+
 fn print(plug: &Plug, reading: &Reading, as_json: bool, out: &mut dyn Write) -> Result<()> {
     if as_json {
-        let port = |(number, port): (u8, &crate::model::PortReading)| {
-            json!({
-                "port": number, "name": plug.port_name(number), "on": port.relay, "power": port.watts,
-                "current": port.amps,
-            })
-        };
-        let ports: Vec<_> = (1..).zip(&reading.ports).map(port).collect();
-        let whole = json!({"id": plug.id(), "name": plug.name(), "ports": ports});
-        return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&whole)?)?);
+        return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&value(plug, reading))?)?);
     }
     writeln!(out, "{} ({})", plug.name(), plug.id())?;
     let mut rows = vec![row(["PORT", "NAME", "RELAY", "POWER"])];

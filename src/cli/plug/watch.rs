@@ -1,12 +1,15 @@
 //! `watch`: the power of each port with a bar, drawn over itself in a terminal, line after line
-//! elsewhere.
+//! elsewhere; one JSON object a line for scripts.
 
+use super::Who;
+use super::switch::value;
 use crate::cli::find::{Plug, find};
 use crate::cli::progress::patiently;
 use crate::cli::table::bar;
 use crate::config::Settings;
 use crate::model::Reading;
 use anyhow::Result;
+use serde_json::json;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
@@ -16,12 +19,12 @@ const WIDTH: u32 = 30;
 
 pub(super) async fn watch(
     settings: &Settings,
-    word: &str,
+    who: &Who,
     every: Duration,
     times: Option<u32>,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let mut plug = find(settings, word).await?;
+    let mut plug = find(settings, &who.plug).await?;
     let redraw = std::io::stdout().is_terminal();
     let mut beat = tokio::time::interval(every.max(Duration::from_millis(100)));
     let (mut lines, mut scale, mut looks) = (0, SCALE_W, 0);
@@ -29,7 +32,19 @@ pub(super) async fn watch(
         beat.tick().await;
         looks += 1;
         let what = format!("asking {}", plug.name());
-        let text = match patiently(&what, plug.line.read()).await {
+        let read = patiently(&what, plug.line.read()).await;
+        if who.json {
+            let line = match &read {
+                Ok(reading) => value(&plug, reading),
+                Err(failure) => {
+                    json!({"id": plug.id(), "name": plug.name(), "error": failure.to_string()})
+                }
+            };
+            writeln!(out, "{line}")?;
+            out.flush()?;
+            continue;
+        }
+        let text = match read {
             Ok(reading) => draw(&plug, &reading, &mut scale),
             // A plug misses a question now and then; who watches wants to see it come back.
             Err(failure) => format!("{} {failure}\n", plug.name()),

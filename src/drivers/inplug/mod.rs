@@ -67,6 +67,7 @@ impl Driver for Inplug {
             locked: false,
             session: None,
             healed: false,
+            lost: false,
             others: 0,
             meter: Meter::Asked { silent: 0, proven: false },
             firmware_asked: false,
@@ -144,6 +145,8 @@ struct Tongue {
     session: Option<Session>,
     /// The session was made anew in this conversation.
     healed: bool,
+    /// A session was given up that has not been made anew yet.
+    lost: bool,
     /// The bits of the relay byte that are not the relay.
     others: u8,
     meter: Meter,
@@ -224,7 +227,7 @@ impl Dialect for Tongue {
     }
 
     fn forget(&mut self) {
-        self.session = None;
+        self.lost |= self.session.take().is_some();
     }
 }
 
@@ -262,7 +265,8 @@ impl Tongue {
             }
             None if self.reading.ports.is_empty() => return Step::Done(Box::new(Answer::Unsupported)),
             None => {
-                let reading = Reading { renewed: self.healed, ..std::mem::take(&mut self.reading) };
+                let renewed = self.healed | std::mem::take(&mut self.lost);
+                let reading = Reading { renewed, ..std::mem::take(&mut self.reading) };
                 return Step::Done(Box::new(Answer::Reading(reading)));
             }
         };

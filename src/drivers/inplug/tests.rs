@@ -211,7 +211,10 @@ fn after_a_failure_everything_is_asked_anew() {
     assert_eq!(play(tongue.as_mut(), &Ask::Read, &[Says::Nothing]), Err(Failure::Silent));
     tongue.forget();
     let script = [HELLO, Says::Key, Says::Payload(ON), Says::Payload(FIVE_WATTS)];
-    assert_eq!(relay(play(tongue.as_mut(), &Ask::Read, &script)), Some(true));
+    let read = reading(play(tongue.as_mut(), &Ask::Read, &script));
+    assert_eq!((read.ports[0].relay, read.renewed), (Some(true), true));
+    let again = play(tongue.as_mut(), &Ask::Read, &[Says::Payload(ON), Says::Payload(FIVE_WATTS)]);
+    assert!(!reading(again).renewed, "it is told once");
 }
 
 #[test]
