@@ -40,12 +40,19 @@ impl Broker {
 
 /// Whether a topic fits a filter with the wildcards `+` and `#`.
 pub(crate) fn fits(filter: &str, topic: &str) -> bool {
-    let (mut filter, mut topic) = (filter.split('/'), topic.split('/'));
-    loop {
-        match (filter.next(), topic.next()) {
-            (Some("#"), _) | (None, None) => return true,
-            (Some(wanted), Some(level)) if wanted == "+" || wanted == level => {}
-            _ => return false,
+    // Byte by byte: no other function of the simulation is called as often.
+    let mut levels = topic.bytes().peekable();
+    for (place, byte) in filter.bytes().enumerate() {
+        match byte {
+            b'#' => return true,
+            b'+' => while levels.next_if(|byte| *byte != b'/').is_some() {},
+            _ => match levels.next() {
+                Some(level) if level == byte => {}
+                // `a/#` is about `a`, too.
+                None => return filter.get(place..) == Some("/#"),
+                Some(_) => return false,
+            },
         }
     }
+    levels.next().is_none()
 }
