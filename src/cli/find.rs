@@ -115,18 +115,20 @@ impl Plug {
     ///
     /// That it is, in a sentence.
     pub fn may_change(&self) -> Result<()> {
-        match &self.known {
-            Some(known) if !known.control => bail!("{} is read-only in the settings", self.name()),
-            _ => Ok(()),
-        }
+        self.read_only().map_or(Ok(()), |why| Err(anyhow::Error::msg(why)))
+    }
+
+    fn read_only(&self) -> Option<String> {
+        let refuses = self.known.as_ref().is_some_and(|known| !known.control);
+        refuses.then(|| format!("{} is read-only in the settings", self.name()))
     }
 
     /// Why a port must not be switched, when settings or the bridge say so.
     pub fn locked(&self, port: u8, on: bool) -> Option<String> {
-        let known = self.known.as_ref()?;
-        if !known.control {
-            return Some(format!("{} is read-only in the settings", self.name()));
+        if let Some(why) = self.read_only() {
+            return Some(why);
         }
+        let known = self.known.as_ref()?;
         let lock = known.ports.get(usize::from(port).checked_sub(1)?)?.lock.unwrap_or(Lock::None);
         lock.refuses(on).then(|| format!("port {port} of {} is locked in the settings", self.name()))
     }

@@ -69,6 +69,12 @@ fn ports_are_switched_by_number_and_name_and_locks_hold() {
             desk.fails(&["off", strip], &["port 6", "locked"]).await;
         }
         desk.fails(&["timer", &old, "6", "5"], &["port 6", "locked"]).await;
+        let shut = ["", "-000001", "-000009"]
+            .map(|tail| format!("device.maxsmart-swp6000000000001{tail}.read_only=true"));
+        let shut: Vec<&str> = shut.iter().flat_map(|setting| ["-s", setting.as_str()]).collect();
+        for words in [&["rename", &old, "x"][..], &["call", &old, "511"], &["off", &old, "1"]] {
+            desk.fails(&[words, &shut].concat(), &["read-only"]).await;
+        }
         assert!(desk.house.plug(0).strip(|strip| strip.relays()[5]));
     });
 }
