@@ -14,6 +14,26 @@ pub struct View {
     pub plugs: BTreeMap<PlugId, Arc<PlugView>>,
 }
 
+impl View {
+    /// Plugs of which this picture and an older one do not show the same, and those that only one
+    /// of them has, in the order of their ids. Looks at allocations alone.
+    pub fn changed_since<'a>(&'a self, old: &'a View) -> Vec<&'a PlugId> {
+        let mut changed = Vec::new();
+        let mut before = old.plugs.iter().peekable();
+        for (id, plug) in &self.plugs {
+            while let Some((gone, _)) = before.next_if(|(other, _)| *other != id && *other < id) {
+                changed.push(gone);
+            }
+            let same = before.next_if(|(other, _)| *other == id);
+            if !same.is_some_and(|(_, shown)| Arc::ptr_eq(shown, plug)) {
+                changed.push(id);
+            }
+        }
+        changed.extend(before.map(|(gone, _)| gone));
+        changed
+    }
+}
+
 /// The bridge itself.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BridgeView {
@@ -246,5 +266,36 @@ impl Lock {
             Self::Off => Some("off"),
             Self::Both => Some("both"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PlugView, View};
+    use crate::model::PlugId;
+    use std::sync::Arc;
+
+    fn view(plugs: &[&Arc<PlugView>]) -> View {
+        let plugs = plugs.iter().map(|plug| (plug.id.clone(), Arc::clone(plug))).collect();
+        View { plugs, ..View::default() }
+    }
+
+    #[test]
+    fn what_changed_is_what_is_another_allocation_came_or_went() {
+        let [a, b, c, d] =
+            ["m-a", "m-b", "m-c", "m-d"].map(|id| Arc::new(PlugView::unknown(PlugId::new(id).unwrap())));
+        let again = Arc::new(PlugView::clone(&c));
+        let check = |old: &[&Arc<PlugView>], new: &[&Arc<PlugView>], want: &[&str]| {
+            let (old, new) = (view(old), view(new));
+            let changed: Vec<&str> = new.changed_since(&old).into_iter().map(PlugId::as_str).collect();
+            assert_eq!(changed, want);
+        };
+        check(&[], &[], &[]);
+        check(&[], &[&a, &b], &["m-a", "m-b"]);
+        check(&[&a, &b], &[], &["m-a", "m-b"]);
+        check(&[&a, &b, &c], &[&a, &b, &c], &[]);
+        check(&[&a, &b, &c], &[&a, &b, &again], &["m-c"]);
+        check(&[&a, &b, &c], &[&b, &again, &d], &["m-a", "m-c", "m-d"]);
+        check(&[&b, &d], &[&a, &c], &["m-a", "m-b", "m-c", "m-d"]);
     }
 }

@@ -143,10 +143,12 @@ pub(super) struct Told {
     /// The picture as far as the broker has it.
     pub(super) sent: BTreeMap<PlugId, Arc<PlugView>>,
     /// The picture that was last held against it.
-    pub(super) looked: Option<Arc<View>>,
+    pub(super) looked: Arc<View>,
     /// Plugs whose topics must be brought up to date.
     pub(super) todo: VecDeque<PlugId>,
     pub(super) snapshots: BTreeMap<PlugId, Snapshot>,
+    /// When each snapshot that is due is to be published.
+    pub(super) snapshots_due: BTreeSet<(Duration, PlugId)>,
     /// Second messages of changes in two steps.
     pub(super) later: VecDeque<Later>,
     pub(super) tokens: f64,
@@ -182,7 +184,8 @@ pub(super) struct Later {
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
     pub(super) at: Option<Duration>,
-    pub(super) due: Option<Duration>,
+    /// It waits among those that are due.
+    pub(super) due: bool,
     /// What it last said, hashed.
     pub(super) says: Option<u64>,
 }

@@ -61,6 +61,7 @@ impl Session {
         self.forget_strangers(&view);
         self.told.sent.clear();
         self.told.snapshots.clear();
+        self.told.snapshots_due.clear();
         self.told.todo = view.plugs.keys().cloned().collect();
         self.told.online_said = false;
     }
@@ -82,18 +83,14 @@ impl Session {
     /// Finds out which plugs differ from what the broker has.
     fn look(&mut self) {
         let view = Arc::clone(&self.view);
-        if self.told.looked.as_ref().is_some_and(|looked| Arc::ptr_eq(looked, &view)) {
+        let looked = std::mem::replace(&mut self.told.looked, Arc::clone(&view));
+        if Arc::ptr_eq(&looked, &view) {
             return;
         }
-        let waiting: BTreeSet<PlugId> = self.told.todo.iter().cloned().collect();
-        let differs = |id: &PlugId, plug: &Arc<PlugView>| {
-            !waiting.contains(id) && !self.told.sent.get(id).is_some_and(|sent| Arc::ptr_eq(sent, plug))
-        };
-        let changed = view.plugs.iter().filter(|(id, plug)| differs(id, plug)).map(|(id, _)| id.clone());
-        let gone = self.told.sent.keys().filter(|id| !view.plugs.contains_key(*id)).cloned();
-        let list: Vec<PlugId> = changed.chain(gone).collect();
+        let waiting: BTreeSet<&PlugId> = self.told.todo.iter().collect();
+        let differ = view.changed_since(&looked).into_iter().filter(|id| !waiting.contains(id));
+        let list: Vec<PlugId> = differ.cloned().collect();
         self.told.todo.extend(list);
-        self.told.looked = Some(view);
     }
 
     /// Brings topics up to date as far as the pace allows.
@@ -109,14 +106,9 @@ impl Session {
         }
         self.say_bridge(&view);
         let now = self.now.up;
-        let due: Vec<PlugId> = self
-            .told
-            .snapshots
-            .iter()
-            .filter(|(_, s)| s.due.is_some_and(|at| at <= now))
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in due {
+        while self.told.snapshots_due.first().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, id)) = self.told.snapshots_due.pop_first()
+        {
             self.say_snapshot(&id);
         }
         while self.told.later.front().is_some_and(|later| later.at <= now)
@@ -182,7 +174,7 @@ impl Session {
         let far = self.now.up + Duration::from_secs(3600);
         let pause = if self.told.tokens > 0.0 { Duration::ZERO } else { PACE };
         let paced = (!self.told.todo.is_empty()).then(|| self.now.up + pause);
-        let snapshot = self.told.snapshots.values().filter_map(|snapshot| snapshot.due).min();
+        let snapshot = self.told.snapshots_due.first().map(|(at, _)| *at);
         let later = self.told.later.front().map(|later| later.at);
         let told = &self.told;
         let own = [told.look_at, told.birth_at, told.devices_at, self.read_back.ends_at()];
@@ -208,7 +200,9 @@ impl Session {
         if topics::shown(plug) && (topics::read(plug) || plug.problem.is_some()) {
             let snapshot = self.told.snapshots.entry(id.clone()).or_default();
             let earliest = snapshot.at.filter(|_| !fresh).map_or(self.now.up, |at| at + SNAPSHOT_EVERY);
-            snapshot.due.get_or_insert(earliest);
+            if !std::mem::replace(&mut snapshot.due, true) {
+                self.told.snapshots_due.insert((earliest, id.clone()));
+            }
         }
         if old.as_ref().is_none_or(|old| listed_differs(old, plug)) {
             self.told.devices_at.get_or_insert(self.now.up);
@@ -222,7 +216,7 @@ impl Session {
         };
         let payload = snapshot(plug);
         let says = Some(gist(plug.beat, &payload));
-        let new = Snapshot { at: Some(self.now.up), due: None, says };
+        let new = Snapshot { at: Some(self.now.up), due: false, says };
         let old = self.told.snapshots.insert(id.clone(), new);
         if old.and_then(|old| old.says) != says {
             self.publish(topics::snapshot_topic(self.base(), id), payload, true);
