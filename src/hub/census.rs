@@ -7,6 +7,7 @@ use crate::model::{
     Answer, Ask, Event, Failure, Found, Memory, Moment, Note, Options, Place, PlugId, Remembered, Tally, Who,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, info, warn};
 
@@ -224,7 +225,7 @@ impl Hub {
             driver: found.driver.into(),
             place: found.place,
             hardware: None,
-            facts: found.facts,
+            facts: Arc::new(found.facts),
             offer: Default::default(),
             name: None,
             port_names: BTreeMap::new(),

@@ -11,6 +11,7 @@ use crate::model::{
     Span, Told,
 };
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, info};
 
@@ -268,15 +269,16 @@ impl Plug {
             (None, true) => kept.name = Some(name.clone()),
             (None, false) => {
                 kept.name = None;
-                kept.facts.name = Some(name.clone());
+                Arc::make_mut(&mut kept.facts).name = Some(name.clone());
             }
             (Some(_), true) => drop(kept.port_names.insert(port, name.clone())),
             (Some(place), false) => {
                 kept.port_names.remove(&port);
-                if kept.facts.port_names.len() <= place {
-                    kept.facts.port_names.resize(place + 1, None);
+                let names = &mut Arc::make_mut(&mut kept.facts).port_names;
+                if names.len() <= place {
+                    names.resize(place + 1, None);
                 }
-                if let Some(own) = kept.facts.port_names.get_mut(place) {
+                if let Some(own) = names.get_mut(place) {
                     *own = Some(name.clone());
                 }
             }

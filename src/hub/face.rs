@@ -37,9 +37,7 @@ impl Plug {
             view.name = name;
             view.ports = ports;
         });
-        let (facts, ip, offer) = (&self.kept.facts, self.ip_text(), self.kept.offer);
-        let facts =
-            if *self.view.facts == *facts { Arc::clone(&self.view.facts) } else { Arc::new(facts.clone()) };
+        let (facts, ip, offer) = (Arc::clone(&self.kept.facts), self.ip_text(), self.kept.offer);
         let (adopted, deleted) = (self.adopted, self.kept.deleted);
         self.show(now, |view| {
             view.facts = facts;

@@ -90,7 +90,9 @@ impl Guard {
     pub(super) fn fit(&mut self, rules: &PlugRules, rating_w: Option<u16>, ports: u8) {
         self.rating = rating_w.map(f64::from);
         let whole = rules.limits.get(&0).copied().unwrap_or_default();
-        self.watches.resize_with(1 + usize::from(ports), Watch::default);
+        let count = 1 + usize::from(ports);
+        self.watches.reserve_exact(count.saturating_sub(self.watches.len()));
+        self.watches.resize_with(count, Watch::default);
         for (port, watch) in (0u8..).zip(&mut self.watches) {
             let own = match port {
                 // What a plug with a single port draws is what its port draws.

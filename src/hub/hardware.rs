@@ -2,6 +2,7 @@
 
 use super::plug::Plug;
 use crate::model::{Facts, Moment, Place};
+use std::sync::Arc;
 
 impl Plug {
     /// It has a new address.
@@ -16,9 +17,9 @@ impl Plug {
     /// Other hardware takes its place. What it was called, what it was told and what it has metered
     /// stay.
     pub(super) fn become_hardware(&mut self, other: &Self, now: &Moment) {
-        let facts = std::mem::replace(&mut self.kept.facts, other.kept.facts.clone());
-        self.kept.name = self.kept.name.take().or(facts.name);
-        for (port, name) in (1..).zip(facts.port_names) {
+        let facts = std::mem::replace(&mut self.kept.facts, Arc::clone(&other.kept.facts));
+        self.kept.name = self.kept.name.take().or_else(|| facts.name.clone());
+        for (port, name) in (1..).zip(facts.port_names.iter().cloned()) {
             if let (Some(name), false) = (name, self.kept.port_names.contains_key(&port)) {
                 self.kept.port_names.insert(port, name);
             }
@@ -82,8 +83,10 @@ impl Plug {
             manufacturer: facts.manufacturer,
             model: facts.model,
         };
-        let new = facts != *old;
-        self.kept.facts = facts;
+        let new = facts != **old;
+        if new {
+            self.kept.facts = Arc::new(facts);
+        }
         new
     }
 }

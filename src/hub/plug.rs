@@ -11,8 +11,8 @@ use super::restart::Restart;
 use super::schedule::Schedule;
 use super::{Effect, Pace, PlugRules, Rules};
 use crate::model::{
-    Answer, Ask, Cause, CommandError, Event, Failure, Found, Moment, Note, Outcome, Place, PlugFigures,
-    PlugId, PlugView, PortReading, PowerUnit, Reading, Remembered, Skill, Span,
+    Answer, Ask, Cause, CommandError, Event, Facts, Failure, Found, Moment, Note, Outcome, Place,
+    PlugFigures, PlugId, PlugView, PortReading, PowerUnit, Reading, Remembered, Skill, Span,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -113,7 +113,7 @@ impl Plug {
         let pace = *rules.families.get(driver)?;
         let view = PlugView {
             driver,
-            facts: Arc::new(kept.facts.clone()),
+            facts: Arc::clone(&kept.facts),
             adopted,
             offer: kept.offer,
             deleted: kept.deleted,
@@ -164,7 +164,7 @@ impl Plug {
             driver: self.driver,
             id: Some(self.kept.hardware.as_ref().unwrap_or(&self.id).clone()),
             place: self.kept.place,
-            facts: self.kept.facts.clone(),
+            facts: Facts::clone(&self.kept.facts),
         }
     }
 
@@ -394,10 +394,10 @@ impl Plug {
         offer.current |= reading.ports.iter().any(|port| port.amps.is_some());
         offer.voltage |= reading.volts.is_some();
         offer.signal |= reading.signal.is_some();
-        let facts = reading.facts.as_ref().filter(|facts| **facts != self.kept.facts);
+        let facts = reading.facts.as_ref().filter(|facts| **facts != *self.kept.facts);
         let grew = offer != self.kept.offer || facts.is_some();
         if let Some(facts) = facts {
-            self.kept.facts = facts.clone();
+            self.kept.facts = Arc::new(facts.clone());
         }
         self.kept.offer = offer;
         grew

@@ -5,7 +5,7 @@
 
 use super::Rules;
 use super::plug::Plug;
-use crate::model::{Answer, Clock, Countdown, Extras, Failure, Moment, Offer, Skill, Timer, Told};
+use crate::model::{Answer, Clock, Countdown, Extras, Facts, Failure, Moment, Offer, Skill, Timer, Told};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
@@ -244,7 +244,7 @@ impl Plug {
                 extras.presence = Some(presence.enabled);
             }
             Told::Hardware(hardware) => {
-                let facts = &mut self.kept.facts;
+                let mut facts = Facts::clone(&self.kept.facts);
                 for (own, told) in
                     [(&mut facts.cpuid, &hardware.cpuid), (&mut facts.server, &hardware.server)]
                 {
@@ -252,6 +252,9 @@ impl Plug {
                         own.clone_from(told);
                         round.renewed = true;
                     }
+                }
+                if round.renewed {
+                    self.kept.facts = Arc::new(facts);
                 }
             }
             Told::Name(_) | Told::Rules(_) | Told::Price(_) | Told::Raw(_) => {}

@@ -2,10 +2,10 @@
 //! trusted. One process at a time.
 
 use crate::model::Memory;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use tracing::{error, info};
@@ -109,7 +109,10 @@ impl Store {
     pub fn save(&self, memory: &Memory) -> io::Result<()> {
         let (path, before) = (self.directory.join(STATE), self.directory.join(BEFORE));
         let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        file.write_all(&encode(memory)?)?;
+        let mut text = BufWriter::new(&mut file);
+        write(memory, &mut text)?;
+        text.flush()?;
+        drop(text);
         file.as_file().sync_all()?;
         if path.is_file() {
             fs::rename(&path, before)?;
@@ -142,13 +145,40 @@ fn read(path: &Path) -> Result<Option<Memory>, String> {
 }
 
 /// The text of the file: what is remembered, and a checksum over exactly its bytes.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Envelope<'a> {
-    /// CRC-32 of the text of `state`, eight hexadecimal digits.
-    crc32: String,
     #[serde(borrow)]
     state: &'a RawValue,
+    /// CRC-32 of the text of `state`, eight hexadecimal digits.
+    crc32: String,
+}
+
+/// Passes bytes on and sums them up.
+struct Summed<W> {
+    to: W,
+    crc32: crc32fast::Hasher,
+}
+
+impl<W: Write> Write for Summed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.crc32.update(bytes.get(..written).unwrap_or(bytes));
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// Writes the text of a state file. It is never in memory as a whole: a fleet's is megabytes.
+fn write(memory: &Memory, mut to: impl Write) -> io::Result<()> {
+    to.write_all(b"{\"state\":")?;
+    let mut state = Summed { to: &mut to, crc32: crc32fast::Hasher::new() };
+    serde_json::to_writer(&mut state, memory)?;
+    let crc32 = state.crc32.finalize();
+    writeln!(to, ",\"crc32\":\"{crc32:08x}\"}}")
 }
 
 /// The text of a state file.
@@ -157,10 +187,8 @@ struct Envelope<'a> {
 ///
 /// Never for a memory this program made.
 pub fn encode(memory: &Memory) -> io::Result<Vec<u8>> {
-    let state = serde_json::value::to_raw_value(memory)?;
-    let crc32 = format!("{:08x}", crc32fast::hash(state.get().as_bytes()));
-    let mut text = serde_json::to_vec(&Envelope { crc32, state: &state })?;
-    text.push(b'\n');
+    let mut text = Vec::new();
+    write(memory, &mut text)?;
     Ok(text)
 }
 

@@ -4,6 +4,7 @@ use super::view::Lock;
 use super::{Energy, Facts, Moment, Name, Place, PlugId, PowerUnit};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything kept over restarts.
@@ -96,7 +97,7 @@ pub struct Remembered {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hardware: Option<PlugId>,
     /// What it said about itself.
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
     /// What it has to offer.
     pub offer: Offer,
     /// Name given by a request.

@@ -331,7 +331,7 @@ prop_compose! {
             driver,
             place: Place { ip: Ipv4Addr::from_bits(ip).into(), http: ports.0, udp: ports.1 },
             hardware,
-            facts,
+            facts: facts.into(),
             offer: Offer { ports: offer.0, power, current, voltage, signal, ..Offer::default() },
             name,
             port_names,

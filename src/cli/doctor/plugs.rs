@@ -9,7 +9,7 @@ use crate::io::http::Http;
 use crate::io::line::Line;
 use crate::io::probe::{Quarry, exchange, greet, search};
 use crate::io::store::Store;
-use crate::model::{Failure, Found, Place, PlugId};
+use crate::model::{Facts, Failure, Found, Place, PlugId};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
@@ -37,7 +37,7 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
                 driver: quarry.driver.name(),
                 id: Some(id.clone()),
                 place: plug.place,
-                facts: plug.facts.clone(),
+                facts: Facts::clone(&plug.facts),
             };
             patients.insert(plug.place, (quarry.clone(), found, false));
         }

@@ -155,7 +155,7 @@ struct Tongue {
     /// What is still to be said; the front is on the wire.
     plan: VecDeque<Exchange>,
     /// For `Identify`: what discovery said.
-    heard: Option<Found>,
+    heard: Option<Box<Found>>,
     /// For a skill: which.
     skill: Option<Skill>,
     /// For a skill: the plug's clock.
@@ -308,7 +308,7 @@ impl Tongue {
                 if found.id.is_some() {
                     return Ok(Step::Done(Box::new(Answer::Identity(found))));
                 }
-                self.heard = Some(found);
+                self.heard = Some(Box::new(found));
             } else {
                 // Whoever is there does tell.
                 self.evasive = 0;
@@ -361,7 +361,7 @@ impl Tongue {
         }
         let Reply::Bytes(bytes) = reply else { return Err(Failure::Closed) };
         let data = wire::data(bytes, 124)?;
-        let mut found = self.heard.clone().unwrap_or_else(|| Found {
+        let mut found = self.heard.as_deref().cloned().unwrap_or_else(|| Found {
             driver: Maxsmart.name(),
             id: None,
             place: self.place,

@@ -165,7 +165,8 @@ pub(super) struct Told {
     /// The bridge as it was last told.
     pub(super) bridge: Option<Arc<BridgeView>>,
     pub(super) bridge_info: String,
-    pub(super) devices: String,
+    /// What `bridge/devices` said last, hashed: of a fleet it is long.
+    pub(super) devices: Option<u64>,
     pub(super) devices_at: Option<Duration>,
     pub(super) health_of: Option<u64>,
 }

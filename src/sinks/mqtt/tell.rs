@@ -41,7 +41,7 @@ impl Session {
         let view = Arc::clone(&self.view);
         self.told.bridge = None;
         self.told.bridge_info.clear();
-        self.told.devices.clear();
+        self.told.devices = None;
         self.told.health_of = None;
         self.say_bridge(&view);
         match self.announcer().bridge() {
@@ -320,13 +320,13 @@ impl Session {
                 self.told.bridge_info = info;
             }
         }
-        if self.told.devices.is_empty() || self.told.devices_at.is_some_and(|at| at <= self.now.up) {
-            let again = !self.told.devices.is_empty();
+        if self.told.devices.is_none() || self.told.devices_at.is_some_and(|at| at <= self.now.up) {
+            let again = self.told.devices.is_some();
             self.told.devices_at = None;
             let devices = topics::devices(view);
-            if devices != self.told.devices {
-                self.publish(format!("{base}/bridge/devices"), devices.as_str(), true);
-                self.told.devices = devices;
+            let says = Some(hashed(&devices));
+            if std::mem::replace(&mut self.told.devices, says) != says {
+                self.publish(format!("{base}/bridge/devices"), devices, true);
             }
             if again && !self.told.todo.is_empty() {
                 self.told.devices_at = Some(self.now.up + Duration::from_secs(1));
@@ -352,9 +352,12 @@ fn announced_differs(a: &PlugView, b: &PlugView) -> bool {
 
 /// What a snapshot says, whatever its time; at a heartbeat it counts as something new.
 fn gist(beat: u32, payload: &str) -> u64 {
-    let timeless = payload.split_once(',').map_or(payload, |(_ts, rest)| rest);
+    hashed((beat, payload.split_once(',').map_or(payload, |(_ts, rest)| rest)))
+}
+
+fn hashed(what: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (beat, timeless).hash(&mut hasher);
+    what.hash(&mut hasher);
     hasher.finish()
 }
 

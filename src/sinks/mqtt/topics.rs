@@ -205,7 +205,6 @@ pub(super) fn devices(view: &View) -> String {
         text += &line(plug).to_string();
     }
     text.push(']');
-    text.shrink_to_fit();
     text
 }
 
