@@ -4,7 +4,7 @@ use super::census::Scan;
 use super::plug::Plug;
 use super::{Effect, Hub};
 use crate::model::{
-    Energy, Event, Lock, Moment, Name, Note, Options, PlugId, Request, Response, ResponseData,
+    Energy, Event, Lock, Moment, Name, Note, Options, OptionsChange, PlugId, Request, Response, ResponseData,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -135,9 +135,8 @@ impl Hub {
         Ok(ResponseData::Port(id.clone(), port))
     }
 
-    fn set_options(&mut self, now: &Moment, id: &PlugId, change: Options) -> Outcome {
+    fn set_options(&mut self, now: &Moment, id: &PlugId, change: OptionsChange) -> Outcome {
         let plug = self.plugs.get_mut(id).ok_or_else(|| unknown(id))?;
-        check_options(&change)?;
         for (&port, wanted) in &change.port {
             check_port(id, port, plug.kept.offer.ports)?;
             let fixed = plug.rules.locks.get(&port).copied().unwrap_or(Lock::None);
@@ -147,14 +146,13 @@ impl Hub {
                 ));
             }
         }
-        if change.read_only == Some(false) && (plug.rules.read_only || self.rules.read_only) {
+        if change.read_only == Some(Some(false)) && (plug.rules.read_only || self.rules.read_only) {
             return Err(format!("the settings make {id} read-only; only they can change that"));
         }
-        let options = &mut plug.kept.options;
-        let unit_before = options.power_unit;
-        merge(options, change);
-        let options = options.clone();
-        if options.power_unit != unit_before {
+        let options = merge(plug.kept.options.clone(), change);
+        check_options(&options)?;
+        let before = std::mem::replace(&mut plug.kept.options, options.clone());
+        if options.power_unit != before.power_unit {
             self.effects.push_back(Effect::Reattach(id.clone()));
         }
         self.refitted(now, id);
@@ -245,14 +243,18 @@ impl Plug {
     }
 }
 
-fn merge(options: &mut Options, change: Options) {
-    options.poll_interval_ms = change.poll_interval_ms.or(options.poll_interval_ms);
-    options.power_change = change.power_change.or(options.power_change);
-    options.current_change = change.current_change.or(options.current_change);
-    options.power_unit = change.power_unit.or(options.power_unit);
-    options.read_only = change.read_only.or(options.read_only);
-    options.port.extend(change.port);
-    options.port.retain(|_, port| port.lock.is_some_and(|lock| lock != Lock::None));
+fn merge(old: Options, change: OptionsChange) -> Options {
+    let mut port = old.port;
+    port.extend(change.port);
+    port.retain(|_, port| port.lock.is_some_and(|lock| lock != Lock::None));
+    Options {
+        poll_interval_ms: change.poll_interval_ms.unwrap_or(old.poll_interval_ms),
+        power_change: change.power_change.unwrap_or(old.power_change),
+        current_change: change.current_change.unwrap_or(old.current_change),
+        power_unit: change.power_unit.unwrap_or(old.power_unit),
+        read_only: change.read_only.unwrap_or(old.read_only),
+        port,
+    }
 }
 
 pub(super) fn unknown(id: &PlugId) -> String {

@@ -10,8 +10,8 @@ mod restart;
 
 use super::*;
 use crate::model::{
-    Answer, Cause, CommandError, CommandResult, Facts, Failure, History, Lock, LogLevel, Mac, Name, Options,
-    PlugView, PortOptions, PortReading, Reading, Request, Response, Switch, SwitchOrder, Wish,
+    Answer, Cause, CommandError, CommandResult, Facts, Failure, History, Lock, LogLevel, Mac, Name,
+    OptionsChange, PlugView, PortOptions, PortReading, Reading, Request, Response, Switch, SwitchOrder, Wish,
 };
 
 const A: &str = "maxsmart-swp6000000000001";

@@ -236,6 +236,24 @@ pub struct Options {
     pub port: BTreeMap<u8, PortOptions>,
 }
 
+/// A change of [`Options`]: what is `None` stays as it is, `Some(None)` goes back to what the settings
+/// say.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OptionsChange {
+    /// Pause between polls, in milliseconds.
+    pub poll_interval_ms: Option<Option<u64>>,
+    /// Power counts as changed when it moved by more than this, in watts.
+    pub power_change: Option<Option<f64>>,
+    /// Current counts as changed when it moved by more than this, in amperes.
+    pub current_change: Option<Option<f64>>,
+    /// How the plug's figures for power are to be read.
+    pub power_unit: Option<Option<PowerUnit>>,
+    /// The plug is shown but never switched.
+    pub read_only: Option<Option<bool>>,
+    /// Options of its ports; ports that are not there stay as they are.
+    pub port: BTreeMap<u8, PortOptions>,
+}
+
 /// Options of one port.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -24,7 +24,8 @@ pub use hazard::{Hazard, Remedy};
 pub use history::{History, Span};
 pub use identity::{Facts, Found, Mac, Name, Place, PlugId};
 pub use memory::{
-    Announced, Hours, Memory, Offer, Options, PortOptions, PortTally, Remembered, Revert, Shape, Since, Tally,
+    Announced, Hours, Memory, Offer, Options, OptionsChange, PortOptions, PortTally, Remembered, Revert,
+    Shape, Since, Tally,
 };
 pub use order::{
     Answer, Ask, CommandError, CommandResult, Event, LogLevel, Metered, Note, Order, Outcome, Request,

@@ -2,8 +2,8 @@
 
 use super::memory::Shape;
 use super::{
-    Energy, Errand, Failure, Found, Hazard, History, Options, Place, PlugId, Reading, Remedy, Report, Skill,
-    Span, Told,
+    Energy, Errand, Failure, Found, Hazard, History, Options, OptionsChange, Place, PlugId, Reading, Remedy,
+    Report, Skill, Span, Told,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -172,7 +172,7 @@ pub enum Request {
         /// Which plug.
         id: PlugId,
         /// The options to change.
-        options: Box<Options>,
+        options: Box<OptionsChange>,
     },
     /// Set a meter, to correct it or to carry a figure over.
     EnergySet {

@@ -196,13 +196,48 @@ async fn alive(State(sources): State<Sources>) -> (StatusCode, &'static str) {
 
 /// It is of use when it has a broker and has asked every plug it knows.
 async fn ready(State(sources): State<Sources>) -> (StatusCode, &'static str) {
-    let Some(figures) = sources.figures().await else { return SILENT };
+    match sources.figures().await {
+        Some(figures) => readiness(sources.mqtt.counts().connected, &figures),
+        None => SILENT,
+    }
+}
+
+fn readiness(connected: bool, figures: &Figures) -> (StatusCode, &'static str) {
     // Who has no address cannot be asked before a search finds it, if it is there at all.
     let somewhere = |id: &PlugId| figures.view.plugs.get(id).is_some_and(|plug| plug.ip.is_some());
     let mut awaited = figures.plugs.iter().filter(|(id, _)| somewhere(id));
-    match (sources.mqtt.counts().connected, awaited.all(|(_, plug)| plug.polls.iter().next().is_some())) {
+    match (connected, awaited.all(|(_, plug)| plug.polls.iter().next().is_some())) {
         (true, true) => (StatusCode::OK, "ready\n"),
         (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "no connection to the broker\n"),
         (true, false) => (StatusCode::SERVICE_UNAVAILABLE, "not all known plugs were asked yet\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{PlugFigures, PlugView, View};
+
+    #[test]
+    fn ready_is_who_has_a_broker_and_has_asked_every_plug_that_has_an_address() {
+        let [asked, lost] = ["m-asked", "m-lost"].map(|id| PlugId::new(id).unwrap());
+        let mut figures = Figures::default();
+        let mut add = |id: &PlugId, ip: Option<&str>, polls: PlugFigures| {
+            let plug = PlugView { ip: ip.map(Into::into), ..PlugView::unknown(id.clone()) };
+            let mut view = View::clone(&figures.view);
+            view.plugs.insert(id.clone(), Arc::new(plug));
+            figures.view = Arc::new(view);
+            figures.plugs.insert(id.clone(), polls);
+            readiness(true, &figures)
+        };
+        let waits = (StatusCode::SERVICE_UNAVAILABLE, "not all known plugs were asked yet\n");
+        let ready = (StatusCode::OK, "ready\n");
+        assert_eq!(add(&asked, Some("192.0.2.1"), PlugFigures::default()), waits);
+        let mut polled = PlugFigures::default();
+        polled.polls.count("silent");
+        assert_eq!(add(&asked, Some("192.0.2.1"), polled), ready, "whatever came of it");
+        assert_eq!(add(&lost, None, PlugFigures::default()), ready, "nobody can ask it");
+        assert_eq!(add(&lost, Some("192.0.2.2"), PlugFigures::default()), waits);
+        assert_eq!(readiness(false, &figures).0, StatusCode::SERVICE_UNAVAILABLE);
     }
 }

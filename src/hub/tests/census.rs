@@ -205,18 +205,27 @@ fn names_and_options_are_kept_but_settings_have_the_last_word() {
     assert_eq!(&*world.view(A).ports[1].name, "Other");
     let lock = |lock| {
         let port = BTreeMap::from([(1, PortOptions { lock: Some(lock) })]);
-        Request::DeviceOptions { id: id(A), options: Box::new(Options { port, ..Options::default() }) }
+        Request::DeviceOptions {
+            id: id(A),
+            options: Box::new(OptionsChange { port, ..OptionsChange::default() }),
+        }
     };
     assert!(world.request(lock(Lock::None)).result.is_err(), "cannot be loosened");
     assert!(world.request(lock(Lock::Both)).result.is_ok(), "can be tightened");
     assert_eq!(world.view(A).ports[0].lock, Some(Lock::Both));
-    let slow = Options { poll_interval_ms: Some(60_000), ..Options::default() };
+    let slow = OptionsChange { poll_interval_ms: Some(Some(60_000)), ..OptionsChange::default() };
     assert!(world.request(Request::DeviceOptions { id: id(A), options: Box::new(slow) }).result.is_ok());
     world.secs(60);
     world.reads.clear();
     world.secs(300);
     assert_eq!(world.reads.len(), 5);
-    let bad = Options { poll_interval_ms: Some(0), ..Options::default() };
+    let back = OptionsChange { poll_interval_ms: Some(None), ..OptionsChange::default() };
+    assert!(world.request(Request::DeviceOptions { id: id(A), options: Box::new(back) }).result.is_ok());
+    world.secs(60);
+    world.reads.clear();
+    world.secs(300);
+    assert_eq!(world.reads.len(), 60, "as the settings say, again");
+    let bad = OptionsChange { poll_interval_ms: Some(Some(0)), ..OptionsChange::default() };
     assert!(world.request(Request::DeviceOptions { id: id(A), options: Box::new(bad) }).result.is_err());
 }
 

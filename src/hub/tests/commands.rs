@@ -264,9 +264,11 @@ fn staggered_ports_follow_one_another() {
 
 #[test]
 fn what_is_locked_meanwhile_does_not_move() {
-    let lock =
-        Options { port: BTreeMap::from([(3, PortOptions { lock: Some(Lock::On) })]), ..Options::default() };
-    let closed = Options { read_only: Some(true), ..Options::default() };
+    let lock = OptionsChange {
+        port: BTreeMap::from([(3, PortOptions { lock: Some(Lock::On) })]),
+        ..OptionsChange::default()
+    };
+    let closed = OptionsChange { read_only: Some(Some(true)), ..OptionsChange::default() };
     for (options, error) in [(lock, CommandError::Locked), (closed, CommandError::ReadOnly)] {
         let mut world = strip();
         let mut order = world.order(&[(1, Wish::Off), (3, Wish::Off)]);

@@ -17,7 +17,7 @@ fn a_timed_command_brings_no_port_where_it_is_locked_out() {
     world.feed(Input::Commanded(Order::Switch(order)));
     world.secs(5);
     let port = [(1, PortOptions { lock: Some(Lock::Off) })].into();
-    let options = Box::new(Options { port, ..Options::default() });
+    let options = Box::new(OptionsChange { port, ..OptionsChange::default() });
     assert!(world.request(Request::DeviceOptions { id: id(A), options }).result.is_ok());
     world.secs(120);
     assert!(!world.fake(1).relays[0]);

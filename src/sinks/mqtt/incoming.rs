@@ -4,10 +4,10 @@
 
 use super::errands::{self, ErrandJson};
 use crate::model::{
-    CommandError, Energy, Errand, LogLevel, MAX_KWH, Name, Options, Order, PlugId, PortOptions, PowerUnit,
-    Request, SwitchOrder, Wish,
+    CommandError, Energy, Errand, LogLevel, MAX_KWH, Name, OptionsChange, Order, PlugId, PortOptions,
+    PowerUnit, Request, SwitchOrder, Wish,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -218,11 +218,16 @@ struct RequestJson {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OptionsJson {
-    poll_interval: Option<String>,
-    power_change: Option<f64>,
-    current_change: Option<f64>,
-    power_unit: Option<PowerUnit>,
-    read_only: Option<bool>,
+    #[serde(default, deserialize_with = "given")]
+    poll_interval: Option<Option<String>>,
+    #[serde(default, deserialize_with = "given")]
+    power_change: Option<Option<f64>>,
+    #[serde(default, deserialize_with = "given")]
+    current_change: Option<Option<f64>>,
+    #[serde(default, deserialize_with = "given")]
+    power_unit: Option<Option<PowerUnit>>,
+    #[serde(default, deserialize_with = "given")]
+    read_only: Option<Option<bool>>,
     #[serde(default)]
     port: BTreeMap<u8, PortOptions>,
 }
@@ -383,13 +388,19 @@ fn build_request(verb: &str, json: RequestJson) -> Result<Request, String> {
     }
 }
 
-fn build_options(json: &OptionsJson) -> Result<Options, String> {
-    let poll = json.poll_interval.as_deref().map(|text| {
+/// A key that is there, be it with `null`, is something else than none.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(json: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(json).map(Some)
+}
+
+fn build_options(json: &OptionsJson) -> Result<OptionsChange, String> {
+    let poll = |text: &String| {
         let time = humantime::parse_duration(text).map_err(|error| format!("poll_interval: {error}"))?;
         u64::try_from(time.as_millis()).map_err(|_| "poll_interval must be 200ms to 1h".to_owned())
-    });
-    Ok(Options {
-        poll_interval_ms: poll.transpose()?,
+    };
+    let poll_interval_ms = json.poll_interval.as_ref().map(|text| text.as_ref().map(poll).transpose());
+    Ok(OptionsChange {
+        poll_interval_ms: poll_interval_ms.transpose()?,
         power_change: json.power_change,
         current_change: json.current_change,
         power_unit: json.power_unit,

@@ -3,14 +3,15 @@ use crate::model::{PlugId, PortFigures, PortView, View};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-fn scrape() -> String {
+fn scrape(online: bool) -> String {
     let id = PlugId::new("maxsmart-x1").expect("an id");
     let view = PlugView {
         name: "Desk \"1\"\nstrip\\".into(),
         driver: "maxsmart",
         ip: Some("192.0.2.10".into()),
         ports: vec![PortView { name: "Lamp".into(), ..PortView::default() }],
-        online: true,
+        volts: Some(229.6),
+        online,
         ..PlugView::unknown(id.clone())
     };
     let mut figures =
@@ -32,7 +33,7 @@ fn scrape() -> String {
 
 #[test]
 fn figures_carry_their_unit_and_labels_are_escaped() {
-    let text = scrape();
+    let text = scrape(true);
     for line in [
         r#"plug2mqtt_build_info{version="0.1.0"} 1.0"#,
         "plug2mqtt_mqtt_connected{} 0.0",
@@ -55,14 +56,22 @@ fn figures_carry_their_unit_and_labels_are_escaped() {
     ] {
         assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");
     }
+    assert!(text.contains("plug_voltage_volts{plug=\"maxsmart-x1\"} 229.6"), "{text}");
     assert!(!text.contains("port_current_amperes{"), "what is not known is not told");
     assert!(!text.contains("maxsmart-x2"));
     assert!(text.ends_with("# EOF\n"));
 }
 
 #[test]
+fn nobody_takes_the_last_voltage_of_a_plug_that_is_gone_for_the_present_one() {
+    let text = scrape(false);
+    assert!(text.contains("plug_up{plug=\"maxsmart-x1\"} 0.0"), "{text}");
+    assert!(!text.contains("plug_voltage_volts{"), "{text}");
+}
+
+#[test]
 fn the_older_format_names_counters_like_their_samples() {
-    let text = plain(&scrape());
+    let text = plain(&scrape(true));
     for line in [
         "# TYPE plug2mqtt_port_energy_joules_total counter",
         "# TYPE plug2mqtt_plug_up gauge",

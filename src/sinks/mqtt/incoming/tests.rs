@@ -172,7 +172,15 @@ fn requests_by_word_and_by_json() {
         r#"{"id":"maxsmart-x1","options":{"poll_interval":"10s","port":{"1":{"lock":"on"}}}}"#,
     );
     let Request::DeviceOptions { options, .. } = options else { panic!("{options:?}") };
-    assert_eq!(options.poll_interval_ms, Some(10_000));
+    assert_eq!(options.poll_interval_ms, Some(Some(10_000)));
+    assert_eq!(options.power_change, None);
+    let options = ok(
+        "device_options",
+        r#"{"id":"maxsmart-x1","options":{"poll_interval":null,"power_change":null,"read_only":false}}"#,
+    );
+    let Request::DeviceOptions { options, .. } = options else { panic!("{options:?}") };
+    assert_eq!((options.poll_interval_ms, options.power_change), (Some(None), Some(None)));
+    assert_eq!((options.power_unit, options.read_only), (None, Some(Some(false))));
     assert_eq!(request_of("scan", r#"{"transaction":{"a":1}}"#).unwrap().1.as_deref(), Some(r#"{"a":1}"#));
 }
 
