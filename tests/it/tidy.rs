@@ -41,6 +41,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
             "secrecy",
             "serde",
             "serde_json",
+            "serde_path_to_error",
             "humantime",
             "fastrand",
             "thiserror",

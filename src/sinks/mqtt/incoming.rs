@@ -7,6 +7,7 @@ use crate::model::{
     CommandError, Energy, Errand, LogLevel, MAX_KWH, Name, OptionsChange, Order, PlugId, PortOptions,
     PowerUnit, Request, SwitchOrder, Wish,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -132,10 +133,22 @@ fn command(plug: &PlugId, port: Option<&str>, payload: &[u8]) -> Result<SwitchOr
     if !text.starts_with('{') {
         return Err(bad("a command is ON, OFF, TOGGLE or a JSON object with \"state\""));
     }
-    let json: CommandJson =
-        serde_json::from_str(text).map_err(|error| bad(&format!("not a command: {error}")))?;
+    let json: CommandJson = read(text, "command", "id")
+        .map_err(|(id, why)| (id.as_ref().map(mark), CommandError::BadPayload, why))?;
     let mark = json.id.as_ref().map(mark);
     from_json(plain(Wish::Off), port, json).map_err(|why| (mark, CommandError::BadPayload, why))
+}
+
+/// Reads JSON. An error names the key; beside it stands what is under `mark`, as far as that can be
+/// read, so that the sender finds its own in the answer.
+fn read<T: DeserializeOwned>(text: &str, what: &str, mark: &str) -> Result<T, (Option<Json>, String)> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let read = serde_path_to_error::deserialize(&mut json).map_err(|error| error.to_string());
+    let read = read.and_then(|read| json.end().map(|()| read).map_err(|error| error.to_string()));
+    read.map_err(|why| {
+        let json = serde_json::from_str::<Json>(text).ok();
+        (json.and_then(|json| json.get(mark).cloned()), format!("not a {what}: {why}"))
+    })
 }
 
 fn from_json(mut order: SwitchOrder, port: u8, json: CommandJson) -> Result<SwitchOrder, String> {
@@ -261,7 +274,7 @@ fn request(verb: &str, payload: &[u8], allow: Allow) -> Incoming {
     }
     let json = match parse_request(payload) {
         Ok(json) => json,
-        Err(why) => return Incoming::BadRequest(verb.into(), None, why),
+        Err((mark, why)) => return Incoming::BadRequest(verb.into(), mark.as_ref().map(transaction), why),
     };
     let transaction = json.transaction.as_ref().map(transaction);
     if !allow.admin && !["scan", "republish", "health_check"].contains(&verb) {
@@ -291,12 +304,10 @@ fn no_admin(verb: &str) -> String {
 
 /// A request for one plug.
 fn errand(verb: &str, payload: &[u8], allow: Allow) -> Incoming {
-    let parsed = text_of(payload).and_then(|text| {
-        serde_json::from_str::<ErrandJson>(text).map_err(|error| format!("not a request: {error}"))
-    });
-    let json = match parsed {
+    let parsed = text_of(payload).map_err(|why| (None, why));
+    let json: ErrandJson = match parsed.and_then(|text| read(text, "request", "transaction")) {
         Ok(json) => json,
-        Err(why) => return Incoming::BadRequest(verb.into(), None, why),
+        Err((mark, why)) => return Incoming::BadRequest(verb.into(), mark.as_ref().map(transaction), why),
     };
     let transaction = json.transaction.as_ref().map(transaction);
     let built = json.build(verb).and_then(|(id, errand)| {
@@ -322,10 +333,10 @@ fn text_of(payload: &[u8]) -> Result<&str, String> {
     Ok(std::str::from_utf8(payload).map_err(|_| "a request is UTF-8 text")?.trim())
 }
 
-fn parse_request(payload: &[u8]) -> Result<RequestJson, String> {
-    let text = text_of(payload)?;
+fn parse_request(payload: &[u8]) -> Result<RequestJson, (Option<Json>, String)> {
+    let text = text_of(payload).map_err(|why| (None, why))?;
     if text.starts_with('{') {
-        return serde_json::from_str(text).map_err(|error| format!("not a request: {error}"));
+        return read(text, "request", "transaction");
     }
     let value = (!text.is_empty()).then(|| Json::String(text.into()));
     Ok(RequestJson { value, ..RequestJson::default() })

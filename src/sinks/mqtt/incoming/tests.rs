@@ -127,6 +127,41 @@ fn what_is_no_command_is_refused_with_a_reason() {
 }
 
 #[test]
+fn who_is_refused_reads_which_key_was_wrong_and_finds_the_own_mark() {
+    for (payload, key) in [
+        (r#"{"state":"ON","id":"me","for_s":-5}"#, "for_s: invalid value"),
+        (r#"{"state":"ON","id":"me","ttl_ms":"1s"}"#, "ttl_ms: invalid type"),
+        (r#"{"state":"ON","id":"me","state":"OFF"}"#, "duplicate field"),
+        (r#"{"id":"me","state":"OFF","for_s":0}"#, "for_s must be"),
+    ] {
+        let Incoming::Bad(_, mark, error, why) = set(Some("1"), payload.as_bytes()) else {
+            panic!("{payload}")
+        };
+        assert_eq!((mark.as_deref(), error), (Some("me"), CommandError::BadPayload), "{payload}");
+        assert!(why.contains(key), "{payload}: {why}");
+    }
+    for (verb, payload, key) in [
+        (
+            "device_options",
+            r#"{"transaction":7,"options":{"power_change":"x"}}"#,
+            "options.power_change: invalid type",
+        ),
+        (
+            "device_options",
+            r#"{"transaction":7,"options":{"port":{"1":{"lock":"x"}}}}"#,
+            "options.port.1.lock: unknown",
+        ),
+        ("timer", r#"{"transaction":7,"port":"one"}"#, "port: invalid type"),
+        ("scan", r#"{"transaction":7,"secs":1}"#, "unknown field `secs`"),
+    ] {
+        let answer = incoming(&Topic::Request(verb), payload.as_bytes(), ALL);
+        let Incoming::BadRequest(_, mark, why) = answer else { panic!("{payload}") };
+        assert_eq!(mark.as_deref(), Some("7"), "{payload}");
+        assert!(why.contains(key), "{payload}: {why}");
+    }
+}
+
+#[test]
 fn a_plug_that_cannot_be_is_nobodys_business() {
     for device in ["+", "a b", "Ä", "x".repeat(65).as_str()] {
         assert_eq!(incoming(&Topic::Set(device, Some("1")), b"ON", ALL), Incoming::Nothing, "{device}");
