@@ -297,7 +297,7 @@ pub struct Port {
     /// Name to show instead of the port's own.
     #[schemars(extend("x-allowed" = "1 to 64 characters"))]
     pub name: Option<String>,
-    /// Commands that are refused: none, switching it on, switching it off, or both.
+    /// How it must stay: free, on (switching off is refused), off (switching on is refused), or as it is.
     pub lock: Lock,
     /// Most power for this port, in W. Without it what the family is built for.
     #[schemars(range(min = 1.0, max = 5000.0))]

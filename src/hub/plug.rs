@@ -12,7 +12,7 @@ use super::schedule::Schedule;
 use super::{Effect, Pace, PlugRules, Rules};
 use crate::model::{
     Answer, Ask, Cause, CommandError, Event, Facts, Failure, Found, Moment, Note, Outcome, Place,
-    PlugFigures, PlugId, PlugView, PortReading, PowerUnit, Reading, Remembered, Skill, Span,
+    PlugFigures, PlugId, PlugView, PortReading, PowerUnit, Reading, Remembered, Skill, Span, Switch,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -249,7 +249,12 @@ impl Plug {
         }
         let timeout = self.pace.timeout;
         let ((ask, limit), about) = if let Some((switch, left)) = self.desk.send(now, self.kept.offer.ports) {
-            ((Ask::Switch(switch), timeout.min(left)), About::Command)
+            // Each request has its time, and so has the look at what came of them.
+            let requests = match &switch {
+                Switch::All(_) => 1,
+                Switch::Ports(ports) => u32::try_from(ports.len()).unwrap_or(u32::MAX),
+            };
+            ((Ask::Switch(switch), (timeout * (requests + 1)).min(left)), About::Command)
         } else if self.schedule.at() <= now.up {
             ((Ask::Read, timeout), About::Poll)
         } else if !self.online() {
@@ -306,6 +311,7 @@ impl Plug {
         if about == About::Poll {
             self.count_poll(&outcome);
         }
+        let mut poll_stays = false;
         match outcome.result {
             Ok(Answer::Reading(reading)) => self.read(now, rules, reading, outcome.took, effects, &mut news),
             Ok(
@@ -319,15 +325,23 @@ impl Plug {
             }
             Err(failure) => {
                 let intervals = (now.up - began).as_millis() / self.pace.poll.as_millis().max(1);
-                let missed = u32::try_from(intervals).unwrap_or(u32::MAX).max(1);
+                let intervals = u32::try_from(intervals).unwrap_or(u32::MAX);
+                // A command that failed is no poll, but may have stood in the way of some.
+                let missed = intervals.max(u32::from(about == About::Poll));
                 self.desk.failed(now, &failure);
-                // The silence of the address it has left says nothing about the plug.
-                if !moved {
+                if missed == 0 {
+                    // The relays may have moved all the same.
+                    self.schedule.hurry(now, &self.pace);
+                    poll_stays = self.schedule.misses() > 0;
+                } else if !moved {
+                    // The silence of the address it has left says nothing about the plug.
                     self.missed(now, rules, missed, &failure, &mut news);
                 }
             }
         }
-        self.schedule.next(now, began, &self.pace, fleet);
+        if !poll_stays {
+            self.schedule.next(now, began, &self.pace, fleet);
+        }
         if moved {
             self.look_now(now);
         }
@@ -347,6 +361,7 @@ impl Plug {
         news: &mut News,
     ) {
         self.figures.renewals += u64::from(reading.renewed);
+        self.figures.refused += reading.refused.len() as u64;
         let before = self.before();
         let first = !self.read;
         self.read = true;

@@ -174,7 +174,13 @@ impl World {
             Some(fake) => match &fake.fails {
                 Some(Failure::Silent) => (Err(Failure::Silent), limit),
                 Some(failure) => (Err(failure.clone()), fake.slow),
-                None if fake.slow > limit => (Err(Failure::Silent), limit),
+                None if fake.slow > limit => {
+                    // It obeys, but its answer comes too late.
+                    if let Ask::Switch(_) = ask {
+                        fake.answer(ask);
+                    }
+                    (Err(Failure::Silent), limit)
+                }
                 None => (Ok(fake.answer(ask)), fake.slow),
             },
         };
@@ -411,6 +417,25 @@ fn the_sum_of_six_ports_may_tremble_by_the_root_of_six_before_it_is_told_alone()
     let view = world.view(A);
     assert_eq!(view.ports[0].watts, Some(11.1));
     assert!((view.watts.unwrap() - 66.6).abs() < 1e-9, "with a port it is told at once: {:?}", view.watts);
+}
+
+#[test]
+fn values_that_cannot_be_are_counted_and_the_old_ones_stay() {
+    let mut world = strip();
+    world.secs(1);
+    let old = world.view(A).ports[0].watts;
+    assert!(old.is_some());
+    let reading = Reading {
+        ports: vec![PortReading { relay: Some(true), ..PortReading::default() }; 6],
+        refused: vec!["port 1: watt nan".into(), "port 2: watt -7".into()],
+        ..Reading::default()
+    };
+    let result = Ok(Answer::Reading(reading));
+    let outcome = Outcome { who: Who::Plug(id(A)), result, requests: 1, took: Duration::ZERO };
+    world.feed(Input::Answered(outcome));
+    assert_eq!(world.hub.figures().plugs[&id(A)].refused, 2);
+    assert_eq!(world.view(A).ports[0].watts, old);
+    assert_eq!(world.view(A).problem.as_deref(), Some("refused port 1: watt nan"));
 }
 
 #[test]

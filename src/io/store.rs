@@ -223,6 +223,18 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_may_only_be_read_is_read_and_replaced() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join(STATE);
+        fs::write(&path, encode(&named("plug2mqtt-abc123")).expect("text")).expect("it is written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).expect("it is locked");
+        let store = open(dir.path());
+        assert_eq!(store.load(), named("plug2mqtt-abc123"));
+        store.save(&named("plug2mqtt-def456")).expect("it is replaced");
+        assert_eq!(store.load(), named("plug2mqtt-def456"));
+    }
+
+    #[test]
     fn what_is_saved_comes_back_and_only_we_may_read_it() {
         let dir = tempfile::tempdir().expect("temp dir");
         let inner = dir.path().join("state");

@@ -32,6 +32,8 @@ pub struct PlugFigures {
     pub command_times: Times,
     /// Session keys that had to be negotiated anew, for families that have any.
     pub renewals: u64,
+    /// Values it told that cannot be, and were not believed.
+    pub refused: u64,
     /// How often it was followed to a new address.
     pub moves: u64,
     /// Seconds in which energy was not metered.

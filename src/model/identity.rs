@@ -11,7 +11,15 @@ use std::sync::Arc;
 #[serde(try_from = "String", into = "String")]
 pub struct PlugId(Arc<str>);
 
+/// What stands before the `-` in ids: the names of all drivers, in use or not.
+pub const FAMILIES: [&str; 2] = ["inplug", "maxsmart"];
+
 impl PlugId {
+    /// Name of the driver it is from.
+    pub fn family(&self) -> &str {
+        self.0.split_once('-').map_or("", |(family, _)| family)
+    }
+
     /// Takes a whole id; `None` unless it is non-empty, `a-z0-9-` and at most 64 characters.
     pub fn new(text: &str) -> Option<Self> {
         let fits = (1..=64).contains(&text.len())

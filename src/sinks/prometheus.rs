@@ -181,6 +181,11 @@ impl Scrape {
         for (labels, _, figures) in self.plugs() {
             unmetered.counter(&labels, figures.unmetered_s as f64)?;
         }
+        let help = "Values that cannot be, and were not believed";
+        let mut refused = family(encoder, "plug_refused_values", help, None, Counter)?;
+        for (labels, _, figures) in self.plugs() {
+            refused.counter(&labels, figures.refused as f64)?;
+        }
         let help = "How often the plug was followed to a new address";
         let mut moves = family(encoder, "plug_address_changes", help, None, Counter)?;
         for (labels, _, figures) in self.plugs() {

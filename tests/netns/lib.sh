@@ -82,6 +82,7 @@ close_lab() {
     if ((failed > 0 || (status > 1 && status != 130))); then show_logs; fi
     for name in "${!pids[@]}"; do stop "$name" KILL; done
     ip netns list | cut -d ' ' -f 1 | grep "^$lab-" | xargs -r -n 1 ip netns delete
+    umount "$work"/*.state 2>/dev/null || true
     rm -rf "$work"
     exit "$status"
 }

@@ -134,6 +134,66 @@ fn a_short_life_is_a_short_life() {
 }
 
 #[test]
+fn who_is_busy_for_a_moment_obeys_afterwards_and_was_never_offline() {
+    let mut world = strip();
+    world.fake(1).fails = Some(Failure::Closed);
+    world.switch(&[(1, Wish::Off)]);
+    world.run(Duration::from_millis(1500));
+    assert!(world.view(A).online, "no poll was missed");
+    world.fake(1).fails = None;
+    world.secs(3);
+    let result = world.result();
+    assert_eq!(result.error, None);
+    assert!(result.attempts > 3, "{}", result.attempts);
+    assert!(!world.view(A).ports[0].relay.unwrap());
+    // Somebody without patience asks again and again.
+    world.fake(1).slow = Duration::from_millis(84);
+    for _ in 0..6 {
+        let mut order = world.order(&[(1, Wish::Toggle)]);
+        order.ttl = Some(Duration::from_millis(50));
+        world.feed(Input::Commanded(Order::Switch(order)));
+        world.run(Duration::from_millis(300));
+        assert!(world.view(A).online);
+    }
+    assert!(!world.notes.iter().any(|note| matches!(note, Note::Bridge(Event::DeviceOffline(..)))));
+}
+
+#[test]
+fn polls_go_on_while_a_command_is_tried_again_and_a_dead_plug_is_told() {
+    let mut world = strip();
+    world.secs(60);
+    world.fake(1).fails = Some(Failure::Closed);
+    world.switch(&[(1, Wish::Off)]);
+    world.secs(16);
+    assert!(!world.view(A).online);
+    assert_eq!(world.result().error, Some((CommandError::Timeout, Some(1))), "ended by its own time");
+}
+
+#[test]
+fn many_requests_have_more_time_than_one() {
+    let mut world = strip();
+    world.fake(1).slow = Duration::from_millis(6300);
+    let [on, off] = [Wish::On, Wish::Off];
+    world.switch(&[(1, on), (2, off), (3, on), (4, off), (5, on), (6, off)]);
+    world.secs(9);
+    assert_eq!(world.result().error, None);
+}
+
+#[test]
+fn after_a_command_that_failed_its_plug_is_looked_at() {
+    let mut world = strip();
+    world.secs(60);
+    // It obeys, and is not waited for.
+    world.fake(1).slow = Duration::from_millis(84);
+    let mut order = world.order(&[(1, Wish::Off)]);
+    order.ttl = Some(Duration::from_millis(50));
+    world.feed(Input::Commanded(Order::Switch(order)));
+    world.run(Duration::from_millis(1300));
+    assert_eq!(world.result().error, Some((CommandError::Timeout, Some(1))));
+    assert_eq!(world.view(A).ports[0].relay, Some(world.fake(1).relays[0]), "what is told is what is");
+}
+
+#[test]
 fn commands_are_refused_as_a_whole_before_anything_moves() {
     let mut strict = rules();
     let locks = BTreeMap::from([(3, Lock::On), (4, Lock::Both)]);

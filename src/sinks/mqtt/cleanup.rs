@@ -3,6 +3,7 @@
 
 use super::homeassistant::Announcer;
 use super::link::{Address, Link, Said};
+use crate::model::{FAMILIES, PlugId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,15 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// More leftovers than this are dealt with in a second round.
 const MAX_FOUND: usize = 50_000;
 
-/// All retained topics below our base, and all discovery topics that speak of it.
+/// Whether a topic below our base is one of those a bridge has: another one's base, or anything else,
+/// may be there, too.
+fn usual(tail: &str) -> bool {
+    let (first, rest) = tail.split_once('/').unwrap_or((tail, ""));
+    let family = || PlugId::new(first).is_some_and(|id| FAMILIES.contains(&id.family()));
+    (first == "bridge" && !rest.is_empty()) || family()
+}
+
+/// All retained topics of plugs and bridge below our base, and all discovery topics that speak of it.
 pub(super) async fn look(address: &Address, announcer: &Announcer) -> Result<Vec<String>, String> {
     let mut address = address.clone();
     address.client_id.push_str("-cleanup");
@@ -25,7 +34,8 @@ pub(super) async fn look(address: &Address, announcer: &Announcer) -> Result<Vec
     let below = format!("{base}/");
     let ours = format!("\"{base}/bridge/state\"");
     let receive = move |topic: &str, payload: &[u8], retain: bool| {
-        let mine = topic.starts_with(&below) || String::from_utf8_lossy(payload).contains(&ours);
+        let mine =
+            topic.strip_prefix(&below).is_some_and(usual) || String::from_utf8_lossy(payload).contains(&ours);
         (retain && mine && !payload.is_empty()).then(|| topic.to_owned())
     };
     let mut link = Link::open(&address, None, &Arc::default(), receive)?;

@@ -142,6 +142,8 @@ pub struct Session {
 pub(super) struct Told {
     /// The picture as far as the broker has it.
     pub(super) sent: BTreeMap<PlugId, Arc<PlugView>>,
+    /// The last picture of plugs that went before they were told: an earlier connection may have.
+    pub(super) gone: BTreeMap<PlugId, Arc<PlugView>>,
     /// The picture that was last held against it.
     pub(super) looked: Arc<View>,
     /// Plugs whose topics must be brought up to date.

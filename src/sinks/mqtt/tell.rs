@@ -53,9 +53,9 @@ impl Session {
             }
             None => {}
         }
-        let sent: Vec<PlugId> =
-            self.told.sent.keys().filter(|id| !view.plugs.contains_key(*id)).cloned().collect();
-        for id in sent {
+        let told = self.told.sent.keys().chain(self.told.gone.keys());
+        let gone: Vec<PlugId> = told.filter(|id| !view.plugs.contains_key(*id)).cloned().collect();
+        for id in gone {
             self.drop_plug(&id);
         }
         self.forget_strangers(&view);
@@ -88,8 +88,15 @@ impl Session {
             return;
         }
         let waiting: BTreeSet<&PlugId> = self.told.todo.iter().collect();
-        let differ = view.changed_since(&looked).into_iter().filter(|id| !waiting.contains(id));
-        let list: Vec<PlugId> = differ.cloned().collect();
+        let mut list = Vec::new();
+        for id in view.changed_since(&looked) {
+            if let (None, Some(plug)) = (view.plugs.get(id), looked.plugs.get(id)) {
+                self.told.gone.insert(id.clone(), Arc::clone(plug));
+            }
+            if !waiting.contains(id) {
+                list.push(id.clone());
+            }
+        }
         self.told.todo.extend(list);
     }
 
@@ -183,6 +190,7 @@ impl Session {
 
     /// Publishes what differs between what the broker has of a plug and what is.
     fn renew(&mut self, id: &PlugId, plug: &Arc<PlugView>) {
+        self.told.gone.remove(id);
         let old = self.told.sent.insert(id.clone(), Arc::clone(plug));
         let fresh = old.is_none();
         if old.as_ref().is_none_or(|old| announced_differs(old, plug)) {
@@ -225,7 +233,8 @@ impl Session {
 
     /// A plug is gone: nothing of it stays on the broker.
     fn drop_plug(&mut self, id: &PlugId) {
-        let Some(old) = self.told.sent.remove(id) else { return };
+        let gone = self.told.gone.remove(id);
+        let Some(old) = self.told.sent.remove(id).or(gone) else { return };
         // Also what only an earlier run has told.
         let tails = if topics::shown(&old) { migration::offer_tails(old.offer) } else { Vec::new() };
         for tail in tails {

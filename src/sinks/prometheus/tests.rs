@@ -15,7 +15,7 @@ fn scrape(online: bool) -> String {
         ..PlugView::unknown(id.clone())
     };
     let mut figures =
-        PlugFigures { unmetered_s: 40, seen_ms: Some(1_500), moves: 2, ..PlugFigures::default() };
+        PlugFigures { unmetered_s: 40, seen_ms: Some(1_500), moves: 2, refused: 3, ..PlugFigures::default() };
     figures.ports.push(PortFigures { relay: Some(true), watts: Some(9.8), amps: None, joules: Some(3.6e6) });
     figures.polls.count("ok");
     figures.polls.count("ok");
@@ -42,6 +42,7 @@ fn figures_carry_their_unit_and_labels_are_escaped() {
         r#"plug2mqtt_plug_last_seen_timestamp_seconds{plug="maxsmart-x1"} 1.5"#,
         r#"plug2mqtt_plug_unmetered_seconds_total{plug="maxsmart-x1"} 40.0"#,
         r#"plug2mqtt_plug_address_changes_total{plug="maxsmart-x1"} 2.0"#,
+        r#"plug2mqtt_plug_refused_values_total{plug="maxsmart-x1"} 3.0"#,
         r#"plug2mqtt_plug_polls_total{plug="maxsmart-x1",outcome="ok"} 2.0"#,
         r#"plug2mqtt_plug_polls_total{plug="maxsmart-x1",outcome="silent"} 1.0"#,
         r#"plug2mqtt_plug_poll_duration_seconds_bucket{le="0.01",plug="maxsmart-x1"} 1"#,

@@ -149,6 +149,12 @@ fn cleanup_finds_what_nobody_owns_and_removes_it_only_when_told() {
             house.publish(topic, payload, true).await;
         }
         house.publish("homeassistant/device/another/config", r#"{"avty":"other/state"}"#, true).await;
+        // Another bridge whose base lies below ours, and whoever else writes there.
+        for topic in
+            ["plug2mqtt/garage/bridge/state", "plug2mqtt/garage/maxsmart-x1/state", "plug2mqtt/weather"]
+        {
+            house.publish(topic, "online", true).await;
+        }
         // The last of what a plug tells; it waits for what earlier runs have told.
         house.wait_after(0, "energy", |m| m.topic.ends_with("0001/energy")).await;
         let before = house.retained().await;

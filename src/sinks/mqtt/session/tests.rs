@@ -195,3 +195,33 @@ fn a_fleet_is_told_in_portions_and_never_more_than_a_few_hundred_messages_wait()
     assert_eq!(story.session.told.sent.len(), 300);
     assert!(ms < 3000, "{ms}");
 }
+
+#[test]
+fn who_is_removed_before_it_was_told_again_is_taken_back_all_the_same() {
+    let mut story = Story::new();
+    let all = picture((0..300).map(strip));
+    let last = all.plugs.keys().next_back().unwrap().clone();
+    story.handle(0, Input::Connected(Arc::clone(&all)));
+    // An earlier run has told it; this one has not come to it yet.
+    assert!(!story.session.told.sent.contains_key(&last));
+    let mut fewer = View::clone(&all);
+    fewer.plugs.remove(&last);
+    let (mut ms, mut emptied) = (0, BTreeSet::new());
+    let mut out = story.handle(ms, Input::Shown(Arc::new(fewer)));
+    while !story.session.told.todo.is_empty() || !out.is_empty() {
+        for out in out {
+            if let Outgoing::Publish { topic, payload, retain: true } = out
+                && topic.contains(last.as_str())
+            {
+                assert_eq!(payload, "", "{topic}");
+                emptied.insert(topic);
+            }
+        }
+        ms = ms.max(u64::try_from(story.session.wake_at().as_millis()).unwrap());
+        out = story.handle(ms.min(5000), Input::Tick);
+    }
+    for tail in ["availability", "1/state", "6/power"] {
+        assert!(emptied.contains(&format!("home/{last}/{tail}")), "{tail} is not among {emptied:?}");
+    }
+    assert!(story.session.told.gone.is_empty());
+}
