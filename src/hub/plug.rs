@@ -311,7 +311,7 @@ impl Plug {
         if about == About::Poll {
             self.count_poll(&outcome);
         }
-        let mut poll_stays = false;
+        let mut polls_wait = false;
         match outcome.result {
             Ok(Answer::Reading(reading)) => self.read(now, rules, reading, outcome.took, effects, &mut news),
             Ok(
@@ -325,21 +325,17 @@ impl Plug {
             }
             Err(failure) => {
                 let intervals = (now.up - began).as_millis() / self.pace.poll.as_millis().max(1);
-                let intervals = u32::try_from(intervals).unwrap_or(u32::MAX);
-                // A command that failed is no poll, but may have stood in the way of some.
-                let missed = intervals.max(u32::from(about == About::Poll));
                 self.desk.failed(now, &failure);
-                if missed == 0 {
-                    // The relays may have moved all the same.
-                    self.schedule.hurry(now, &self.pace);
-                    poll_stays = self.schedule.misses() > 0;
-                } else if !moved {
-                    // The silence of the address it has left says nothing about the plug.
+                // A command that failed is no missed poll, and puts none off.
+                polls_wait = about == About::Command;
+                // The silence of the address it has left says nothing about the plug.
+                if !moved && !polls_wait {
+                    let missed = u32::try_from(intervals).unwrap_or(u32::MAX).max(1);
                     self.missed(now, rules, missed, &failure, &mut news);
                 }
             }
         }
-        if !poll_stays {
+        if !polls_wait {
             self.schedule.next(now, began, &self.pace, fleet);
         }
         if moved {
@@ -476,6 +472,10 @@ impl Plug {
                     effects.push_back(Effect::Tell(Note::Plug(self.id.clone(), event)));
                 }
                 self.show(now, |view| view.echo = view.echo.wrapping_add(1));
+                if result.attempts > 0 && error != CommandError::Superseded && self.online() {
+                    // The relays may have moved all the same.
+                    self.schedule.look_soon(now, &self.pace);
+                }
             }
             if !silent {
                 effects.push_back(Effect::Tell(Note::Result(result)));

@@ -9,6 +9,9 @@ use std::time::Duration;
 /// A dead plug is tried at least this often.
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
 
+/// While something is expected to have moved, a plug that does not answer is tried at least this often.
+const EXPECTED: Duration = Duration::from_secs(5);
+
 /// In a small fleet each plug has its own moment in the interval, so that none waits for another.
 const SMALL: u32 = 32;
 
@@ -70,6 +73,12 @@ impl Schedule {
         self.burst = early.chain(later).map(|after| now.up + after).collect();
     }
 
+    /// As after a change, and without waiting for a conversation to end.
+    pub(super) fn look_soon(&mut self, now: &Moment, pace: &Pace) {
+        self.hurry(now, pace);
+        self.due = self.burst.front().map_or(self.due, |first| self.due.min(*first));
+    }
+
     /// No reason to look early any more.
     pub(super) fn calm(&mut self) {
         self.burst.clear();
@@ -106,13 +115,14 @@ impl Schedule {
             self.due = (now.up + back_off).min(at_latest);
             return;
         }
-        if self.misses > 0 {
-            // Whether it is dead must be known soon: no waiting for the grid.
-            self.due = (began + pace.poll).max(now.up + pace.poll / 100);
-            return;
-        }
         while self.burst.front().is_some_and(|at| *at <= now.up) {
             self.burst.pop_front();
+        }
+        if self.misses > 0 {
+            // Whether it is dead must be known soon: no waiting for the grid.
+            let apart = if self.burst.is_empty() { pace.poll } else { pace.poll.min(EXPECTED) };
+            self.due = (began + apart).max(now.up + apart / 100);
+            return;
         }
         let grid = self.grid(now.up, pace.poll, groups(fleet));
         self.due = self.burst.front().map_or(grid, |burst| grid.min(*burst));

@@ -68,7 +68,7 @@ impl Driver for Inplug {
             session: None,
             healed: false,
             lost: false,
-            others: 0,
+            others: None,
             meter: Meter::Asked { silent: 0, proven: false },
             firmware_asked: false,
             plan: VecDeque::new(),
@@ -147,8 +147,8 @@ struct Tongue {
     healed: bool,
     /// A session was given up that has not been made anew yet.
     lost: bool,
-    /// The bits of the relay byte that are not the relay.
-    others: u8,
+    /// The bits of the relay byte that are not the relay; `None` while they were not read.
+    others: Option<u8>,
     meter: Meter,
     firmware_asked: bool,
     /// What is still to be said; the front is on the wire.
@@ -184,6 +184,9 @@ impl Dialect for Tongue {
                 };
                 if let Some(on) = on {
                     self.plan_session();
+                    if self.others.is_none() && self.kind().is_none_or(|kind| kind.night_light) {
+                        self.plan.push_back(Exchange::Status);
+                    }
                     self.plan.extend([Exchange::Relay(on), Exchange::Status]);
                 }
             }
@@ -254,7 +257,7 @@ impl Tongue {
             Some(Exchange::Keys) => (self.seal(now, Purpose::Keys, &wire::introduction()), self.timeout),
             Some(Exchange::Firmware) => (self.seal(now, Purpose::Command, &wire::FIRMWARE), brief),
             Some(Exchange::Relay(on)) => {
-                let payload = wire::relay(*on, self.others);
+                let payload = wire::relay(*on, self.others.unwrap_or(0));
                 (self.seal(now, Purpose::Command, &payload), self.timeout)
             }
             Some(Exchange::Status) => (self.seal(now, Purpose::Command, &wire::STATUS), self.timeout),
@@ -369,9 +372,7 @@ impl Tongue {
         let state = wire::status(plain, kind.is_some_and(|kind| kind.proven));
         // Not a refusal: what is no plug must be forgotten.
         let state = state.ok_or_else(|| Failure::Nonsense(no_plug(self.device.unwrap_or_default())))?;
-        if kind.is_some_and(|kind| kind.night_light) {
-            self.others = state & 2;
-        }
+        self.others = Some(if kind.is_some_and(|kind| kind.night_light) { state & 2 } else { 0 });
         self.reading.ports = vec![PortReading { relay: Some(state & 1 == 1), ..PortReading::default() }];
         Ok(())
     }

@@ -322,6 +322,19 @@ fn a_night_light_stays_as_it_is() {
 }
 
 #[test]
+fn a_night_light_not_read_yet_is_read_before_anything_is_switched() {
+    let mut tongue = tongue();
+    let script = [
+        Says::Hello(0x2733, MAC, false),
+        Says::Key,
+        Says::Payload(&[1, 0, 0, 0, 3]),
+        Says::Payload(&[2, 0, 0, 0, 2]),
+        Says::Payload(&[1, 0, 0, 0, 2]),
+    ];
+    assert_eq!(relay(play(tongue.as_mut(), &switch(false), &script)), Some(false));
+}
+
+#[test]
 fn what_does_not_answer_like_a_plug_is_none() {
     let script =
         [Says::Hello(0x1234, MAC, false), Says::Key, Says::Nothing, Says::Payload(&[1, 0, 0, 0, 77])];

@@ -75,7 +75,6 @@ impl Reply<'_> {
 impl Data<'_> {
     fn reading(&self, unit: PowerUnit) -> Result<Reading, Failure> {
         let (switch, watt, amp) = (self.switch.0.as_deref(), self.watt.0.as_deref(), self.amp.0.as_deref());
-        let switch = switch.filter(|list| !list.is_empty());
         let count = switch.or(watt).map_or(0, <[Item<'_>]>::len);
         if count == 0 {
             return Err(Failure::Nonsense(NO_DATA.into()));

@@ -17,7 +17,7 @@ fn guard(ports: u8, limits: &[(u8, f64, u64, Consequence)]) -> Guard {
     guard
 }
 
-/// Watts at one time; a negative figure is drawn though the relay says off.
+/// Watts at one time; a negative figure is drawn though the relay says off, NaN was not told.
 type Row<'a> = (u64, &'a [f64], &'a [(u8, Hazard, f64)]);
 
 /// What is read, at which second, and what alarms that raises.
@@ -25,7 +25,7 @@ fn check(mut guard: Guard, rows: &[Row<'_>]) -> Guard {
     for (at, watts, wanted) in rows {
         let port = |watts: &f64| PortReading {
             relay: Some(watts.is_sign_positive()),
-            watts: Some(watts.abs()),
+            watts: Some(watts.abs()).filter(|watts| !watts.is_nan()),
             amps: None,
         };
         let live: Vec<PortReading> = watts.iter().map(port).collect();
@@ -75,6 +75,17 @@ fn the_sum_of_the_ports_is_the_plugs() {
         check(own, &[(0, &[501.0], &[(1, Hazard::Overload, 501.0)])]);
     }
     check(guard(1, &[(0, 500.0, 0, Consequence::Ignore)]), &[(0, &[4_999.0], &[])]);
+}
+
+#[test]
+fn too_much_at_some_ports_is_too_much_though_others_do_not_tell() {
+    let much: &[f64] = &[2_000.0, f64::NAN, 2_000.0];
+    let rows: &[Row<'_>] = &[(0, much, &[]), (10, much, &[(0, Hazard::Overload, 4_000.0)])];
+    let over = check(guard(3, &[]), rows);
+    let over = check(over, &[(15, &[100.0, f64::NAN, 100.0], &[])]);
+    assert!(over.problem().is_some(), "the third may draw anything");
+    let calm = check(over, &[(20, &[100.0; 3], &[])]);
+    assert_eq!(calm.problem(), None);
 }
 
 #[test]

@@ -194,6 +194,39 @@ fn after_a_command_that_failed_its_plug_is_looked_at() {
 }
 
 #[test]
+fn a_plug_asked_once_an_hour_is_looked_at_until_it_answers() {
+    let mut lazy = rules();
+    lazy.families.get_mut("maxsmart").unwrap().poll = Duration::from_secs(3600);
+    let mut world = strip_under(lazy);
+    world.secs(60);
+    world.fake(1).slow = Duration::from_millis(84);
+    let mut order = world.order(&[(1, Wish::Off)]);
+    order.ttl = Some(Duration::from_millis(50));
+    world.feed(Input::Commanded(Order::Switch(order)));
+    world.run(Duration::from_millis(100));
+    assert_eq!(world.result().error, Some((CommandError::Timeout, Some(1))));
+    world.fake(1).fails = Some(Failure::Closed);
+    world.secs(3);
+    world.fake(1).fails = None;
+    world.secs(6);
+    assert_eq!(world.view(A).ports[0].relay, Some(false));
+}
+
+#[test]
+fn a_steady_sender_does_not_hide_that_a_plug_is_dead() {
+    let mut world = strip();
+    world.secs(60);
+    world.fake(1).fails = Some(Failure::Silent);
+    for _ in 0..60 {
+        let mut order = world.order(&[(1, Wish::Toggle)]);
+        order.ttl = Some(Duration::from_millis(300));
+        world.feed(Input::Commanded(Order::Switch(order)));
+        world.run(Duration::from_millis(500));
+    }
+    assert!(!world.view(A).online);
+}
+
+#[test]
 fn commands_are_refused_as_a_whole_before_anything_moves() {
     let mut strict = rules();
     let locks = BTreeMap::from([(3, Lock::On), (4, Lock::Both)]);

@@ -190,7 +190,9 @@ impl Session {
 
     /// Publishes what differs between what the broker has of a plug and what is.
     fn renew(&mut self, id: &PlugId, plug: &Arc<PlugView>) {
-        self.told.gone.remove(id);
+        if topics::shown(plug) {
+            self.told.gone.remove(id);
+        }
         let old = self.told.sent.insert(id.clone(), Arc::clone(plug));
         let fresh = old.is_none();
         if old.as_ref().is_none_or(|old| announced_differs(old, plug)) {
@@ -233,8 +235,8 @@ impl Session {
 
     /// A plug is gone: nothing of it stays on the broker.
     fn drop_plug(&mut self, id: &PlugId) {
-        let gone = self.told.gone.remove(id);
-        let Some(old) = self.told.sent.remove(id).or(gone) else { return };
+        let sent = self.told.sent.remove(id);
+        let Some(old) = self.told.gone.remove(id).or(sent) else { return };
         // Also what only an earlier run has told.
         let tails = if topics::shown(&old) { migration::offer_tails(old.offer) } else { Vec::new() };
         for tail in tails {
