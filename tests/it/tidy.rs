@@ -93,6 +93,7 @@ const PURE: &[&str] = &[
     "sinks/mqtt/session.rs",
     "sinks/mqtt/tell.rs",
     "sinks/mqtt/readback.rs",
+    "sinks/mqtt/refuse.rs",
     "sinks/mqtt/sorter.rs",
     "sinks/mqtt/topics.rs",
     "sinks/mqtt/incoming.rs",

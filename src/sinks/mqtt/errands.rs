@@ -7,9 +7,17 @@ use crate::model::{
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
-/// The verbs of these requests.
-pub(super) const VERBS: [&str; 8] =
-    ["clock", "timer", "rules", "history", "price", "master", "presence", "call"];
+/// The verbs of these requests, each with its keys.
+pub(super) const VERBS: [(&str, &[&str]); 8] = [
+    ("clock", &["id", "set"]),
+    ("timer", &["id", "port", "minutes"]),
+    ("rules", &["id", "add", "change", "delete"]),
+    ("history", &["id", "span", "port"]),
+    ("price", &["id", "price", "currency"]),
+    ("master", &["id", "leader", "slaves", "limit_w"]),
+    ("presence", &["id", "enabled", "days", "from", "to", "ports"]),
+    ("call", &["id", "command", "arguments"]),
+];
 
 /// JSON forms of all requests to one plug.
 #[derive(Debug, Default, Deserialize)]

@@ -29,12 +29,14 @@ pub(super) enum Incoming {
     Order(Order),
     /// For the link itself.
     Own(Own),
-    /// A command that could not be understood: its result, and a sentence.
+    /// A command that is refused: its result, and a sentence.
     Bad(PlugId, Option<String>, CommandError, String),
-    /// A request that could not be understood: verb, transaction, remedy.
+    /// A request that is refused: verb, transaction, remedy.
     BadRequest(String, Option<String>, String),
-    /// Not for us.
-    Nothing,
+    /// A command to something that cannot be the id of a plug, as in the topic, with the sender's mark.
+    Nobody(String, Option<String>),
+    /// The same for what has no result.
+    NobodyToGet(String),
 }
 
 /// Requests the link answers itself; each with the transaction mark.
@@ -83,10 +85,12 @@ pub(super) fn incoming(topic: &Topic<'_>, payload: &[u8], allow: Allow) -> Incom
         Topic::Request(verb) => request(verb, payload, allow),
         Topic::Get(device) => match PlugId::new(device) {
             Some(id) => Incoming::Order(Order::Refresh(id)),
-            None => Incoming::Nothing,
+            None => Incoming::NobodyToGet(device.into()),
         },
         Topic::Set(device, port) => {
-            let Some(plug) = PlugId::new(device) else { return Incoming::Nothing };
+            let Some(plug) = PlugId::new(device) else {
+                return Incoming::Nobody(device.into(), mark_in(payload));
+            };
             match command(&plug, port, payload) {
                 Ok(order) => Incoming::Order(Order::Switch(order)),
                 Err((mark, error, why)) => Incoming::Bad(plug, mark, error, why),
@@ -135,6 +139,10 @@ fn command(plug: &PlugId, port: Option<&str>, payload: &[u8]) -> Result<SwitchOr
     }
     let json: CommandJson = read(text, "command", "id")
         .map_err(|(id, why)| (id.as_ref().map(mark), CommandError::BadPayload, why))?;
+    if json.id.as_ref().is_some_and(|id| text_of_mark(id).chars().nth(MAX_MARK).is_some()) {
+        let why = format!("an id has at most {MAX_MARK} characters");
+        return Err((json.id.as_ref().map(mark), CommandError::BadPayload, why));
+    }
     let mark = json.id.as_ref().map(mark);
     from_json(plain(Wish::Off), port, json).map_err(|why| (mark, CommandError::BadPayload, why))
 }
@@ -199,10 +207,19 @@ fn wish_json(state: &Json) -> Result<Wish, String> {
     wish(&text).ok_or_else(|| "a state is ON, OFF or TOGGLE".into())
 }
 
-/// A sender's mark, as text and not longer than needed.
+/// A sender's mark, as text; of one that is too long only the beginning, for the refusal.
 fn mark(json: &Json) -> String {
-    let text = json.as_str().map_or_else(|| json.to_string(), Into::into);
-    text.chars().filter(|c| !c.is_control()).take(MAX_MARK).collect()
+    text_of_mark(json).chars().take(MAX_MARK).collect()
+}
+
+/// The mark in a command that is not looked at any further.
+fn mark_in(payload: &[u8]) -> Option<String> {
+    let json: Json = serde_json::from_str(text_of(payload).ok()?).ok()?;
+    json.get("id").map(mark)
+}
+
+fn text_of_mark(json: &Json) -> String {
+    json.as_str().map_or_else(|| json.to_string(), Into::into)
 }
 
 /// JSON forms of all requests; a plain word is `value`.
@@ -245,31 +262,53 @@ struct OptionsJson {
     port: BTreeMap<u8, PortOptions>,
 }
 
+/// The verbs of requests to the bridge itself, each with its keys.
+const VERBS: [(&str, &[&str]); 14] = [
+    ("scan", &["seconds"]),
+    ("adopt", &["value", "time"]),
+    ("device_remove", &["id", "block"]),
+    ("device_rename", &["id", "name", "device_too"]),
+    ("port_rename", &["id", "port", "name", "device_too"]),
+    ("device_options", &["id", "options"]),
+    ("device_replace", &["id", "by"]),
+    ("energy_set", &["id", "port", "kwh"]),
+    ("release", &["id", "port"]),
+    ("republish", &[]),
+    ("cleanup", &["dry_run"]),
+    ("log_level", &["level", "value"]),
+    ("health_check", &[]),
+    ("restart", &[]),
+];
+
+/// Each verb takes its own keys and the sender's mark; another key is misspelt, or meant for another
+/// verb, and what was meant by it would not be done.
+fn own_keys(verb: &str, keys: &[&str], payload: &[u8]) -> Result<(), (Option<Json>, String)> {
+    let Ok(text) = text_of(payload) else { return Ok(()) };
+    // What is no object, or none that can be read, is refused by who reads it in earnest.
+    let Ok(json) = serde_json::from_str::<serde_json::Map<String, Json>>(text) else { return Ok(()) };
+    let Some(foreign) = json.keys().find(|key| *key != "transaction" && !keys.contains(&key.as_str())) else {
+        return Ok(());
+    };
+    let foreign: String = foreign.chars().take(MAX_MARK).collect();
+    let own = match keys {
+        [] => "none but \"transaction\"".into(),
+        keys => format!("{} and transaction", keys.join(", ")),
+    };
+    Err((json.get("transaction").cloned(), format!("{verb} has no key {foreign:?}; its keys are {own}")))
+}
+
 fn request(verb: &str, payload: &[u8], allow: Allow) -> Incoming {
     // Only verbs that exist are echoed into a topic.
-    let known = [
-        "scan",
-        "adopt",
-        "device_remove",
-        "device_rename",
-        "port_rename",
-        "device_options",
-        "device_replace",
-        "energy_set",
-        "release",
-        "republish",
-        "cleanup",
-        "log_level",
-        "health_check",
-        "restart",
-    ];
-    let mut all = known.iter().chain(&errands::VERBS);
-    let Some(verb) = all.find(|known| **known == verb).copied() else {
-        let all: Vec<&str> = known.into_iter().chain(errands::VERBS).collect();
+    let mut all = VERBS.iter().chain(&errands::VERBS);
+    let Some((verb, keys)) = all.find(|(known, _)| *known == verb).copied() else {
+        let all: Vec<&str> = VERBS.iter().chain(&errands::VERBS).map(|(verb, _)| *verb).collect();
         let why = format!("unknown request; there are {}", all.join(", "));
         return Incoming::BadRequest("unknown".into(), None, why);
     };
-    if errands::VERBS.contains(&verb) {
+    if let Err((mark, why)) = own_keys(verb, keys, payload) {
+        return Incoming::BadRequest(verb.into(), mark.as_ref().map(transaction), why);
+    }
+    if errands::VERBS.iter().any(|(errand, _)| *errand == verb) {
         return errand(verb, payload, allow);
     }
     let json = match parse_request(payload) {

@@ -9,6 +9,7 @@
 //! | `session.rs` | what is said on a connection, and what must wait; pure |
 //! | `tell.rs` | what is published, in which order; pure |
 //! | `readback.rs` | what earlier runs have told about energy; pure |
+//! | `refuse.rs` | what is refused, and how that is told; pure |
 //! | `sorter.rs` | what comes in goes to the hub or to the session; pure |
 //! | `counters.rs` | figures about the connection |
 //! | `topics.rs` | topics and payloads, pure |
@@ -35,6 +36,7 @@ pub mod link;
 pub mod log;
 mod migration;
 mod readback;
+mod refuse;
 pub mod session;
 mod snapshot;
 pub mod sorter;

@@ -7,14 +7,12 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::homeassistant::{self, Announcer, Message};
-use super::incoming::{self, Incoming, Own, Topic};
+use super::incoming::{Incoming, Own};
 use super::readback::ReadBack;
 use super::sorter::{Received, Rest};
-use super::topics::{self, LinkStats, Nature};
+use super::topics::{self, LinkStats};
 use super::{Settings, migration};
-use crate::model::{
-    BridgeView, CommandError, CommandResult, Event, Moment, Note, Order, PlugId, PlugView, Shape, View,
-};
+use crate::model::{BridgeView, Event, Moment, Note, Order, PlugId, PlugView, Shape, View};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -30,9 +28,6 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// Topics emptied lately that are remembered: a house of a thousand strips, announced in another
 /// form.
 const MAX_EMPTIED: usize = 1 << 16;
-
-/// A retained copy of a command is recognised for so long.
-const COPY: Duration = Duration::from_secs(60);
 
 /// What a session is told.
 #[derive(Debug)]
@@ -158,7 +153,7 @@ pub(super) struct Told {
     pub(super) online_said: bool,
     pub(super) birth_at: Option<Duration>,
     pub(super) look_at: Option<Duration>,
-    obeyed: VecDeque<(Duration, String)>,
+    pub(super) obeyed: VecDeque<(Duration, String)>,
     /// Topics we emptied ourselves.
     pub(super) emptied: BTreeSet<String>,
     pub(super) watched: BTreeSet<String>,
@@ -223,6 +218,7 @@ impl Session {
             Input::Received(received) => self.received(received),
             Input::Shown(view) => self.view = view,
             Input::Note(note) => {
+                let note = self.explained(note);
                 // What a result speaks of must be on its topics first.
                 self.catch_up(&note);
                 self.say_note(&note);
@@ -329,75 +325,10 @@ impl Session {
         }
     }
 
-    /// A command that lay on the broker must not fire, now or ever.
-    fn refuse_retained(&mut self, topic: &str) {
-        self.told.emptied.insert(topic.to_owned());
-        self.publish(topic, "", true);
-        let recently =
-            |(at, obeyed): &(Duration, String)| obeyed == topic && self.now.up.saturating_sub(*at) < COPY;
-        let copy = self.told.obeyed.iter().any(recently);
-        warn!(
-            topic,
-            "a command was retained on the broker; {}",
-            if copy { "its copy is cleared" } else { "it is refused and cleared" }
-        );
-        if let Some(Topic::Set(device, port)) = incoming::topic(self.base(), topic)
-            && let Some(plug) = PlugId::new(device)
-        {
-            let number = port.and_then(|port| port.parse().ok()).unwrap_or(0);
-            self.say_note(&Note::Bridge(Event::RetainedCommand(plug.clone(), number)));
-            if !copy {
-                self.fail(plug, None, CommandError::Retained, "a retained command is never obeyed");
-            }
-        }
-    }
-
-    fn refuse_full(&mut self, order: Order) {
-        match order {
-            Order::Switch(order) => {
-                self.fail(order.plug, order.id, CommandError::Busy, "too many commands at once");
-            }
-            Order::Request(_, transaction) => {
-                let response = json!({"status": "error", "data": {}, "error": "too many requests at once", "transaction": transaction});
-                let topic = format!("{}/bridge/response/unknown", self.base());
-                self.publish(topic, response.to_string(), false);
-            }
-            Order::Refresh(_) | Order::Announced(..) | Order::Deleted(_) | Order::Metered(_) => {}
-        }
-    }
-
-    /// Says that a command failed, and what the relays really are.
-    fn fail(&mut self, plug: PlugId, id: Option<String>, error: CommandError, detail: &str) {
-        let result = CommandResult {
-            plug: plug.clone(),
-            id,
-            ports: BTreeMap::new(),
-            error: Some((error, None)),
-            detail: Some(detail.into()),
-            latency: Duration::ZERO,
-            requests: 0,
-            attempts: 0,
-            unix_ms: self.now.unix_ms,
-        };
-        self.say_note(&Note::Result(result));
-        let sent = self.told.sent.get(&plug).map(|sent| topics::retained(self.base(), sent));
-        for state in sent.into_iter().flatten().filter(|message| message.nature == Nature::State) {
-            self.publish(state.topic, state.payload, true);
-        }
-    }
-
     fn other(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Own(own) => self.own(own),
-            Incoming::Bad(plug, mark, error, why) => {
-                warn!(%plug, "a command cannot be understood: {why}");
-                self.fail(plug, mark, error, &why);
-            }
-            Incoming::BadRequest(verb, transaction, why) => {
-                warn!(verb, "a request cannot be understood: {why}");
-                self.respond(&verb, transaction.as_deref(), Err(why));
-            }
-            Incoming::Order(_) | Incoming::Nothing => {}
+            refused => self.refuse(refused),
         }
     }
 
@@ -453,7 +384,7 @@ impl Session {
         self.respond("cleanup", transaction.as_deref(), Ok(data));
     }
 
-    fn respond(&mut self, verb: &str, mark: Option<&str>, result: Result<Value, String>) {
+    pub(super) fn respond(&mut self, verb: &str, mark: Option<&str>, result: Result<Value, String>) {
         let payload = topics::answer(result, mark);
         self.publish(format!("{}/bridge/response/{verb}", self.base()), payload.to_string(), false);
     }
@@ -479,7 +410,7 @@ impl Session {
         }
     }
 
-    fn say_note(&mut self, note: &Note) {
+    pub(super) fn say_note(&mut self, note: &Note) {
         let (topic, payload) = topics::note(self.base(), note, self.now.unix_ms);
         self.publish(topic, payload.to_string(), false);
     }

@@ -98,10 +98,11 @@ impl Sorter {
         let allow = Allow { admin: self.settings.allow_admin, raw: self.settings.allow_raw };
         match incoming::incoming(&parts, payload, allow) {
             Incoming::Order(order) => Sorted::Order(order),
-            Incoming::Nothing => Sorted::Nothing,
-            other @ (Incoming::Own(_) | Incoming::Bad(..) | Incoming::BadRequest(..)) => {
-                rest(Rest::Other(other))
-            }
+            other @ (Incoming::Own(_)
+            | Incoming::Bad(..)
+            | Incoming::BadRequest(..)
+            | Incoming::Nobody(..)
+            | Incoming::NobodyToGet(_)) => rest(Rest::Other(other)),
         }
     }
 }

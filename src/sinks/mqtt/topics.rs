@@ -4,13 +4,16 @@
 use crate::entity::{Entity, Kind, Value, entities, is_slow, value};
 use crate::errand;
 use crate::model::{
-    BridgeView, CommandResult, Energy, Event, Note, Options, PlugId, PlugView, Response, ResponseData, View,
-    iso,
+    BridgeView, CommandError, CommandResult, Energy, Event, Note, Options, PlugId, PlugView, Response,
+    ResponseData, View, iso,
 };
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 use std::fmt;
 use std::time::Duration;
+
+/// Ids told in a sentence, at the most.
+const MAX_IDS: usize = 8;
 
 /// How a topic behaves when nothing changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -299,6 +302,26 @@ fn command_result(result: &CommandResult) -> Json {
         object.extend(result.detail.clone().map(|detail| ("detail".to_owned(), detail.into())));
     }
     all
+}
+
+/// The result of a command that no plug can have: it went to what is no id.
+pub(super) fn refusal(id: Option<String>, error: CommandError, detail: &str, unix_ms: u64) -> Json {
+    json!({
+        "id": id, "status": "failed", "ports": {}, "confirmed": false, "latency_ms": 0, "requests": 0,
+        "attempts": 0, "ts": iso(unix_ms), "error": error.as_str(), "detail": detail,
+    })
+}
+
+/// The ids there are, as far as a line holds them.
+pub(super) fn ids(view: &View) -> String {
+    let all: Vec<&str> = view.plugs.keys().map(PlugId::as_str).take(MAX_IDS).collect();
+    match (all.len(), view.plugs.len()) {
+        (_, 0) => "no plug is known yet".into(),
+        (told, all_of_them) if told < all_of_them => {
+            format!("there are {} and {} more, see bridge/devices", all.join(", "), all_of_them - told)
+        }
+        _ => format!("there are {}", all.join(", ")),
+    }
 }
 
 fn event(event: &Event, unix_ms: u64) -> Json {

@@ -152,7 +152,7 @@ fn who_is_refused_reads_which_key_was_wrong_and_finds_the_own_mark() {
             "options.port.1.lock: unknown",
         ),
         ("timer", r#"{"transaction":7,"port":"one"}"#, "port: invalid type"),
-        ("scan", r#"{"transaction":7,"secs":1}"#, "unknown field `secs`"),
+        ("scan", r#"{"transaction":7,"secs":1}"#, "scan has no key \"secs\""),
     ] {
         let answer = incoming(&Topic::Request(verb), payload.as_bytes(), ALL);
         let Incoming::BadRequest(_, mark, why) = answer else { panic!("{payload}") };
@@ -162,10 +162,67 @@ fn who_is_refused_reads_which_key_was_wrong_and_finds_the_own_mark() {
 }
 
 #[test]
-fn a_plug_that_cannot_be_is_nobodys_business() {
+fn a_command_to_a_name_is_told_that_it_is_no_id() {
     for device in ["+", "a b", "Ä", "x".repeat(65).as_str()] {
-        assert_eq!(incoming(&Topic::Set(device, Some("1")), b"ON", ALL), Incoming::Nothing, "{device}");
-        assert_eq!(incoming(&Topic::Get(device), b"", ALL), Incoming::Nothing);
+        let nobody = Incoming::Nobody(device.into(), None);
+        assert_eq!(incoming(&Topic::Set(device, Some("1")), b"ON", ALL), nobody, "{device}");
+        let marked = Incoming::Nobody(device.into(), Some("7".into()));
+        assert_eq!(incoming(&Topic::Set(device, None), br#"{"id":7,"state":1}"#, ALL), marked, "{device}");
+        assert_eq!(incoming(&Topic::Get(device), b"", ALL), Incoming::NobodyToGet(device.into()));
+    }
+}
+
+#[test]
+fn a_mark_comes_back_as_it_was_or_the_command_is_refused() {
+    let whole = format!("a\u{1}\n\u{7f}{}", "ü".repeat(124));
+    for text in ["", "a\u{0}b\r\n", whole.as_str()] {
+        let payload = serde_json::json!({"state": "ON", "id": text}).to_string();
+        let Incoming::Order(Order::Switch(order)) = set(Some("1"), payload.as_bytes()) else {
+            panic!("{text:?}")
+        };
+        assert_eq!(order.id.as_deref(), Some(text));
+    }
+    for id in [serde_json::json!(format!("{whole}!")), serde_json::json!(["x".repeat(127)])] {
+        let payload = serde_json::json!({"state": "ON", "id": id}).to_string();
+        let Incoming::Bad(_, Some(mark), CommandError::BadPayload, why) = set(Some("1"), payload.as_bytes())
+        else {
+            panic!("{payload}")
+        };
+        assert_eq!((mark.chars().count(), why.contains("at most 128")), (128, true), "{why}");
+    }
+}
+
+#[test]
+fn a_key_of_another_verb_is_refused_with_the_own_ones() {
+    for (verb, payload, keys) in [
+        (
+            "timer",
+            r#"{"id":"maxsmart-x1","port":1,"minutes":5,"leader":2}"#,
+            "\"leader\"; its keys are id, port, minutes and",
+        ),
+        (
+            "device_rename",
+            r#"{"id":"maxsmart-x1","name":"A","kwh":7}"#,
+            "\"kwh\"; its keys are id, name, device_too and",
+        ),
+        ("scan", r#"{"secs":1}"#, "\"secs\"; its keys are seconds and transaction"),
+        ("republish", r#"{"id":"maxsmart-x1"}"#, "\"id\"; its keys are none but"),
+        ("adopt", r#"{"value":true,"dry_run":true}"#, "\"dry_run\"; its keys are value, time and"),
+    ] {
+        let why = request_of(verb, payload).expect_err(payload);
+        assert!(why.starts_with(&format!("{verb} has no key")) && why.contains(keys), "{payload}: {why}");
+    }
+    // Each key of the table is one that the verb reads: none is told that does nothing.
+    for (verb, keys) in VERBS.iter().chain(&errands::VERBS) {
+        for key in *keys {
+            let payload = format!(r#"{{"{key}":{{"no":"value"}}}}"#);
+            let answer = incoming(&Topic::Request(verb), payload.as_bytes(), ALL);
+            if ["value", "arguments", "options"].contains(key) {
+                continue;
+            }
+            let Incoming::BadRequest(_, _, why) = answer else { panic!("{verb} {key}: {answer:?}") };
+            assert!(!why.contains("unknown field"), "{verb} {key}: {why}");
+        }
     }
 }
 

@@ -1,0 +1,117 @@
+//! What is refused on the way in, and how that is told: one result or answer each, and one line of the
+//! log. Pure.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::incoming::{self, Incoming, Topic};
+use super::session::Session;
+use super::topics::{self, Nature};
+use crate::model::{CommandError, CommandResult, Event, Note, Order, PlugId};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::warn;
+
+/// A retained copy of a command is recognised for so long.
+const COPY: Duration = Duration::from_secs(60);
+
+impl Session {
+    /// Tells who sent something that is not obeyed, and why.
+    pub(super) fn refuse(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Bad(plug, mark, error, why) => {
+                warn!(%plug, "a command is refused: {why}");
+                self.fail(plug, mark, error, &why);
+            }
+            Incoming::BadRequest(verb, transaction, why) => {
+                warn!(verb, "a request is refused: {why}");
+                self.respond(&verb, transaction.as_deref(), Err(why));
+            }
+            Incoming::Nobody(device, mark) => {
+                let why = self.nobody(&device);
+                let payload = topics::refusal(mark, CommandError::UnknownDevice, &why, self.now.unix_ms);
+                self.publish(format!("{}/{device}/response", self.base()), payload.to_string(), false);
+            }
+            Incoming::NobodyToGet(device) => drop(self.nobody(&device)),
+            Incoming::Own(_) | Incoming::Order(_) => {}
+        }
+    }
+
+    /// A result that says there is no such plug also says which there are.
+    pub(super) fn explained(&self, note: Arc<Note>) -> Arc<Note> {
+        match &*note {
+            Note::Result(result)
+                if matches!(result.error, Some((CommandError::UnknownDevice, _)))
+                    && result.detail.is_none() =>
+            {
+                let why = self.nobody(result.plug.as_str());
+                Arc::new(Note::Result(CommandResult { detail: Some(why), ..result.clone() }))
+            }
+            _ => note,
+        }
+    }
+
+    /// A message went to a name, or to what was never an id: says which ids there are.
+    fn nobody(&self, device: &str) -> String {
+        let why = format!("{device:?} is not the id of a plug; {}", topics::ids(&self.view));
+        warn!("a command is refused: {why}");
+        why
+    }
+
+    /// A command that lay on the broker must not fire, now or ever.
+    pub(super) fn refuse_retained(&mut self, topic: &str) {
+        self.told.emptied.insert(topic.to_owned());
+        self.publish(topic, "", true);
+        let recently =
+            |(at, obeyed): &(Duration, String)| obeyed == topic && self.now.up.saturating_sub(*at) < COPY;
+        let copy = self.told.obeyed.iter().any(recently);
+        warn!(
+            topic,
+            "a command was retained on the broker; {}",
+            if copy { "its copy is cleared" } else { "it is refused and cleared" }
+        );
+        if let Some(Topic::Set(device, port)) = incoming::topic(self.base(), topic)
+            && let Some(plug) = PlugId::new(device)
+        {
+            let number = port.and_then(|port| port.parse().ok()).unwrap_or(0);
+            self.say_note(&Note::Bridge(Event::RetainedCommand(plug.clone(), number)));
+            if !copy {
+                self.fail(plug, None, CommandError::Retained, "a retained command is never obeyed");
+            }
+        }
+    }
+
+    pub(super) fn refuse_full(&mut self, order: Order) {
+        match order {
+            Order::Switch(order) => {
+                self.fail(order.plug, order.id, CommandError::Busy, "too many commands at once");
+            }
+            Order::Request(_, transaction) => {
+                let response = json!({"status": "error", "data": {}, "error": "too many requests at once", "transaction": transaction});
+                let topic = format!("{}/bridge/response/unknown", self.base());
+                self.publish(topic, response.to_string(), false);
+            }
+            Order::Refresh(_) | Order::Announced(..) | Order::Deleted(_) | Order::Metered(_) => {}
+        }
+    }
+
+    /// Says that a command failed, and what the relays really are.
+    fn fail(&mut self, plug: PlugId, id: Option<String>, error: CommandError, detail: &str) {
+        let result = CommandResult {
+            plug: plug.clone(),
+            id,
+            ports: BTreeMap::new(),
+            error: Some((error, None)),
+            detail: Some(detail.into()),
+            latency: Duration::ZERO,
+            requests: 0,
+            attempts: 0,
+            unix_ms: self.now.unix_ms,
+        };
+        self.say_note(&Note::Result(result));
+        let sent = self.told.sent.get(&plug).map(|sent| topics::retained(self.base(), sent));
+        for state in sent.into_iter().flatten().filter(|message| message.nature == Nature::State) {
+            self.publish(state.topic, state.payload, true);
+        }
+    }
+}
