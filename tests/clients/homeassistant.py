@@ -383,6 +383,8 @@ class Check:
                 entity_id = f"{row[0]}.{slugify(f'{device.name} {row[5] or str()}')}"
             if seen != row or entry.entity_id != entity_id:
                 wrong.append(f"{unique}: {entry.entity_id} is {seen}, expected {entity_id}, {row}")
+            if entry.domain in ("number", "select") and entry.entity_category != "config":
+                wrong.append(f"{unique}: {entry.entity_id} is not below the switches but {entry.entity_category}")
         return wrong
 
     def unequal(self):

@@ -23,6 +23,7 @@ pub(super) fn component(base: &str, plug: &PlugView, entity: Entity) -> Object {
                 ("mode", "box".into()),
                 ("unit_of_meas", "min".into()),
                 ("dev_cla", "duration".into()),
+                config(),
             ])
         }
         Kind::TimerEnd => fields([("dev_cla", "timestamp".into())]),
@@ -73,6 +74,7 @@ pub(super) fn component(base: &str, plug: &PlugView, entity: Entity) -> Object {
     }
 }
 
+/// Below the switches and sensors on the page of a device. Sensors may not be there.
 fn config() -> (&'static str, Value) {
     ("ent_cat", "config".into())
 }

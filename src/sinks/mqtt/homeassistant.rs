@@ -1,5 +1,6 @@
 //! What Home Assistant is told so that it makes entities: MQTT discovery, pure. One message for a
-//! plug (`device`), or one for each entity (`component`, which openHAB and old releases read).
+//! plug (`device`), or one for each entity (`component`, for releases that read no other: Home Assistant
+//! before 2024.12, openHAB before February 2026).
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::controls;
@@ -22,9 +23,9 @@ const EVENT_TYPES: [&str; 7] = [
 /// How plugs are announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// One message a plug; Home Assistant 2024.12 and later.
+    /// One message a plug; Home Assistant 2024.12 and later, openHAB since February 2026.
     Device,
-    /// One message an entity; openHAB and older releases.
+    /// One message an entity; older releases of both.
     Component,
     /// Not at all.
     Off,
@@ -173,7 +174,7 @@ impl Announcer {
     }
 
     fn origin(&self) -> Value {
-        json!({"name": "plug2mqtt", "sw": self.version})
+        json!({"name": "plug2mqtt", "sw": self.version, "url": env!("CARGO_PKG_HOMEPAGE")})
     }
 
     fn availability(&self, plug: &PlugView) -> Object {

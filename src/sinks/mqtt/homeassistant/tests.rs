@@ -144,6 +144,44 @@ fn single_messages_are_complete_and_their_topics_legal() {
 }
 
 #[test]
+fn what_is_set_once_in_a_while_is_below_the_switches() {
+    let mut strip = strip(&SIX);
+    strip.offer.timer = true;
+    strip.offer.master = true;
+    strip.offer.presence = true;
+    let mut seen = BTreeSet::new();
+    for ports in [PortDevices::None, PortDevices::Child, PortDevices::Via] {
+        for message in announcer(Mode::Device, ports).messages(&strip) {
+            let children = message.payload["child_devices"].as_array().into_iter().flatten();
+            for device in children.chain([&message.payload]) {
+                for (key, part) in device["cmps"].as_object().unwrap() {
+                    let platform = part["p"].as_str().unwrap();
+                    // Home Assistant takes no sensor there.
+                    let relay = part["dev_cla"] == "outlet";
+                    let wanted = matches!(platform, "number" | "select" | "switch") && !relay;
+                    assert_eq!(part["ent_cat"] == "config", wanted, "{key}");
+                    seen.insert(platform.to_owned());
+                }
+            }
+        }
+    }
+    assert!(["number", "select", "switch", "sensor"].iter().all(|platform| seen.contains(*platform)));
+}
+
+#[test]
+fn every_message_says_where_it_comes_from() {
+    let bridge = announcer(Mode::Device, PortDevices::None).bridge();
+    let device = announcer(Mode::Device, PortDevices::Via).messages(&strip(&SIX));
+    let component = announcer(Mode::Component, PortDevices::None).messages(&strip(&SIX));
+    for message in bridge.into_iter().chain(device).chain(component) {
+        let origin = &message.payload["o"];
+        assert_eq!((&origin["name"], &origin["sw"]), (&"plug2mqtt".into(), &"0.1.0".into()));
+        // Home Assistant refuses a whole message with an address it does not understand.
+        assert!(origin["url"].as_str().unwrap().starts_with("https://"), "{}", message.topic);
+    }
+}
+
+#[test]
 fn entity_names_do_not_repeat_the_device_name() {
     let mut plug = strip(&SIX);
     plug.ports[0].name = "Office strip lamp".into();
