@@ -6,6 +6,8 @@
 
 #[path = "docs/contract.rs"]
 mod contract;
+#[path = "docs/examples.rs"]
+mod examples;
 #[path = "docs/security.rs"]
 mod security;
 
