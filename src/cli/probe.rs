@@ -68,7 +68,7 @@ async fn explain(settings: &Settings, host: &str, out: &mut dyn Write) -> io::Re
         introduce(driver, place, told.as_ref(), out)?;
         match patiently(&format!("asking {name}"), look_at(settings, place, driver)).await {
             Some(seen) => {
-                let well = report(&seen, out)?;
+                let well = report(&seen, told.is_some(), out)?;
                 hardware(&quarry, &seen.found, out).await?;
                 return Ok((well, Some(seen)));
             }
@@ -138,7 +138,7 @@ fn introduce(driver: &str, place: Place, told: Option<&Found>, out: &mut dyn Wri
     Ok(())
 }
 
-fn report(seen: &Seen, out: &mut dyn Write) -> io::Result<bool> {
+fn report(seen: &Seen, greeted: bool, out: &mut dyn Write) -> io::Result<bool> {
     if let Some(id) = &seen.found.id {
         writeln!(out, "  id          {id}")?;
     }
@@ -167,7 +167,8 @@ fn report(seen: &Seen, out: &mut dyn Write) -> io::Result<bool> {
         }
         Err(failure) => {
             writeln!(out, "  status      {failure}")?;
-            writeln!(out, "  remedy      {}", remedy(failure))?;
+            let barred = greeted.then(|| failure.blocked(seen.found.place)).flatten();
+            writeln!(out, "  remedy      {}", barred.as_deref().unwrap_or_else(|| remedy(failure)))?;
             Ok(false)
         }
     }

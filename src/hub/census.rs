@@ -4,9 +4,11 @@
 use super::plug::{News, Plug};
 use super::{Effect, Hub, MAX_PLUGS};
 use crate::model::{
-    Answer, Ask, Event, Failure, Found, Memory, Moment, Note, Options, Place, PlugId, Remembered, Tally, Who,
+    Answer, Ask, Event, FIRST_CONTACT, Failure, Found, Memory, Moment, Note, Options, Place, PlugId,
+    Remembered, Tally, Who,
 };
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, info, warn};
@@ -18,6 +20,10 @@ const SOON_AGAIN: Duration = Duration::from_secs(5);
 /// A plug heard at its own address this lately is not believed to have moved.
 const SAME_ROUND: Duration = Duration::from_secs(10);
 
+/// New plugs taken from one address within an hour: no address has had so many, and whoever invents them has no end.
+const CROWD: u8 = 32;
+const AN_HOUR: Duration = Duration::from_secs(3600);
+
 /// When to search next.
 #[derive(Debug)]
 pub(super) struct Search {
@@ -25,6 +31,8 @@ pub(super) struct Search {
     /// Searches for the missing become rarer.
     pause: Duration,
     last: Option<Duration>,
+    /// New plugs by address, since when.
+    crowds: BTreeMap<IpAddr, (Duration, u8)>,
     /// Scans that wait for their time to be up.
     pub(super) scans: Vec<Scan>,
 }
@@ -39,7 +47,7 @@ pub(super) struct Scan {
 
 impl Search {
     pub(super) fn new(up: Duration) -> Self {
-        Self { at: up, pause: SOON_AGAIN, last: None, scans: Vec::new() }
+        Self { at: up, pause: SOON_AGAIN, last: None, crowds: BTreeMap::new(), scans: Vec::new() }
     }
 
     pub(super) fn wake_at(&self) -> Duration {
@@ -102,7 +110,7 @@ impl Hub {
     /// Searches when it is time, and ends scans whose time is up.
     pub(super) fn search_tick(&mut self, now: &Moment) {
         if self.search.at <= now.up && !self.stopping {
-            let missing = self.plugs.values().filter(|plug| plug.adopted && plug.missing());
+            let missing = self.plugs.values().filter(|plug| plug.kept() && plug.missing());
             let missing: Vec<(&'static str, Place)> =
                 missing.map(|plug| (plug.driver, plug.kept.place)).collect();
             let pause = self.search.pause;
@@ -122,16 +130,46 @@ impl Hub {
         }
     }
 
-    /// Forgets plugs that were only listed and have not been heard for long.
+    /// Forgets plugs that were only listed, or never read, and have not been heard for long.
     pub(super) fn prune(&mut self, now: &Moment) {
         let old = self.rules.discovery * 3 + Duration::from_secs(60);
-        let gone =
-            self.plugs.values().filter(|plug| !plug.adopted && now.up.saturating_sub(plug.heard_at) > old);
-        let gone: Vec<PlugId> = gone.map(|plug| plug.id.clone()).collect();
+        let gone = |plug: &&Box<Plug>| !plug.kept() && now.up.saturating_sub(plug.heard_at) > old;
+        let gone: Vec<PlugId> = self.plugs.values().filter(gone).map(|plug| plug.id.clone()).collect();
         for id in gone {
-            debug!(plug = %id, "was listed only and is not heard any more");
-            self.drop_plug(&id);
+            if let Some(plug) = self.take_plug(&id)
+                && plug.adopted
+            {
+                let why = plug.view.problem.as_deref().unwrap_or("its address belongs to another plug");
+                info!(plug = %id, "was never read and is not heard any more, forgotten: {why}");
+            }
         }
+        self.search.crowds.retain(|_, (since, _)| now.up.saturating_sub(*since) < AN_HOUR);
+    }
+
+    /// Whether there is room for one more plug that is not known, heard from this address.
+    fn has_room(&mut self, now: &Moment, id: &PlugId, ip: IpAddr) -> bool {
+        if self.plugs.len() >= MAX_PLUGS {
+            debug!(plug = %id, "ignored: {MAX_PLUGS} plugs are known already");
+            return false;
+        }
+        let wanted = self.rules.allow.contains(id) || self.rules.plugs.contains_key(id);
+        if wanted || self.memory.plugs.contains_key(id) {
+            return true;
+        }
+        let crowds = &mut self.search.crowds;
+        if crowds.len() >= MAX_PLUGS && !crowds.contains_key(&ip) {
+            debug!(plug = %id, "ignored: plugs came from {MAX_PLUGS} addresses within an hour");
+            return false;
+        }
+        let (since, count) = crowds.entry(ip).or_insert((now.up, 0));
+        if now.up.saturating_sub(*since) >= AN_HOUR {
+            (*since, *count) = (now.up, 0);
+        }
+        *count = count.saturating_add(1);
+        if *count == CROWD + 1 {
+            warn!(at = %ip, "more than {CROWD} new plugs from one address within an hour; the others are ignored");
+        }
+        *count <= CROWD
     }
 
     /// A plug answered a probe.
@@ -211,8 +249,7 @@ impl Hub {
     }
 
     fn newcomer(&mut self, now: &Moment, id: PlugId, found: Found) {
-        if self.plugs.len() >= MAX_PLUGS {
-            debug!(plug = %id, "ignored: {MAX_PLUGS} plugs are known already");
+        if !self.has_room(now, &id, found.place.ip) {
             return;
         }
         self.evict_from(now, &id, found.place);
@@ -289,9 +326,14 @@ impl Hub {
         for id in others {
             if let Some(plug) = self.plugs.get_mut(&id) {
                 let was_online = plug.online();
-                warn!(plug = %id, at = %place, now = %but, "its address belongs to another plug now; looking for it");
+                let known = plug.kept();
                 plug.evict(now);
-                self.search.soon(now);
+                if known {
+                    warn!(plug = %id, at = %place, now = %but, "its address belongs to another plug now; looking for it");
+                    self.search.soon(now);
+                } else {
+                    debug!(plug = %id, at = %place, now = %but, "was never read, and its address belongs to another plug now");
+                }
                 let offline = was_online.then(|| "another plug has its address now".into());
                 self.react(now, &id, News { offline, remember: true, ..News::default() });
             }
@@ -315,7 +357,7 @@ impl Hub {
             return;
         }
         let Some(pace) = self.rules.families.get(driver) else { return };
-        let limit = pace.timeout;
+        let limit = pace.timeout * FIRST_CONTACT;
         self.talk(now, Who::Place(driver, place), place, Ask::Identify, limit);
     }
 

@@ -13,6 +13,7 @@
 //! | `plug.rs` | one plug: health, what its answers mean |
 //! | `face.rs` | one plug: what it is called, what it shows |
 //! | `hardware.rs` | one plug: where it is, what it says about itself |
+//! | `health.rs` | one plug: what follows when it does not answer |
 //! | `schedule.rs` | when one plug is asked next |
 //! | `door.rs`, `command.rs` | one plug's commands: taken in, waiting, sent, confirmed, failed, expired |
 //! | `guard.rs` | one plug's protection: overload, power behind an open relay, what is done about it |
@@ -39,6 +40,7 @@ mod errand;
 mod face;
 mod guard;
 mod hardware;
+mod health;
 mod hours;
 mod meter;
 mod plug;
@@ -65,7 +67,7 @@ use plug::Plug;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::{debug, warn};
+use tracing::warn;
 
 /// Plugs known at one time, at the most; further ones are ignored with a warning.
 pub const MAX_PLUGS: usize = 8192;
@@ -367,11 +369,6 @@ impl Hub {
         }
         if news.missed {
             self.search.soon(now);
-        }
-        if news.forget {
-            debug!(plug = %id, "never answered a question, forgotten");
-            self.drop_plug(id);
-            return;
         }
         if news.remember {
             self.save_soon(now);

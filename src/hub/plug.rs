@@ -11,7 +11,7 @@ use super::restart::Restart;
 use super::schedule::Schedule;
 use super::{Effect, Pace, PlugRules, Rules};
 use crate::model::{
-    Answer, Ask, Cause, CommandError, Event, Facts, Failure, Found, Moment, Note, Outcome, Place,
+    Answer, Ask, Cause, CommandError, Event, FIRST_CONTACT, Facts, Found, Moment, Note, Outcome, Place,
     PlugFigures, PlugId, PlugView, PortReading, PowerUnit, Reading, Remembered, Skill, Span, Switch,
 };
 use std::collections::VecDeque;
@@ -93,7 +93,6 @@ pub(super) struct News {
     pub(super) online: bool,
     pub(super) offline: Option<String>,
     pub(super) missed: bool,
-    pub(super) forget: bool,
     pub(super) remember: bool,
     /// Its meters are to be written down within this time.
     pub(super) save_within: Option<Duration>,
@@ -248,6 +247,7 @@ impl Plug {
             return None;
         }
         let timeout = self.pace.timeout;
+        let first = if self.kept.offer.ports > 0 { timeout } else { timeout * FIRST_CONTACT };
         let ((ask, limit), about) = if let Some((switch, left)) = self.desk.send(now, self.kept.offer.ports) {
             // Each request has its time, and so has the look at what came of them.
             let requests = match &switch {
@@ -256,7 +256,7 @@ impl Plug {
             };
             ((Ask::Switch(switch), (timeout * (requests + 1)).min(left)), About::Command)
         } else if self.schedule.at() <= now.up {
-            ((Ask::Read, timeout), About::Poll)
+            ((Ask::Read, first), About::Poll)
         } else if !self.online() {
             return None;
         } else if self.restart.take_due(now) {
@@ -412,38 +412,6 @@ impl Plug {
         }
         self.kept.offer = offer;
         grew
-    }
-
-    /// Polls went unanswered: after enough of them it is offline, and asked ever more rarely.
-    fn missed(&mut self, now: &Moment, rules: &Rules, missed: u32, failure: &Failure, news: &mut News) {
-        let before = self.schedule.misses();
-        self.schedule.missed(missed);
-        let misses = self.schedule.misses();
-        debug!(plug = %self.id, at = %self.kept.place, misses, "{failure}");
-        news.missed = true;
-        let why = failure.to_string();
-        if matches!(failure, Failure::Nonsense(_) | Failure::Stranger(_) | Failure::Denied(_)) {
-            self.show(now, |view| view.problem = Some(why.clone()));
-        }
-        if misses < rules.misses {
-            return;
-        }
-        self.schedule.slow_down(&self.pace);
-        let unread = self.kept.offer.ports == 0;
-        if unread && !matches!(failure, Failure::Denied(_)) {
-            news.forget = true;
-        } else if before < rules.misses {
-            warn!(plug = %self.id, name = %self.view.name, at = %self.kept.place, "is offline: {why}");
-            // One that refuses is there: it is kept, and told once, even if it was never read.
-            news.offline = (self.online() || unread).then(|| why.clone());
-            self.schedule.calm();
-            // The first answer after this tells everything again.
-            self.everything = true;
-            self.show(now, |view| {
-                view.online = false;
-                view.problem = Some(why);
-            });
-        }
     }
 
     /// The program stops, or the plug is removed: waiting commands end now, or even those on the

@@ -7,7 +7,8 @@ use super::probe::Quarry;
 use super::talk::talk;
 use crate::drivers::Dialect;
 use crate::model::{
-    Answer, Ask, Facts, Failure, Found, History, Place, PowerUnit, Reading, Span, Switch, Tuning,
+    Answer, Ask, FIRST_CONTACT, Facts, Failure, Found, History, Place, PowerUnit, Reading, Span, Switch,
+    Tuning,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub struct Line {
     dialect: Box<dyn Dialect>,
     place: Place,
     limit: Duration,
+    /// It has answered something.
+    met: bool,
 }
 
 impl Line {
@@ -34,7 +37,7 @@ impl Line {
         let limit = quarry.family.timeout;
         let tuning = Tuning { timeout: limit, power_unit, set_clock: false };
         let dialect = quarry.driver.attach(&quarry.family, plug, &tuning);
-        Self { http: http.clone(), clock: Clock::start(), dialect, place: plug.place, limit }
+        Self { http: http.clone(), clock: Clock::start(), dialect, place: plug.place, limit, met: false }
     }
 
     /// The same line with something around its dialect.
@@ -57,16 +60,19 @@ impl Line {
         Ok(Self::open(http, quarry, &plug))
     }
 
-    /// Holds one conversation, within the time limit of the family.
+    /// Holds one conversation, within the time limit of the family; the first ones have longer, because it may have
+    /// to be found out how the plug is spoken to.
     ///
     /// # Errors
     ///
     /// See [`Failure`].
     pub async fn ask(&mut self, ask: &Ask) -> Result<Answer, Failure> {
         let dialect = self.dialect.as_mut();
-        let (answer, _) = talk(&self.http, &mut self.clock, dialect, self.place, ask, self.limit).await;
-        if answer.is_err() {
-            self.dialect.forget();
+        let limit = if self.met { self.limit } else { self.limit * FIRST_CONTACT };
+        let (answer, _) = talk(&self.http, &mut self.clock, dialect, self.place, ask, limit).await;
+        match &answer {
+            Ok(_) => self.met = true,
+            Err(_) => self.dialect.forget(),
         }
         answer
     }

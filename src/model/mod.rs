@@ -83,6 +83,10 @@ pub fn iso(unix_ms: u64) -> String {
     format!("{:.3}", timestamp(unix_ms))
 }
 
+/// So many times the timeout is what a conversation may take with a plug that was never read: who it is, how it
+/// is spoken to and how it is are asked one after another, each with the whole patience.
+pub const FIRST_CONTACT: u32 = 4;
+
 /// What the settings say about one family of plugs: how to reach it and how patient to be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Family {

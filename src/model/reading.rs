@@ -1,6 +1,6 @@
 //! What a plug says when it is asked how it is, and the ways a conversation can end badly.
 
-use super::Facts;
+use super::{Facts, Place};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -82,6 +82,21 @@ impl Failure {
             Self::Stranger(_) => "stranger",
             Self::Denied(_) => "denied",
         }
+    }
+}
+
+impl Failure {
+    /// What to do about a plug that answers the search and then fails so, where its web server is another door
+    /// than the one the search goes through.
+    pub fn blocked(&self, place: Place) -> Option<String> {
+        let barred = matches!(self, Self::Silent | Self::Unreachable(_)) && place.http != place.udp;
+        let Place { http, udp, .. } = place;
+        barred.then(|| {
+            format!(
+                "it answers the search on UDP {udp}, so let TCP {http} through to it (firewall, router, VLAN); \
+                 if it is let through, close the vendor's app or unplug the plug for ten seconds"
+            )
+        })
     }
 }
 

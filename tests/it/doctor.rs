@@ -81,6 +81,20 @@ fn faults_of_plugs_are_found() {
 }
 
 #[test]
+fn a_port_that_is_not_let_through_is_named() {
+    run(async {
+        let desk = Desk::beside(House::new(vec![strip()]).await);
+        let closed = "maxsmart.http_port=9";
+        let (code, lines) = findings(&desk, &["-s", closed]).await;
+        assert_eq!(code, Some(1), "{lines:?}");
+        has(&lines, &["bad ", STRIP, "HTTP port 9 closed", "let TCP 9 through"]);
+        let (code, out, _) = desk.run(&["probe", &desk.at(0), "-s", closed]).await;
+        assert_eq!(code, Some(1), "{out}");
+        assert!(out.contains("let TCP 9 through"), "{out}");
+    });
+}
+
+#[test]
 fn faults_of_the_broker_are_found() {
     run(async {
         let (house, script) = House::scripted(vec![strip()]).await;

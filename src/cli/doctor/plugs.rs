@@ -140,11 +140,14 @@ async fn one(http: &Http, quarry: &Quarry, found: &Found, searched: bool) -> Vec
         )];
     }
     let maxsmart = quarry.driver.name() == "maxsmart";
+    let answers = ways.first().is_some_and(|way| !way.ends_with("silent"));
+    let mut barred = false;
     if maxsmart {
         let web = knock(place).await;
         let question = v3_status(found.facts.serial.as_deref());
         let v3 = exchange(place, &question, PATIENCE, |reply| reply.contains(&b'{').then_some(()));
         let v3 = v3.await.map(|((), took)| took);
+        barred = answers && web.is_err();
         ways.push(match &web {
             Ok(took) => format!("HTTP port open in {} ms", took.as_millis()),
             Err(why) => format!("HTTP port {} {why}", place.http),
@@ -160,7 +163,9 @@ async fn one(http: &Http, quarry: &Quarry, found: &Found, searched: bool) -> Vec
         }
         Err(failure) => {
             let text = format!("at {}: {failure}; {}", place.ip, ways.join(", "));
-            let mut finding = Finding::bad(&name, text, remedy(&failure));
+            let barred = barred.then(|| failure.blocked(place)).flatten();
+            let remedy = barred.unwrap_or_else(|| remedy(&failure).into());
+            let mut finding = Finding::bad(&name, text, &remedy);
             if !searched {
                 finding.text = format!("{}, and no search finds it", finding.text);
             }

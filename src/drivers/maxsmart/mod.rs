@@ -235,6 +235,8 @@ impl Dialect for Tongue {
         self.checked = false;
         self.time_at = None;
         self.streak += 1;
+        // The time may have been enough for one way only: each goes first in turn.
+        self.v3_first ^= self.way.is_none();
         if self.streak >= STREAK {
             self.way = None;
         }
@@ -264,8 +266,9 @@ impl Tongue {
     }
 
     fn next(&self, now: &Moment) -> Step {
-        // While it is not known which way works, each gets half of the time.
-        let patience = if self.way.is_some() { self.timeout } else { self.timeout / 2 };
+        // Each way gets the whole time, also while it is not known which one works: a slow plug must not be
+        // taken for one that does not speak so.
+        let patience = self.timeout;
         let way = self.way().unwrap_or(Way::Http);
         let serial = self.serial.as_deref();
         let (what, patience) = match self.plan.front() {
@@ -379,6 +382,7 @@ impl Tongue {
         match self.status(reply, way) {
             Ok(mut reading) => {
                 self.way = Some(way);
+                self.v3_first = way == Way::V3;
                 self.heard_at = Some(now.up);
                 self.plan.pop_front();
                 if !self.plan.is_empty() {

@@ -246,17 +246,84 @@ fn somebody_without_an_identity_is_asked_for_it() {
     assert!(world.view("maxsmart-aabbccdd").online);
 }
 
+/// A plug that somebody has invented.
+fn invented(n: usize, ip: std::net::Ipv4Addr) -> Found {
+    let place = Place { ip: ip.into(), http: 80, udp: 8888 };
+    let id = PlugId::of("maxsmart", &format!("swp6{n:012}"));
+    Found { driver: "maxsmart", id, place, facts: Facts::default() }
+}
+
 #[test]
 fn a_firehose_of_invented_plugs_is_bounded() {
-    let mut world = World::new(rules());
+    let mut world = strip();
     for n in 0..MAX_PLUGS + 50 {
-        let mut fake = found(1, 1, 200);
-        fake.id = PlugId::of("maxsmart", &format!("swp6{n:012}"));
-        fake.facts = Facts::default();
-        fake.place.udp = u16::try_from(n).unwrap();
-        world.feed(Input::Heard(fake));
+        let [_, b, c, d] = u32::try_from(n + 500).unwrap().to_be_bytes();
+        world.feed(Input::Heard(invented(n + 100, [127, b, c, d].into())));
     }
-    assert!(world.hub.view().plugs.len() <= MAX_PLUGS);
+    assert_eq!(world.hub.view().plugs.len(), MAX_PLUGS);
+    assert!(world.view(A).online, "whoever was there first stays");
+    assert_eq!(world.hub.memory().plugs.len(), 1, "what was never read is not remembered");
+}
+
+#[test]
+fn one_address_brings_few_new_plugs_an_hour_and_ghosts_are_forgotten() {
+    let mut world = strip();
+    for n in 100..200 {
+        world.feed(Input::Heard(invented(n, [127, 0, 0, 9].into())));
+    }
+    assert_eq!(world.hub.view().plugs.len(), 1 + 32);
+    // Of those that are in nobody's way any more the last only is spoken to.
+    world.secs(60);
+    let spoken: BTreeSet<PlugId> = world.reads.iter().map(|(_, id)| id.clone()).collect();
+    assert!(spoken.len() <= 3, "{spoken:?}");
+    world.probes.clear();
+    world.secs(17 * 60);
+    assert_eq!(world.hub.view().plugs.len(), 1, "never read, not heard any more");
+    assert!(world.view(A).online);
+    assert!(world.probes.len() <= 4, "nobody is looked for: {:?}", world.probes);
+    world.feed(Input::Heard(invented(300, [127, 0, 0, 9].into())));
+    assert_eq!(world.hub.view().plugs.len(), 1, "the hour is not over");
+    world.secs(3600);
+    world.feed(Input::Heard(invented(300, [127, 0, 0, 9].into())));
+    assert_eq!(world.hub.view().plugs.len(), 2);
+}
+
+#[test]
+fn a_plug_that_answers_the_search_and_nothing_else_is_found_once_and_told_once() {
+    for failure in [Failure::Silent, Failure::Unreachable("refused".into()), Failure::Nonsense("[]".into())] {
+        let mut world = World::new(rules());
+        world.fake(1).fails = Some(failure.clone());
+        for _ in 0..40 {
+            world.feed(Input::Heard(found(1, 1, 1)));
+            world.secs(30);
+        }
+        let events = |world: &World, event: fn(PlugId) -> Event| {
+            world.notes.iter().filter(|note| **note == Note::Bridge(event(id(A)))).count()
+        };
+        assert_eq!(events(&world, Event::DeviceFound), 1, "{:?}", world.notes);
+        let why = failure.to_string();
+        let told = Note::Bridge(Event::DeviceOffline(id(A), why.clone()));
+        assert_eq!(world.notes.iter().filter(|note| **note == told).count(), 1, "{:?}", world.notes);
+        let view = world.view(A);
+        assert_eq!((view.online, view.problem.as_deref()), (false, Some(&*why)));
+        assert!(world.hub.memory().plugs.is_empty(), "nothing is known of it");
+        // The door is opened.
+        world.fake(1).fails = None;
+        world.secs(31);
+        assert!(world.view(A).online);
+        assert_eq!(events(&world, Event::DeviceAdopted), 1);
+        assert_eq!(events(&world, Event::DeviceFound), 1);
+    }
+}
+
+#[test]
+fn what_to_do_about_a_closed_door_names_the_door() {
+    let said = |failure: Failure, place: Place| failure.blocked(place);
+    let silent = said(Failure::Silent, place(1)).expect("a remedy");
+    assert!(silent.contains("UDP 8888") && silent.contains("let TCP 80 through"), "{silent}");
+    assert!(said(Failure::Unreachable("refused".into()), place(1)).is_some());
+    assert!(said(Failure::Nonsense("[]".into()), place(1)).is_none(), "it was let through");
+    assert!(said(Failure::Silent, Place { http: 80, udp: 80, ..place(1) }).is_none(), "one door only");
 }
 
 #[test]

@@ -54,6 +54,35 @@ fn a_broadcast_finds_all_firmwares_and_shows_what_they_measure() {
 }
 
 #[test]
+fn a_slow_plug_is_met_with_the_patience_that_it_is_polled_with() {
+    run(async {
+        let mut house = House::new(vec![strip()]).await;
+        let slow = Faults { delay: Duration::from_millis(1200), ..Faults::default() };
+        house.plug(0).set_faults(slow).await.unwrap();
+        house.start(&[("maxsmart.timeout", "2s"), ("maxsmart.set_clock", "false")], "").await;
+        house.polls(0, 2).await;
+        house.shows(&format!("{STRIP}/availability"), "online").await;
+        house.close().await;
+    });
+}
+
+#[test]
+fn a_plug_behind_a_closed_port_is_told_with_its_reason() {
+    run(async {
+        let mut house = House::new(vec![strip()]).await;
+        // It answers the search, and its web server is behind a door that is not let through.
+        house.launch(&[("maxsmart.http_port", "9")], "");
+        let event = house.bridge_event(0, "device_offline").await;
+        assert_eq!(event["device"], STRIP);
+        let devices = |m: &Message| m.topic == "plug2mqtt/bridge/devices" && m.text().contains("offline");
+        house.wait_after(0, "it in the list", devices).await;
+        let found = |m: &&Message| m.topic == "plug2mqtt/bridge/event" && m.text().contains("device_found");
+        assert_eq!(house.heard().iter().filter(found).count(), 1);
+        house.close().await;
+    });
+}
+
+#[test]
 fn named_hosts_are_found_without_a_broadcast() {
     run(async {
         let mut house = House::new(shelf()).await;
