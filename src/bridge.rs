@@ -4,7 +4,7 @@ mod own_rules;
 
 use crate::config::{self, Settings};
 use crate::drivers;
-use crate::hub::{Gaps, Hub, Pace, Rules};
+use crate::hub::{Hub, Pace, Rules};
 use crate::io::clock::Clock;
 use crate::io::engine::{Engine, Parts, SetLogLevel};
 use crate::io::http::Http;
@@ -364,10 +364,6 @@ pub fn rules(settings: &Settings) -> Rules {
         voltage_change: settings.publish.voltage_change,
         energy_change: Energy::from_kwh(settings.publish.energy_change).unwrap_or_default(),
         history: settings.energy.history,
-        gaps: match settings.energy.gaps {
-            config::Gaps::Skip => Gaps::Skip,
-            config::Gaps::Hold => Gaps::Hold,
-        },
         heartbeat: settings.publish.heartbeat.get(),
         discovery: settings.discovery.interval.get(),
         adopt: settings.discovery.adopt,

@@ -29,17 +29,6 @@ pub enum PortDevices {
     Via,
 }
 
-/// What to do about time in which a plug was not read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Gaps {
-    /// Count no energy for it.
-    #[default]
-    Skip,
-    /// Count the lower of the power before and after, for an hour at the most.
-    Hold,
-}
-
 /// Unit in which a plug reports power.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PowerUnit {

@@ -1,6 +1,6 @@
 //! What holds when nothing is said.
 
-use super::choice::{Discovery, Gaps, PortDevices};
+use super::choice::{Discovery, PortDevices};
 use super::interval::Interval;
 use super::settings::{
     Availability, Broker, Finding, HomeAssistant, Inplug, Maxsmart, Metering, Mqtt, Publish, Tls,
@@ -56,7 +56,7 @@ impl Default for Publish {
 
 impl Default for Metering {
     fn default() -> Self {
-        Self { gaps: Gaps::default(), history: true }
+        Self { history: true }
     }
 }
 

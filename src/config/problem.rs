@@ -98,7 +98,16 @@ pub(super) fn find<'a>(settings: &'a [Known], path: &[String]) -> Result<&'a Kno
     }
 }
 
+/// Settings of earlier versions, and what to do about them.
+const GONE: &[(&[&str], &str)] = &[(
+    &["energy", "gaps"],
+    "is no setting any more: energy is never counted for time in which a plug was not read, and that time is told in unmetered_s; delete it",
+)];
+
 fn unknown(settings: &[Known], path: &[String], depth: usize, next: &[&str]) -> String {
+    if let Some((_, text)) = GONE.iter().find(|(gone, _)| path == *gone) {
+        return (*text).into();
+    }
     let part = path.get(depth).map_or("", String::as_str);
     let kind = if depth + 1 < path.len() { "section" } else { "setting" };
     if let Some(near) = nearest(part, next.iter().copied()) {

@@ -9,9 +9,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::choice::{
-    Discovery, Format, Gaps, Level, Lock, Overload, PortDevices, PowerUnit, Restore, TopicLevel,
-};
+use super::choice::{Discovery, Format, Level, Lock, Overload, PortDevices, PowerUnit, Restore, TopicLevel};
 use super::interval::{KeepAlive, LongInterval, OverloadTime, PlugTimeout, PollInterval, WaitTime};
 use super::layer::Origin;
 use super::value::{Broadcast, BrokerUrl, Host};
@@ -161,8 +159,6 @@ pub struct Publish {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metering {
-    /// What to do about time in which a plug was not read.
-    pub gaps: Gaps,
     /// Whether hours that were missed are filled from the plug's own record, where it can be believed.
     pub history: bool,
 }

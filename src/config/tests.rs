@@ -89,6 +89,14 @@ fn the_environment_is_text_until_a_setting_says_otherwise() {
 }
 
 #[test]
+fn a_setting_that_is_no_more_says_what_to_do() {
+    let given = file("[energy]\ngaps = \"hold\"\n");
+    let errors = given.errors(&[("PLUG2MQTT_ENERGY__GAPS", "skip")], &[("energy.gaps", "skip")]);
+    let all = errors.iter().all(|error| error.contains("energy.gaps: is no setting any more"));
+    assert!(errors.len() == 3 && all && errors[0].contains("delete it"), "{errors:#?}");
+}
+
+#[test]
 fn all_errors_are_shown_at_once_each_where_it_is() {
     let given = file(
         "[mqtt]\nurl = \"http://x\"\nbase_topik = \"a\"\n\n[maxsmart]\npoll_interval = \"0s\"\nudp_port = \"x\"\n\

@@ -33,7 +33,7 @@ impl Plug {
         rules: &Rules,
         everything: bool,
     ) -> Vec<(u8, bool, Option<Cause>)> {
-        let hour_ended = self.measure(now, reading, rules);
+        let hour_ended = self.measure(now, reading);
         self.consider_record(now, rules, hour_ended);
         self.live.resize(usize::from(self.kept.offer.ports), PortReading::default());
         for (live, heard) in self.live.iter_mut().zip(&reading.ports) {
@@ -90,7 +90,7 @@ impl Plug {
     }
 
     /// Feeds the meters; before the live values are renewed, to see which relays have moved.
-    fn measure(&mut self, now: &Moment, reading: &Reading, rules: &Rules) -> bool {
+    fn measure(&mut self, now: &Moment, reading: &Reading) -> bool {
         let samples = (1u8..).zip(&reading.ports).enumerate().map(|(index, (port, heard))| {
             let before = self.live.get(index).and_then(|live| live.relay);
             let moved = heard.relay.filter(|on| before == Some(!on));
@@ -99,7 +99,7 @@ impl Plug {
             let until_now = self.live.get(index).filter(|_| commanded).and_then(|live| live.watts);
             Sample { watts: heard.watts.or(until_now), switched: commanded }
         });
-        self.meter.take(now, samples, self.pace.poll, rules.gaps)
+        self.meter.take(now, samples, self.pace.poll)
     }
 
     /// All meters at once, so that what the ports show adds up to what the plug shows.

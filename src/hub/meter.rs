@@ -22,21 +22,17 @@ const SAVE_STILL: Duration = Duration::from_secs(600);
 /// How often what was drawn today and this month is told, at the most.
 const LATELY_EVERY: Duration = Duration::from_secs(60);
 
-/// The longest part of a gap that is bridged when settings say to.
-const HELD: Duration = Duration::from_secs(3600);
+/// A bridge that was away for longer cannot be told from one whose clock was wrong.
+const YEAR_MS: u64 = 366 * 86_400_000;
+
+/// A clock that was behind at the start is believed after this long: nobody is going to set it.
+const SETTLED: Duration = Duration::from_secs(3600);
+
+/// A clock that moves by more against the time that has passed was set.
+const CLOCK_SET_MS: u64 = 60_000;
 
 /// What is known about energy before a plug may show any: the floors earlier runs have told.
 pub(super) type Floors = BTreeMap<Option<u8>, Energy>;
-
-/// What to do about time in which a plug was not read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Gaps {
-    /// Count nothing for it.
-    #[default]
-    Skip,
-    /// Count the lower of the power before and after, for an hour at the most.
-    Hold,
-}
 
 /// The meters of one plug.
 #[derive(Debug, Default)]
@@ -45,6 +41,13 @@ pub(super) struct Meter {
     unmetered: Duration,
     /// When it was metered last, milliseconds since 1970; 0 while it never was.
     unix_ms: u64,
+    /// The same in this run.
+    read_at: Option<Duration>,
+    /// The wall clock shows less than when it was metered last: how long it was not metered before
+    /// this run is told when the clock is right again.
+    behind: bool,
+    /// [`Moment::zero_ms`] when it was read last.
+    zero_ms: u64,
     /// What the meters showed when this run began, until it is known what earlier runs have told.
     began: Option<Began>,
     told_at: Duration,
@@ -89,6 +92,9 @@ impl Meter {
             ports: tally.ports.iter().map(port).collect(),
             unmetered: Duration::from_millis(tally.unmetered_ms),
             unix_ms: tally.unix_ms,
+            read_at: None,
+            behind: false,
+            zero_ms: 0,
             began: Some(Began {
                 ports: tally.ports.iter().map(|port| port.energy).collect(),
                 unix_ms: tally.certain_ms.unwrap_or(tally.unix_ms),
@@ -123,12 +129,11 @@ impl Meter {
         now: &Moment,
         samples: impl Iterator<Item = Sample>,
         poll: Duration,
-        gaps: Gaps,
     ) -> bool {
         self.turned |= self.since.turn(now, self.ports.iter().map(|port| port.energy));
         let longest = (poll * GAP_POLLS).max(SHORT);
         // A restart that was quick enough is no gap.
-        let away = Duration::from_millis(now.unix_ms.saturating_sub(self.unix_ms));
+        let away = Duration::from_millis(passed_ms(self.unix_ms, now).unwrap_or(0));
         let metered_before = self.unix_ms != 0;
         let mut unmetered = Duration::ZERO;
         let mut any = false;
@@ -149,9 +154,7 @@ impl Meter {
                     let to = if sample.switched { port.watts } else { watts };
                     (Energy::drawn(port.watts, to, millis(passed)), Duration::ZERO)
                 } else {
-                    let held = if gaps == Gaps::Hold { passed.min(HELD) } else { Duration::ZERO };
-                    let least = port.watts.min(watts);
-                    (Energy::drawn(least, least, millis(held)), passed - held)
+                    (Energy::default(), passed)
                 };
                 port.energy.add(counted);
                 // What bridges a quick restart may have been told before it: no reason to go beyond.
@@ -170,15 +173,40 @@ impl Meter {
             port.at = Some(now.up);
         }
         self.unmetered += unmetered;
-        if any {
-            // A clock that goes back must not make a gap when it comes right again.
-            self.unix_ms = now.unix_ms;
-        }
+        let was_set = any && self.stamp(now, longest);
         let drawn = drawn.get(..self.ports.len()).unwrap_or_default();
+        if let Some(hours) = self.hours.as_deref_mut().filter(|_| was_set) {
+            // Which hours were metered is not known any more.
+            *hours = Hours::new(now);
+        }
         match (&mut self.hours, counted_for) {
             (Some(hours), Some(passed)) => hours.book(now, passed, drawn, unmetered.is_zero()),
             _ => false,
         }
+    }
+
+    /// Notes when it was metered last. True when the wall clock cannot be laid beside what was
+    /// metered before: it was set, or is behind.
+    fn stamp(&mut self, now: &Moment, longest: Duration) -> bool {
+        let before = self.read_at.replace(now.up);
+        let passed = now.up.saturating_sub(before.unwrap_or(now.up));
+        // What the clock would show if it had been right when it was metered last.
+        let expected = self.unix_ms.saturating_add(millis(passed));
+        let believed = self.unix_ms >= Moment::RELEASED_MS;
+        self.behind |= believed && (!now.plausible() || (before.is_none() && now.unix_ms < self.unix_ms));
+        let zero_ms = std::mem::replace(&mut self.zero_ms, now.zero_ms());
+        let was_set = before.is_some() && zero_ms.abs_diff(self.zero_ms) > CLOCK_SET_MS;
+        let wrong = now.unix_ms < expected && (now.up < SETTLED || !now.plausible());
+        if self.behind && wrong {
+            self.unix_ms = expected;
+            return true;
+        }
+        if std::mem::take(&mut self.behind) {
+            let away = Duration::from_millis(passed_ms(expected, now).unwrap_or(0));
+            self.unmetered += if away > longest { away } else { Duration::ZERO };
+        }
+        self.unix_ms = now.unix_ms;
+        was_set
     }
 
     /// Keeps hours from now on, or not any more.
@@ -226,8 +254,10 @@ impl Meter {
             let start = began.ports.get(index).copied().unwrap_or_default();
             let Some(floor) = floors.get(index).copied() else { continue };
             let lead = floor.beyond(start);
-            if began.unix_ms != 0 && now.unix_ms >= began.unix_ms {
-                let mut most = Energy::drawn(MAX_WATTS, MAX_WATTS, now.unix_ms - began.unix_ms);
+            if began.unix_ms != 0 {
+                // No time where the clock cannot be believed: what was told after the file was written.
+                let passed = passed_ms(began.unix_ms, now).unwrap_or(0);
+                let mut most = Energy::drawn(MAX_WATTS, MAX_WATTS, passed);
                 most.add(Energy::drawn(MAX_WATTS, MAX_WATTS, millis(SAVE_STILL)));
                 if lead > most {
                     warn!(plug = %id, port = index + 1, retained = %floor, remembered = %start, "the energy retained on the broker is more than can have been drawn; it is ignored, energy_set can put it right");
@@ -340,6 +370,12 @@ fn complete(floors: &Floors, began: &[Energy], ports: usize) -> Vec<Energy> {
         }
     }
     list
+}
+
+/// How long ago that was by the wall clock, where it can be believed.
+fn passed_ms(unix_ms: u64, now: &Moment) -> Option<u64> {
+    let passed = now.unix_ms.checked_sub(unix_ms)?;
+    (unix_ms >= Moment::RELEASED_MS && passed <= YEAR_MS).then_some(passed)
 }
 
 fn millis(time: Duration) -> u64 {

@@ -55,7 +55,6 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
-pub use meter::Gaps;
 pub use rules::{Consequence, Limit, Pace, PlugRules, Restore, Rules};
 
 use crate::model::{

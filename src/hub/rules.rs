@@ -1,6 +1,5 @@
 //! How the hub goes about its work: the settings, in its words.
 
-use super::meter::Gaps;
 use crate::model::{Energy, Lock, LogLevel, Name, PlugId, PowerUnit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,8 +17,6 @@ pub struct Rules {
     pub voltage_change: f64,
     /// Kilowatt-hours.
     pub energy_change: Energy,
-    /// What to do about time in which a plug was not read.
-    pub gaps: Gaps,
     /// Fill hours that were missed from the plugs' own records.
     pub history: bool,
     /// Everything is told again after this long, to prove life.

@@ -40,7 +40,6 @@ fn rules() -> Rules {
         current_change: 0.02,
         voltage_change: 1.0,
         energy_change: Energy::from_kwh(0.001).expect("an amount"),
-        gaps: Gaps::Skip,
         history: true,
         heartbeat: Duration::from_secs(300),
         discovery: Duration::from_secs(300),

@@ -57,6 +57,14 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// No clock that is right shows less: this version was not there before, milliseconds since 1970 UTC.
+    pub const RELEASED_MS: u64 = 1_793_491_200_000;
+
+    /// The wall clock may be right: it has been set since the machine was built.
+    pub fn plausible(&self) -> bool {
+        self.unix_ms >= Self::RELEASED_MS
+    }
+
     /// Local date and time, as plugs that carry a clock want it.
     pub fn local(&self) -> DateTime {
         let offset = Offset::from_seconds(self.utc_offset_s).unwrap_or(Offset::UTC);

@@ -1,7 +1,7 @@
 //! What differs from seed to seed before anything happens.
 
 use crate::random::Random;
-use plug2mqtt::hub::{Consequence, Gaps, Limit, Pace, PlugRules, Restore, Rules};
+use plug2mqtt::hub::{Consequence, Limit, Pace, PlugRules, Restore, Rules};
 use plug2mqtt::model::{Energy, Family, LogLevel, PlugId};
 use plug2mqtt::sinks::mqtt::homeassistant::{Announcer, Mode, PortDevices};
 use plug2mqtt::sinks::mqtt::link::Address;
@@ -74,7 +74,6 @@ impl Plan {
             current_change: 0.02,
             voltage_change: 1.0,
             energy_change: Energy::from_kwh(0.001).unwrap(),
-            gaps: Gaps::Skip,
             history: random.chance(50),
             heartbeat: random.secs(60, 300),
             discovery,

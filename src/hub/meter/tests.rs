@@ -27,9 +27,9 @@ fn fresh() -> Meter {
     meter
 }
 
-fn read(meter: &mut Meter, at_s: u64, watts: &[f64], gaps: Gaps) {
+fn read(meter: &mut Meter, at_s: u64, watts: &[f64]) {
     let samples = watts.iter().map(|&watts| Sample { watts: Some(watts), switched: false });
-    meter.take(&moment(at_s * 1000), samples, Duration::from_secs(5), gaps);
+    meter.take(&moment(at_s * 1000), samples, Duration::from_secs(5));
 }
 
 fn exact(meter: &Meter) -> Vec<Energy> {
@@ -39,49 +39,39 @@ fn exact(meter: &Meter) -> Vec<Energy> {
 #[test]
 fn power_is_taken_to_go_in_a_straight_line() {
     let mut meter = fresh();
-    read(&mut meter, 0, &[100.0, 0.0], Gaps::Skip);
-    read(&mut meter, 10, &[200.0, 0.0], Gaps::Skip);
+    read(&mut meter, 0, &[100.0, 0.0]);
+    read(&mut meter, 10, &[200.0, 0.0]);
     assert_eq!(exact(&meter), [drawn(150.0, 10), Energy::default()]);
 }
 
 #[test]
 fn a_port_just_switched_drew_what_it_drew_until_then() {
     let mut meter = fresh();
-    read(&mut meter, 0, &[100.0], Gaps::Skip);
+    read(&mut meter, 0, &[100.0]);
     let off = Sample { watts: Some(0.0), switched: true };
-    meter.take(&moment(4000), std::iter::once(off), Duration::from_secs(5), Gaps::Skip);
+    meter.take(&moment(4000), std::iter::once(off), Duration::from_secs(5));
     assert_eq!(exact(&meter), [drawn(100.0, 4)]);
 }
 
 #[test]
 fn nothing_is_counted_for_a_gap_and_the_gap_is_declared() {
     let mut meter = fresh();
-    read(&mut meter, 0, &[100.0], Gaps::Skip);
-    read(&mut meter, 15, &[100.0], Gaps::Skip);
+    read(&mut meter, 0, &[100.0]);
+    read(&mut meter, 15, &[100.0]);
     assert_eq!((exact(&meter), meter.unmetered_s()), (vec![drawn(100.0, 15)], 0));
-    read(&mut meter, 31, &[100.0], Gaps::Skip);
+    read(&mut meter, 31, &[100.0]);
     assert_eq!((exact(&meter), meter.unmetered_s()), (vec![drawn(100.0, 15)], 16));
-}
-
-#[test]
-fn a_held_gap_counts_the_lower_power_for_an_hour() {
-    let mut meter = fresh();
-    read(&mut meter, 0, &[100.0], Gaps::Hold);
-    read(&mut meter, 600, &[40.0], Gaps::Hold);
-    assert_eq!((exact(&meter), meter.unmetered_s()), (vec![drawn(40.0, 600)], 0));
-    read(&mut meter, 600 + 5000, &[40.0], Gaps::Hold);
-    assert_eq!((exact(&meter), meter.unmetered_s()), (vec![drawn(40.0, 4200)], 1400));
 }
 
 #[test]
 fn a_value_that_was_refused_is_no_reading() {
     let mut meter = fresh();
-    read(&mut meter, 0, &[60.0], Gaps::Skip);
+    read(&mut meter, 0, &[60.0]);
     let refused = Sample { watts: None, switched: false };
     for at in [5000, 10_000, 15_000, 20_000] {
-        meter.take(&moment(at), std::iter::once(refused), Duration::from_secs(5), Gaps::Skip);
+        meter.take(&moment(at), std::iter::once(refused), Duration::from_secs(5));
     }
-    read(&mut meter, 25, &[60.0], Gaps::Skip);
+    read(&mut meter, 25, &[60.0]);
     assert_eq!((exact(&meter), meter.unmetered_s()), (vec![Energy::default()], 25));
 }
 
@@ -97,7 +87,7 @@ fn a_quick_restart_is_no_gap_and_a_long_one_is() {
     };
     for (later_s, unmetered_s) in [(5, 1), (3600, 3606)] {
         let mut meter = Meter::new(&kept);
-        read(&mut meter, later_s, &[60.0], Gaps::Skip);
+        read(&mut meter, later_s, &[60.0]);
         let more = if later_s == 5 { drawn(60.0, 10) } else { Energy::default() };
         let mut sum = kwh(2.0);
         sum.add(more);
@@ -117,8 +107,73 @@ fn a_clock_that_was_set_back_makes_neither_energy_nor_gap() {
         hours: None,
     };
     let mut meter = Meter::new(&kept);
-    read(&mut meter, 1, &[60.0], Gaps::Skip);
+    read(&mut meter, 1, &[60.0]);
     assert_eq!((exact(&meter), meter.unmetered_s()), (vec![kwh(2.0)], 0));
+}
+
+/// A meter that was read at [`START_MS`], and the wall clock so far from the truth when it begins.
+fn kept() -> Tally {
+    let port = PortTally { energy: kwh(2.0), watts: 60.0 };
+    Tally { ports: vec![port], unix_ms: START_MS, ..Tally::default() }
+}
+
+fn read_off(meter: &mut Meter, at_s: u64, off_s: i64) {
+    let now = moment(at_s * 1000);
+    let now = Moment { unix_ms: now.unix_ms.saturating_add_signed(off_s * 1000), ..now };
+    let sample = Sample { watts: Some(60.0), switched: false };
+    meter.take(&now, std::iter::once(sample), Duration::from_secs(5));
+}
+
+#[test]
+fn what_was_missed_while_the_clock_was_wrong_is_told_when_it_is_right_and_no_more() {
+    const YEARS_S: i64 = 54 * 365 * 86_400;
+    // Away for 100 s, then 100 s of readings by a clock that is behind, which comes right; or which
+    // does not before the next run.
+    for off_s in [-60 - 100, -7200, -YEARS_S, -i64::MAX / 1000] {
+        for restart in [false, true] {
+            let mut meter = Meter::new(&kept());
+            for at in (100..=200).step_by(10) {
+                read_off(&mut meter, at, off_s);
+            }
+            assert_eq!((meter.unmetered_s(), meter.port(1)), (0, kwh(2.0016)), "{off_s}");
+            if restart {
+                meter = Meter::new(&meter.tally());
+            }
+            read_off(&mut meter, 210, 0);
+            let told = meter.unmetered_s();
+            assert!((100..=110).contains(&told) && meter.port(1) <= kwh(2.0019), "{off_s} {restart} {told}");
+        }
+    }
+    // It was wrong when the file was written, or is now, by decades: nobody knows.
+    for (written, off_s) in [(86_400_000, 0), (START_MS - 54 * 366 * 86_400_000, 0), (START_MS, YEARS_S)] {
+        let mut meter = Meter::new(&Tally { unix_ms: written, ..kept() });
+        read_off(&mut meter, 100, off_s);
+        read_off(&mut meter, 105, 0);
+        assert_eq!((meter.unmetered_s(), meter.port(1)), (0, kwh(2.0)), "{written} {off_s}");
+    }
+    // A clock that was ahead when the file was written is not waited for longer than an hour.
+    let mut meter = Meter::new(&Tally { unix_ms: START_MS + 86_400_000, ..kept() });
+    for at in (0..=3600).step_by(10) {
+        read_off(&mut meter, at, 0);
+    }
+    assert_eq!((meter.tally().unix_ms, meter.unmetered_s()), (START_MS + 3_600_000, 0));
+}
+
+#[test]
+fn hours_begin_anew_when_the_clock_is_set() {
+    let mut meter = fresh();
+    meter.keep_hours(&moment(0), true);
+    for hour in 0..4 {
+        for at in (0..3600).step_by(10) {
+            read_off(&mut meter, hour * 3600 + at, 0);
+        }
+    }
+    // Two hours ahead: they were not missed, and no record may fill them.
+    for at in (0..3700).step_by(10) {
+        read_off(&mut meter, 4 * 3600 + at, 7200);
+    }
+    let now = moment(5 * 3_600_000);
+    assert!(!meter.wants_record(&Moment { unix_ms: now.unix_ms + 7_200_000, ..now }));
 }
 
 #[test]
@@ -133,9 +188,9 @@ fn the_higher_of_file_and_broker_counts_and_what_was_metered_meanwhile_is_added(
     };
     for (remembered, retained, shown) in [(1.0, 1.5, 1.6), (1.5, 1.0, 1.6), (1.0, 0.0, 1.1)] {
         let mut meter = Meter::new(&file(remembered));
-        read(&mut meter, 0, &[3600.0], Gaps::Skip);
+        read(&mut meter, 0, &[3600.0]);
         for at in (10..=100).step_by(10) {
-            read(&mut meter, at, &[3600.0], Gaps::Skip);
+            read(&mut meter, at, &[3600.0]);
         }
         assert!(!meter.certain());
         let floors = Floors::from([(Some(1), kwh(retained))]);
@@ -162,11 +217,11 @@ fn a_quick_restart_after_a_crash_counts_nothing_twice() {
     for (told_s, counted_s) in [(8, 10), (12, 12)] {
         let mut meter = Meter::new(&kept);
         meter.keep_hours(&moment(0), true);
-        read(&mut meter, 0, &[3600.0], Gaps::Skip);
+        read(&mut meter, 0, &[3600.0]);
         let mut told = kwh(1.0);
         told.add(drawn(3600.0, told_s));
         meter.raise(&id(), 1, &Floors::from([(Some(1), told)]), &moment(0));
-        read(&mut meter, 5, &[3600.0], Gaps::Skip);
+        read(&mut meter, 5, &[3600.0]);
         let mut want = kwh(1.0);
         want.add(drawn(3600.0, counted_s + 5));
         assert_eq!(exact(&meter), [want]);
@@ -192,6 +247,21 @@ fn what_cannot_have_been_drawn_since_is_not_believed() {
         meter.raise(&id(), 1, &Floors::from([(Some(1), kwh(retained))]), &moment(0));
         assert_eq!(meter.port(1), kwh(shown));
     }
+    // A clock behind the file, or one of the two decades off: ten minutes' worth at the most.
+    let now = moment(0);
+    for (written, unix_ms) in [
+        (START_MS, START_MS - 60_000),
+        (START_MS, 0),
+        (START_MS, START_MS + 54 * 366 * 86_400_000),
+        (86_400_000, START_MS),
+    ] {
+        for (retained, shown) in [(1.8, 1.8), (2.0, 1.0), (1_000_000.0, 1.0)] {
+            let mut meter = Meter::new(&Tally { unix_ms: written, ..kept.clone() });
+            let floors = Floors::from([(Some(1), kwh(retained))]);
+            meter.raise(&id(), 1, &floors, &Moment { unix_ms, ..now });
+            assert_eq!(meter.port(1), kwh(shown), "{written} {unix_ms}");
+        }
+    }
     // Without a file there is nothing to compare with.
     let mut meter = Meter::new(&Tally::default());
     meter.raise(&id(), 1, &Floors::from([(Some(1), kwh(812.5))]), &moment(0));
@@ -211,13 +281,13 @@ fn a_run_that_ended_before_it_knew_what_was_told_vouches_for_nothing() {
         // Two runs in a row that never know.
         for at in [0, 2] {
             let mut run = Meter::new(&kept);
-            read(&mut run, at, &[0.0], Gaps::Skip);
+            read(&mut run, at, &[0.0]);
             kept = run.tally();
         }
         let mut meter = Meter::new(&kept);
         meter.raise(&id(), 1, &Floors::from([(Some(1), kwh(told))]), &moment(4000));
         assert_eq!(meter.port(1), kwh(shown), "{certain:?} {told}");
-        read(&mut meter, 5, &[0.0], Gaps::Skip);
+        read(&mut meter, 5, &[0.0]);
         assert_eq!(meter.tally().certain_ms, None);
     }
 }
@@ -245,9 +315,7 @@ proptest! {
     #[test]
     fn no_figure_ever_falls_and_ports_add_up(
         steps in proptest::collection::vec((0u64..40_000, 0usize..3, -10.0..6000.0f64, any::<bool>(), 0u8..20), 1..200),
-        hold in any::<bool>(),
     ) {
-        let gaps = if hold { Gaps::Hold } else { Gaps::Skip };
         let mut meter = fresh();
         let (mut up, mut last) = (0, vec![Energy::default(); 4]);
         for (pause, port, watts, switched, restart) in steps {
@@ -257,7 +325,7 @@ proptest! {
                 meter.raise(&id(), 3, &Floors::from([(Some(1), last[0])]), &moment(up));
             }
             let sample = |index| Sample { watts: (index == port || switched).then_some(watts), switched };
-            meter.take(&moment(up), (0..3).map(sample), Duration::from_secs(5), gaps);
+            meter.take(&moment(up), (0..3).map(sample), Duration::from_secs(5));
             let now: Vec<Energy> = (1..=3).map(|port| meter.port(port)).chain([meter.total()]).collect();
             prop_assert!(now.iter().zip(&last).all(|(now, last)| now >= last), "{now:?} after {last:?}");
             prop_assert_eq!(now[..3].iter().copied().sum::<Energy>(), now[3]);
