@@ -110,7 +110,7 @@ impl Plug {
         let lately = self.meter.take_lately(now);
         for (port, told) in (1u8..).zip(&mut view.ports) {
             told.energy = Some(self.meter.port(port));
-            told.lately = if lately { Some(self.meter.lately(port)) } else { told.lately };
+            told.lately = if lately { self.meter.lately(port) } else { told.lately };
         }
         view.energy = Some(self.meter.total());
         view.unmetered_s = self.meter.unmetered_s();

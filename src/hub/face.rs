@@ -101,7 +101,7 @@ impl Plug {
     /// What earlier runs have told about its energy is known now: from here on it may be shown.
     pub(super) fn metered(&mut self, now: &Moment, floors: &Floors) {
         self.meter.raise(&self.id, self.kept.offer.ports, floors, now);
-        if self.read && self.kept.offer.power {
+        if self.kept.offer.power {
             self.show_energy(now);
         }
     }

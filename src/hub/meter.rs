@@ -1,6 +1,7 @@
 //! The meters of one plug: power becomes energy, gaps stay gaps, and no figure ever falls.
 
 use super::hours::Filled;
+use super::since;
 use crate::model::{
     Energy, History, Hours, MAX_PORTS, MAX_WATTS, Meaning, Moment, PlugId, PortTally, Since, Tally,
 };
@@ -21,6 +22,12 @@ const SAVE_STILL: Duration = Duration::from_secs(600);
 
 /// How often what was drawn today and this month is told, at the most.
 const LATELY_EVERY: Duration = Duration::from_secs(60);
+
+/// The last figure of a day is told so long before its end, that it is out before the new one begins.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// How often a day that has begun is looked at while it may not be told.
+const UNTOLD: Duration = Duration::from_secs(60);
 
 /// A bridge that was away for longer cannot be told from one whose clock was wrong.
 const YEAR_MS: u64 = 366 * 86_400_000;
@@ -53,8 +60,12 @@ pub(super) struct Meter {
     told_at: Duration,
     /// Where the meters stood when day and month began.
     since: Since,
-    /// A day has begun that was not told yet.
+    /// A day ends or has begun, and that was not told yet.
     turned: bool,
+    /// What the meters showed when the last figure of the running day was told; there the next begins.
+    closed: Option<Vec<Energy>>,
+    /// When the day is to be looked at.
+    day_at: Option<Duration>,
     lately_told_at: Option<Duration>,
     /// By the hour, for plugs that may have a record of their own.
     hours: Option<Box<Hours>>,
@@ -102,6 +113,8 @@ impl Meter {
             told_at: Duration::ZERO,
             since: tally.since.clone(),
             turned: false,
+            closed: None,
+            day_at: None,
             lately_told_at: None,
             hours: tally.hours.clone(),
             noted: Energy::default(),
@@ -130,8 +143,11 @@ impl Meter {
         samples: impl Iterator<Item = Sample>,
         poll: Duration,
     ) -> bool {
-        self.turned |= self.since.turn(now, self.ports.iter().map(|port| port.energy));
-        let longest = (poll * GAP_POLLS).max(SHORT);
+        if !self.since.begun() {
+            self.turned |= self.since.turn(now, self.ports.iter().map(|port| port.energy));
+        }
+        self.mind_day(now);
+        let longest = longest(poll);
         // A restart that was quick enough is no gap.
         let away = Duration::from_millis(passed_ms(self.unix_ms, now).unwrap_or(0));
         let metered_before = self.unix_ms != 0;
@@ -185,6 +201,47 @@ impl Meter {
         }
     }
 
+    /// Looks at the clock: the day may end, or have ended, whether the plug is there or not. True while
+    /// that is to be told.
+    pub(super) fn mind_day(&mut self, now: &Moment) -> bool {
+        // A clock that was set back far is looked at by the next reading.
+        let believed =
+            now.plausible() && !self.behind && now.unix_ms.saturating_add(CLOCK_SET_MS) >= self.unix_ms;
+        if !self.since.begun() || !believed {
+            (self.closed, self.day_at) = (None, None);
+            return false;
+        }
+        let left = since::left(now);
+        let meters = |ports: &[Port]| ports.iter().map(|port| port.energy).collect::<Vec<_>>();
+        if self.since.is_over(now) {
+            let known = self.ports.len();
+            let began = self.closed.take().filter(|began| began.len() == known);
+            let began = began.unwrap_or_else(|| meters(&self.ports));
+            self.turned |= self.since.turn(now, began.into_iter());
+        } else if left > CLOSING {
+            self.closed = None;
+        } else if self.closed.is_none() {
+            self.closed = Some(meters(&self.ports));
+            self.turned = true;
+        }
+        let next = if self.closed.is_some() { left } else { left.saturating_sub(CLOSING) };
+        let next = next.max(Duration::from_millis(1));
+        self.day_at = Some(now.up + if self.turned { next.min(UNTOLD) } else { next });
+        self.turned
+    }
+
+    /// When to do so again.
+    pub(super) fn day_at(&self) -> Option<Duration> {
+        self.day_at
+    }
+
+    /// A day has begun while the plug is away for so long that what it was told to have drawn before
+    /// this run can be laid beside what is remembered, without a reading.
+    pub(super) fn waits_for_day(&self, now: &Moment, poll: Duration) -> bool {
+        let away = passed_ms(self.unix_ms, now).map(Duration::from_millis);
+        self.turned && self.read_at.is_none() && away.is_some_and(|away| away > longest(poll))
+    }
+
     /// Notes when it was metered last. True when the wall clock cannot be laid beside what was
     /// metered before: it was set, or is behind.
     fn stamp(&mut self, now: &Moment, longest: Duration) -> bool {
@@ -230,6 +287,7 @@ impl Meter {
     pub(super) fn fill(&mut self, now: &Moment, record: &History) -> Result<Vec<Filled>, &'static str> {
         let Some(hours) = &mut self.hours else { return Ok(Vec::new()) };
         let filled = hours.compare(record, now)?;
+        self.closed = None;
         hours.fill(&filled);
         for hour in &filled {
             for (index, (port, missed)) in self.ports.iter_mut().zip(&hour.ports).enumerate() {
@@ -249,6 +307,7 @@ impl Meter {
     pub(super) fn raise(&mut self, id: &PlugId, ports: u8, floors: &Floors, now: &Moment) {
         let Some(began) = self.began.take() else { return };
         self.ports.resize(self.ports.len().max(ports.into()), Port::default());
+        self.closed = None;
         let floors = complete(floors, &began.ports, self.ports.len());
         for (index, port) in self.ports.iter_mut().enumerate() {
             let start = began.ports.get(index).copied().unwrap_or_default();
@@ -276,6 +335,7 @@ impl Meter {
     /// Somebody knows better.
     pub(super) fn set(&mut self, port: u8, energy: Energy) {
         let Some(index) = usize::from(port).checked_sub(1) else { return };
+        self.closed = None;
         if self.ports.len() <= index {
             self.ports.resize(index + 1, Port::default());
         }
@@ -313,9 +373,10 @@ impl Meter {
         self.ports.iter().map(|port| port.energy.shown()).sum()
     }
 
-    /// What a port has drawn today and this month.
-    pub(super) fn lately(&self, port: u8) -> [Energy; 2] {
-        self.since.drawn(usize::from(port).saturating_sub(1), self.exact(port))
+    /// What a port has drawn today and this month, once a day has begun.
+    pub(super) fn lately(&self, port: u8) -> Option<[Energy; 2]> {
+        let drawn = || self.since.drawn(usize::from(port).saturating_sub(1), self.exact(port));
+        self.since.begun().then(drawn)
     }
 
     /// Whether that is to be told now; says so once.
@@ -370,6 +431,11 @@ fn complete(floors: &Floors, began: &[Energy], ports: usize) -> Vec<Energy> {
         }
     }
     list
+}
+
+/// Readings further apart have a gap between them.
+fn longest(poll: Duration) -> Duration {
+    (poll * GAP_POLLS).max(SHORT)
 }
 
 /// How long ago that was by the wall clock, where it can be believed.

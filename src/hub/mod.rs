@@ -291,6 +291,7 @@ impl Hub {
         if remember {
             self.save_soon(now);
         }
+        self.raise_meter(now, id);
         let Some(plug) = self.plugs.get_mut(id) else { return };
         if plug.command_ready(now) {
             self.begin(now, id);
@@ -443,7 +444,7 @@ impl Hub {
             }
         }
         let read: Vec<PlugId> =
-            self.plugs.values().filter(|plug| plug.read).map(|plug| plug.id.clone()).collect();
+            self.plugs.values().filter(|plug| plug.shows_energy(now)).map(|plug| plug.id.clone()).collect();
         for id in read {
             self.raise_meter(now, &id);
             self.settle(now, &id);
@@ -453,8 +454,8 @@ impl Hub {
     /// A plug's meters may be shown once it was read and it is known what they must not fall below.
     fn raise_meter(&mut self, now: &Moment, id: &PlugId) {
         if let (Some(floors), Some(plug)) = (&mut self.floors, self.plugs.get_mut(id))
-            && plug.read
             && !plug.meter.certain()
+            && plug.shows_energy(now)
         {
             plug.metered(now, &floors.remove(id).unwrap_or_default());
         }

@@ -191,7 +191,10 @@ impl Plug {
         }
         let poll = (self.free() && !self.queued).then_some(self.due());
         let command = self.desk.ready_at().filter(|_| self.free()).map(|at| at.max(self.schedule.held()));
-        [poll, command, self.desk.alarm(), self.errands.alarm()].into_iter().flatten().min()
+        [poll, command, self.desk.alarm(), self.errands.alarm(), self.meter.day_at()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Nothing is in the way of a conversation.
@@ -238,7 +241,15 @@ impl Plug {
     pub(super) fn tick(&mut self, now: &Moment, rules: &Rules, effects: &mut VecDeque<Effect>) -> bool {
         self.tick_desk(now);
         self.report(now, effects);
+        if self.meter.mind_day(now) && self.read && self.kept.offer.power {
+            self.show_energy(now);
+        }
         self.tick_errands(now, rules, effects)
+    }
+
+    /// Its energy may be shown: it was read, or a day has begun while it is away.
+    pub(super) fn shows_energy(&self, now: &Moment) -> bool {
+        self.read || (self.kept() && self.meter.waits_for_day(now, self.pace.poll))
     }
 
     /// What to say now, and for how long. Commands go before polls.

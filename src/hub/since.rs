@@ -3,27 +3,49 @@
 //! nobody knows its unit for sure.
 
 use crate::model::{Energy, Moment, Since};
+use std::time::Duration;
 
 const DAY_MS: u64 = 86_400_000;
 
+/// How long the local day still lasts.
+pub(super) fn left(now: &Moment) -> Duration {
+    Duration::from_millis(DAY_MS - local_ms(now) % DAY_MS)
+}
+
+fn local_ms(now: &Moment) -> u64 {
+    now.unix_ms.saturating_add_signed(i64::from(now.utc_offset_s) * 1000)
+}
+
 /// Local day since 1970, and month since the year 0.
 fn date(now: &Moment) -> (u32, u32) {
-    let day = now.unix_ms.saturating_add_signed(i64::from(now.utc_offset_s) * 1000) / DAY_MS;
     let local = now.local();
     let month = i32::from(local.year()) * 12 + i32::from(local.month());
-    (u32::try_from(day).unwrap_or(u32::MAX), u32::try_from(month).unwrap_or(0))
+    (day(now), u32::try_from(month).unwrap_or(0))
+}
+
+fn day(now: &Moment) -> u32 {
+    u32::try_from(local_ms(now) / DAY_MS).unwrap_or(u32::MAX)
 }
 
 impl Since {
+    /// A first day has begun.
+    pub(super) fn begun(&self) -> bool {
+        self.day != 0
+    }
+
+    /// Another day has begun than the one it knows.
+    pub(super) fn is_over(&self, now: &Moment) -> bool {
+        let day = day(now);
+        // A clock set back across midnight begins no day twice.
+        day != self.day && self.day.checked_sub(day) != Some(1)
+    }
+
     /// A new day, or month, begins with the meters at these figures. True when one has.
     pub(super) fn turn(&mut self, now: &Moment, meters: impl Iterator<Item = Energy>) -> bool {
-        let local_ms = now.unix_ms.saturating_add_signed(i64::from(now.utc_offset_s) * 1000);
-        let day = u32::try_from(local_ms / DAY_MS).unwrap_or(u32::MAX);
-        // A clock set back across midnight begins no day twice.
-        if day == self.day || (day < self.day && self.day - day == 1) {
+        if !self.is_over(now) {
             return false;
         }
-        let (_, month) = date(now);
+        let (day, month) = date(now);
         let old = std::mem::replace(&mut self.month, month);
         self.day = day;
         for (index, meter) in meters.enumerate() {
@@ -72,7 +94,6 @@ impl Since {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     /// Noon in Switzerland, so many hours later.
     fn at(hours: u64) -> Moment {

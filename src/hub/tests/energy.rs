@@ -340,3 +340,83 @@ fn today_begins_anew_at_midnight_and_survives_a_restart() {
     world.secs(120);
     assert!((lately(&world)[0] - today - 0.012).abs() < 0.002, "{:?}", lately(&world));
 }
+
+/// What was told of today, each figure once, while so much time passes.
+fn told_today(world: &mut World, time: u64) -> Vec<f64> {
+    let mut told = vec![lately(world)[0]];
+    for _ in 0..time * 2 {
+        world.run(Duration::from_millis(500));
+        let today = lately(world)[0];
+        if told.last() != Some(&today) {
+            told.push(today);
+        }
+    }
+    told
+}
+
+#[test]
+fn a_day_ends_with_all_that_it_had_and_the_next_begins_there() {
+    // 2026-11-18 12:06:40 local time; midnight is 42 800 s later, when the plug is there or away.
+    for away in [None, Some(Failure::Silent), Some(Failure::Closed)] {
+        let mut world = strip(Some(Vec::new()));
+        world.secs(42_800 - 300);
+        world.fake(1).fails = away.clone();
+        world.secs(297 - 2);
+        // Whatever else is told in the last minute.
+        world.feed(Input::Commanded(Order::Refresh(id(A))));
+        let told = told_today(&mut world, 30);
+        let last = told.iter().copied().fold(0.0, f64::max);
+        let midnight = 1 + told.iter().position(|today| *today == last).expect("it was told");
+        let metered = if away.is_some() { 42_500.0 } else { 42_797.0 };
+        assert!((last - metered / 10_000.0).abs() < 0.0012, "{away:?}: {told:?}");
+        assert!(told[midnight] < 0.001 && told[midnight..].iter().all(|today| *today < 0.01), "{told:?}");
+        // Nothing is in no day, or in two.
+        world.fake(1).fails = None;
+        world.secs(120);
+        let [today, month] = lately(&world);
+        let total = world.view(A).ports[0].energy.expect("known").kwh();
+        assert!((last + today - month).abs() < 0.0002, "{last} {today} {month}");
+        assert!(total - month < 0.007, "{total} {month}");
+    }
+}
+
+#[test]
+fn a_day_begins_for_a_plug_that_is_away_when_the_bridge_comes_back() {
+    let mut world = strip(Some(Vec::new()));
+    world.secs(10 * 3600);
+    let (up, memory, energy) =
+        (world.up + Duration::from_secs(6 * 3600), world.hub.memory(), shown(&world, A));
+    let mut world = World::with_up(rules(), memory, up);
+    let retained = energy[0].expect("known").kwh() + 0.01;
+    world.feed(Input::Commanded(Order::Metered(vec![told(A, Some(1), retained)])));
+    world.secs(120);
+    let view = world.view(A);
+    assert!(!view.online && view.ports[0].energy == Some(kwh(retained)), "{view:?}");
+    let [today, month] = lately(&world);
+    assert!(today == 0.0 && (3.6..3.612).contains(&month), "{today} {month}");
+    // It is back: nothing is counted twice.
+    world.fake(1).watts = 0.0;
+    world.secs(300);
+    assert_eq!(shown(&world, A)[0], Some(kwh(retained)));
+}
+
+#[test]
+fn a_clock_that_is_behind_turns_no_day() {
+    let mut world = strip(Some(Vec::new()));
+    world.secs(600);
+    let (up, memory) = (world.up, world.hub.memory());
+    // Set on later by what it is behind now: 23 days, and half a century.
+    for behind in [2_000_000u64, 1_700_000_000] {
+        let mut now = moment(up);
+        now.unix_ms -= behind * 1000;
+        let mut hub = Hub::new(rules(), memory.clone(), &now);
+        let day = |hub: &Hub| hub.memory().plugs[&id(A)].tally.since.clone();
+        let began = day(&hub);
+        hub.handle(&now, Input::Tick);
+        let reading = Fake { fails: None, ..World::new(rules()).fake(1).clone() }.answer(&Ask::Read);
+        let outcome =
+            Outcome { who: Who::Plug(id(A)), result: Ok(reading), requests: 1, took: Duration::ZERO };
+        hub.handle(&now, Input::Answered(outcome));
+        assert_eq!(day(&hub), began, "{behind}");
+    }
+}
