@@ -1,20 +1,19 @@
 //! The program: flags, settings, logging, exit codes.
 
 use clap::{Parser, Subcommand};
-use plug2mqtt::bridge::{self, Ended, Logging};
+mod log;
+
+use log::Log;
+use plug2mqtt::bridge::{self, Ended};
 use plug2mqtt::cli;
-use plug2mqtt::config::{self, Format, Settings, TopicLevel};
+use plug2mqtt::config::{self, Settings};
 use plug2mqtt::io::store::Store;
-use plug2mqtt::model::LogLevel;
-use plug2mqtt::sinks::mqtt::log::LogTopic;
 use std::future::Future;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info};
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::{Registry, prelude::*, reload};
 
 /// The plug or the broker did not answer or obey.
 const NO_ANSWER: u8 = 1;
@@ -36,8 +35,23 @@ struct Flags {
     /// One setting, as maxsmart.poll_interval=10s; may be repeated.
     #[arg(short, long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
     set: Vec<(String, String)>,
+    /// Says what it does, for every command: log.level = "debug"; twice, the bytes too.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
     #[command(subcommand)]
     command: Option<Command>,
+}
+
+impl Flags {
+    /// Reads the settings as the flags say.
+    fn settings(&self) -> Result<(Settings, Option<PathBuf>), config::Errors> {
+        let mut set = self.set.clone();
+        if self.verbose > 0 {
+            let level = if self.verbose == 1 { "debug" } else { "trace" };
+            set.push(("log.level".into(), level.into()));
+        }
+        config::load(self.config.as_deref(), config::environment(), &set)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -154,7 +168,7 @@ fn main() -> ExitCode {
     if let Some(Command::Config { action: ConfigAction::Schema }) = flags.command {
         return printed(cli::config::schema(&mut std::io::stdout().lock()));
     }
-    let (settings, file) = match config::load(flags.config.as_deref(), config::environment(), &flags.set) {
+    let (settings, file) = match flags.settings() {
         Ok(loaded) => loaded,
         Err(errors) => {
             complain(&errors.to_string());
@@ -168,18 +182,20 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let set_level = start_logging(&settings, flags.command.as_ref());
-    let code = runtime.block_on(obey(flags, settings, file.as_deref(), set_level));
+    let serving = matches!(flags.command, None | Some(Command::Run | Command::Demo));
+    let log = Log::start(&settings, serving);
+    let code = runtime.block_on(obey(flags, settings, file.as_deref(), &log));
     // What must be finished has been waited for; a read from the terminal or a name server may never end.
     runtime.shutdown_background();
+    log.finish();
     code
 }
 
-async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, set_level: Reload) -> ExitCode {
+async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, log: &Log) -> ExitCode {
     let mut out = std::io::stdout();
     match &flags.command {
-        None | Some(Command::Run) => run(&flags, settings, set_level).await,
-        Some(Command::Demo) => demo(settings, set_level).await,
+        None | Some(Command::Run) => run(&flags, settings, log).await,
+        Some(Command::Demo) => demo(settings, log).await,
         Some(Command::Discover { json }) => match cli::discover::look(&settings).await {
             Ok(seen) if *json => printed(cli::discover::json(&seen, &mut out)),
             Ok(seen) => printed(cli::discover::table(&seen, &mut out)),
@@ -246,16 +262,16 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, set_level: 
 }
 
 /// The bridge, again after each restart that is asked for, with the settings read anew.
-async fn run(flags: &Flags, mut settings: Settings, set_level: Reload) -> ExitCode {
+async fn run(flags: &Flags, mut settings: Settings, log: &Log) -> ExitCode {
     loop {
         let ready = |broker: &str| {
             info!(version = env!("CARGO_PKG_VERSION"), broker, "plug2mqtt is running");
             drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
         };
-        match bridge::run_logged(&settings, set_level.logging(), ready, stop_signal()).await {
+        match bridge::run_logged(&settings, log.logging(), ready, stop_signal()).await {
             Ok(Ended::Stopped) => return ExitCode::SUCCESS,
             Ok(Ended::Restart) => {
-                match config::load(flags.config.as_deref(), config::environment(), &flags.set) {
+                match flags.settings() {
                     Ok((fresh, _)) => settings = fresh,
                     Err(errors) => {
                         error!("the settings have become invalid; going on with those in use:\n{errors}")
@@ -263,14 +279,14 @@ async fn run(flags: &Flags, mut settings: Settings, set_level: Reload) -> ExitCo
                 }
             }
             Err(why) => {
-                complain(&why.to_string());
+                log.complain(&why.to_string());
                 return ExitCode::from(BAD_SETTINGS);
             }
         }
     }
 }
 
-async fn demo(mut settings: Settings, set_level: Reload) -> ExitCode {
+async fn demo(mut settings: Settings, log: &Log) -> ExitCode {
     let (shelf, state) = match (cli::demo::shelf().await, tempfile::tempdir()) {
         (Ok(shelf), Ok(state)) => (shelf, state),
         (Err(error), _) | (_, Err(error)) => return failed(&format!("the demo cannot start: {error}")),
@@ -286,12 +302,12 @@ async fn demo(mut settings: Settings, set_level: Reload) -> ExitCode {
     let ready = |broker: &str| {
         drop(cli::demo::greet(&shelf, &base, broker, &mut std::io::stdout()));
     };
-    let ended = bridge::run_logged(&settings, set_level.logging(), ready, stop_signal()).await;
+    let ended = bridge::run_logged(&settings, log.logging(), ready, stop_signal()).await;
     shelf.stop().await;
     match ended {
         Ok(_) => ExitCode::SUCCESS,
         Err(why) => {
-            complain(&why.to_string());
+            log.complain(&why.to_string());
             ExitCode::from(BAD_SETTINGS)
         }
     }
@@ -336,61 +352,6 @@ fn stop_signal() -> impl Future<Output = ()> {
         }
         drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
     }
-}
-
-/// Changes the amount of logging while the program runs, and publishes it for those who opted in.
-#[derive(Clone)]
-struct Reload {
-    filter: reload::Handle<Targets, Registry>,
-    topic: Option<LogTopic>,
-}
-
-impl Reload {
-    fn logging(&self) -> Logging {
-        let handle = self.filter.clone();
-        let set_level = Box::new(move |level: LogLevel| drop(handle.reload(filter(level))));
-        Logging { set_level, lines: self.topic.as_ref().map(LogTopic::lines) }
-    }
-}
-
-/// The broker's and the libraries' chatter is of no use to a user.
-fn filter(level: LogLevel) -> Targets {
-    let others = if level == LogLevel::Trace { LevelFilter::DEBUG } else { LevelFilter::WARN };
-    let own = match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let quiet = [("mqtt5", LevelFilter::ERROR), ("rumqttc", LevelFilter::ERROR), ("plug2mqtt", own)];
-    Targets::new().with_default(others).with_targets(quiet)
-}
-
-fn start_logging(settings: &Settings, command: Option<&Command>) -> Reload {
-    let serving = matches!(command, None | Some(Command::Run | Command::Demo));
-    let wanted = LogLevel::parse(settings.log.level.as_str()).unwrap_or_default();
-    let level = if serving { wanted } else { LogLevel::Warn };
-    let (filter, handle) = reload::Layer::new(filter(level));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let topic = match settings.log.topic {
-        TopicLevel::Off => None,
-        TopicLevel::Error => Some(LogTopic::new(LogLevel::Error)),
-        TopicLevel::Warn => Some(LogTopic::new(LogLevel::Warn)),
-        TopicLevel::Info => Some(LogTopic::new(LogLevel::Info)),
-    };
-    let registry = tracing_subscriber::registry().with(filter).with(topic.clone());
-    // The journal stamps lines itself.
-    let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    match settings.log.format {
-        Format::Json => registry.with(lines.json()).init(),
-        Format::Text if journal => registry.with(lines.without_time().with_ansi(false)).init(),
-        Format::Text => {
-            let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            registry.with(lines.with_ansi(colours)).init();
-        }
-    }
-    Reload { filter: handle, topic }
 }
 
 fn complain(text: &str) {

@@ -8,14 +8,14 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
-fn program(folder: &Path, words: &[&str]) -> Command {
+pub(crate) fn program(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plug2mqtt"));
     command.args(words).current_dir(folder).env_clear().env("HOME", folder).stdin(Stdio::null());
     command
 }
 
 /// Runs it to its end while the plugs go on.
-fn ran(folder: &Path, words: &[&str]) -> impl Future<Output = (Option<i32>, String, String)> + use<> {
+pub(crate) fn ran(folder: &Path, words: &[&str]) -> impl Future<Output = (Option<i32>, String, String)> + use<> {
     let mut command = program(folder, words);
     let child = spawned(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
     let output = tokio::task::spawn_blocking(move || child.wait_with_output());
@@ -26,7 +26,7 @@ fn ran(folder: &Path, words: &[&str]) -> impl Future<Output = (Option<i32>, Stri
 }
 
 /// A program that is killed when the test ends.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -36,12 +36,18 @@ impl Drop for Running {
 }
 
 impl Running {
-    fn start(folder: &Path, words: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Path, words: &[&str]) -> Self {
         let mut command = program(folder, words);
         Self(spawned(command.stdout(Stdio::piped()).stderr(Stdio::null())))
     }
 
-    async fn code(&mut self) -> Option<i32> {
+    pub(crate) fn signal(&self, name: &str) {
+        let mut kill = Command::new("kill");
+        let sent = spawned(kill.args(["-s", name, &self.0.id().to_string()])).wait().unwrap();
+        assert!(sent.success());
+    }
+
+    pub(crate) async fn code(&mut self) -> Option<i32> {
         let mut code = None;
         until("its end", || {
             code = self.0.try_wait().unwrap().map(|status| status.code());
@@ -52,7 +58,7 @@ impl Running {
     }
 }
 
-fn arg(path: &Path) -> &str {
+pub(crate) fn arg(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -219,9 +225,7 @@ fn a_stop_signal_ends_it_well_and_an_abrupt_end_leaves_the_will() {
         house.shows(&format!("{STRIP}/availability"), "online").await;
         house.shows("bridge/state", "online").await;
         let mark = house.mark();
-        let mut kill = Command::new("kill");
-        let stopped = spawned(kill.args(["-TERM", &bridge.0.id().to_string()])).wait().unwrap();
-        assert!(stopped.success());
+        bridge.signal("TERM");
         assert_eq!(bridge.code().await, Some(0));
         house.wait_after(mark, "the last word", on("plug2mqtt/bridge/state", "offline")).await;
 

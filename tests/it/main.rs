@@ -8,6 +8,7 @@ mod doctor;
 mod drivers;
 mod hostile;
 mod http_faults;
+mod log;
 mod mqtt_faults;
 mod one_plug;
 mod plug_faults;
