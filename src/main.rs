@@ -270,14 +270,12 @@ async fn run(flags: &Flags, mut settings: Settings, log: &Log) -> ExitCode {
         };
         match bridge::run_logged(&settings, log.logging(), ready, stop_signal()).await {
             Ok(Ended::Stopped) => return ExitCode::SUCCESS,
-            Ok(Ended::Restart) => {
-                match flags.settings() {
-                    Ok((fresh, _)) => settings = fresh,
-                    Err(errors) => {
-                        error!("the settings have become invalid; going on with those in use:\n{errors}")
-                    }
+            Ok(Ended::Restart) => match flags.settings() {
+                Ok((fresh, _)) => settings = fresh,
+                Err(errors) => {
+                    error!("the settings have become invalid; going on with those in use:\n{errors}")
                 }
-            }
+            },
             Err(why) => {
                 log.complain(&why.to_string());
                 return ExitCode::from(BAD_SETTINGS);

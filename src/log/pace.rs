@@ -52,7 +52,9 @@ impl Pace {
     pub(crate) fn sum_up(&self) {
         let mut kinds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let held = kinds.values_mut().filter(|kind| kind.held > 0);
-        let held: Vec<_> = held.map(|kind| (kind.level, std::mem::take(&mut kind.held), std::mem::take(&mut kind.sample))).collect();
+        let held: Vec<_> = held
+            .map(|kind| (kind.level, std::mem::take(&mut kind.held), std::mem::take(&mut kind.sample)))
+            .collect();
         drop(kinds);
         for (level, lines, like) in held {
             if level == Level::ERROR {

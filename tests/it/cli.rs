@@ -15,7 +15,10 @@ pub(crate) fn program(folder: &Path, words: &[&str]) -> Command {
 }
 
 /// Runs it to its end while the plugs go on.
-pub(crate) fn ran(folder: &Path, words: &[&str]) -> impl Future<Output = (Option<i32>, String, String)> + use<> {
+pub(crate) fn ran(
+    folder: &Path,
+    words: &[&str],
+) -> impl Future<Output = (Option<i32>, String, String)> + use<> {
     let mut command = program(folder, words);
     let child = spawned(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
     let output = tokio::task::spawn_blocking(move || child.wait_with_output());

@@ -236,7 +236,7 @@ impl Dialect for Tongue {
         self.time_at = None;
         self.streak += 1;
         // The time may have been enough for one way only: each goes first in turn.
-        self.v3_first ^= self.way.is_none();
+        self.v3_first ^= self.way.is_none() && !self.tried.is_empty();
         if self.streak >= STREAK {
             self.way = None;
         }

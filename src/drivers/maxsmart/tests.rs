@@ -96,6 +96,22 @@ fn an_http_plug_is_asked_who_it_is_once_and_then_only_how() {
 }
 
 #[test]
+fn each_way_has_the_whole_time_and_each_goes_first_in_turn() {
+    let mut plug = tongue("1.30");
+    let first = |plug: &mut dyn Dialect| {
+        drop(plug.ask(&Ask::Read, &now()));
+        let step = plug.hear(bytes(HELLO), &now());
+        let Ok(Step::Send(Request { what, patience })) = step else { panic!("{step:?}") };
+        assert_eq!(patience, Duration::from_secs(5));
+        plug.hear(Reply::Silent, &now()).expect("the other way");
+        plug.forget();
+        matches!(what, Message::Get(_))
+    };
+    let turns: Vec<bool> = (0..4).map(|_| first(plug.as_mut())).collect();
+    assert_eq!(turns, [true, false, true, false]);
+}
+
+#[test]
 fn a_plug_not_heard_for_a_while_is_asked_who_it_is_again() {
     let mut plug = tongue("1.30");
     play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))]).expect("HTTP");
