@@ -4,7 +4,44 @@ use super::plug::Plug;
 use super::{Effect, Rules, face};
 use crate::model::{CommandError, CommandResult, Lock, Moment, SwitchOrder, Wish};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
+use tracing::debug;
+
+/// Marked commands remembered for one plug.
+const MAX_MARKED: usize = 256;
+
+/// Commands with a mark of their sender, until their deadline: what comes once more is the same one.
+#[derive(Debug, Default)]
+pub(super) struct Marked {
+    /// Mark, all of the command, and until when.
+    seen: VecDeque<(u64, u64, Duration)>,
+}
+
+impl Marked {
+    /// Whether this command came before. A sender that uses one mark for different commands does not
+    /// mark them at all: then only what it said last counts.
+    fn again(&mut self, now: &Moment, order: &SwitchOrder, deadline: Duration) -> bool {
+        let Some(id) = &order.id else { return false };
+        let (mark, all) = (hash(id), hash(order));
+        self.seen.retain(|(_, _, until)| *until > now.up);
+        if self.seen.iter().any(|(_, seen, _)| *seen == all) {
+            return true;
+        }
+        self.seen.retain(|(seen, ..)| *seen != mark);
+        if self.seen.len() >= MAX_MARKED {
+            self.seen.pop_front();
+        }
+        self.seen.push_back((mark, all, deadline));
+        false
+    }
+}
+
+fn hash(what: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
+}
 
 /// What a command is held against before anything moves.
 #[derive(Debug)]
@@ -102,7 +139,8 @@ pub(super) fn refusal(
 }
 
 impl Plug {
-    /// Hands in a command. Whatever comes of it, it ends in exactly one result.
+    /// Hands in a command. Whatever comes of it, it ends in exactly one result; one that was delivered
+    /// twice, too.
     pub(super) fn command(
         &mut self,
         now: &Moment,
@@ -111,6 +149,12 @@ impl Plug {
         stopping: bool,
         effects: &mut VecDeque<Effect>,
     ) {
+        let life = rules.command_timeout.min(order.ttl.unwrap_or(rules.command_timeout));
+        let deadline = now.up + life + order.stagger * u32::from(self.kept.offer.ports);
+        if self.marked.again(now, &order, deadline) {
+            debug!(plug = %self.id, mark = order.id, "the same command once more; taken once");
+            return;
+        }
         let locks: Vec<Lock> = (1..=self.kept.offer.ports).map(|port| self.lock(port)).collect();
         let relays: Vec<Option<bool>> = self.view.ports.iter().map(|port| port.relay).collect();
         let scene = Scene {

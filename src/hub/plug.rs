@@ -3,6 +3,7 @@
 //! `command.rs`.
 
 use super::command::Desk;
+use super::door::Marked;
 use super::errand::Errands;
 use super::guard::Guard;
 use super::meter::Meter;
@@ -46,6 +47,7 @@ pub(super) struct Plug {
     pub(super) thresholds: super::change::Thresholds,
     pub(super) beat_at: Duration,
     pub(super) desk: Desk,
+    pub(super) marked: Marked,
     pub(super) guard: Guard,
     /// When it was last heard in a search.
     pub(super) heard_at: Duration,
@@ -121,6 +123,7 @@ impl Plug {
         };
         let mut plug = Self {
             desk: Desk::new(&kept.reverts, now),
+            marked: Marked::default(),
             guard: Guard::default(),
             id,
             driver,

@@ -74,7 +74,7 @@ pub struct Outcome {
 }
 
 /// Where a relay should go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Wish {
     /// Closed, power on.
     On,
@@ -85,7 +85,7 @@ pub enum Wish {
 }
 
 /// A command to switch, as a sink hands it in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SwitchOrder {
     /// Which plug.
     pub plug: PlugId,

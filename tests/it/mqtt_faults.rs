@@ -292,3 +292,51 @@ fn goodbye_is_the_last_word_and_leaves_the_will_unspoken() {
         assert_eq!(script.retained()["plug2mqtt/bridge/state"], "offline");
     });
 }
+
+/// PUBLISH with QoS 1.
+fn delivery(again: bool, packet: u16, topic: &str, payload: &str) -> Vec<u8> {
+    let length = 2 + topic.len() + 2 + payload.len();
+    let mut bytes = vec![if again { 0x3a } else { 0x32 }];
+    bytes.push(u8::try_from(length).ok().filter(|length| *length < 128).expect("a short one"));
+    bytes.extend(u16::try_from(topic.len()).unwrap().to_be_bytes());
+    bytes.extend(topic.as_bytes());
+    bytes.extend(packet.to_be_bytes());
+    bytes.extend(payload.as_bytes());
+    bytes
+}
+
+#[test]
+fn what_a_broker_delivers_twice_is_carried_out_once() {
+    run(async {
+        let (mut house, script) = House::scripted(vec![strip()]).await;
+        house.start(&[], "").await;
+        let (topic, answer) = (format!("plug2mqtt/{STRIP}/1/set"), format!("plug2mqtt/{STRIP}/response"));
+        let results =
+            |house: &House, mark| house.since(mark).iter().filter(|message| message.topic == answer).count();
+        let mark = house.mark();
+        for again in [false, true, true] {
+            script.send(&delivery(again, 7, &topic, "TOGGLE"));
+        }
+        // Another one after them, so that all of them are through.
+        script.send(&delivery(true, 8, &format!("plug2mqtt/{STRIP}/2/set"), "OFF"));
+        until("two results", || results(&house, mark) >= 2).await;
+        assert!(!house.relays(0)[0], "toggled once");
+        let mark = house.mark();
+        script.send(&delivery(false, 7, &topic, "TOGGLE"));
+        until("a new one under an old number", || results(&house, mark) == 1).await;
+        assert!(house.relays(0)[0]);
+        // Marked by the sender, it is known on another connection, too.
+        let mark = house.mark();
+        let marked = r#"{"state":"TOGGLE","id":"k-1"}"#;
+        script.send(&delivery(false, 9, &topic, marked));
+        until("its result", || results(&house, mark) == 1).await;
+        script.cut();
+        house.wait_after(mark, "the last word", on("plug2mqtt/bridge/state", "online")).await;
+        let mark = house.mark();
+        script.send(&delivery(true, 9, &topic, marked));
+        script.send(&delivery(false, 10, &format!("plug2mqtt/{STRIP}/2/set"), "ON"));
+        until("the result of the other", || results(&house, mark) == 1).await;
+        assert_eq!(house.relays(0)[..2], [false, true]);
+        house.close().await;
+    });
+}

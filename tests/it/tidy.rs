@@ -94,6 +94,7 @@ const PURE: &[&str] = &[
     "sinks/mqtt/tell.rs",
     "sinks/mqtt/readback.rs",
     "sinks/mqtt/refuse.rs",
+    "sinks/mqtt/repeats.rs",
     "sinks/mqtt/sorter.rs",
     "sinks/mqtt/topics.rs",
     "sinks/mqtt/incoming.rs",

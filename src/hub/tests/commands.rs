@@ -407,3 +407,48 @@ fn stopping_gives_every_command_its_result_and_begins_nothing() {
     assert_eq!(world.reads.len(), began);
     assert_eq!(world.fake(1).relays[..3], [false, true, true]);
 }
+
+#[test]
+fn a_marked_command_that_comes_twice_within_its_deadline_is_one() {
+    let mut world = strip();
+    let say = |world: &mut World, mark: &str, port: u8, wish: Wish| {
+        let mut order = world.order(&[(port, wish)]);
+        order.id = Some(mark.into());
+        world.feed(Input::Commanded(Order::Switch(order)));
+        world.secs(1);
+        world.results().len()
+    };
+    // Every port is on at first.
+    assert_eq!((say(&mut world, "a", 1, Wish::Toggle), say(&mut world, "a", 1, Wish::Toggle)), (1, 0));
+    assert!(!world.fake(1).relays[0], "toggled once");
+    assert_eq!((say(&mut world, "b", 1, Wish::Toggle), say(&mut world, "a", 1, Wish::Toggle)), (1, 0));
+    assert!(world.fake(1).relays[0], "also when another one came between");
+    assert_eq!(say(&mut world, "b", 2, Wish::Toggle), 1, "another port is another command");
+    world.secs(10);
+    assert_eq!(say(&mut world, "a", 1, Wish::Toggle), 1, "a new one after the deadline");
+    let both = (say(&mut world, "c", 9, Wish::On), say(&mut world, "c", 9, Wish::On));
+    assert_eq!(both, (1, 0), "one result also for what is refused");
+}
+
+#[test]
+fn senders_that_always_use_the_same_mark_are_obeyed() {
+    let mut world = strip();
+    for wish in [Wish::Off, Wish::On, Wish::Off, Wish::On, Wish::Off] {
+        let mut order = world.order(&[(1, wish)]);
+        order.id = Some("constant".into());
+        world.feed(Input::Commanded(Order::Switch(order)));
+        world.secs(1);
+        assert_eq!(world.result().error, None);
+        assert_eq!(world.fake(1).relays[0], wish == Wish::On);
+    }
+}
+
+#[test]
+fn commands_without_a_mark_are_as_many_as_they_are() {
+    let mut world = strip();
+    for on in [false, true, false] {
+        world.switch(&[(1, Wish::Toggle)]);
+        world.secs(1);
+        assert_eq!((world.results().len(), world.fake(1).relays[0]), (1, on));
+    }
+}

@@ -9,6 +9,7 @@
 //! - Nagle is off: two states within a round trip would wait 40 ms for each other.
 
 use super::counters::Counters;
+use super::repeats::Repeats;
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, NetworkOptions,
     Outgoing, Packet, QoS, StateError, SubscribeFilter, SubscribeReasonCode,
@@ -20,6 +21,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tracing::debug;
 
 /// The largest message taken; a larger one ends the connection.
 const MAX_INCOMING: usize = 4 << 20;
@@ -194,6 +196,7 @@ struct Poll<T> {
 
 impl<T> Poll<T> {
     async fn run(self, mut events: EventLoop, mut receive: impl FnMut(&str, &[u8], bool) -> Option<T>) {
+        let mut repeats = Repeats::default();
         loop {
             let said = match events.poll().await {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => Said::Connected,
@@ -204,6 +207,12 @@ impl<T> Poll<T> {
                 }
                 Ok(Event::Incoming(Packet::Publish(message))) => {
                     self.counters.received.fetch_add(1, Ordering::Relaxed);
+                    // What is retained is no command, and may be a great deal.
+                    let counts = message.qos != QoS::AtMostOnce && !message.retain;
+                    if counts && repeats.again(message.dup, message.pkid, &message.topic, &message.payload) {
+                        debug!(topic = message.topic, "delivered a second time; taken once");
+                        continue;
+                    }
                     match receive(&message.topic, &message.payload, message.retain) {
                         Some(received) => Said::Received(received),
                         None => continue,

@@ -10,6 +10,7 @@
 //! | `tell.rs` | what is published, in which order; pure |
 //! | `readback.rs` | what earlier runs have told about energy; pure |
 //! | `refuse.rs` | what is refused, and how that is told; pure |
+//! | `repeats.rs` | knows what a broker delivers twice; pure |
 //! | `sorter.rs` | what comes in goes to the hub or to the session; pure |
 //! | `counters.rs` | figures about the connection |
 //! | `topics.rs` | topics and payloads, pure |
@@ -37,6 +38,7 @@ pub mod log;
 mod migration;
 mod readback;
 mod refuse;
+mod repeats;
 pub mod session;
 mod snapshot;
 pub mod sorter;
