@@ -16,7 +16,8 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 const GAP_POLLS: u32 = 3;
 const SHORT: Duration = Duration::from_secs(15);
 
-/// How soon meters are written down: when they moved, and when only time did.
+/// How soon meters are written down: when they moved by a watt-hour, by less, and when only time did.
+const SAVE_FAR: Duration = Duration::from_secs(10);
 const SAVE_MOVED: Duration = Duration::from_secs(60);
 const SAVE_STILL: Duration = Duration::from_secs(600);
 
@@ -69,8 +70,9 @@ pub(super) struct Meter {
     lately_told_at: Option<Duration>,
     /// By the hour, for plugs that may have a record of their own.
     hours: Option<Box<Hours>>,
-    /// The total when it was last asked to be written down.
+    /// The total at the last reading, and when it was last asked to be written down soon.
     noted: Energy,
+    written: Energy,
 }
 
 #[derive(Debug, Default)]
@@ -118,6 +120,7 @@ impl Meter {
             lately_told_at: None,
             hours: tally.hours.clone(),
             noted: Energy::default(),
+            written: tally.ports.iter().map(|port| port.energy.shown()).sum(),
         }
     }
 
@@ -404,9 +407,18 @@ impl Meter {
     /// How soon it should be written down; `None` while nothing was ever metered.
     pub(super) fn save_within(&mut self) -> Option<Duration> {
         let total = self.total();
-        let moved = total != self.noted;
-        self.noted = total;
-        (self.unix_ms != 0).then_some(if moved { SAVE_MOVED } else { SAVE_STILL })
+        // It may have been set to less.
+        self.written = self.written.min(total);
+        let moved = std::mem::replace(&mut self.noted, total) != total;
+        let within = if total.beyond(self.written).wh() >= 1.0 {
+            self.written = total;
+            SAVE_FAR
+        } else if moved {
+            SAVE_MOVED
+        } else {
+            SAVE_STILL
+        };
+        (self.unix_ms != 0).then_some(within)
     }
 
     pub(super) fn told(&mut self, now: &Moment) {

@@ -458,6 +458,7 @@ impl Hub {
             && plug.shows_energy(now)
         {
             plug.metered(now, &floors.remove(id).unwrap_or_default());
+            self.save_soon(now);
         }
     }
 

@@ -96,6 +96,8 @@ struct World {
     skills: Vec<(Duration, crate::model::Skill)>,
     probes: Vec<Duration>,
     saves: usize,
+    /// What was written down last, where that is of interest.
+    saved: Option<Memory>,
     summer: bool,
     /// By how much the clock was set on.
     set_on: Duration,
@@ -124,6 +126,7 @@ impl World {
             skills,
             probes,
             saves: 0,
+            saved: None,
             summer: false,
             set_on: Duration::ZERO,
         }
@@ -152,7 +155,10 @@ impl World {
                 Effect::Talk { who, place, ask, limit } => self.talk(who, place, &ask, limit),
                 Effect::Probe(_) => self.probes.push(self.up),
                 Effect::Tell(note) => self.notes.push(note),
-                Effect::Save => self.saves += 1,
+                Effect::Save => {
+                    self.saves += 1;
+                    self.saved = self.saved.take().map(|_| self.hub.memory());
+                }
                 Effect::Reattach(_) | Effect::Log(_) => {}
             }
         }

@@ -75,17 +75,55 @@ fn energy_is_told_by_the_watt_hour_every_ten_seconds_at_most_and_adds_up() {
 }
 
 #[test]
-fn meters_are_written_once_a_minute_and_more_rarely_when_they_stand_still() {
+fn meters_are_written_each_watt_hour_and_more_rarely_when_they_hardly_move() {
     let mut world = strip(Some(Vec::new()));
-    world.secs(5);
-    world.saves = 0;
-    world.secs(600);
-    assert!((9..=11).contains(&world.saves), "{}", world.saves);
-    world.fake(1).watts = 0.0;
-    world.secs(120);
-    world.saves = 0;
-    world.secs(3600);
-    assert!((5..=7).contains(&world.saves), "{}", world.saves);
+    // 2160 W, 6 W, nothing.
+    for (watts, seconds, saves) in [(360.0, 600, 40..=60), (1.0, 600, 1..=4), (0.0, 3600, 5..=7)] {
+        world.fake(1).watts = watts;
+        world.secs(120);
+        world.saves = 0;
+        world.secs(seconds);
+        assert!(saves.contains(&world.saves), "{watts} W: {}", world.saves);
+    }
+}
+
+#[test]
+fn what_is_lost_when_the_bridge_is_killed_is_little_and_declared() {
+    // Killed so often, after so many milliseconds; it hears from the broker 300 ms after the start.
+    for (kills, after_ms) in [(200, 350), (100, 700), (40, 1900), (40, 8000), (10, 40_000), (4, 70_000)] {
+        let mut world = strip(Some(Vec::new()));
+        world.fake(1).watts = 2000.0 / 6.0;
+        world.secs(60);
+        let (begin, began) = (world.up, world.view(A).energy.expect("known").wh());
+        let mut retained = shown(&world, A);
+        for _ in 0..kills {
+            let memory = world.saved.take().unwrap_or_else(|| world.hub.memory());
+            world = World::with_up(rules(), memory.clone(), world.up);
+            world.saved = Some(memory);
+            world.fake(1).watts = 2000.0 / 6.0;
+            world.run(Duration::from_millis(300));
+            let kwh = |energy: &Option<Energy>| energy.expect("known").kwh();
+            let told = (1u8..=6).zip(&retained).map(|(port, energy)| told(A, Some(port), kwh(energy)));
+            world.feed(Input::Commanded(Order::Metered(told.collect())));
+            world.run(Duration::from_millis(after_ms - 300));
+            if world.view(A).energy.is_some() {
+                retained = shown(&world, A);
+            }
+        }
+        world.secs(20);
+        let counted = world.view(A).energy.expect("known").wh() - began;
+        let drawn = (world.up - begin).as_secs_f64() * 2000.0 / 3600.0;
+        let declared = f64::from(u32::try_from(world.view(A).unmetered_s).unwrap()) * 2000.0 / 3600.0;
+        let slack = 1.0 + 15.0 * 2000.0 / 3600.0;
+        let lost = drawn - counted;
+        assert!(
+            lost > -0.1 && lost < declared + slack,
+            "{after_ms}: {lost} of {drawn} Wh, {declared} declared"
+        );
+        if after_ms > 1000 {
+            assert!(lost <= f64::from(kills) * (1.0 + 2000.0 / 360.0), "{after_ms}: {lost} of {drawn} Wh");
+        }
+    }
 }
 
 #[test]
