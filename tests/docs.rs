@@ -98,12 +98,13 @@ fn the_table_of_errors_names_every_error() {
         Superseded,
         UnknownState,
         Busy,
+        NotSaved,
     ];
     for error in all {
         // A new one must be added above and to the table.
         match error {
             Offline | Timeout | NotConfirmed | Locked | Latched | ReadOnly | Expired | Retained
-            | BadPayload | UnknownPort | UnknownDevice | Superseded | UnknownState | Busy => {}
+            | BadPayload | UnknownPort | UnknownDevice | Superseded | UnknownState | Busy | NotSaved => {}
         }
     }
     let rows = table(&read("docs/mqtt.md"), "errors");

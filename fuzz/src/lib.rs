@@ -194,7 +194,6 @@ fn sorter(allow_admin: bool) -> Sorter {
             started_ms: 0,
             discovery: "device",
             drivers: Vec::new(),
-            timezone: None,
             config_checksum: String::new(),
         },
     }))
@@ -278,6 +277,8 @@ pub fn state(bytes: &[u8]) {
                     _ => Ok(Answer::Unsupported),
                 };
                 hub.handle(&now, Input::Answered(Outcome { who, result, requests: 1, took: TIMEOUT }));
+            } else if effect == Effect::Save {
+                hub.handle(&now, Input::Saved(if turn % 4 == 0 { Err("disk full".into()) } else { Ok(()) }));
             }
         }
         now.up = now.up.max(hub.wake_at().min(now.up + Duration::from_secs(3600)));

@@ -75,7 +75,13 @@ impl Hub {
                 self.memory.plugs.insert(id, kept);
                 continue;
             }
-            self.add(now, id, driver, kept, true);
+            self.add(now, id.clone(), driver, kept, true);
+            if memory.older
+                && let Some(plug) = self.plugs.get_mut(&id)
+            {
+                plug.desk.distrust();
+                self.attend(now, &id);
+            }
         }
     }
 
@@ -84,7 +90,14 @@ impl Hub {
         allowed && !self.rules.deny.contains(id) && !self.memory.blocked.contains(id)
     }
 
-    fn add(&mut self, now: &Moment, id: PlugId, driver: &'static str, kept: Remembered, adopted: bool) {
+    pub(super) fn add(
+        &mut self,
+        now: &Moment,
+        id: PlugId,
+        driver: &'static str,
+        kept: Remembered,
+        adopted: bool,
+    ) {
         let ordinal = u32::try_from(self.plugs.len()).unwrap_or(u32::MAX);
         if let Some(plug) = Plug::new(id.clone(), driver, kept, adopted, ordinal, &self.rules, now) {
             self.plugs.insert(id.clone(), Box::new(plug));

@@ -2,9 +2,9 @@
 //! wins per port; what comes in a burst, or while the plug is busy, leaves in few requests.
 
 use super::door::Scene;
-use crate::model::{
-    Cause, CommandError, CommandResult, Failure, Moment, PlugId, PortReading, Revert, Switch, SwitchOrder,
-};
+use super::returns::{Dropped, Returns, Timed, UNNUMBERED};
+use super::ticket::Ticket;
+use crate::model::{Cause, CommandError, Failure, Moment, PortReading, Revert, Switch, SwitchOrder};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -21,12 +21,6 @@ const BLAME: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_millis(250);
 const MAX_RETRY: Duration = Duration::from_secs(2);
 
-/// Pause before a timed port that could not be put back is tried again.
-const REVERT_AGAIN: Duration = Duration::from_secs(30);
-
-/// The wall clock was set when it moved by more than this against the time since start.
-const CLOCK_SET_MS: u64 = 1000;
-
 /// The commands of one plug.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
@@ -35,7 +29,7 @@ pub(super) struct Desk {
     orders: BTreeMap<u8, PortOrder>,
     /// On the wire: port, ticket, direction.
     flight: BTreeMap<u8, (u64, bool)>,
-    ended: Vec<Ended>,
+    ended: Vec<Ticket>,
     last_ticket: u64,
     /// When the last command came in.
     came_at: Option<Duration>,
@@ -47,42 +41,7 @@ pub(super) struct Desk {
     settled: BTreeMap<u8, bool>,
     /// What was sent lately: port, direction, when, for what cause.
     blame: BTreeMap<u8, (bool, Duration, Cause)>,
-    reverts: BTreeMap<u8, Timed>,
-    /// [`Moment::zero_ms`] as it was last seen.
-    zero_ms: u64,
-}
-
-/// One command as it was handed in.
-#[derive(Debug)]
-struct Ticket {
-    id: Option<String>,
-    arrived: Duration,
-    hold: Option<Duration>,
-    /// All ports it is about.
-    ports: BTreeSet<u8>,
-    open: BTreeSet<u8>,
-    error: Option<(CommandError, Option<u8>)>,
-    detail: Option<String>,
-    requests: u32,
-    attempts: u32,
-    cause: Cause,
-}
-
-impl Ticket {
-    fn new(now: &Moment, cause: Cause, ports: BTreeSet<u8>) -> Self {
-        Self {
-            id: None,
-            arrived: now.up,
-            hold: None,
-            open: ports.clone(),
-            ports,
-            error: None,
-            detail: None,
-            requests: 0,
-            attempts: 0,
-            cause,
-        }
-    }
+    returns: Returns,
 }
 
 #[derive(Debug)]
@@ -95,93 +54,38 @@ struct PortOrder {
     failed: Option<CommandError>,
 }
 
-/// A port that goes back by itself.
-#[derive(Debug, Clone, Copy)]
-struct Timed {
-    kept: Revert,
-    at: Duration,
-    /// By an earlier run, which knew the time of day.
-    of_old: bool,
-}
-
-/// A command that came to its end.
-#[derive(Debug)]
-pub(super) struct Ended {
-    ticket: Ticket,
-}
-
-/// What a reading meant for the commands in hand.
-#[derive(Debug, Default)]
-pub(super) struct Settled {
-    pub(super) any: bool,
-    pub(super) reverts_changed: bool,
-}
-
-impl Ended {
-    /// Its result, and whether to keep quiet about it (what the bridge does by itself).
-    pub(super) fn result(
-        self,
-        plug: &PlugId,
-        now: &Moment,
-        state: impl Fn(u8) -> Option<bool>,
-    ) -> (CommandResult, bool) {
-        let ticket = self.ticket;
-        let result = CommandResult {
-            plug: plug.clone(),
-            id: ticket.id,
-            ports: ticket.ports.iter().map(|&port| (port, state(port))).collect(),
-            error: ticket.error,
-            detail: ticket.detail,
-            latency: now.up.saturating_sub(ticket.arrived),
-            requests: ticket.requests,
-            attempts: ticket.attempts,
-            unix_ms: now.unix_ms,
-        };
-        (result, ticket.cause != Cause::Mqtt)
-    }
-}
-
 impl Desk {
+    /// With what an earlier run has timed.
     pub(super) fn new(reverts: &BTreeMap<u8, Revert>, now: &Moment) -> Self {
-        let timed = |kept: &Revert| Timed { kept: *kept, at: now.up + kept.left(now), of_old: true };
-        Self {
-            reverts: reverts.iter().map(|(&port, kept)| (port, timed(kept))).collect(),
-            zero_ms: now.zero_ms(),
-            ..Self::default()
-        }
+        Self { returns: Returns::new(reverts, now), ..Self::default() }
     }
 
-    /// Somebody may have set the clock, as it happens soon after the start of a machine that keeps no
-    /// time. What an earlier run has timed ends by the new time, what this one has by its own. True
-    /// when timed ports changed.
-    fn watch_clock(&mut self, now: &Moment) -> bool {
-        let old = std::mem::replace(&mut self.zero_ms, now.zero_ms());
-        if old.abs_diff(self.zero_ms) <= CLOCK_SET_MS {
-            return false;
-        }
-        for timed in self.reverts.values_mut() {
-            if timed.of_old {
-                timed.at = now.up + timed.kept.left(now);
-            } else {
-                timed.kept = Revert::after(timed.at.saturating_sub(now.up), timed.kept.on, now);
-            }
-        }
-        !self.reverts.is_empty()
+    /// What an earlier run has timed may have been cancelled since.
+    pub(super) fn distrust(&mut self) {
+        self.returns.distrust();
     }
 
     /// Ports that go back by themselves, to be remembered.
     pub(super) fn reverts(&self) -> BTreeMap<u8, Revert> {
-        self.reverts.iter().map(|(&port, timed)| (port, timed.kept)).collect()
+        self.returns.kept()
+    }
+
+    /// Returns that will not be carried out, since the last call.
+    pub(super) fn dropped(&mut self) -> Vec<Dropped> {
+        self.returns.take_dropped()
     }
 
     /// Somebody took the matter into their own hands.
-    pub(super) fn cancel_revert(&mut self, port: u8) -> bool {
-        self.reverts.remove(&port).is_some()
+    pub(super) fn cancel_revert(&mut self, port: u8) {
+        self.returns.put(port, None);
+        if let Some(ticket) = self.orders.get(&port).and_then(|order| self.tickets.get_mut(&order.ticket)) {
+            ticket.replaced.remove(&port);
+        }
     }
 
     /// This port goes back by itself.
     pub(super) fn is_timed(&self, port: u8) -> bool {
-        self.reverts.contains_key(&port)
+        self.returns.get(port).is_some()
     }
 
     /// A command for this port is in hand, or was sent since then.
@@ -195,70 +99,91 @@ impl Desk {
         (*blamed == on && now.up.saturating_sub(*at) < BLAME).then_some(*cause)
     }
 
-    /// Takes a command in, or refuses it as a whole before anything moves. True when timed ports
-    /// changed.
-    pub(super) fn accept(
-        &mut self,
-        now: &Moment,
-        order: SwitchOrder,
-        scene: &Scene<'_>,
-        timeout: Duration,
-    ) -> bool {
+    /// Takes a command in, or refuses it as a whole before anything moves.
+    pub(super) fn accept(&mut self, now: &Moment, order: SwitchOrder, scene: &Scene<'_>, timeout: Duration) {
         let wishes = scene.wishes(&order, |port| self.orders.get(&port).map(|order| order.on));
         let refused = wishes.as_ref().err().copied();
         let wishes = wishes.unwrap_or_default();
         let ports = wishes.keys().copied().collect();
         let ticket =
             Ticket { id: order.id, hold: order.hold, error: refused, ..Ticket::new(now, Cause::Mqtt, ports) };
-        self.enter(now, ticket, &wishes, order.stagger, timeout.min(order.ttl.unwrap_or(timeout)))
+        self.enter(now, ticket, &wishes, order.stagger, timeout.min(order.ttl.unwrap_or(timeout)));
     }
 
-    /// Takes in what the bridge does by itself. Whether it may is for the caller to know. True when
-    /// timed ports changed.
-    pub(super) fn own(
-        &mut self,
-        now: &Moment,
-        wishes: &BTreeMap<u8, bool>,
-        cause: Cause,
-        life: Duration,
-    ) -> bool {
+    /// Takes in what the bridge does by itself. Whether it may is for the caller to know.
+    pub(super) fn own(&mut self, now: &Moment, wishes: &BTreeMap<u8, bool>, cause: Cause, life: Duration) {
         let ticket = Ticket::new(now, cause, wishes.keys().copied().collect());
-        self.enter(now, ticket, wishes, Duration::ZERO, life)
+        self.enter(now, ticket, wishes, Duration::ZERO, life);
     }
 
     fn enter(
         &mut self,
         now: &Moment,
-        ticket: Ticket,
+        mut ticket: Ticket,
         wishes: &BTreeMap<u8, bool>,
         stagger: Duration,
         life: Duration,
-    ) -> bool {
+    ) {
         if ticket.open.is_empty() {
-            self.ended.push(Ended { ticket });
-            return false;
+            self.ended.push(ticket);
+            return;
         }
         self.gather(now);
         self.last_ticket += 1;
         let number = self.last_ticket;
-        let anew = ticket.cause != Cause::Timer;
-        self.tickets.insert(number, ticket);
-        let mut reverts_changed = false;
         for (turn, (&port, &on)) in (0u32..).zip(wishes) {
+            let sent = self.orders.get(&port).is_some_and(|order| order.attempts > 0);
+            let before = self.returns.get(port);
             self.fail(port, CommandError::Superseded);
             let not_before = now.up + stagger * turn;
+            ticket.deadline = not_before + life;
+            let was = if sent { before } else { self.returns.get(port) };
+            let wait = not_before - now.up;
+            self.provide(now, &mut ticket, (port, on), wait, before, was);
             let order = PortOrder {
                 ticket: number,
                 on,
                 not_before,
-                deadline: not_before + life,
+                deadline: ticket.deadline,
                 attempts: 0,
                 failed: None,
             };
             self.orders.insert(port, order);
-            reverts_changed |= anew && self.reverts.remove(&port).is_some();
         }
-        reverts_changed
+        self.tickets.insert(number, ticket);
+    }
+
+    /// The way back of a port, or the end of one, before it is switched: `before` the command that this
+    /// one has superseded was taken out, and as it `was` without that, if that never left. What is not written yet when a
+    /// relay moves is lost with the program: so a timed port waits until its way back is, and one that
+    /// shall not go back until that is. Where it would have gone anyhow it may go at once.
+    fn provide(
+        &mut self,
+        now: &Moment,
+        ticket: &mut Ticket,
+        (port, on): (u8, bool),
+        wait: Duration,
+        before: Option<Timed>,
+        was: Option<Timed>,
+    ) {
+        if ticket.cause == Cause::Timer {
+            return;
+        }
+        let back = ticket.hold.map(|hold| Timed::after(wait + hold, !on, now));
+        if self.returns.put(port, back) || before != back {
+            ticket.replaced.insert(port, was);
+        }
+        if ticket.cause != Cause::Mqtt {
+            // Protection waits for nothing.
+            return;
+        }
+        if let Some(change) = self.returns.unwritten(port) {
+            ticket.gate = ticket.gate.max(change);
+            let early = before.or(was).is_none_or(|was| was.on() == on);
+            if ticket.hold.is_some() || !early || ticket.held > 0 {
+                ticket.held = ticket.gate;
+            }
+        }
     }
 
     /// A command has come in: says how long it waits for others.
@@ -277,8 +202,14 @@ impl Desk {
 
     /// When something can be sent.
     pub(super) fn ready_at(&self) -> Option<Duration> {
-        let first = self.orders.values().map(|order| order.not_before).min()?;
+        let first = self.orders.values().filter(|order| !self.is_held(order));
+        let first = first.map(|order| order.not_before).min()?;
         Some(first.max(self.gather_until))
+    }
+
+    /// It waits for the disk.
+    fn is_held(&self, order: &PortOrder) -> bool {
+        self.tickets.get(&order.ticket).is_some_and(|ticket| ticket.held > 0)
     }
 
     /// It is on the wire; what is there for its port may be an older command that it has replaced.
@@ -289,8 +220,9 @@ impl Desk {
     /// When something must end or go back.
     pub(super) fn alarm(&self) -> Option<Duration> {
         let order = self.orders.iter().filter(|(port, order)| !self.in_the_air(**port, order));
-        let revert = self.reverts.iter().filter(|(port, _)| !self.orders.contains_key(port));
-        order.map(|(_, order)| order.deadline).chain(revert.map(|(_, timed)| timed.at)).min()
+        let back = self.returns.alarm(|port| self.orders.contains_key(&port));
+        let told = self.ended.iter().map(Ticket::patience);
+        order.map(|(_, order)| order.deadline).chain(back).chain(told).min()
     }
 
     /// What to send now, and how long it may take.
@@ -304,7 +236,8 @@ impl Desk {
         let mut left = Duration::MAX;
         let mut ports = BTreeMap::new();
         for (&port, order) in &mut self.orders {
-            if order.not_before > now.up || order.deadline <= now.up {
+            let held = self.tickets.get(&order.ticket).is_some_and(|ticket| ticket.held > 0);
+            if held || order.not_before > now.up || order.deadline <= now.up {
                 continue;
             }
             order.attempts += 1;
@@ -335,8 +268,9 @@ impl Desk {
     }
 
     /// Holds what the plug says against what was wished.
-    pub(super) fn read(&mut self, now: &Moment, ports: &[PortReading]) -> Settled {
-        let mut settled = Settled::default();
+    /// True when it was about them.
+    pub(super) fn read(&mut self, now: &Moment, ports: &[PortReading]) -> bool {
+        let mut any = false;
         let flight = std::mem::take(&mut self.flight);
         let tried: Vec<u8> =
             self.orders.iter().filter(|(_, o)| o.attempts > 0).map(|(&port, _)| port).collect();
@@ -346,16 +280,15 @@ impl Desk {
             let relay = heard.and_then(|heard| heard.relay);
             if relay == Some(order.on) {
                 let on = order.on;
-                settled.any = true;
+                any = true;
                 self.settled.insert(port, on);
-                settled.reverts_changed |= self.confirm(now, port);
+                self.confirm(now, port);
             } else if flight.contains_key(&port) {
                 order.failed = Some(CommandError::NotConfirmed);
                 order.not_before = now.up + retry_after(order.attempts);
             }
         }
-        settled.any |= !flight.is_empty();
-        settled
+        any || !flight.is_empty()
     }
 
     /// The conversation failed: what was on the wire is tried again until its deadline.
@@ -377,15 +310,15 @@ impl Desk {
     }
 
     /// Ends what is overdue, hopeless because the plug is offline, or not allowed any more; starts what
-    /// must go back, unless something `bars` it. True when timed ports changed.
+    /// must go back, unless something `bars` it.
     pub(super) fn tick(
         &mut self,
         now: &Moment,
         online: bool,
         talking: bool,
         bars: impl Fn(u8, bool) -> Option<CommandError>,
-    ) -> bool {
-        let mut reverts_changed = self.watch_clock(now);
+    ) {
+        self.returns.watch_clock(now);
         let barred = self.orders.iter().filter(|(port, order)| !self.in_the_air(**port, order));
         let barred = barred.filter_map(|(&port, order)| Some((port, bars(port, order.on)?)));
         for (port, error) in barred.collect::<Vec<_>>() {
@@ -399,28 +332,27 @@ impl Desk {
             .map(|(&port, order)| match order.failed {
                 Some(_) if lost(order) => (port, CommandError::Offline),
                 Some(failed) => (port, failed),
+                None if self.is_held(order) => (port, CommandError::NotSaved),
                 None => (port, CommandError::Expired),
             })
             .collect();
         for (port, error) in over {
             self.fail(port, error);
         }
-        let back =
-            self.reverts.iter().filter(|(port, timed)| timed.at <= now.up && !self.orders.contains_key(port));
-        let back: Vec<(u8, bool)> = back.map(|(&port, timed)| (port, timed.kept.on)).collect();
-        for (port, on) in back {
+        let orders = &self.orders;
+        for (port, on) in self.returns.due(now, |port| orders.contains_key(&port)) {
             if bars(port, on).is_some() {
-                reverts_changed |= self.cancel_revert(port);
+                self.cancel_revert(port);
                 continue;
             }
-            if let Some(timed) = self.reverts.get_mut(&port) {
-                timed.at = now.up + REVERT_AGAIN;
-            }
+            self.returns.try_again(now, port);
             if online {
                 self.own(now, &BTreeMap::from([(port, on)]), Cause::Timer, Duration::from_secs(10));
             }
         }
-        reverts_changed
+        if self.ended.iter().any(|ticket| ticket.gate > 0 && ticket.patience() <= now.up) {
+            self.lost("the disk does not answer", true);
+        }
     }
 
     /// Nothing more will be sent: whatever is not on the wire ends now, or even what is.
@@ -434,32 +366,99 @@ impl Desk {
         }
     }
 
-    /// Commands that ended since the last call.
-    pub(super) fn ended(&mut self) -> Vec<Ended> {
-        std::mem::take(&mut self.ended)
+    /// Commands that ended since the last call, unless they wait for the disk.
+    pub(super) fn ended(&mut self) -> Vec<Ticket> {
+        let (over, waiting) =
+            std::mem::take(&mut self.ended).into_iter().partition(|ticket| ticket.gate == 0);
+        self.ended = waiting;
+        over
     }
 
-    /// The plug says so: the order is done. True when a timed port was set or has gone back.
-    fn confirm(&mut self, now: &Moment, port: u8) -> bool {
-        let Some(order) = self.orders.remove(&port) else { return false };
-        let Some(ticket) = self.tickets.get(&order.ticket) else { return false };
-        let changed = match (ticket.hold, ticket.cause) {
-            (_, Cause::Timer) => self.reverts.remove(&port).is_some(),
-            (Some(hold), _) => {
-                let kept = Revert::after(hold, !order.on, now);
-                self.reverts.insert(port, Timed { kept, at: now.up + hold, of_old: false });
-                true
+    /// Results wait for the disk no longer.
+    pub(super) fn wait_no_more(&mut self) {
+        self.ended.iter_mut().for_each(|ticket| ticket.gate = 0);
+    }
+
+    /// Whether returns have changed since they were numbered last.
+    pub(super) fn unnumbered(&self) -> bool {
+        self.returns.unnumbered() || self.tickets.values().chain(&self.ended).any(Ticket::unnumbered)
+    }
+
+    /// The newest change that somebody waits for.
+    pub(super) fn awaited(&self) -> Option<u64> {
+        self.tickets.values().chain(&self.ended).map(|ticket| ticket.gate).filter(|gate| *gate > 0).max()
+    }
+
+    /// What has changed has this number now.
+    pub(super) fn number(&mut self, number: u64) {
+        self.returns.number(number);
+        self.tickets.values_mut().chain(&mut self.ended).for_each(|ticket| ticket.number(number));
+    }
+
+    /// Changes up to this number are written. True when nothing is left to be.
+    pub(super) fn written(&mut self, number: u64) -> bool {
+        self.returns.written(number);
+        self.tickets.values_mut().chain(&mut self.ended).for_each(|ticket| ticket.written(number));
+        self.returns.all_written() && self.tickets.values().chain(&self.ended).all(|ticket| ticket.gate == 0)
+    }
+
+    /// What waits to be written is not, or at best later (`perhaps`), and it is as if it had not been
+    /// asked for. What a command has written before stays: a timed port has its way back.
+    pub(super) fn lost(&mut self, why: &str, perhaps: bool) {
+        let held = self.orders.iter().filter(|(_, order)| self.is_held(order));
+        for port in held.map(|(&port, _)| port).collect::<Vec<_>>() {
+            let ticket = self.orders.get(&port).and_then(|order| self.tickets.get_mut(&order.ticket));
+            if let Some(ticket) = ticket {
+                ticket.detail = Some(why.into());
             }
+            self.fail(port, CommandError::NotSaved);
+            self.returns.taken_back(port, perhaps);
+        }
+        for ticket in self.tickets.values_mut().chain(&mut self.ended).filter(|ticket| ticket.gate > 0) {
+            ticket.gate = 0;
+            if ticket.hold.is_some() || ticket.error.is_some() {
+                continue;
+            }
+            for (port, was) in std::mem::take(&mut ticket.replaced) {
+                self.returns.put(port, was);
+                self.returns.taken_back(port, perhaps);
+                ticket.error.get_or_insert((CommandError::NotSaved, Some(port)));
+                ticket.detail = Some(why.into());
+            }
+        }
+    }
+
+    /// The plug says so: the order is done.
+    fn confirm(&mut self, now: &Moment, port: u8) {
+        let Some(order) = self.orders.remove(&port) else { return };
+        let Some(ticket) = self.tickets.get_mut(&order.ticket) else { return };
+        let changed = match (ticket.hold, ticket.cause) {
+            (_, Cause::Timer) => self.returns.put(port, None),
+            (Some(hold), _) => self.returns.put(port, Some(Timed::after(hold, !order.on, now))),
             (None, _) => false,
         };
+        if changed {
+            ticket.gate = UNNUMBERED;
+        }
         self.close(order.ticket, port);
-        changed
     }
 
     fn fail(&mut self, port: u8, error: CommandError) {
         let Some(order) = self.orders.remove(&port) else { return };
-        if let Some(ticket) = self.tickets.get_mut(&order.ticket) {
-            ticket.error.get_or_insert((error, Some(port)));
+        let Some(ticket) = self.tickets.get_mut(&order.ticket) else { return };
+        ticket.error.get_or_insert((error, Some(port)));
+        let was = ticket.replaced.remove(&port);
+        // It may have been obeyed all the same.
+        let unsure = matches!(error, CommandError::Timeout | CommandError::Offline | CommandError::Busy);
+        let changed = match was {
+            // It never left, and is as if it had never come.
+            Some(was) if order.attempts == 0 => self.returns.put(port, was),
+            // What may be on must not stay on.
+            _ if order.on && unsure => false,
+            _ => ticket.hold.is_some() && self.returns.put(port, None),
+        };
+        if changed {
+            ticket.gate = UNNUMBERED;
         }
         self.close(order.ticket, port);
     }
@@ -470,7 +469,7 @@ impl Desk {
         if ticket.open.is_empty()
             && let Some(ticket) = self.tickets.remove(&number)
         {
-            self.ended.push(Ended { ticket });
+            self.ended.push(ticket);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What a command is held against before anything moves: it goes through as a whole, or not at all.
 
 use super::plug::Plug;
-use super::{Effect, Rules, face};
-use crate::model::{CommandError, CommandResult, Lock, Moment, SwitchOrder, Wish};
+use super::{Effect, Hub, Rules, face};
+use crate::model::{CommandError, CommandResult, Event, Lock, Moment, Note, SwitchOrder, Wish};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// Marked commands remembered for one plug.
 const MAX_MARKED: usize = 256;
@@ -166,7 +166,7 @@ impl Plug {
             reachable: !stopping && (self.online() || (!self.read && self.schedule.misses() == 0)),
             stopping,
         };
-        self.reverts_changed |= self.desk.accept(now, order, &scene, rules.command_timeout);
+        self.desk.accept(now, order, &scene, rules.command_timeout);
         self.report(now, effects);
     }
 
@@ -180,6 +180,30 @@ impl Plug {
             (true, true) => Some(CommandError::Locked),
             (true, false) => (on && kept.latched.contains(&port)).then_some(CommandError::Latched),
         };
-        self.reverts_changed |= self.desk.tick(now, online, talking, bars);
+        self.desk.tick(now, online, talking, bars);
+        for dropped in self.desk.dropped() {
+            let (port, on, reason) = (dropped.port, dropped.on, dropped.why);
+            warn!(plug = %self.id, port, on, "does not go back by itself: {reason}");
+            self.untold.push(Event::ReturnDropped { port, on, reason });
+            self.guard.not_returned(port, on, reason);
+            self.word_problem(now);
+        }
+    }
+}
+
+impl Hub {
+    pub(super) fn switch(&mut self, now: &Moment, order: SwitchOrder) {
+        let id = order.plug.clone();
+        let busy = self.stopping;
+        match self.plugs.get_mut(&id).filter(|plug| plug.adopted && plug.kept.offer.ports > 0) {
+            Some(plug) => {
+                plug.command(now, &self.rules, order, busy, &mut self.effects);
+                self.attend(now, &id);
+            }
+            None => {
+                let note = refusal(now, &order, CommandError::UnknownDevice, None);
+                self.tell(Note::Result(note));
+            }
+        }
     }
 }

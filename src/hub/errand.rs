@@ -2,6 +2,7 @@
 //! for, and the questions of the slow round in `round.rs`. None of them makes a plug count as
 //! offline, and a refusal is an answer.
 
+use super::ledger::Change;
 use super::plug::Plug;
 use super::round::{Item, Round};
 use super::{Effect, Hub, Rules};
@@ -100,21 +101,15 @@ impl Plug {
         errand: Errand,
         transaction: Option<String>,
         effects: &mut VecDeque<Effect>,
-    ) -> bool {
+    ) {
         let verb = errand.verb();
         let mut refuse = |why: String, transaction: Option<String>| {
             let response = Response { verb, transaction, result: Err(why) };
             effects.push_back(Effect::Tell(Note::Response(response)));
-            false
         };
         if self.errands.waiting.len() >= MAX_WAITING {
             let why =
                 format!("{MAX_WAITING} requests wait for {} already; wait for one of them to end", self.id);
-            return refuse(why, transaction);
-        }
-        if errand == (Errand::Clock { set: true })
-            && let Some(why) = self.clock_stands(now)
-        {
             return refuse(why, transaction);
         }
         let task = match Task::new(errand, self.guard()) {
@@ -127,20 +122,6 @@ impl Plug {
             return self.finish(now, rules, ticket, Err("does not answer at present".into()), effects);
         }
         self.errands.waiting.push_back(ticket);
-        false
-    }
-
-    /// Why no clock can be set at present.
-    fn clock_stands(&self, now: &Moment) -> Option<String> {
-        if now.unix_ms < self.pace.clock_from_ms {
-            let shown = now.local().strftime("%Y-%m-%d %H:%M");
-            return Some(format!(
-                "the clock of the bridge's own machine shows {shown}, which is in the past; set that first"
-            ));
-        }
-        (!self.pace.zone_known).then(|| {
-            "no time zone is known, so the plug would be set to UTC; set timezone, as in timezone = \"Europe/Berlin\"".into()
-        })
     }
 
     fn guard(&self) -> Guard {
@@ -151,33 +132,25 @@ impl Plug {
         Guard { who, ports, control: self.view.control, locks, latched, followed }
     }
 
-    /// Ends errands that are overdue, or hopeless because the plug is offline. True when that must be
-    /// remembered.
-    pub(super) fn tick_errands(
-        &mut self,
-        now: &Moment,
-        rules: &Rules,
-        effects: &mut VecDeque<Effect>,
-    ) -> bool {
+    /// Ends errands that are overdue, or hopeless because the plug is offline.
+    pub(super) fn tick_errands(&mut self, now: &Moment, rules: &Rules, effects: &mut VecDeque<Effect>) {
         if self.errands.waiting.is_empty() {
-            return false;
+            return;
         }
         let lost = !self.online() && (self.read || self.schedule.misses() >= rules.misses);
         let first = usize::from(self.errands.first_is_asked());
         let all: Vec<Ticket> = self.errands.waiting.drain(first..).collect();
-        let mut remember = false;
         for ticket in all {
             if ticket.until <= now.up {
                 let late = Err("did not get round to it in time".into());
-                remember |= self.finish(now, rules, ticket, late, effects);
+                self.finish(now, rules, ticket, late, effects);
             } else if lost {
                 let why = Err("does not answer at present".into());
-                remember |= self.finish(now, rules, ticket, why, effects);
+                self.finish(now, rules, ticket, why, effects);
             } else {
                 self.errands.waiting.push_back(ticket);
             }
         }
-        remember
     }
 
     /// The program stops, or the plug is removed.
@@ -234,18 +207,16 @@ impl Plug {
             }
         }
         match answer.and_then(|answer| ticket.task.hear(answer, now)) {
-            Ok(None) => {
-                self.errands.waiting.push_front(ticket);
-                remember
-            }
-            Ok(Some(report)) => self.finish(now, rules, ticket, Ok(report), effects) || remember,
-            Err(Failure::Denied(why)) => self.finish(now, rules, ticket, Err(why), effects) || remember,
-            Err(failure) => self.finish(now, rules, ticket, Err(failure.to_string()), effects) || remember,
+            Ok(None) => self.errands.waiting.push_front(ticket),
+            Ok(Some(report)) => self.finish(now, rules, ticket, Ok(report), effects),
+            Err(Failure::Denied(why)) => self.finish(now, rules, ticket, Err(why), effects),
+            Err(failure) => self.finish(now, rules, ticket, Err(failure.to_string()), effects),
         }
+        remember
     }
 
-    /// Answers whoever waits. A name that the plug does not keep is kept here. True when that must be
-    /// remembered.
+    /// Answers whoever waits, about a name once it is written. A name that the plug does not keep is
+    /// kept here.
     fn finish(
         &mut self,
         now: &Moment,
@@ -253,7 +224,7 @@ impl Plug {
         ticket: Ticket,
         result: Result<Report, String>,
         effects: &mut VecDeque<Effect>,
-    ) -> bool {
+    ) {
         let errand = ticket.task.errand();
         let verb = errand.verb();
         let result = match (errand, result) {
@@ -263,20 +234,26 @@ impl Plug {
             }
             (_, result) => result.map_err(|why| format!("{}: {why}", self.id)),
         };
-        let mut remember = false;
+        let mut renamed = None;
         match &result {
             Ok(Report::Renamed { port, name, kept_here }) => {
+                let was = match port {
+                    0 => self.kept.name.clone(),
+                    port => self.kept.port_names.get(port).cloned(),
+                };
+                renamed = Some(Change::Name(self.id.clone(), *port, was));
                 self.keep_name(*port, name, kept_here.is_some());
                 self.refit(rules, now);
-                remember = true;
             }
             Ok(_) if errand.changes() => info!(plug = %self.id, verb, "changed, as requested"),
             Ok(_) | Err(_) => {}
         }
         let result = result.map(|report| ResponseData::Report(self.id.clone(), report));
-        let response = Response { verb, transaction: ticket.transaction, result };
-        effects.push_back(Effect::Tell(Note::Response(response)));
-        remember
+        let note = Note::Response(Response { verb, transaction: ticket.transaction, result });
+        match renamed {
+            Some(change) => self.pledges.push((change, note)),
+            None => effects.push_back(Effect::Tell(note)),
+        }
     }
 
     /// A new name, kept by the plug or here.
@@ -321,9 +298,7 @@ impl Hub {
         if let Errand::Rename { port, .. } = &errand {
             plug.may_rename(*port)?;
         }
-        if plug.errand(now, &self.rules, errand, transaction, &mut self.effects) {
-            self.save_soon(now);
-        }
+        plug.errand(now, &self.rules, errand, transaction, &mut self.effects);
         self.attend(now, id);
         Ok(())
     }

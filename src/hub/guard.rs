@@ -1,6 +1,7 @@
 //! Protection: more power than allowed, power behind an open relay, a relay that fell under high
 //! load. [`Guard`] only looks at readings; what follows from an alarm is an ordinary command.
 
+use super::ledger::Change;
 use super::plug::Plug;
 use super::{Consequence, Effect, Limit, PlugRules, Rules};
 use crate::model::{Cause, Event, Hazard, Moment, Note, PortReading, Remedy};
@@ -37,6 +38,8 @@ pub(super) struct Guard {
     watches: Vec<Watch>,
     rating: Option<f64>,
     looked_at: Option<Duration>,
+    /// Ports that did not go back by themselves: where they would have gone, and why not.
+    strayed: BTreeMap<u8, (bool, &'static str)>,
     /// What is wrong now, in words.
     problem: Option<String>,
 }
@@ -113,6 +116,18 @@ impl Guard {
         self.problem.as_deref()
     }
 
+    /// This port does not go back by itself.
+    pub(super) fn not_returned(&mut self, port: u8, on: bool, why: &'static str) {
+        self.strayed.insert(port, (on, why));
+    }
+
+    /// Somebody has said where these ports are to be.
+    pub(super) fn commanded<'a>(&mut self, ports: impl Iterator<Item = &'a u8>) {
+        for port in ports {
+            self.strayed.remove(port);
+        }
+    }
+
     /// Whether protection latches this port.
     pub(super) fn latches(&self, port: u8) -> bool {
         let latches = |watch: &Watch| watch.limit.consequence == Consequence::Latch;
@@ -130,7 +145,8 @@ impl Guard {
     ) -> Seen {
         let seamless = follows != Follows::AfterPause;
         self.looked_at = Some(now.up);
-        let mut seen = Seen::default();
+        let mut seen = Seen { news: !moved.is_empty() && !self.strayed.is_empty(), ..Seen::default() };
+        self.commanded(moved.iter().map(|(port, ..)| port));
         let known: f64 = heard.iter().filter_map(|port| port.watts).sum();
         let limit = self.watches.first().and_then(|watch| watch.limit.watts);
         // What some ports draw is the least that all do: too much is too much.
@@ -184,6 +200,10 @@ impl Guard {
             }
             if let Some(watts) = watch.cut_out {
                 add(format_args!("{it} went off by itself at {watts:.0} W: it may have cut out"));
+            }
+            if let Some((on, why)) = self.strayed.get(&port) {
+                let what = if *on { "on" } else { "off" };
+                add(format_args!("{it} was not switched back {what}: {why}"));
             }
             if latched.contains(&port) {
                 add(format_args!("{it} was overloaded and is latched until it is released"));
@@ -277,8 +297,12 @@ impl Plug {
             remember |= remedy == Remedy::Latch;
             let Alarm { port, hazard, watts, limit, .. } = alarm;
             warn!(plug = %self.id, port, watts, limit, remedy = remedy.as_str(), "{}", hazard.as_str());
-            let event = Event::Overload { port, hazard, watts, limit, remedy };
-            effects.push_back(Effect::Tell(Note::Plug(self.id.clone(), event)));
+            let note = Note::Plug(self.id.clone(), Event::Overload { port, hazard, watts, limit, remedy });
+            match remedy {
+                // Whoever hears of a latch may rely on it.
+                Remedy::Latch => self.pledges.push((Change::Latch, note)),
+                Remedy::None | Remedy::Off => effects.push_back(Effect::Tell(note)),
+            }
         }
         news |= remember;
         if rising {
@@ -314,7 +338,7 @@ impl Plug {
         if latch {
             self.kept.latched.extend(wishes.keys());
         }
-        self.reverts_changed |= self.desk.own(now, &wishes, Cause::Overload, rules.command_timeout);
+        self.desk.own(now, &wishes, Cause::Overload, rules.command_timeout);
         if latch { Remedy::Latch } else { Remedy::Off }
     }
 
@@ -327,7 +351,13 @@ impl Plug {
         freed
     }
 
-    fn word_problem(&mut self, now: &Moment) {
+    /// Ports are latched again.
+    pub(super) fn latch(&mut self, now: &Moment, ports: &BTreeSet<u8>) {
+        self.kept.latched.extend(ports);
+        self.word_problem(now);
+    }
+
+    pub(super) fn word_problem(&mut self, now: &Moment) {
         let before = self.guard.problem().map(str::to_owned);
         // Whatever else is wrong is told first.
         if self.guard.word(&self.kept.latched) && self.view.problem == before {

@@ -16,6 +16,7 @@
 //! | `health.rs` | one plug: what follows when it does not answer |
 //! | `schedule.rs` | when one plug is asked next |
 //! | `door.rs`, `command.rs` | one plug's commands: taken in, waiting, sent, confirmed, failed, expired |
+//! | `ticket.rs`, `returns.rs` | one command until its result is told; ports that go back by themselves |
 //! | `guard.rs` | one plug's protection: overload, power behind an open relay, what is done about it |
 //! | `change.rs` | which readings are worth telling |
 //! | `meter.rs` | one plug's energy: counted, never lower, gaps declared |
@@ -27,6 +28,7 @@
 //! | `restart.rs` | whether one plug has restarted, and what is put back then |
 //! | `census.rs` | who is who: found, moved, doubled, adopted, removed |
 //! | `request.rs` | requests to the bridge |
+//! | `ledger.rs` | what is written before it is acknowledged, and taken back when it cannot be |
 //! | `stats.rs` | figures about the work |
 //! | `rules.rs` | the settings, in the hub's words |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -42,11 +44,13 @@ mod guard;
 mod hardware;
 mod health;
 mod hours;
+mod ledger;
 mod meter;
 mod plug;
 mod record;
 mod request;
 mod restart;
+mod returns;
 mod round;
 mod rules;
 mod schedule;
@@ -54,6 +58,7 @@ mod since;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod ticket;
 
 pub use rules::{Consequence, Limit, Pace, PlugRules, Restore, Rules};
 
@@ -74,9 +79,6 @@ pub const MAX_PLUGS: usize = 8192;
 /// How often the figures in the view are renewed.
 const STATS_EVERY: Duration = Duration::from_secs(60);
 
-/// How long a change to what is remembered may wait to be written.
-const SAVE_AFTER: Duration = Duration::from_millis(500);
-
 /// What the hub is told.
 #[derive(Debug)]
 pub enum Input {
@@ -88,6 +90,8 @@ pub enum Input {
     Answered(Outcome),
     /// A sink wants something.
     Commanded(Order),
+    /// What [`Effect::Save`] asked for is written, or why it is not.
+    Saved(Result<(), String>),
     /// The time named by [`Hub::wake_at`] has come.
     Tick,
     /// The program is about to stop: begin nothing new, give every waiting command its result; said
@@ -117,7 +121,8 @@ pub enum Effect {
     Tell(Note),
     /// Log this much from now on.
     Log(LogLevel),
-    /// Write [`Hub::memory`] down.
+    /// Write [`Hub::memory`] down, as it is now, and report [`Input::Saved`]. Nothing more is to be
+    /// written until then.
     Save,
 }
 
@@ -144,7 +149,7 @@ pub struct Hub {
     adopt_until: Option<Duration>,
     bridge: BridgeView,
     view: Arc<View>,
-    save_at: Option<Duration>,
+    ledger: ledger::Ledger,
     stats_at: Duration,
     took_ms: VecDeque<u64>,
     stopping: bool,
@@ -152,12 +157,7 @@ pub struct Hub {
 
 impl Hub {
     /// Wakes up with what is remembered. Known plugs are due at once, before any search.
-    pub fn new(mut rules: Rules, memory: Memory, now: &Moment) -> Self {
-        // Earlier than what is remembered is no time a clock could show that is right.
-        let metered_ms = memory.plugs.values().map(|kept| kept.tally.unix_ms).max().unwrap_or(0);
-        for pace in rules.families.values_mut() {
-            pace.clock_from_ms = pace.clock_from_ms.max(metered_ms);
-        }
+    pub fn new(rules: Rules, memory: Memory, now: &Moment) -> Self {
         let bridge = BridgeView {
             adopt: memory.adopt.unwrap_or(rules.adopt),
             log_level: rules.log_level,
@@ -178,7 +178,7 @@ impl Hub {
             adopt_until: None,
             view: Arc::new(View { bridge: Arc::new(bridge.clone()), plugs: BTreeMap::new() }),
             bridge,
-            save_at: None,
+            ledger: ledger::Ledger::default(),
             stats_at: now.up + STATS_EVERY,
             took_ms: VecDeque::new(),
             stopping: false,
@@ -194,10 +194,12 @@ impl Hub {
             Input::Unheard(hosts) => self.unheard(now, hosts),
             Input::Answered(outcome) => self.answered(now, outcome),
             Input::Commanded(order) => self.commanded(now, order),
+            Input::Saved(result) => self.saved(now, result),
             Input::Tick => self.tick(now),
             Input::Stop => self.stop(now),
         }
         self.pump(now);
+        self.write(now);
     }
 
     /// The next thing to do, until there is none.
@@ -212,7 +214,7 @@ impl Hub {
         }
         let mut at = self.stats_at.min(self.search.wake_at());
         let plug = self.agenda.first().map(|(due, _)| *due);
-        for due in [plug, self.save_at, self.adopt_until, self.room_at].into_iter().flatten() {
+        for due in [plug, self.ledger.wake_at(), self.adopt_until, self.room_at].into_iter().flatten() {
             at = at.min(due);
         }
         at
@@ -221,15 +223,6 @@ impl Hub {
     /// What everybody may see now.
     pub fn view(&self) -> Arc<View> {
         Arc::clone(&self.view)
-    }
-
-    /// What must outlive the process.
-    pub fn memory(&self) -> Memory {
-        let kept = self.plugs.values().filter(|plug| plug.kept());
-        let mut memory = Memory { version: Memory::VERSION, ..self.memory.clone() };
-        // Beside those that settings keep out at present.
-        memory.plugs.extend(kept.map(|plug| (plug.id.clone(), plug.kept_as())));
-        memory
     }
 
     /// Everything a driver needs to attach a dialect to this plug.
@@ -245,11 +238,7 @@ impl Hub {
             }
         };
         let pace = self.rules.families.get(name)?;
-        let tuning = Tuning {
-            timeout: pace.timeout,
-            power_unit: tuning_unit,
-            set_clock: pace.set_clock && pace.zone_known,
-        };
+        let tuning = Tuning { timeout: pace.timeout, power_unit: tuning_unit, set_clock: pace.set_clock };
         Some((found, tuning))
     }
 
@@ -257,20 +246,8 @@ impl Hub {
         self.effects.push_back(Effect::Tell(note));
     }
 
-    fn save_soon(&mut self, now: &Moment) {
-        self.save_within(now, SAVE_AFTER);
-    }
-
-    fn save_within(&mut self, now: &Moment, time: Duration) {
-        let by = now.up + time;
-        self.save_at = Some(self.save_at.map_or(by, |at| at.min(by)));
-    }
-
     fn tick(&mut self, now: &Moment) {
-        if self.save_at.is_some_and(|at| at <= now.up) {
-            self.save_at = None;
-            self.effects.push_back(Effect::Save);
-        }
+        self.mind_the_disk(now);
         if self.adopt_until.is_some_and(|at| at <= now.up) {
             self.adopt_until = None;
             self.bridge.adopt = false;
@@ -296,10 +273,7 @@ impl Hub {
     /// Looks at one plug that is due: ends what is overdue, begins what can begin.
     fn attend(&mut self, now: &Moment, id: &PlugId) {
         let Some(plug) = self.plugs.get_mut(id) else { return };
-        let remember = plug.tick(now, &self.rules, &mut self.effects);
-        if remember {
-            self.save_soon(now);
-        }
+        plug.tick(now, &self.rules, &mut self.effects);
         self.raise_meter(now, id);
         let Some(plug) = self.plugs.get_mut(id) else { return };
         if plug.command_ready(now) {
@@ -388,7 +362,9 @@ impl Hub {
     }
 
     /// Puts a plug's next wish on the agenda and its picture into the view.
-    fn settle(&mut self, _now: &Moment, id: &PlugId) {
+    fn settle(&mut self, now: &Moment, id: &PlugId) {
+        self.number(now, id);
+        let listens = self.floors.is_some();
         let Some(plug) = self.plugs.get_mut(id) else { return };
         if let Some(entry) = plug.agenda.take() {
             self.agenda.remove(&(entry, id.clone()));
@@ -400,6 +376,11 @@ impl Hub {
         if plug.fresh_view {
             plug.fresh_view = false;
             Arc::make_mut(&mut self.view).plugs.insert(id.clone(), Arc::clone(&plug.view));
+        }
+        if listens {
+            for event in std::mem::take(&mut plug.untold) {
+                self.effects.push_back(Effect::Tell(Note::Plug(id.clone(), event)));
+            }
         }
     }
 
@@ -471,28 +452,6 @@ impl Hub {
         }
     }
 
-    fn switch(&mut self, now: &Moment, order: crate::model::SwitchOrder) {
-        let id = order.plug.clone();
-        let busy = self.stopping;
-        match self.plugs.get_mut(&id).filter(|plug| plug.adopted && plug.kept.offer.ports > 0) {
-            Some(plug) => {
-                plug.command(now, &self.rules, order, busy, &mut self.effects);
-                self.attend(now, &id);
-                self.save_if_reverts_changed(now, &id);
-            }
-            None => {
-                let note = door::refusal(now, &order, crate::model::CommandError::UnknownDevice, None);
-                self.tell(Note::Result(note));
-            }
-        }
-    }
-
-    fn save_if_reverts_changed(&mut self, now: &Moment, id: &PlugId) {
-        if self.plugs.get_mut(id).is_some_and(|plug| std::mem::take(&mut plug.reverts_changed)) {
-            self.save_soon(now);
-        }
-    }
-
     fn stop(&mut self, now: &Moment) {
         // Said again, it means that conversations have been broken off.
         let again = std::mem::replace(&mut self.stopping, true);
@@ -500,7 +459,6 @@ impl Hub {
         for plug in self.plugs.values_mut() {
             plug.give_up(now, again, &mut self.effects);
         }
-        self.save_at = None;
-        self.effects.push_back(Effect::Save);
+        self.write_all();
     }
 }

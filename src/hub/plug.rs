@@ -6,6 +6,7 @@ use super::command::Desk;
 use super::door::Marked;
 use super::errand::Errands;
 use super::guard::Guard;
+use super::ledger::Change;
 use super::meter::Meter;
 use super::record::Record;
 use super::restart::Restart;
@@ -55,8 +56,10 @@ pub(super) struct Plug {
     pub(super) agenda: Option<Duration>,
     /// It waits for room in the air.
     pub(super) queued: bool,
-    /// Timed commands changed what must be remembered.
-    pub(super) reverts_changed: bool,
+    /// Told once it is written.
+    pub(super) pledges: Vec<(Change, Note)>,
+    /// Told once somebody listens.
+    pub(super) untold: Vec<Event>,
     /// The conversation it is in.
     pub(super) talking: Option<Talk>,
     pub(super) schedule: Schedule,
@@ -147,7 +150,8 @@ impl Plug {
             heard_at: now.up,
             agenda: None,
             queued: false,
-            reverts_changed: false,
+            pledges: Vec::new(),
+            untold: Vec::new(),
             talking: None,
             schedule: Schedule::new(now, ordinal),
             everything: true,
@@ -240,14 +244,14 @@ impl Plug {
         self.show(now, |view| view.deleted = true);
     }
 
-    /// Ends what is overdue. True when that must be remembered.
-    pub(super) fn tick(&mut self, now: &Moment, rules: &Rules, effects: &mut VecDeque<Effect>) -> bool {
+    /// Ends what is overdue.
+    pub(super) fn tick(&mut self, now: &Moment, rules: &Rules, effects: &mut VecDeque<Effect>) {
         self.tick_desk(now);
         self.report(now, effects);
         if self.meter.mind_day(now) && self.read && self.kept.offer.power {
             self.show_energy(now);
         }
-        self.tick_errands(now, rules, effects)
+        self.tick_errands(now, rules, effects);
     }
 
     /// Its energy may be shown: it was read, or a day has begun while it is away.
@@ -314,7 +318,6 @@ impl Plug {
         }
         if about == About::Clock {
             self.clocked(now, outcome.result, effects);
-            news.remember = std::mem::take(&mut self.reverts_changed);
             return news;
         }
         if about == About::Errand {
@@ -357,7 +360,6 @@ impl Plug {
         }
         self.tick_desk(now);
         self.report(now, effects);
-        news.remember |= std::mem::take(&mut self.reverts_changed);
         news
     }
 
@@ -395,7 +397,7 @@ impl Plug {
             let what = if on { "on" } else { "off" };
             info!(plug = %self.id, port, cause = cause.map(Cause::as_str), "is {what}");
             if cause == Some(Cause::Local) {
-                self.reverts_changed |= self.desk.cancel_revert(port);
+                self.desk.cancel_revert(port);
                 let event = Event::SwitchedLocally { port, on };
                 effects.push_back(Effect::Tell(Note::Plug(self.id.clone(), event)));
             }
@@ -404,9 +406,7 @@ impl Plug {
         self.came_back(now, rules, before);
         news.remember |= self.protect(now, rules, &reading.ports, &moved, back, effects);
         news.save_within = self.meter.save_within();
-        let commanded = self.desk.read(now, &reading.ports);
-        self.reverts_changed |= commanded.reverts_changed;
-        if commanded.any || !moved.is_empty() {
+        if self.desk.read(now, &reading.ports) || !moved.is_empty() {
             self.schedule.hurry(now, &self.pace);
         }
     }
@@ -436,6 +436,13 @@ impl Plug {
         self.give_up_errands(even_sent, effects);
     }
 
+    /// It is removed or replaced: nothing waits any more, not even for the disk.
+    pub(super) fn leave(&mut self, now: &Moment, effects: &mut VecDeque<Effect>) {
+        self.give_up(now, true, effects);
+        self.desk.wait_no_more();
+        self.report(now, effects);
+    }
+
     /// Sends off the results of commands that ended.
     pub(super) fn report(&mut self, now: &Moment, effects: &mut VecDeque<Effect>) {
         for ended in self.desk.ended() {
@@ -445,6 +452,8 @@ impl Plug {
             self.figures.commands.count(result.error.map_or("ok", |(error, _)| error.as_str()));
             if result.error.is_none() {
                 self.figures.command_times.note(result.latency);
+                self.guard.commanded(result.ports.keys());
+                self.word_problem(now);
             }
             if let Some((error, port)) = result.error {
                 warn!(plug = %self.id, port, error = error.as_str(), "did not switch");

@@ -1,10 +1,11 @@
 //! Requests to the bridge: each is answered exactly once, with what came of it or with the remedy.
 
 use super::census::Scan;
+use super::ledger::Change;
 use super::plug::Plug;
 use super::{Effect, Hub};
 use crate::model::{
-    Energy, Event, Lock, Moment, Name, Note, Options, OptionsChange, PlugId, Request, Response, ResponseData,
+    Energy, Lock, Moment, Name, Note, Options, OptionsChange, PlugId, Request, Response, ResponseData,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +17,8 @@ const MAX_SCANS: usize = 8;
 /// Bounds of options, as in the settings.
 const POLL_MS: std::ops::RangeInclusive<u64> = 200..=3_600_000;
 
-type Outcome = Result<ResponseData, String>;
+/// What is answered once this is written, or why it is refused.
+type Outcome = Result<(ResponseData, Change), String>;
 
 impl Hub {
     pub(super) fn request(&mut self, now: &Moment, request: Request, transaction: Option<String>) {
@@ -25,8 +27,13 @@ impl Hub {
                 Ok(()) => return,
                 Err(why) => ("scan", Err(why)),
             },
-            Request::Adopt(adopt, time) => ("adopt", Ok(self.adopt(now, adopt, time))),
-            Request::DeviceRemove { id, block } => ("device_remove", self.remove(now, &id, block)),
+            Request::Adopt(true, Some(time)) => {
+                self.adopt_for_a_while(now, time);
+                let data = ResponseData::Adopt(true, Some(time.as_secs()));
+                return self.tell(Note::Response(Response { verb: "adopt", transaction, result: Ok(data) }));
+            }
+            Request::Adopt(adopt, _) => ("adopt", Ok(self.adopt(adopt))),
+            Request::DeviceRemove { id, block } => ("device_remove", self.remove(&id, block)),
             Request::DeviceRename { id, name } => ("device_rename", self.rename(now, &id, name)),
             Request::PortRename { id, port, name } => ("port_rename", self.rename_port(now, &id, port, name)),
             Request::Errand(id, errand) => {
@@ -39,19 +46,22 @@ impl Hub {
             Request::DeviceOptions { id, options } => {
                 ("device_options", self.set_options(now, &id, *options))
             }
-            Request::EnergySet { id, port, energy } => {
-                ("energy_set", self.set_energy(now, &id, port, energy))
-            }
+            Request::EnergySet { id, port, energy } => ("energy_set", self.set_energy(&id, port, energy)),
             Request::Release { id, port } => ("release", self.release(now, &id, port)),
             Request::DeviceReplace { id, by } => ("device_replace", self.replace(now, &id, &by)),
             Request::LogLevel(level) => {
                 self.bridge.log_level = level;
                 self.show_bridge();
                 self.effects.push_back(Effect::Log(level));
-                ("log_level", Ok(ResponseData::LogLevel(level)))
+                let result = Ok(ResponseData::LogLevel(level));
+                return self.tell(Note::Response(Response { verb: "log_level", transaction, result }));
             }
         };
-        self.tell(Note::Response(Response { verb, transaction, result }));
+        let note = |result| Note::Response(Response { verb, transaction, result });
+        match result {
+            Ok((data, change)) => self.tell_when_written(now, change, note(Ok(data))),
+            Err(why) => self.tell(note(Err(why))),
+        }
     }
 
     fn scan(&mut self, now: &Moment, time: Duration, transaction: Option<String>) -> Result<(), String> {
@@ -70,69 +80,71 @@ impl Hub {
         self.tell(Note::Response(Response { verb: "scan", transaction: scan.transaction, result: Ok(data) }));
     }
 
-    fn adopt(&mut self, now: &Moment, adopt: bool, time: Option<Duration>) -> ResponseData {
-        // For a while only: afterwards it is as it was before, also when this is asked again meanwhile.
+    fn adopt(&mut self, adopt: bool) -> (ResponseData, Change) {
+        // What the settings say anyway need not be remembered against them.
+        let remembered = (adopt != self.rules.adopt).then_some(adopt);
+        let was = std::mem::replace(&mut self.memory.adopt, remembered);
+        (ResponseData::Adopt(adopt, None), Change::Adopt(adopt, was))
+    }
+
+    /// Whether new plugs are taken, as it is remembered.
+    pub(super) fn adopt_from_now_on(&mut self, now: &Moment, adopt: bool) {
+        self.adopt_until = None;
+        self.set_adopt(now, adopt);
+    }
+
+    /// For a while only: afterwards it is as it was before, also when this is asked again meanwhile.
+    fn adopt_for_a_while(&mut self, now: &Moment, time: Duration) {
         let was_off = !self.bridge.adopt || self.adopt_until.is_some();
-        self.adopt_until = time.filter(|_| adopt && was_off).map(|time| now.up + time);
-        if time.is_none() {
-            // What the settings say anyway need not be remembered against them.
-            self.memory.adopt = (adopt != self.rules.adopt).then_some(adopt);
-            self.save_soon(now);
-        }
+        self.adopt_until = was_off.then_some(now.up + time);
+        self.set_adopt(now, true);
+    }
+
+    fn set_adopt(&mut self, now: &Moment, adopt: bool) {
         self.bridge.adopt = adopt;
         if adopt {
             self.adopt_all(now);
         }
         self.show_bridge();
         info!(adopt, "adopting new plugs");
-        ResponseData::Adopt(adopt, time.map(|time| time.as_secs()))
     }
 
-    fn remove(&mut self, now: &Moment, id: &PlugId, block: bool) -> Outcome {
-        let known = self.plugs.contains_key(id) || self.memory.plugs.remove(id).is_some();
+    /// It goes once that is written.
+    fn remove(&mut self, id: &PlugId, block: bool) -> Outcome {
+        let kept = self.memory.plugs.remove(id).map(Box::new);
+        let known = (self.plugs.contains_key(id) && !self.ledger.is_leaving(id)) || kept.is_some();
         if !known && !block {
             // The way back: from now on a search takes it again.
             return if self.memory.blocked.remove(id) {
                 info!(plug = %id, "not blocked any more");
-                self.save_soon(now);
-                Ok(ResponseData::Plug(id.clone()))
+                Ok((ResponseData::Plug(id.clone()), Change::Unblock(id.clone())))
             } else {
                 Err(unknown(id))
             };
         }
-        let mut effects = std::mem::take(&mut self.effects);
-        if let Some(plug) = self.plugs.get_mut(id) {
-            plug.give_up(now, true, &mut effects);
-        }
-        self.effects = effects;
-        self.drop_plug(id);
-        if block {
-            self.memory.blocked.insert(id.clone());
-        }
-        info!(plug = %id, block, "removed");
-        self.tell(Note::Bridge(Event::DeviceRemoved(id.clone())));
-        self.save_soon(now);
-        Ok(ResponseData::Plug(id.clone()))
+        self.ledger.leaves(id);
+        let blocked = block && self.memory.blocked.insert(id.clone());
+        Ok((ResponseData::Plug(id.clone()), Change::Remove(id.clone(), kept, blocked)))
     }
 
     fn rename(&mut self, now: &Moment, id: &PlugId, name: Option<Name>) -> Outcome {
         let plug = self.plugs.get_mut(id).ok_or_else(|| unknown(id))?;
         plug.may_rename(0)?;
-        plug.kept.name = name;
+        let was = std::mem::replace(&mut plug.kept.name, name);
         self.refitted(now, id);
-        Ok(ResponseData::Plug(id.clone()))
+        Ok((ResponseData::Plug(id.clone()), Change::Name(id.clone(), 0, was)))
     }
 
     fn rename_port(&mut self, now: &Moment, id: &PlugId, port: u8, name: Option<Name>) -> Outcome {
         let plug = self.plugs.get_mut(id).ok_or_else(|| unknown(id))?;
         check_port(id, port, plug.kept.offer.ports)?;
         plug.may_rename(port)?;
-        match name {
+        let was = match name {
             Some(name) => plug.kept.port_names.insert(port, name),
             None => plug.kept.port_names.remove(&port),
         };
         self.refitted(now, id);
-        Ok(ResponseData::Port(id.clone(), port))
+        Ok((ResponseData::Port(id.clone(), port), Change::Name(id.clone(), port, was)))
     }
 
     fn set_options(&mut self, now: &Moment, id: &PlugId, change: OptionsChange) -> Outcome {
@@ -156,22 +168,21 @@ impl Hub {
             self.effects.push_back(Effect::Reattach(id.clone()));
         }
         self.refitted(now, id);
-        Ok(ResponseData::Options(id.clone(), Box::new(options)))
+        let change = Change::Options(id.clone(), Box::new(before));
+        Ok((ResponseData::Options(id.clone(), Box::new(options)), change))
     }
 
-    fn set_energy(&mut self, now: &Moment, id: &PlugId, port: u8, energy: Energy) -> Outcome {
+    fn set_energy(&mut self, id: &PlugId, port: u8, energy: Energy) -> Outcome {
         let plug = self.plugs.get_mut(id).ok_or_else(|| unknown(id))?;
         check_port(id, port, plug.kept.offer.ports)?;
         if !plug.kept.offer.power {
             return Err(format!("{id} does not measure power, so it has no energy to set"));
         }
+        let was = plug.meter.exact(port);
         plug.meter.set(port, energy);
-        plug.show_energy(now);
         info!(plug = %id, port, kwh = %energy, "energy set");
         let shown = plug.meter.port(port);
-        self.save_soon(now);
-        self.settle(now, id);
-        Ok(ResponseData::Energy(id.clone(), port, shown))
+        Ok((ResponseData::Energy(id.clone(), port, shown), Change::Energy(id.clone(), port, [was, energy])))
     }
 
     fn release(&mut self, now: &Moment, id: &PlugId, port: Option<u8>) -> Outcome {
@@ -181,9 +192,8 @@ impl Hub {
         }
         let freed = plug.release(now, port);
         info!(plug = %id, ?freed, "released");
-        self.save_soon(now);
         self.settle(now, id);
-        Ok(ResponseData::Released(id.clone(), freed))
+        Ok((ResponseData::Released(id.clone(), freed.clone()), Change::Release(id.clone(), freed)))
     }
 
     fn replace(&mut self, now: &Moment, id: &PlugId, by: &PlugId) -> Outcome {
@@ -202,22 +212,21 @@ impl Hub {
         if has < had {
             return Err(format!("{by} has {has} ports and {id} has {had}; some would have no heir"));
         }
+        let were = [old, new].map(|plug| (plug.id.clone(), plug.driver, plug.kept_as()));
         let Some(mut new) = self.take_plug(by) else { return Err(unknown(by)) };
-        new.give_up(now, true, &mut self.effects);
+        new.leave(now, &mut self.effects);
         if let Some(old) = self.plugs.get_mut(id) {
-            old.give_up(now, true, &mut self.effects);
+            old.leave(now, &mut self.effects);
             old.become_hardware(&new, now);
             old.refit(&self.rules, now);
         }
         info!(plug = %id, hardware = %by, "other hardware has taken its place");
         self.effects.push_back(Effect::Reattach(id.clone()));
-        self.tell(Note::Bridge(Event::DeviceRemoved(by.clone())));
-        self.save_soon(now);
         self.attend(now, id);
-        Ok(ResponseData::Plug(id.clone()))
+        Ok((ResponseData::Plug(id.clone()), Change::Replace(Box::new(were))))
     }
 
-    fn refitted(&mut self, now: &Moment, id: &PlugId) {
+    pub(super) fn refitted(&mut self, now: &Moment, id: &PlugId) {
         if let Some(plug) = self.plugs.get_mut(id) {
             plug.refit(&self.rules, now);
             plug.refresh(now);

@@ -196,7 +196,7 @@ impl Plug {
         }
         if !wishes.is_empty() {
             info!(plug = %self.id, ?wishes, "is put back to what it should be after a restart");
-            self.reverts_changed |= self.desk.own(now, &wishes, Cause::Restore, away.until - now.up);
+            self.desk.own(now, &wishes, Cause::Restore, away.until - now.up);
         }
     }
 }

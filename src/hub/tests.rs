@@ -5,6 +5,7 @@ mod commands;
 mod energy;
 mod errands;
 mod guard;
+mod ledger;
 mod locks;
 mod restart;
 
@@ -13,6 +14,7 @@ use crate::model::{
     Answer, Cause, CommandError, CommandResult, Facts, Failure, History, Lock, LogLevel, Mac, Name,
     OptionsChange, PlugView, PortOptions, PortReading, Reading, Request, Response, Switch, SwitchOrder, Wish,
 };
+use ledger::Disk;
 
 const A: &str = "maxsmart-swp6000000000001";
 
@@ -32,8 +34,6 @@ fn rules() -> Rules {
         timeout: Duration::from_secs(5),
         ask: Duration::from_secs(10),
         set_clock: true,
-        zone_known: true,
-        clock_from_ms: Moment::RELEASED_MS,
         rating_w: Some(3680),
     };
     Rules {
@@ -98,8 +98,10 @@ struct World {
     skills: Vec<(Duration, crate::model::Skill)>,
     probes: Vec<Duration>,
     saves: usize,
-    /// What was written down last, where that is of interest.
-    saved: Option<Memory>,
+    disk: Disk,
+    writing: Option<Memory>,
+    /// What would be left after a crash.
+    written: Memory,
     summer: bool,
     /// By how much the clock was set on.
     set_on: Duration,
@@ -128,7 +130,9 @@ impl World {
             skills,
             probes,
             saves: 0,
-            saved: None,
+            disk: Disk::Works,
+            writing: None,
+            written: Memory::default(),
             summer: false,
             set_on: Duration::ZERO,
         }
@@ -159,10 +163,15 @@ impl World {
                 Effect::Tell(note) => self.notes.push(note),
                 Effect::Save => {
                     self.saves += 1;
-                    self.saved = self.saved.take().map(|_| self.hub.memory());
+                    self.writing = Some(self.hub.memory());
                 }
                 Effect::Reattach(_) | Effect::Log(_) => {}
             }
+        }
+        match self.disk {
+            Disk::Works => self.saved(Ok(())),
+            Disk::Full => self.saved(Err("disk full".into())),
+            Disk::Waits => {}
         }
         let busy: Vec<&Who> = self.coming.iter().map(|(_, outcome)| &outcome.who).collect();
         let distinct: BTreeSet<&&Who> = busy.iter().collect();

@@ -12,10 +12,11 @@ use crate::drivers::Dialect;
 use crate::hub::{Effect, Hub, Input};
 use crate::model::{Ask, Figures, Found, LogLevel, Note, Order, Outcome, Place, View, Who};
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::error;
 
@@ -33,8 +34,9 @@ pub struct Engine {
     hub: Hub,
     clock: Clock,
     parts: Parts,
-    saving: Option<JoinHandle<()>>,
-    save_again: bool,
+    saves: JoinSet<Result<(), String>>,
+    /// Why the state file could not be written last, until it can.
+    unsaved: Option<String>,
     dialects: Dialects,
     talks: JoinSet<Home>,
     searches: JoinSet<Vec<(&'static str, Place)>>,
@@ -72,8 +74,8 @@ impl Engine {
             hub,
             clock,
             parts,
-            saving: None,
-            save_again: false,
+            saves: JoinSet::new(),
+            unsaved: None,
             dialects: Dialects::default(),
             talks: JoinSet::new(),
             searches: JoinSet::new(),
@@ -92,6 +94,7 @@ impl Engine {
                 Some(answer) = self.parts.figures.recv() => drop(answer.send(self.hub.figures())),
                 Some(order) = orders.recv() => self.feed(Input::Commanded(order)),
                 Some(home) = self.talks.join_next() => self.come_home(home),
+                Some(saved) = self.saves.join_next() => self.saved(saved),
                 Some(found) = self.heard.1.recv() => self.feed(Input::Heard(found)),
                 Some(hosts) = self.searches.join_next() => self.feed(Input::Unheard(hosts.unwrap_or_default())),
                 () = sleep_until(Instant::from_std(wake)) => self.feed(Input::Tick),
@@ -126,12 +129,6 @@ impl Engine {
     fn act(&mut self) {
         while let Some(effect) = self.hub.effect() {
             self.carry_out(effect);
-        }
-        if self.saving.as_ref().is_some_and(JoinHandle::is_finished) {
-            self.saving = None;
-            if std::mem::take(&mut self.save_again) {
-                self.save();
-            }
         }
         let view = self.hub.view();
         self.parts.view.send_if_modified(|shown| {
@@ -188,12 +185,18 @@ impl Engine {
 
     /// Writes the state file away from the loop: a slow card must not hold up a command.
     fn save(&mut self) {
-        if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
-            self.save_again = true;
-            return;
-        }
         let (store, memory) = (Arc::clone(&self.parts.store), self.hub.memory());
-        self.saving = Some(tokio::task::spawn_blocking(move || report(store.save(&memory))));
+        self.saves.spawn_blocking(move || store.save(&memory).map_err(|error| in_words(&error)));
+    }
+
+    fn saved(&mut self, saved: Result<Result<(), String>, JoinError>) {
+        let saved = saved.unwrap_or_else(|error| Err(error.to_string()));
+        let why = saved.as_ref().err().cloned();
+        if let Some(why) = why.as_ref().filter(|why| self.unsaved.as_ref() != Some(why)) {
+            error!("what must be remembered cannot be written ({why}); make room or check state.directory");
+        }
+        self.unsaved = why;
+        self.feed(Input::Saved(saved));
     }
 
     /// Conversations in the air end, their commands get their results, everything is written down.
@@ -212,15 +215,19 @@ impl Engine {
             self.feed(Input::Commanded(order));
         }
         self.act();
-        if let Some(saving) = self.saving.take() {
-            drop(saving.await);
+        // Results wait for it.
+        while let Some(saved) = self.saves.join_next().await {
+            self.saved(saved);
+            self.act();
         }
-        report(self.parts.store.save(&self.hub.memory()));
     }
 }
 
-fn report(saved: std::io::Result<()>) {
-    if let Err(why) = saved {
-        error!("what must be remembered cannot be written ({why}); make room or check state.directory");
+/// Why the state file cannot be written, in words.
+fn in_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "disk full".into(),
+        io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".into(),
+        _ => error.to_string(),
     }
 }

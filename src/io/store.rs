@@ -61,7 +61,7 @@ impl Store {
         if let Some(memory) = newest {
             return memory;
         }
-        self.recall(BEFORE).unwrap_or_default()
+        self.recall(BEFORE).map(|memory| Memory { older: true, ..memory }).unwrap_or_default()
     }
 
     fn recall(&self, name: &str) -> Option<Memory> {
@@ -115,7 +115,9 @@ impl Store {
         drop(text);
         file.as_file().sync_all()?;
         if path.is_file() {
-            fs::rename(&path, before)?;
+            // Where there are no links, there is a moment without the newest.
+            drop(fs::remove_file(&before));
+            fs::hard_link(&path, &before).or_else(|_| fs::rename(&path, &before))?;
         }
         file.persist(path)?;
         File::open(&self.directory)?.sync_all()
@@ -285,7 +287,7 @@ mod tests {
             let torn = whole.get(..length).expect("shorter");
             assert!(decode(torn).is_err(), "{length}");
             fs::write(dir.path().join("state.json"), torn).expect("written");
-            assert_eq!(store.load(), named("first"));
+            assert_eq!(store.load(), Memory { older: true, ..named("first") });
         }
         assert_eq!(Store::peek(dir.path()).expect("the one before"), named("first"));
         store.save(&named("third")).expect("can go on");
@@ -298,7 +300,7 @@ mod tests {
         let store = open(dir.path());
         store.save(&named("first")).expect("saved");
         fs::rename(dir.path().join("state.json"), dir.path().join("state.before.json")).expect("renamed");
-        assert_eq!(store.load(), named("first"));
+        assert_eq!(store.load(), Memory { older: true, ..named("first") });
         assert_eq!(Store::peek(dir.path()).expect("read"), named("first"));
     }
 

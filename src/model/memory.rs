@@ -23,6 +23,9 @@ pub struct Memory {
     pub plugs: BTreeMap<PlugId, Remembered>,
     /// What was announced to Home Assistant.
     pub announced: Announced,
+    /// This is not what was written last, which cannot be read, but what was written before.
+    #[serde(skip)]
+    pub older: bool,
 }
 
 impl Memory {
@@ -204,6 +207,11 @@ impl Revert {
     pub fn after(hold: Duration, on: bool, now: &Moment) -> Self {
         let ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX);
         Self { unix_ms: now.unix_ms.saturating_add(ms), on }
+    }
+
+    /// How long it is overdue.
+    pub fn late(&self, now: &Moment) -> Duration {
+        Duration::from_millis(now.unix_ms.saturating_sub(self.unix_ms))
     }
 
     /// How long until then.

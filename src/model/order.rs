@@ -275,6 +275,15 @@ pub enum Event {
         /// What was done about it.
         remedy: Remedy,
     },
+    /// A port does not go back by itself, though it was to.
+    ReturnDropped {
+        /// Which port.
+        port: u8,
+        /// Where it would have gone.
+        on: bool,
+        /// Why not, in words.
+        reason: &'static str,
+    },
     /// The plug has restarted.
     DeviceRestarted,
     /// A command failed.
@@ -350,6 +359,8 @@ pub enum CommandError {
     UnknownState,
     /// The bridge has too much in hand, or is stopping.
     Busy,
+    /// What it needs to be remembered cannot be written.
+    NotSaved,
 }
 
 impl CommandError {
@@ -370,6 +381,7 @@ impl CommandError {
             Self::Superseded => "superseded",
             Self::UnknownState => "unknown_state",
             Self::Busy => "busy",
+            Self::NotSaved => "not_saved",
         }
     }
 }

@@ -5,9 +5,12 @@ usage: tests/endurance/kill.py BINARY [ROUNDS] [SEED]
 
 Every round: commands, a random wait, kill -9 or SIGTERM, commands to nobody (some retained), sometimes a state file
 that is gone or torn or a broker that restarts, a new start. Demanded: no energy lower than told before, no plug lost, no
-relay moved but by a command of this round, the will spoken, no retained command left. Needs mosquitto and
-mosquitto-clients. Traffic stays within 127.0.0.0/8."""
+relay moved but by a command of this round, the will spoken, no retained command left. In rounds of their own the bridge
+is killed around the result of a timed command, or of one that cancels its return: ports go back then, and what was
+cancelled does not, also when the newest state file is cut in half. Needs mosquitto and mosquitto-clients. Traffic stays
+within 127.0.0.0/8."""
 
+import json
 import os
 import random
 import signal
@@ -74,6 +77,48 @@ def main(work):
     def truth():
         return {ip: plugs.relays(ip) for ip in KINDS}
 
+    results = {}
+
+    def hear(topic, payload):
+        if topic.endswith("/response") and payload and "/bridge/" not in topic:
+            result = json.loads(payload)
+            results[result["id"]] = result["status"]
+
+    ear.hearers.append(hear)
+
+    def command(ip, port, mark, more):
+        broker.publish(f"plug2mqtt/{ids[ip]}/{port + 1}/set", json.dumps({"state": "ON", "id": mark, **more}))
+
+    def ended(mark):
+        wait(f"the result of {mark}", 10, lambda: mark in results)
+        demand(results[mark] == "ok", f"{mark} ended as {results[mark]}")
+
+    def timed(number, cancels):
+        """A port that is on for two seconds, and a kill -9 somewhere around its result."""
+        ip, port = dice.choice(list(KINDS)), dice.randrange(6)
+        broker.publish(f"plug2mqtt/{ids[ip]}/{port + 1}/set", "OFF")
+        wait("a dark port", 5, lambda: not plugs.relays(ip)[port])
+        time.sleep(0.3)
+        command(ip, port, number, {"for_s": 2})
+        if cancels:
+            ended(number)
+            command(ip, port, f"{number}, cancelled", {})
+            ended(f"{number}, cancelled")
+        elif dice.random() < 0.7:
+            ended(number)
+        time.sleep(dice.uniform(0.0, 0.45))
+        bridge.stop(signal.SIGKILL)
+        moved = plugs.relays(ip)[port]
+        state = os.path.join(bridge.state, "state.json")
+        if cancels and dice.random() < 0.5:
+            os.truncate(state, os.path.getsize(state) // 2)
+        start()
+        if cancels:
+            time.sleep(3)
+            demand(plugs.relays(ip)[port], f"{number}: a cancelled return came back")
+        elif moved:
+            wait(f"{number}: the port to go back", 8, lambda: not plugs.relays(ip)[port])
+
     start()
     try:
         for number in range(1, rounds + 1):
@@ -139,6 +184,8 @@ def main(work):
             demand(meters.fallen is None, f"round {number}: {meters.fallen}")
             if "--verbose" in sys.argv:
                 print(f"round {number}: {'kill -9' if hard else 'SIGTERM'}, mishap {mishap}", flush=True)
+        for number in range(1, max(rounds // 5, 3) + 1):
+            timed(f"timed round {number}", number % 3 == 0)
         left = broker.retained("plug2mqtt/+/set", "plug2mqtt/+/+/set")
         demand(not left, f"retained commands are left: {left}")
         energy = wait_for_sums(ear, ids)

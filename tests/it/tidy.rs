@@ -56,7 +56,6 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
         &["config"],
         &[
             "config",
-            "jiff",
             "toml",
             "humantime",
             "secrecy",

@@ -14,7 +14,8 @@ use plug2mqtt::io::conversation::{Conversation, Turn};
 use plug2mqtt::io::dialects::Dialects;
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
-    Answer, Ask, Failure, Family, Memory, Note, Order, Outcome, Place, Request, Response, View, Who,
+    Answer, Ask, CommandResult, Failure, Family, Memory, Note, Order, Outcome, Place, Request, Response,
+    View, Who,
 };
 use plug2mqtt::sinks::mqtt::session::{self, Figures, Outgoing, Session};
 use plug2mqtt::sinks::mqtt::sorter::{Received, Sorted, Sorter};
@@ -112,7 +113,7 @@ impl Disk {
 
     /// As `Store::load`.
     fn load(&mut self) -> Result<Memory, Broken> {
-        for file in [&self.state, &self.before] {
+        for (older, file) in [(false, &self.state), (true, &self.before)] {
             let Some(text) = file else { continue };
             let Ok(memory) = store::decode(text) else { continue };
             // The end of the last line may be missing.
@@ -121,7 +122,7 @@ impl Disk {
                 return Err(Broken::of(3, "a damaged state file is believed"));
             }
             self.written = [&self.state, &self.before].into_iter().flatten().cloned().collect();
-            return Ok(memory);
+            return Ok(Memory { older, ..memory });
         }
         Ok(Memory::default())
     }
@@ -258,10 +259,33 @@ impl World {
         }
     }
 
-    pub(crate) fn saved(&mut self, run: u64, text: Vec<u8>) {
+    pub(crate) fn saved(&mut self, run: u64, text: Vec<u8>) -> Checked {
         if let Some(bridge) = self.bridge.as_mut().filter(|bridge| bridge.run == run) {
             bridge.saving.pop_front();
             self.disk.save(text);
+            return self.hub(Input::Saved(Ok(())));
+        }
+        Ok(())
+    }
+
+    /// What is told of ports that go back, or do not any more, is on the disk by then.
+    fn told_is_written(&self, result: &CommandResult) -> Checked {
+        let Some(bridge) = self.bridge.as_ref().filter(|_| result.error.is_none()) else { return Ok(()) };
+        let written =
+            self.disk.state.as_deref().and_then(|text| store::decode(text).ok()).unwrap_or_default();
+        let memory = bridge.hub.memory();
+        let back = |memory: &Memory, port: u8| Some(memory.plugs.get(&result.plug)?.reverts.get(&port)?.on);
+        let timed = self.check.is_timed(result);
+        let differs = |port: &&u8| {
+            let (known, kept) = (back(&memory, **port), back(&written, **port));
+            // A hand at the plug may have ended it a moment ago.
+            known != kept && !(timed && known.is_none())
+        };
+        match result.ports.keys().find(differs) {
+            Some(port) if !self.check.has_newer(result) => {
+                Err(Broken::of(1, format!("told before the return of port {port} is written: {result:?}")))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -271,6 +295,7 @@ impl World {
         tell!(self, "note: {note:?}");
         let now = self.now;
         if let Note::Result(result) = &note {
+            self.told_is_written(result)?;
             self.check.result(now, result)?;
         }
         if let Note::Response(Response { verb, transaction: Some(mark), .. }) = &note {
@@ -741,8 +766,10 @@ impl World {
         }
         self.bridge().talks.clear();
         self.hub(Input::Stop)?;
-        let text = store::encode(&self.bridge().hub.memory()).expect("a memory can be written");
-        self.disk.save(text);
+        while let Some(text) = self.bridge().saving.pop_front() {
+            self.disk.save(text);
+            self.hub(Input::Saved(Ok(())))?;
+        }
         self.session(session::Input::Stop)?;
         self.check.stopped(now)?;
         let link = self.bridge().link;

@@ -63,8 +63,7 @@ struct Timer {
     plug: PlugId,
     command: u64,
     wishes: BTreeMap<u8, Wish>,
-    /// Ports somebody has taken into their own hands since. A killed bridge may not have written
-    /// that down.
+    /// Ports somebody has taken into their own hands since, and was told so.
     cancelled: BTreeSet<u8>,
     from: Duration,
 }
@@ -251,6 +250,24 @@ impl Check {
         Ok(())
     }
 
+    fn command_of(&self, result: &CommandResult) -> Option<&Command> {
+        self.commands.iter().find(|command| command.mark.is_some() && command.mark == result.id)
+    }
+
+    /// Its ports go back by themselves.
+    pub(crate) fn is_timed(&self, result: &CommandResult) -> bool {
+        let command = self.command_of(result);
+        command.is_some_and(|command| self.timers.iter().any(|timer| timer.command == command.number))
+    }
+
+    /// Something else came for the plug since, or nobody can say which command this was.
+    pub(crate) fn has_newer(&self, result: &CommandResult) -> bool {
+        let number = self.command_of(result).map(|command| command.number);
+        number.is_none_or(|number| {
+            self.commands.iter().any(|command| command.plug == result.plug && command.number > number)
+        })
+    }
+
     /// Something is told about a plug.
     pub(crate) fn told(&mut self, now: Duration, plug: &PlugId, event: &Event, plugs: &[Model]) -> Checked {
         // What another plug has said in its name since may have looked like anything.
@@ -298,7 +315,7 @@ impl Check {
         let timer = self.timers.iter().any(|t| {
             // Back is the other way than there.
             let back = |wish: &Wish| *wish == Wish::Toggle || (*wish == Wish::Off) == on;
-            let live = |p: &&u8| self.crashed || !t.cancelled.contains(*p);
+            let live = |p: &&u8| !t.cancelled.contains(*p);
             let ports = [port, 0, SwitchOrder::WHOLE];
             let port = ports.iter().filter(live).any(|p| t.wishes.get(p).is_some_and(back));
             t.plug == *plug && port && (self.restarted || t.from <= now)

@@ -185,12 +185,14 @@ impl Guard {
         };
         let limit = self.limit(plug, *port, said.watts.len());
         let index = usize::from(*port).wrapping_sub(1);
+        // A latch is written down before it is told.
+        let written = if *remedy == Remedy::Latch { SLACK } else { Duration::ZERO };
         let fine = match hazard {
             Hazard::Overload => {
                 let own = limit.map(|(_, own)| own.consequence);
                 let acts = own.is_some_and(acts) || *remedy == Remedy::None;
                 acts && own != Some(Consequence::Ignore)
-                    && self.lasting.get(&(plug.clone(), *port)) == Some(&now)
+                    && self.lasting.get(&(plug.clone(), *port)).is_some_and(|at| now - *at <= written)
             }
             // No simulated relay has welded.
             Hazard::Leak => false,

@@ -242,10 +242,7 @@ impl World {
                 self.search_hears(search, ip, bytes)
             }
             Event::SearchRound { search, round } => self.search_round(search, round),
-            Event::Saved { run, text } => {
-                self.saved(run, text);
-                Ok(())
-            }
+            Event::Saved { run, text } => self.saved(run, text),
             Event::Connect { run } => self.connect(run),
             Event::Down { run, link } => {
                 self.down(run, link);

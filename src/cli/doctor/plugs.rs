@@ -1,11 +1,10 @@
 //! The plugs: those that are remembered and those that answer a search, each by every way there is.
 
 use super::Finding;
-use crate::bridge::{quarries, state_directory, zone};
+use crate::bridge::{quarries, state_directory};
 use crate::cli::probe::remedy;
 use crate::config::Settings;
 use crate::drivers::maxsmart::v3_status;
-use crate::io::clock::Zone;
 use crate::io::http::Http;
 use crate::io::line::Line;
 use crate::io::probe::{Quarry, exchange, greet, search};
@@ -56,8 +55,8 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
     }
     let mut examined = JoinSet::new();
     for (quarry, found, searched) in patients.into_values() {
-        let (http, zone) = (http.clone(), zone(settings));
-        examined.spawn(async move { one(&http, zone, &quarry, &found, searched).await });
+        let http = http.clone();
+        examined.spawn(async move { one(&http, &quarry, &found, searched).await });
     }
     let mut all: Vec<Vec<Finding>> = examined.join_all().await;
     all.sort_by(|a, b| a.first().map(|f| &f.subject).cmp(&b.first().map(|f| &f.subject)));
@@ -107,7 +106,7 @@ fn doubles<'a>(all: impl Iterator<Item = &'a Found>) -> Vec<Finding> {
 }
 
 /// One plug, by every way.
-async fn one(http: &Http, zone: Zone, quarry: &Quarry, found: &Found, searched: bool) -> Vec<Finding> {
+async fn one(http: &Http, quarry: &Quarry, found: &Found, searched: bool) -> Vec<Finding> {
     let place = found.place;
     let (mut ways, mut found) = (Vec::new(), found.clone());
     if place == Place::NOWHERE {
@@ -155,7 +154,7 @@ async fn one(http: &Http, zone: Zone, quarry: &Quarry, found: &Found, searched: 
         });
         ways.push(v3.map_or("V3 silent".into(), |took| format!("V3 {} ms", took.as_millis())));
     }
-    let mut line = Line::open(http, quarry, &found).in_zone(zone);
+    let mut line = Line::open(http, quarry, &found);
     let began = Instant::now();
     let mut findings = vec![match line.read().await {
         Ok(reading) => {

@@ -172,8 +172,7 @@ impl Dialect for Tongue {
             Ask::Identify => self.plan.extend([Exchange::Hello, Exchange::Hardware]),
             Ask::Read => {
                 self.plan_identity(now);
-                let may_set = self.set_clock && !self.tells_clock && now.plausible();
-                if may_set && self.time_at.is_some_and(|at| at <= now.up) {
+                if self.set_clock && !self.tells_clock && self.time_at.is_some_and(|at| at <= now.up) {
                     self.plan.push_back(Exchange::Time);
                 }
                 self.plan.push_back(Exchange::Status);

@@ -97,9 +97,9 @@ fn what_is_lost_when_the_bridge_is_killed_is_little_and_declared() {
         let (begin, began) = (world.up, world.view(A).energy.expect("known").wh());
         let mut retained = shown(&world, A);
         for _ in 0..kills {
-            let memory = world.saved.take().unwrap_or_else(|| world.hub.memory());
+            let memory = world.written.clone();
             world = World::with_up(rules(), memory.clone(), world.up);
-            world.saved = Some(memory);
+            world.written = memory;
             world.fake(1).watts = 2000.0 / 6.0;
             world.run(Duration::from_millis(300));
             let kwh = |energy: &Option<Energy>| energy.expect("known").kwh();

@@ -10,10 +10,11 @@ use crate::model::{LogLevel, PlugId, PlugView, Shape};
 use serde_json::{Map, Value, json};
 
 /// Types of events a plug's event entity may show.
-const EVENT_TYPES: [&str; 7] = [
+const EVENT_TYPES: [&str; 8] = [
     "overload",
     "command_failed",
     "device_restarted",
+    "return_dropped",
     "switched_locally",
     "address_changed",
     "energy_filled",

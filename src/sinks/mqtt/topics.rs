@@ -257,8 +257,6 @@ pub struct BridgeFacts {
     pub drivers: Vec<&'static str>,
     /// A checksum of the settings, to see whether two runs had the same.
     pub config_checksum: String,
-    /// The time zone in use; `None` while none is known.
-    pub timezone: Option<String>,
 }
 
 /// `bridge/info`.
@@ -273,7 +271,6 @@ pub(super) fn bridge_info(base: &str, facts: &BridgeFacts, bridge: &BridgeView) 
         "discovery": facts.discovery,
         "drivers": facts.drivers,
         "config_checksum": facts.config_checksum,
-        "timezone": facts.timezone,
     })
 }
 
@@ -340,6 +337,9 @@ fn event(event: &Event, unix_ms: u64) -> Json {
             "event_type": "overload", "port": port, "reason": hazard.as_str(), "power": Plain::of(*watts),
             "limit": limit.map(Plain::of), "action": remedy.as_str(), "ts": ts,
         }),
+        Event::ReturnDropped { port, on, reason } => {
+            json!({"event_type": "return_dropped", "port": port, "state": on_off(*on), "reason": reason, "ts": ts})
+        }
         Event::DeviceRestarted => json!({"event_type": "device_restarted", "ts": ts}),
         Event::EnergyFilled { hours, ports } => {
             let kwh: Energy = ports.iter().copied().sum();

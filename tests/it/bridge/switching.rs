@@ -323,3 +323,24 @@ fn a_timed_command_goes_back_even_after_a_restart() {
         house.close().await;
     });
 }
+
+#[test]
+fn what_cannot_be_written_down_is_not_done_and_answered_so() {
+    run(async {
+        let house = House::running().await;
+        assert_eq!(house.command(&format!("{STRIP}/1/set"), "OFF").await["status"], "ok");
+        std::fs::rename(house.state_directory(), house.state_directory().with_extension("away")).unwrap();
+        let rename = house.request("device_rename", &format!(r#"{{"id":"{STRIP}","name":"Attic"}}"#)).await;
+        let error = rename["error"].as_str().unwrap_or_default().to_owned();
+        assert!(error.starts_with("not saved: "), "{rename}");
+        let timed = house.command(&format!("{STRIP}/1/set"), r#"{"state":"ON","for_s":60}"#).await;
+        assert_eq!((&timed["error"], &timed["port"]), (&"not_saved".into(), &1.into()), "{timed}");
+        assert!(!house.relays(0)[0], "nothing moves");
+        assert_eq!(house.command(&format!("{STRIP}/2/set"), "OFF").await["status"], "ok", "plain ones do");
+        std::fs::rename(house.state_directory().with_extension("away"), house.state_directory()).unwrap();
+        let timed = house.command(&format!("{STRIP}/1/set"), r#"{"state":"ON","for_s":1}"#).await;
+        assert_eq!(timed["status"], "ok", "{timed}");
+        until("the way back", || !house.relays(0)[0]).await;
+        house.close().await;
+    });
+}

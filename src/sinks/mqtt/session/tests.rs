@@ -30,7 +30,6 @@ fn settings() -> Arc<Settings> {
             discovery: "device",
             drivers: vec!["maxsmart"],
             config_checksum: String::new(),
-            timezone: None,
         },
     })
 }

@@ -1,0 +1,97 @@
+//! One command from when it is handed in until its result is told, which may have to wait for the
+//! disk: a return that a result promises, or ends, is written down first.
+
+use super::returns::{Timed, UNNUMBERED};
+use crate::model::{Cause, CommandError, CommandResult, Moment, PlugId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A result waits no longer than this for the disk, once the command's own time is up.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// One command as it was handed in.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    pub(super) id: Option<String>,
+    pub(super) arrived: Duration,
+    pub(super) hold: Option<Duration>,
+    /// All ports it is about.
+    pub(super) ports: BTreeSet<u8>,
+    pub(super) open: BTreeSet<u8>,
+    pub(super) error: Option<(CommandError, Option<u8>)>,
+    pub(super) detail: Option<String>,
+    pub(super) requests: u32,
+    pub(super) attempts: u32,
+    pub(super) cause: Cause,
+    /// Its own time is up.
+    pub(super) deadline: Duration,
+    /// Nothing is sent before this change is written; 0 when it is, or needs not be.
+    pub(super) held: u64,
+    /// Its result is not told before this change is written.
+    pub(super) gate: u64,
+    /// The returns it has taken the place of.
+    pub(super) replaced: BTreeMap<u8, Option<Timed>>,
+}
+
+impl Ticket {
+    pub(super) fn new(now: &Moment, cause: Cause, ports: BTreeSet<u8>) -> Self {
+        Self {
+            id: None,
+            arrived: now.up,
+            hold: None,
+            open: ports.clone(),
+            ports,
+            error: None,
+            detail: None,
+            requests: 0,
+            attempts: 0,
+            cause,
+            deadline: now.up,
+            held: 0,
+            gate: 0,
+            replaced: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn unnumbered(&self) -> bool {
+        self.gate == UNNUMBERED
+    }
+
+    pub(super) fn number(&mut self, number: u64) {
+        self.held = self.held.min(number);
+        self.gate = self.gate.min(number);
+    }
+
+    /// Changes up to this number are written.
+    pub(super) fn written(&mut self, number: u64) {
+        for waits in [&mut self.held, &mut self.gate] {
+            *waits = if *waits <= number { 0 } else { *waits };
+        }
+    }
+
+    /// When its result is told at the latest.
+    pub(super) fn patience(&self) -> Duration {
+        self.deadline + PATIENCE
+    }
+
+    /// Its result, and whether to keep quiet about it (what the bridge does by itself).
+    pub(super) fn result(
+        self,
+        plug: &PlugId,
+        now: &Moment,
+        state: impl Fn(u8) -> Option<bool>,
+    ) -> (CommandResult, bool) {
+        let result = CommandResult {
+            plug: plug.clone(),
+            id: self.id,
+            ports: self.ports.iter().map(|&port| (port, state(port))).collect(),
+            error: self.error,
+            detail: self.detail,
+            latency: now.up.saturating_sub(self.arrived),
+            requests: self.requests,
+            attempts: self.attempts,
+            unix_ms: now.unix_ms,
+        };
+        (result, self.cause != Cause::Mqtt)
+    }
+}
