@@ -3,7 +3,11 @@
 # The bridge finds plugs by broadcasts, which do not cross Docker's own network: run it with --network host.
 #
 #   docker build -t plug2mqtt .
-#   docker run --network host -v plug2mqtt:/var/lib/plug2mqtt -e PLUG2MQTT_MQTT__URL=mqtt://localhost plug2mqtt
+#   docker run --network host -v plug2mqtt:/var/lib/plug2mqtt -e PLUG2MQTT_MQTT__URL=mqtt://localhost \
+#     -e PLUG2MQTT_TIMEZONE=Europe/Berlin plug2mqtt
+#
+# The time zone is not that of the host: without it days begin at midnight UTC, and no clock of a plug is set by
+# half hours.
 
 FROM rust:1-slim-bookworm AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*

@@ -5,12 +5,12 @@ mod own_rules;
 use crate::config::{self, Settings};
 use crate::drivers;
 use crate::hub::{Hub, Pace, Rules};
-use crate::io::clock::Clock;
+use crate::io::clock::{Clock, Zone};
 use crate::io::engine::{Engine, Parts, SetLogLevel};
 use crate::io::http::Http;
 use crate::io::probe::{Quarry, Reach};
 use crate::io::store::{Store, StoreError};
-use crate::model::{Energy, Family, LogLevel, Memory, PlugId};
+use crate::model::{Energy, Family, LogLevel, Memory, Moment, PlugId};
 use crate::sinks::mqtt::{
     self, BridgeFacts, Wires,
     homeassistant::{Announcer, Mode, PortDevices},
@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
-use tracing::info;
+use tracing::{info, warn};
 
 /// Orders that may wait for the hub; more are refused with a result.
 const MAX_ORDERS: usize = 1024;
@@ -111,7 +111,13 @@ pub async fn run_logged(
     let mqtt = mqtt_settings(settings, &memory, broker.address(settings))?;
     ready(&format!("{}:{}", mqtt.address.host, mqtt.address.port));
 
-    let mut clock = Clock::start();
+    let zone = zone(settings);
+    if zone.name().is_none() {
+        warn!(
+            "no time zone is known (no TZ, no /etc/localtime): days begin at midnight UTC, and no clock of a plug is set by half hours; set timezone, as in timezone = \"Europe/Berlin\""
+        );
+    }
+    let mut clock = Clock::start_in(zone);
     let announced = memory.announced.plugs.clone();
     let hub = Hub::new(rules(settings), memory, &clock.now());
     let (view, picture) = watch::channel(hub.view());
@@ -287,6 +293,7 @@ fn mqtt_settings(
             discovery: announcer.mode.as_str(),
             drivers: rules(settings).families.into_keys().collect(),
             config_checksum: checksum(settings),
+            timezone: zone(settings).name(),
         },
         announcer,
         birth_topic: settings.home_assistant.birth_topic.clone(),
@@ -352,6 +359,11 @@ fn checksum(settings: &Settings) -> String {
     format!("{:016x}", hasher.finish())
 }
 
+/// The time zone in use.
+pub fn zone(settings: &Settings) -> Zone {
+    Zone::of(settings.timezone.as_deref())
+}
+
 /// The settings in the hub's words.
 pub fn rules(settings: &Settings) -> Rules {
     let ids = |list: &[String]| list.iter().filter_map(|id| PlugId::new(id)).collect();
@@ -380,6 +392,7 @@ pub fn rules(settings: &Settings) -> Rules {
 /// How often the plugs of each family that is switched on are asked.
 fn paces(settings: &Settings) -> BTreeMap<&'static str, Pace> {
     let (maxsmart, inplug) = (&settings.maxsmart, &settings.inplug);
+    let (zone_known, clock_from_ms) = (zone(settings).name().is_some(), Moment::RELEASED_MS);
     let all = [
         maxsmart.enabled.then(|| {
             let pace = Pace {
@@ -389,6 +402,8 @@ fn paces(settings: &Settings) -> BTreeMap<&'static str, Pace> {
                 timeout: maxsmart.timeout.get(),
                 ask: maxsmart.ask_interval.get(),
                 set_clock: maxsmart.set_clock,
+                zone_known,
+                clock_from_ms,
                 rating_w: Some(3680),
             };
             ("maxsmart", pace)
@@ -402,6 +417,8 @@ fn paces(settings: &Settings) -> BTreeMap<&'static str, Pace> {
                 // It says at once that it knows none of it; nothing is sent.
                 ask: Duration::from_secs(10),
                 set_clock: false,
+                zone_known,
+                clock_from_ms,
                 // Sold for sockets of 10, 13, 15 and 16 A.
                 rating_w: None,
             };

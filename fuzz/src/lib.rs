@@ -194,6 +194,7 @@ fn sorter(allow_admin: bool) -> Sorter {
             started_ms: 0,
             discovery: "device",
             drivers: Vec::new(),
+            timezone: None,
             config_checksum: String::new(),
         },
     }))

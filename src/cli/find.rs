@@ -2,11 +2,11 @@
 //! of nobody is touched on the way.
 
 use super::progress::patiently;
-use crate::bridge::{quarries, rules, state_directory};
+use crate::bridge::{quarries, rules, state_directory, zone};
 use crate::config::Settings;
 use crate::errand::Guard;
 use crate::hub::Hub;
-use crate::io::clock::Clock;
+use crate::io::clock::{Clock, Zone};
 use crate::io::http::Http;
 use crate::io::line::Line;
 use crate::io::probe::{Quarry, search};
@@ -144,7 +144,12 @@ pub async fn find(settings: &Settings, word: &str) -> Result<Plug> {
     if quarries.is_empty() {
         bail!("every family is switched off in the settings (maxsmart.enabled = false and so on)");
     }
-    let desk = Desk { http: Http::new().map_err(anyhow::Error::msg)?, quarries, book: Book::open(settings) };
+    let desk = Desk {
+        http: Http::new().map_err(anyhow::Error::msg)?,
+        quarries,
+        book: Book::open(settings),
+        zone: zone(settings),
+    };
     if let Some((ip, port)) = address(word) {
         return patiently(&format!("asking {ip}"), desk.at(ip, port)).await;
     }
@@ -195,6 +200,7 @@ struct Desk {
     http: Http,
     quarries: Vec<Quarry>,
     book: Book,
+    zone: Zone,
 }
 
 impl Desk {
@@ -229,7 +235,7 @@ impl Desk {
         let quarry = quarry.context("its family is switched off")?;
         let known = self.book.known(&found);
         let unit = known.map_or(PowerUnit::Auto, |known| known.unit);
-        let line = Line::tuned(&self.http, quarry, &found, unit);
+        let line = Line::tuned(&self.http, quarry, &found, unit).in_zone(self.zone.clone());
         Ok(Plug { line, known: known.map(|known| Arc::clone(&known.view)), found })
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use super::layer::{Origin, bounded};
-use super::problem::Problem;
+use super::problem::{Problem, nearest};
 use super::settings::Settings;
 use super::value::shown;
 
@@ -55,6 +55,9 @@ impl Check<'_> {
     }
 
     pub(super) fn all(&mut self, settings: &Settings) {
+        if let Some(Err(why)) = settings.timezone.as_deref().map(timezone) {
+            self.wrong("timezone", why);
+        }
         self.mqtt(settings);
         self.broker(settings);
         for (key, topic) in [
@@ -170,6 +173,23 @@ impl Check<'_> {
             }
         }
     }
+}
+
+fn timezone(name: &str) -> Result<(), String> {
+    if jiff::tz::db().get(name).is_ok_and(|zone| !zone.is_unknown()) {
+        return Ok(());
+    }
+    let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+    if known.is_empty() {
+        return Err("cannot be looked up: this system has no time zones; install its package tzdata".into());
+    }
+    let place = |known: &&String| known.rsplit('/').next().is_some_and(|own| own.eq_ignore_ascii_case(name));
+    let near = nearest(name, known.iter().map(String::as_str));
+    let near = near.or_else(|| known.iter().find(place).map(String::as_str));
+    Err(match near {
+        Some(near) => format!("{} is no time zone; did you mean {near:?}?", shown(name)),
+        None => format!("{} is no time zone; they are named like \"Europe/Berlin\"", shown(name)),
+    })
 }
 
 fn plug_id(id: &str) -> Result<(), String> {

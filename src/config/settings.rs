@@ -18,6 +18,9 @@ use super::value::{Broadcast, BrokerUrl, Host};
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Time zone in which a day begins and to which the clocks of plugs are set. Without it that of this machine.
+    #[schemars(extend("x-allowed" = "name like `Europe/Berlin`"))]
+    pub timezone: Option<String>,
     /// The connection to the MQTT broker.
     pub mqtt: Mqtt,
     /// The built-in MQTT broker, which runs when `mqtt.url` is not set.

@@ -89,6 +89,25 @@ fn the_environment_is_text_until_a_setting_says_otherwise() {
 }
 
 #[test]
+fn a_time_zone_is_looked_up_and_the_one_that_was_meant_is_named() {
+    for (given, wanted) in [
+        ("Europe/Berln", "\"Europe/Berln\" is no time zone; did you mean \"Europe/Berlin\"?"),
+        ("Sydney", "\"Sydney\" is no time zone; did you mean \"Australia/Sydney\"?"),
+        ("Middle-earth", "\"Middle-earth\" is no time zone; they are named like \"Europe/Berlin\""),
+        (
+            "../../../etc/passwd",
+            "\"../../../etc/passwd\" is no time zone; they are named like \"Europe/Berlin\"",
+        ),
+    ] {
+        let file = file(&format!("timezone = {given:?}\n"));
+        assert_eq!(file.errors(&[], &[]), [format!("plug2mqtt.toml:1:1: timezone: {wanted}")]);
+    }
+    let good = file("timezone = \"Australia/Lord_Howe\"\n[mqtt]\n");
+    let settings = good.load(&[("PLUG2MQTT_TIMEZONE", "")], &[]).unwrap();
+    assert_eq!(settings.timezone.as_deref(), Some("Australia/Lord_Howe"));
+}
+
+#[test]
 fn a_setting_that_is_no_more_says_what_to_do() {
     let given = file("[energy]\ngaps = \"hold\"\n");
     let errors = given.errors(&[("PLUG2MQTT_ENERGY__GAPS", "skip")], &[("energy.gaps", "skip")]);

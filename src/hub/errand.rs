@@ -112,6 +112,11 @@ impl Plug {
                 format!("{MAX_WAITING} requests wait for {} already; wait for one of them to end", self.id);
             return refuse(why, transaction);
         }
+        if errand == (Errand::Clock { set: true })
+            && let Some(why) = self.clock_stands(now)
+        {
+            return refuse(why, transaction);
+        }
         let task = match Task::new(errand, self.guard()) {
             Ok(task) => task,
             Err(why) => return refuse(why, transaction),
@@ -122,6 +127,19 @@ impl Plug {
             return self.finish(now, rules, ticket, Err("does not answer at present".into()), effects);
         }
         self.errands.waiting.push_back(ticket);
+    }
+
+    /// Why no clock can be set at present.
+    fn clock_stands(&self, now: &Moment) -> Option<String> {
+        if now.unix_ms < self.pace.clock_from_ms {
+            let shown = now.local().strftime("%Y-%m-%d %H:%M");
+            return Some(format!(
+                "the clock of the bridge's own machine shows {shown}, which is in the past; set that first"
+            ));
+        }
+        (!self.pace.zone_known).then(|| {
+            "no time zone is known, so the plug would be set to UTC; set timezone, as in timezone = \"Europe/Berlin\"".into()
+        })
     }
 
     fn guard(&self) -> Guard {

@@ -157,7 +157,12 @@ pub struct Hub {
 
 impl Hub {
     /// Wakes up with what is remembered. Known plugs are due at once, before any search.
-    pub fn new(rules: Rules, memory: Memory, now: &Moment) -> Self {
+    pub fn new(mut rules: Rules, memory: Memory, now: &Moment) -> Self {
+        // Earlier than what is remembered is no time a clock could show that is right.
+        let metered_ms = memory.plugs.values().map(|kept| kept.tally.unix_ms).max().unwrap_or(0);
+        for pace in rules.families.values_mut() {
+            pace.clock_from_ms = pace.clock_from_ms.max(metered_ms);
+        }
         let bridge = BridgeView {
             adopt: memory.adopt.unwrap_or(rules.adopt),
             log_level: rules.log_level,
@@ -238,7 +243,11 @@ impl Hub {
             }
         };
         let pace = self.rules.families.get(name)?;
-        let tuning = Tuning { timeout: pace.timeout, power_unit: tuning_unit, set_clock: pace.set_clock };
+        let tuning = Tuning {
+            timeout: pace.timeout,
+            power_unit: tuning_unit,
+            set_clock: pace.set_clock && pace.zone_known,
+        };
         Some((found, tuning))
     }
 

@@ -3,8 +3,8 @@
 //! A plug that has no answer is asked ever more rarely. On the way its clock is kept right, as the
 //! vendor's cloud did.
 
-use super::Rules;
 use super::plug::Plug;
+use super::{Pace, Rules};
 use crate::model::{Answer, Clock, Countdown, Extras, Facts, Failure, Moment, Offer, Skill, Timer, Told};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,9 @@ const SELDOM: Duration = Duration::from_secs(24 * 3600);
 
 /// How far a clock may be off before it is set.
 const DRIFT_S: u64 = 30;
+
+/// What zones differ by, in seconds.
+const HALF_HOUR_S: u64 = 1800;
 
 /// Differences that are told.
 const TOLD_S: u64 = 1;
@@ -84,6 +87,8 @@ pub(super) struct Round {
     zero_ms: Option<u64>,
     /// Its clock is off: it is set next, not asked for.
     sets_clock: bool,
+    /// By how many seconds it was off before it was set.
+    was_off_s: i64,
     /// It was said that its clock cannot be set.
     wrong_told: bool,
     /// What it has shown that it can do, told when everything was asked once: Home Assistant gets one
@@ -291,9 +296,11 @@ impl Plug {
     fn keep_right(&mut self, now: &Moment, clock: Clock, was_set: bool) {
         let drift_s = clock.drift_s;
         let wrong = drift_s.unsigned_abs() > DRIFT_S && self.pace.set_clock;
+        let wrong = wrong && self.pace.knows_better(now, drift_s);
         let round = &mut self.errands.round;
         round.sets_clock = wrong && !was_set;
         if round.sets_clock {
+            round.was_off_s = drift_s;
             if !round.backs_off(now, Item::Clock) {
                 round.ask_at(Item::Clock, now.up);
             }
@@ -307,10 +314,37 @@ impl Plug {
             round.known(now, Item::Clock);
             round.wrong_told = false;
             if was_set {
-                info!(plug = %self.id, drift_s, "its clock is set");
+                info!(plug = %self.id, "its clock is set: {}", step(now, round.was_off_s, drift_s));
             }
         }
     }
+}
+
+impl Pace {
+    /// Whether a plug's clock that is off by so much is wrong, and not ours.
+    pub(super) fn knows_better(&self, now: &Moment, drift_s: i64) -> bool {
+        let off = drift_s.unsigned_abs();
+        // Zones are half hours apart and up to 26 hours; a clock that is off by more was lost.
+        let other_zone = (HALF_HOUR_S / 2..=26 * 2 * HALF_HOUR_S).contains(&off);
+        now.unix_ms >= self.clock_from_ms && (self.zone_known || !other_zone)
+    }
+}
+
+/// What setting a clock has done to it, in words.
+fn step(now: &Moment, was_off_s: i64, is_off_s: i64) -> String {
+    let local = now.local();
+    let at = |off_s: i64| local.checked_add(jiff::SignedDuration::from_secs(off_s)).unwrap_or(local);
+    let (was, is) = (at(was_off_s), at(is_off_s));
+    let how = if was.date() == is.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+    let offset_s = now.utc_offset_s.unsigned_abs();
+    let zone = match now.utc_offset_s {
+        0 => "UTC".into(),
+        east_s => {
+            let sign = if east_s < 0 { '-' } else { '+' };
+            format!("UTC{sign}{:02}:{:02}", offset_s / 3600, offset_s / 60 % 60)
+        }
+    };
+    format!("was {}, set to {}, zone {zone}", was.strftime(how), is.strftime(how))
 }
 
 /// What is shown of a timer; an end that has hardly moved stands.
@@ -320,5 +354,23 @@ fn countdown(now: &Moment, timer: Option<Timer>, told: Option<Countdown>) -> Cou
     match told.filter(|told| told.minutes == timer.minutes && told.ends_ms.abs_diff(ends_ms) <= TOLD_MS) {
         Some(told) => told,
         None => Countdown { minutes: timer.minutes, ends_ms },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_told_in_words() {
+        // 2026-11-29 18:21:54 UTC.
+        let at = |utc_offset_s| {
+            let unix_ms = 1_795_976_514_000;
+            Moment { up: Duration::ZERO, unix_ms, utc_offset_s, dst_s: 0, nonce: 0 }
+        };
+        assert_eq!(step(&at(0), 3600, 0), "was 19:21:54, set to 18:21:54, zone UTC");
+        let lost = "was 2013-12-26 19:21:54, set to 2026-11-29 19:21:55, zone UTC+01:00";
+        assert_eq!(step(&at(3600), -407_894_400, 1), lost);
+        assert!(step(&at(-12_600), -60, 0).ends_with("set to 14:51:54, zone UTC-03:30"));
     }
 }

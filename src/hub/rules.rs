@@ -56,6 +56,10 @@ pub struct Pace {
     pub ask: Duration,
     /// Whether the plugs' clocks are set to local time now and then.
     pub set_clock: bool,
+    /// Whether local time is known; without it no clock is set by whole half hours.
+    pub zone_known: bool,
+    /// No clock is set while the wall clock shows less, milliseconds since 1970.
+    pub clock_from_ms: u64,
     /// What the plugs are built for, in watts, where that is known.
     pub rating_w: Option<u16>,
 }

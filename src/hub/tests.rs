@@ -34,6 +34,8 @@ fn rules() -> Rules {
         timeout: Duration::from_secs(5),
         ask: Duration::from_secs(10),
         set_clock: true,
+        zone_known: true,
+        clock_from_ms: Moment::RELEASED_MS,
         rating_w: Some(3680),
     };
     Rules {

@@ -7,17 +7,51 @@ use std::time::{Duration, Instant, SystemTime};
 /// How long an offset from UTC is believed before the time zone is asked again.
 const OFFSET_FRESH: Duration = Duration::from_secs(60);
 
+/// The time zone whose times of day people mean.
+#[derive(Debug, Clone, Default)]
+pub struct Zone(Option<TimeZone>);
+
+impl Zone {
+    /// The one of this name, else that of this machine.
+    pub fn of(name: Option<&str>) -> Self {
+        Self(name.and_then(|name| TimeZone::get(name).ok()))
+    }
+
+    /// What it is called; `None` while no zone is known, and times of day are UTC.
+    pub fn name(&self) -> Option<String> {
+        // An empty TZ is what a container is given where nobody has said anything.
+        let said = std::env::var("TZ").ok();
+        let zone = match &self.0 {
+            Some(zone) => zone.clone(),
+            None if said.as_deref() == Some("") => return None,
+            None => TimeZone::try_system().ok().filter(|zone| !zone.is_unknown())?,
+        };
+        let own = zone.iana_name().map(str::to_owned);
+        Some(own.or(said).unwrap_or_else(|| "that of /etc/localtime".into()))
+    }
+
+    fn get(&self) -> TimeZone {
+        self.0.clone().unwrap_or_else(TimeZone::system)
+    }
+}
+
 /// Makes [`Moment`]s.
 #[derive(Debug, Clone)]
 pub struct Clock {
     start: Instant,
+    zone: Zone,
     offset: Option<(Duration, i32, i32)>,
 }
 
 impl Clock {
-    /// A clock that starts now.
+    /// A clock that starts now, in the time zone of this machine.
     pub fn start() -> Self {
-        Self { start: Instant::now(), offset: None }
+        Self::start_in(Zone::default())
+    }
+
+    /// A clock that starts now.
+    pub fn start_in(zone: Zone) -> Self {
+        Self { start: Instant::now(), zone, offset: None }
     }
 
     /// The present.
@@ -27,7 +61,7 @@ impl Clock {
         let (utc_offset_s, dst_s) = match self.offset {
             Some((at, offset, dst)) if up - at < OFFSET_FRESH => (offset, dst),
             _ => {
-                let (offset, dst) = offsets(Timestamp::now());
+                let (offset, dst) = offsets(&self.zone.get(), Timestamp::now());
                 self.offset = Some((up, offset, dst));
                 (offset, dst)
             }
@@ -43,8 +77,7 @@ impl Clock {
 }
 
 /// Offset from UTC and the part of it that is summer time, in seconds.
-fn offsets(at: Timestamp) -> (i32, i32) {
-    let zone = TimeZone::system();
+fn offsets(zone: &TimeZone, at: Timestamp) -> (i32, i32) {
     let info = zone.to_offset_info(at);
     let offset = info.offset().seconds();
     if !info.dst().is_dst() {
@@ -52,4 +85,18 @@ fn offsets(at: Timestamp) -> (i32, i32) {
     }
     let winter = zone.preceding(at).find(|transition| !transition.dst().is_dst());
     (offset, winter.map_or(3600, |winter| offset - winter.offset().seconds()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_that_is_named_holds_and_has_its_summer() {
+        let zone = Zone::of(Some("Europe/Berlin"));
+        assert_eq!(zone.name().as_deref(), Some("Europe/Berlin"));
+        let at = |text: &str| offsets(&zone.get(), text.parse().expect("a time"));
+        assert_eq!(at("2026-11-29T12:00:00Z"), (3600, 0));
+        assert_eq!(at("2026-07-29T12:00:00Z"), (7200, 3600));
+    }
 }

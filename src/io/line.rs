@@ -1,14 +1,14 @@
 //! A line to one plug, for programs that talk to it themselves instead of running the bridge: the
 //! command line and the examples.
 
-use super::clock::Clock;
+use super::clock::{Clock, Zone};
 use super::http::Http;
 use super::probe::Quarry;
 use super::talk::talk;
 use crate::drivers::Dialect;
 use crate::model::{
-    Answer, Ask, FIRST_CONTACT, Facts, Failure, Found, History, Place, PowerUnit, Reading, Span, Switch,
-    Tuning,
+    Answer, Ask, FIRST_CONTACT, Facts, Failure, Found, History, Moment, Place, PowerUnit, Reading, Span,
+    Switch, Tuning,
 };
 use std::net::IpAddr;
 use std::time::Duration;
@@ -38,6 +38,16 @@ impl Line {
         let tuning = Tuning { timeout: limit, power_unit, set_clock: false };
         let dialect = quarry.driver.attach(&quarry.family, plug, &tuning);
         Self { http: http.clone(), clock: Clock::start(), dialect, place: plug.place, limit, met: false }
+    }
+
+    /// The same line with the times of day of another zone.
+    pub fn in_zone(self, zone: Zone) -> Self {
+        Self { clock: Clock::start_in(zone), ..self }
+    }
+
+    /// The present, by the clock of this line.
+    pub fn now(&mut self) -> Moment {
+        self.clock.now()
     }
 
     /// The same line with something around its dialect.

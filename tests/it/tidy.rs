@@ -56,6 +56,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
         &["config"],
         &[
             "config",
+            "jiff",
             "toml",
             "humantime",
             "secrecy",

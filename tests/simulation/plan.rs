@@ -65,6 +65,8 @@ impl Plan {
             timeout,
             ask: Duration::from_secs(10),
             set_clock,
+            zone_known: true,
+            clock_from_ms: 0,
             rating_w: Some(3680),
         };
         let discovery = random.secs(30, 120);
@@ -139,6 +141,7 @@ pub(crate) fn settings(random: &mut Random) -> Arc<Settings> {
             discovery: mode.as_str(),
             drivers: vec!["maxsmart", "inplug"],
             config_checksum: String::new(),
+            timezone: None,
         },
     })
 }

@@ -5,8 +5,9 @@ mod broker;
 mod plugs;
 
 use super::progress::patiently;
-use crate::bridge::{quarries, state_directory};
+use crate::bridge::{quarries, state_directory, zone};
 use crate::config::Settings;
+use crate::io::clock::Clock;
 use crate::io::probe::interfaces;
 use crate::io::store::Store;
 use serde_json::json;
@@ -92,6 +93,22 @@ fn own(settings: &Settings, file: Option<&Path>) -> Vec<Finding> {
             "the program sets a damaged file aside and begins anew; restore state.json from a backup to keep names and meters",
         ),
     });
+    findings.push(match zone(settings).name() {
+        Some(name) => Finding::fine("time zone", name),
+        None => Finding::bad(
+            "time zone",
+            "none is known (no TZ, no /etc/localtime): days begin at midnight UTC, and no clock of a plug is set by half hours",
+            "set timezone, as in timezone = \"Europe/Berlin\"",
+        ),
+    });
+    if !Clock::start().now().plausible() {
+        let remedy = "let it be set over the network (NTP); until then no clock of a plug is set";
+        findings.push(Finding::bad(
+            "clock",
+            "this machine's clock is before the date of this version",
+            remedy,
+        ));
+    }
     findings
 }
 

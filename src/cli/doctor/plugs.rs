@@ -1,10 +1,11 @@
 //! The plugs: those that are remembered and those that answer a search, each by every way there is.
 
 use super::Finding;
-use crate::bridge::{quarries, state_directory};
+use crate::bridge::{quarries, state_directory, zone};
 use crate::cli::probe::remedy;
 use crate::config::Settings;
 use crate::drivers::maxsmart::v3_status;
+use crate::io::clock::Zone;
 use crate::io::http::Http;
 use crate::io::line::Line;
 use crate::io::probe::{Quarry, exchange, greet, search};
@@ -55,8 +56,8 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
     }
     let mut examined = JoinSet::new();
     for (quarry, found, searched) in patients.into_values() {
-        let http = http.clone();
-        examined.spawn(async move { one(&http, &quarry, &found, searched).await });
+        let (http, zone) = (http.clone(), zone(settings));
+        examined.spawn(async move { one(&http, zone, &quarry, &found, searched).await });
     }
     let mut all: Vec<Vec<Finding>> = examined.join_all().await;
     all.sort_by(|a, b| a.first().map(|f| &f.subject).cmp(&b.first().map(|f| &f.subject)));
@@ -106,7 +107,7 @@ fn doubles<'a>(all: impl Iterator<Item = &'a Found>) -> Vec<Finding> {
 }
 
 /// One plug, by every way.
-async fn one(http: &Http, quarry: &Quarry, found: &Found, searched: bool) -> Vec<Finding> {
+async fn one(http: &Http, zone: Zone, quarry: &Quarry, found: &Found, searched: bool) -> Vec<Finding> {
     let place = found.place;
     let (mut ways, mut found) = (Vec::new(), found.clone());
     if place == Place::NOWHERE {
@@ -154,7 +155,7 @@ async fn one(http: &Http, quarry: &Quarry, found: &Found, searched: bool) -> Vec
         });
         ways.push(v3.map_or("V3 silent".into(), |took| format!("V3 {} ms", took.as_millis())));
     }
-    let mut line = Line::open(http, quarry, &found);
+    let mut line = Line::open(http, quarry, &found).in_zone(zone);
     let began = Instant::now();
     let mut findings = vec![match line.read().await {
         Ok(reading) => {

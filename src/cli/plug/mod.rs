@@ -11,7 +11,6 @@ use super::find::Plug;
 use super::progress::patiently;
 use crate::config::Settings;
 use crate::errand::{self, Task};
-use crate::io::clock::Clock;
 use crate::model::{Days, Errand, Report, minute};
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
@@ -334,7 +333,8 @@ async fn run(plug: &mut Plug, errand: Errand, ports: usize, about: &str) -> Resu
     let what = format!("asking {}", plug.name());
     loop {
         let answer = patiently(&what, plug.line.ask(&task.ask())).await;
-        let heard = answer.and_then(|answer| task.hear(answer, &Clock::start().now()));
+        let now = plug.line.now();
+        let heard = answer.and_then(|answer| task.hear(answer, &now));
         if let Some(report) = heard.map_err(|failure| plug.failed(about, &failure))? {
             return Ok(report);
         }

@@ -1,6 +1,7 @@
 //! `rename`, `clock`, `timer`, `price`, `master`, `presence` and `call`.
 
 use super::{OnOff, Who, count, run, shown};
+use crate::bridge::zone;
 use crate::cli::find::find;
 use crate::cli::progress::patiently;
 use crate::cli::table::{row, write};
@@ -51,6 +52,11 @@ pub(super) async fn rename(
 }
 
 pub(super) async fn clock(settings: &Settings, who: &Who, set: bool, out: &mut dyn Write) -> Result<()> {
+    if set && zone(settings).name().is_none() {
+        bail!(
+            "no time zone is known, so the plug would be set to UTC; set timezone, as in --set timezone=Europe/Berlin"
+        );
+    }
     let mut plug = find(settings, &who.plug).await?;
     let report = run(&mut plug, Errand::Clock { set }, 0, "for its clock").await?;
     let Some(Report::Clock(clock)) = shown(&plug, who, report, out)? else { return Ok(()) };

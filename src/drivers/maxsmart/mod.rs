@@ -172,7 +172,8 @@ impl Dialect for Tongue {
             Ask::Identify => self.plan.extend([Exchange::Hello, Exchange::Hardware]),
             Ask::Read => {
                 self.plan_identity(now);
-                if self.set_clock && !self.tells_clock && self.time_at.is_some_and(|at| at <= now.up) {
+                let may_set = self.set_clock && !self.tells_clock && now.plausible();
+                if may_set && self.time_at.is_some_and(|at| at <= now.up) {
                     self.plan.push_back(Exchange::Time);
                 }
                 self.plan.push_back(Exchange::Status);

@@ -352,6 +352,56 @@ fn a_clock_that_is_off_is_set_also_when_summer_time_ends() {
 }
 
 #[test]
+fn no_clock_is_set_by_half_hours_while_no_zone_is_known() {
+    for (drift_s, known, unknown) in [
+        (3600, 1, 0),
+        (-3600, 1, 0),
+        (-3640, 1, 0),
+        (20_700, 1, 0),
+        (-1800, 1, 0),
+        (50_400, 1, 0),
+        (-120, 1, 1),
+        (600, 1, 1),
+        (20, 0, 0),
+        // Lost, or never set.
+        (-407_246_400, 1, 1),
+    ] {
+        for (zone_known, wanted) in [(true, known), (false, unknown)] {
+            let mut rules = rules();
+            rules.families.values_mut().for_each(|pace| pace.zone_known = zone_known);
+            let mut world = World::new(rules);
+            world.fake(1).able = Some(Able { drift_s, ..Able::new() });
+            world.feed(Input::Heard(found(1, 1, 1)));
+            world.secs(3700);
+            assert_eq!(sets(&world), wanted, "{drift_s} {zone_known}");
+            let asked = report(&mut world, Errand::Clock { set: true });
+            assert_eq!(asked.is_ok(), zone_known, "{asked:?}");
+        }
+    }
+}
+
+#[test]
+fn no_clock_is_set_by_one_that_is_behind() {
+    let mut world = World::new(rules());
+    world.fake(1).watts = 360.0;
+    world.feed(Input::Heard(found(1, 1, 1)));
+    world.secs(600);
+    // The bridge starts anew with its clock an hour behind what is remembered.
+    let mut world = World::with(rules(), world.hub.memory());
+    world.fake(1).able = Some(Able { drift_s: 599, ..Able::new() });
+    world.secs(300);
+    assert_eq!(sets(&world), 0);
+    let why = report(&mut world, Errand::Clock { set: true }).expect_err("the past");
+    assert!(why.contains("shows 2026-11-18 12:") && why.contains("set that first"), "{why}");
+    world.secs(2400);
+    assert_eq!(sets(&world), 1);
+    // Long before the program was there.
+    let pace = rules().families["maxsmart"];
+    let early = Moment { unix_ms: Moment::RELEASED_MS - 1, ..moment(world.up) };
+    assert!(!pace.knows_better(&early, 120) && pace.knows_better(&moment(world.up), 120));
+}
+
+#[test]
 fn a_clock_that_cannot_be_set_is_not_hammered_and_one_that_must_not_be_is_left() {
     let stubborn = Able { drift_s: 500, keeps_time: true, ..Able::new() };
     let mut world = World::new(rules());

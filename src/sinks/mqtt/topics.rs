@@ -257,6 +257,8 @@ pub struct BridgeFacts {
     pub drivers: Vec<&'static str>,
     /// A checksum of the settings, to see whether two runs had the same.
     pub config_checksum: String,
+    /// The time zone in use; `None` while none is known.
+    pub timezone: Option<String>,
 }
 
 /// `bridge/info`.
@@ -271,6 +273,7 @@ pub(super) fn bridge_info(base: &str, facts: &BridgeFacts, bridge: &BridgeView) 
         "discovery": facts.discovery,
         "drivers": facts.drivers,
         "config_checksum": facts.config_checksum,
+        "timezone": facts.timezone,
     })
 }
 

@@ -30,6 +30,7 @@ fn settings() -> Arc<Settings> {
             discovery: "device",
             drivers: vec!["maxsmart"],
             config_checksum: String::new(),
+            timezone: None,
         },
     })
 }
