@@ -4,8 +4,8 @@
 use super::plug::{News, Plug};
 use super::{Effect, Hub, MAX_PLUGS};
 use crate::model::{
-    Answer, Ask, Event, FIRST_CONTACT, Failure, Found, Memory, Moment, Note, Options, Place, PlugId,
-    Remembered, Tally, Who,
+    Answer, Ask, Event, FIRST_CONTACT, Failure, Found, Memory, Moment, Note, Options, Place, PlugId, PowerUnit,
+    Remembered, Tally, Tuning, Who,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -62,6 +62,27 @@ impl Search {
 }
 
 impl Hub {
+    /// Everything a driver needs to attach a dialect to this plug.
+    pub fn attachment(&self, who: &Who) -> Option<(Found, Tuning)> {
+        let (name, tuning_unit, found) = match who {
+            Who::Plug(id) => {
+                let plug = self.plugs.get(id)?;
+                (plug.driver, plug.power_unit(), plug.found())
+            }
+            Who::Place(driver, place) => {
+                let found = Found { driver, id: None, place: *place, facts: Default::default() };
+                (*driver, PowerUnit::Auto, found)
+            }
+        };
+        let pace = self.rules.families.get(name)?;
+        let tuning = Tuning {
+            timeout: pace.timeout,
+            power_unit: tuning_unit,
+            set_clock: pace.set_clock && pace.zone_known,
+        };
+        Some((found, tuning))
+    }
+
     /// Takes in what was remembered.
     pub(super) fn recall(&mut self, memory: Memory, now: &Moment) {
         for (id, kept) in memory.plugs {

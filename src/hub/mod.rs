@@ -29,6 +29,7 @@
 //! | `census.rs` | who is who: found, moved, doubled, adopted, removed |
 //! | `request.rs` | requests to the bridge |
 //! | `ledger.rs` | what is written before it is acknowledged, and taken back when it cannot be |
+//! | `problem.rs` | what is wrong with the bridge itself |
 //! | `stats.rs` | figures about the work |
 //! | `rules.rs` | the settings, in the hub's words |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -47,6 +48,7 @@ mod hours;
 mod ledger;
 mod meter;
 mod plug;
+mod problem;
 mod record;
 mod request;
 mod restart;
@@ -64,7 +66,7 @@ pub use rules::{Consequence, Limit, Pace, PlugRules, Restore, Rules};
 
 use crate::model::{
     Ask, BridgeView, Energy, Event, Found, LogLevel, Memory, Metered, Moment, Note, Order, Outcome, Place,
-    PlugId, PowerUnit, Stats, Tuning, View, Who,
+    PlugId, Stats, View, Who,
 };
 use air::Air;
 use plug::Plug;
@@ -92,6 +94,8 @@ pub enum Input {
     Commanded(Order),
     /// What [`Effect::Save`] asked for is written, or why it is not.
     Saved(Result<(), String>),
+    /// Something is wrong with the bridge itself, in a sentence with the remedy; or not any more.
+    Problem(&'static str, Option<String>),
     /// The time named by [`Hub::wake_at`] has come.
     Tick,
     /// The program is about to stop: begin nothing new, give every waiting command its result; said
@@ -167,6 +171,7 @@ impl Hub {
             adopt: memory.adopt.unwrap_or(rules.adopt),
             log_level: rules.log_level,
             read_only: rules.read_only,
+            problems: BTreeMap::new(),
             stats: Stats { unix_ms: now.unix_ms, ..Stats::default() },
         };
         let mut hub = Self {
@@ -200,6 +205,7 @@ impl Hub {
             Input::Answered(outcome) => self.answered(now, outcome),
             Input::Commanded(order) => self.commanded(now, order),
             Input::Saved(result) => self.saved(now, result),
+            Input::Problem(reason, sentence) => self.set_problem(reason, sentence),
             Input::Tick => self.tick(now),
             Input::Stop => self.stop(now),
         }
@@ -228,27 +234,6 @@ impl Hub {
     /// What everybody may see now.
     pub fn view(&self) -> Arc<View> {
         Arc::clone(&self.view)
-    }
-
-    /// Everything a driver needs to attach a dialect to this plug.
-    pub fn attachment(&self, who: &Who) -> Option<(Found, Tuning)> {
-        let (name, tuning_unit, found) = match who {
-            Who::Plug(id) => {
-                let plug = self.plugs.get(id)?;
-                (plug.driver, plug.power_unit(), plug.found())
-            }
-            Who::Place(driver, place) => {
-                let found = Found { driver, id: None, place: *place, facts: Default::default() };
-                (*driver, PowerUnit::Auto, found)
-            }
-        };
-        let pace = self.rules.families.get(name)?;
-        let tuning = Tuning {
-            timeout: pace.timeout,
-            power_unit: tuning_unit,
-            set_clock: pace.set_clock && pace.zone_known,
-        };
-        Some((found, tuning))
     }
 
     fn tell(&mut self, note: Note) {
@@ -391,10 +376,6 @@ impl Hub {
                 self.effects.push_back(Effect::Tell(Note::Plug(id.clone(), event)));
             }
         }
-    }
-
-    fn show_bridge(&mut self) {
-        Arc::make_mut(&mut self.view).bridge = Arc::new(self.bridge.clone());
     }
 
     fn commanded(&mut self, now: &Moment, order: Order) {

@@ -43,6 +43,8 @@ pub struct BridgeView {
     pub log_level: LogLevel,
     /// Nothing may be switched.
     pub read_only: bool,
+    /// What is wrong with the bridge itself, a sentence with its remedy for each reason.
+    pub problems: BTreeMap<&'static str, String>,
     /// Figures, renewed once a minute.
     pub stats: Stats,
 }

@@ -93,6 +93,7 @@ const PURE: &[&str] = &[
     "io/dialects.rs",
     "sinks/mqtt/session.rs",
     "sinks/mqtt/tell.rs",
+    "sinks/mqtt/own.rs",
     "sinks/mqtt/readback.rs",
     "sinks/mqtt/refuse.rs",
     "sinks/mqtt/repeats.rs",

@@ -345,3 +345,18 @@ fn no_more_than_eight_scans_run_at_one_time() {
     scan(&mut world);
     assert_eq!(refused(&world), 12);
 }
+
+#[test]
+fn problems_of_the_bridge_come_and_go_by_their_reason() {
+    let now = Moment { up: Duration::ZERO, unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0 };
+    let mut hub = Hub::new(rules(), Memory::default(), &now);
+    let mut say = |reason, sentence: Option<&str>| {
+        hub.handle(&now, Input::Problem(reason, sentence.map(Into::into)));
+        hub.view().bridge.problems.values().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(say("zone", Some("no time zone")), ["no time zone"]);
+    assert_eq!(say("disk", Some("the disk is full")), ["the disk is full", "no time zone"]);
+    assert_eq!(say("zone", None), ["the disk is full"]);
+    assert_eq!(say("zone", None), ["the disk is full"]);
+    assert_eq!(say("disk", None), Vec::<String>::new());
+}

@@ -344,6 +344,9 @@ impl Announcer {
         let mut parts = json!({
             "connection": {"p": "binary_sensor", "name": "Connection", "dev_cla": "connectivity", "ent_cat": "diagnostic",
                 "stat_t": format!("{base}/bridge/state"), "pl_on": "online", "pl_off": "offline", "avty": []},
+            "problem": {"p": "binary_sensor", "name": "Problem", "dev_cla": "problem", "ent_cat": "diagnostic",
+                "stat_t": format!("{base}/bridge/problem"), "json_attr_t": info,
+                "json_attr_tpl": "{{ {'problem': value_json.problem} | tojson }}"},
             "adopt": {"p": "switch", "name": "Adopt new devices", "ent_cat": "config", "stat_t": info,
                 "val_tpl": "{{ 'ON' if value_json.adopt else 'OFF' }}", "cmd_t": ask("adopt")},
             "log_level": {"p": "select", "name": "Log level", "ent_cat": "config", "ops": LogLevel::ALL.map(LogLevel::as_str),

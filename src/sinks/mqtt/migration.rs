@@ -94,8 +94,10 @@ pub(super) fn transition(
 /// Every retained topic we own.
 pub(super) fn owned(announcer: &Announcer, view: &View) -> BTreeSet<String> {
     let base = &announcer.base;
-    let mut owned: BTreeSet<String> =
-        ["state", "info", "devices", "health"].iter().map(|tail| format!("{base}/bridge/{tail}")).collect();
+    let mut owned: BTreeSet<String> = ["state", "info", "problem", "devices", "health"]
+        .iter()
+        .map(|tail| format!("{base}/bridge/{tail}"))
+        .collect();
     owned.extend(announcer.bridge().map(|message| message.topic));
     for plug in view.plugs.values().filter(|plug| topics::shown(plug)) {
         owned.insert(topics::snapshot_topic(base, &plug.id));

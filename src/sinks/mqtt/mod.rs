@@ -7,6 +7,7 @@
 //! | `link.rs` | one connection; knows rumqttc |
 //! | `carrier.rs` | a connection from its beginning to its end, carried between link, channels and session |
 //! | `session.rs` | what is said on a connection, and what must wait; pure |
+//! | `own.rs` | what the bridge says about itself; requests the link answers; pure |
 //! | `tell.rs` | what is published, in which order; pure |
 //! | `readback.rs` | what earlier runs have told about energy; pure |
 //! | `refuse.rs` | what is refused, and how that is told; pure |
@@ -36,6 +37,7 @@ mod incoming;
 pub mod link;
 pub mod log;
 mod migration;
+mod own;
 mod readback;
 mod refuse;
 mod repeats;

@@ -7,17 +7,16 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::homeassistant::{self, Announcer, Message};
-use super::incoming::{Incoming, Own};
+use super::incoming::Incoming;
 use super::readback::ReadBack;
 use super::sorter::{Received, Rest};
-use super::topics::{self, LinkStats};
-use super::{Settings, migration};
+use super::{Settings, migration, topics};
 use crate::model::{BridgeView, Event, Moment, Note, Order, PlugId, PlugView, Shape, View};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
 /// Commands lately obeyed, remembered to recognise their retained copies.
 const MAX_OBEYED: usize = 64;
@@ -122,7 +121,9 @@ pub struct Figures {
 pub struct Session {
     pub(super) settings: Arc<Settings>,
     pub(super) announced: BTreeMap<PlugId, Shape>,
-    connections: u64,
+    pub(super) connections: u64,
+    /// What is wrong with the connection or on the broker, a sentence for each reason.
+    pub(super) problems: BTreeMap<&'static str, String>,
     pub(super) read_back: ReadBack,
     pub(super) view: Arc<View>,
     pub(super) now: Moment,
@@ -162,6 +163,8 @@ pub(super) struct Told {
     /// The bridge as it was last told.
     pub(super) bridge: Option<Arc<BridgeView>>,
     pub(super) bridge_info: String,
+    /// What is wrong with it, as it was last told.
+    pub(super) problem: Option<Option<String>>,
     /// What `bridge/devices` said last, hashed: of a fleet it is long.
     pub(super) devices: Option<u64>,
     pub(super) devices_at: Option<Duration>,
@@ -200,6 +203,7 @@ impl Session {
             settings,
             announced,
             connections: 0,
+            problems: BTreeMap::new(),
             read_back: ReadBack::default(),
             view,
             now: *now,
@@ -330,63 +334,6 @@ impl Session {
             Incoming::Own(own) => self.own(own),
             refused => self.refuse(refused),
         }
-    }
-
-    fn own(&mut self, own: Own) {
-        match own {
-            Own::Republish(mark) => {
-                self.announce_all();
-                self.respond("republish", mark.as_deref(), Ok(json!({})));
-            }
-            Own::HealthCheck(mark) => self.send(Outgoing::Health(Health::Check(mark))),
-            Own::Restart(mark) => {
-                self.respond("restart", mark.as_deref(), Ok(json!({})));
-                info!("restarting, as requested");
-                self.send(Outgoing::Restart);
-            }
-            Own::Cleanup { dry_run, transaction } => self.send(Outgoing::LookAround { dry_run, transaction }),
-        }
-    }
-
-    /// Topic, payload and retain flag of what [`Outgoing::Health`] asked for.
-    pub fn health(&self, wanted: &Health, figures: Figures) -> (String, String, bool) {
-        let link = LinkStats {
-            reconnects: self.connections.saturating_sub(1),
-            published: figures.published,
-            received: figures.received,
-            queued: figures.queued,
-            dropped: figures.dropped,
-        };
-        let health = topics::health(&self.view, link, self.settings.facts.version, figures.memory_mb);
-        let base = self.base();
-        match wanted {
-            Health::Topic => (format!("{base}/bridge/health"), health.to_string(), true),
-            Health::Check(mark) => {
-                let healthy = json!({"healthy": true, "health": health});
-                let payload = topics::answer(Ok(healthy), mark.as_deref());
-                (format!("{base}/bridge/response/health_check"), payload.to_string(), false)
-            }
-        }
-    }
-
-    fn looked(&mut self, topics: Result<Vec<String>, String>, dry_run: bool, transaction: Option<String>) {
-        let topics = match topics {
-            Ok(topics) => topics,
-            Err(why) => return self.respond("cleanup", transaction.as_deref(), Err(why)),
-        };
-        let owned = migration::owned(self.announcer(), &self.view);
-        let orphans: Vec<String> = topics.into_iter().filter(|topic| !owned.contains(topic)).collect();
-        if !dry_run {
-            self.empty(orphans.clone());
-            info!(topics = orphans.len(), "cleaned up retained topics nobody owns");
-        }
-        let data = json!({"dry_run": dry_run, "topics": orphans});
-        self.respond("cleanup", transaction.as_deref(), Ok(data));
-    }
-
-    pub(super) fn respond(&mut self, verb: &str, mark: Option<&str>, result: Result<Value, String>) {
-        let payload = topics::answer(result, mark);
-        self.publish(format!("{}/bridge/response/{verb}", self.base()), payload.to_string(), false);
     }
 
     /// One of our discovery topics was emptied: by us, or by Home Assistant for its user.

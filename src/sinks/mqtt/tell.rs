@@ -41,6 +41,7 @@ impl Session {
         let view = Arc::clone(&self.view);
         self.told.bridge = None;
         self.told.bridge_info.clear();
+        self.told.problem = None;
         self.told.devices = None;
         self.told.health_of = None;
         self.say_bridge(&view);
@@ -325,10 +326,19 @@ impl Session {
         let base = &settings.announcer.base;
         if self.told.bridge.as_ref().is_none_or(|told| !Arc::ptr_eq(told, &view.bridge)) {
             self.told.bridge = Some(Arc::clone(&view.bridge));
-            let info = topics::bridge_info(base, &self.settings.facts, &view.bridge).to_string();
+            let problem = self.problem();
+            let info = topics::bridge_info(base, &settings.facts, &view.bridge, problem.as_deref());
+            let info = info.to_string();
             if info != self.told.bridge_info {
                 self.publish(format!("{base}/bridge/info"), info.as_str(), true);
                 self.told.bridge_info = info;
+            }
+            if self.told.problem.as_ref() != Some(&problem) {
+                let word = topics::on_off(problem.is_some());
+                self.publish(format!("{base}/bridge/problem"), word, true);
+                // Figures of a minute ago do not say it.
+                self.told.health_of = None;
+                self.told.problem = Some(problem);
             }
         }
         if self.told.devices.is_none() || self.told.devices_at.is_some_and(|at| at <= self.now.up) {

@@ -222,7 +222,13 @@ pub(super) struct LinkStats {
 }
 
 /// `bridge/health`.
-pub(super) fn health(view: &View, link: LinkStats, version: &str, memory_mb: Option<f64>) -> Json {
+pub(super) fn health(
+    view: &View,
+    link: LinkStats,
+    version: &str,
+    memory_mb: Option<f64>,
+    problem: Option<&str>,
+) -> Json {
     let stats = &view.bridge.stats;
     json!({
         "ts": iso(stats.unix_ms),
@@ -241,6 +247,7 @@ pub(super) fn health(view: &View, link: LinkStats, version: &str, memory_mb: Opt
         },
         "samples": stats.samples,
         "memory_mb": memory_mb,
+        "problem": problem,
     })
 }
 
@@ -262,7 +269,12 @@ pub struct BridgeFacts {
 }
 
 /// `bridge/info`.
-pub(super) fn bridge_info(base: &str, facts: &BridgeFacts, bridge: &BridgeView) -> Json {
+pub(super) fn bridge_info(
+    base: &str,
+    facts: &BridgeFacts,
+    bridge: &BridgeView,
+    problem: Option<&str>,
+) -> Json {
     json!({
         "version": facts.version,
         "instance": base,
@@ -274,6 +286,7 @@ pub(super) fn bridge_info(base: &str, facts: &BridgeFacts, bridge: &BridgeView) 
         "drivers": facts.drivers,
         "config_checksum": facts.config_checksum,
         "timezone": facts.timezone,
+        "problem": problem,
     })
 }
 

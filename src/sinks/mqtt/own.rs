@@ -1,0 +1,93 @@
+//! What the bridge says about itself, and requests that the link answers without the hub. Pure.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::incoming::Own;
+use super::migration;
+use super::session::{Figures, Health, Outgoing, Session};
+use super::topics::{self, LinkStats};
+use serde_json::{Value, json};
+use tracing::info;
+
+impl Session {
+    pub(super) fn own(&mut self, own: Own) {
+        match own {
+            Own::Republish(mark) => {
+                self.announce_all();
+                self.respond("republish", mark.as_deref(), Ok(json!({})));
+            }
+            Own::HealthCheck(mark) => self.send(Outgoing::Health(Health::Check(mark))),
+            Own::Restart(mark) => {
+                self.respond("restart", mark.as_deref(), Ok(json!({})));
+                info!("restarting, as requested");
+                self.send(Outgoing::Restart);
+            }
+            Own::Cleanup { dry_run, transaction } => self.send(Outgoing::LookAround { dry_run, transaction }),
+        }
+    }
+
+    /// Topic, payload and retain flag of what [`Outgoing::Health`] asked for.
+    pub fn health(&self, wanted: &Health, figures: Figures) -> (String, String, bool) {
+        let link = LinkStats {
+            reconnects: self.connections.saturating_sub(1),
+            published: figures.published,
+            received: figures.received,
+            queued: figures.queued,
+            dropped: figures.dropped,
+        };
+        let (version, problem) = (self.settings.facts.version, self.problem());
+        let health = topics::health(&self.view, link, version, figures.memory_mb, problem.as_deref());
+        let base = self.base();
+        match wanted {
+            Health::Topic => (format!("{base}/bridge/health"), health.to_string(), true),
+            Health::Check(mark) => {
+                let healthy = json!({"healthy": true, "health": health});
+                let payload = topics::answer(Ok(healthy), mark.as_deref());
+                (format!("{base}/bridge/response/health_check"), payload.to_string(), false)
+            }
+        }
+    }
+
+    /// Says what is wrong for this reason; `None` when nothing is any more.
+    pub(super) fn set_problem(&mut self, reason: &'static str, sentence: Option<String>) {
+        if self.problems.get(reason) == sentence.as_ref() {
+            return;
+        }
+        match sentence {
+            Some(sentence) => self.problems.insert(reason, sentence),
+            None => self.problems.remove(reason),
+        };
+        self.told.bridge = None;
+    }
+
+    /// All that is wrong with the bridge, in one text.
+    pub(super) fn problem(&self) -> Option<String> {
+        let all = self.problems.values().chain(self.view.bridge.problems.values());
+        let all: Vec<&str> = all.map(String::as_str).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
+    pub(super) fn looked(
+        &mut self,
+        topics: Result<Vec<String>, String>,
+        dry_run: bool,
+        transaction: Option<String>,
+    ) {
+        let topics = match topics {
+            Ok(topics) => topics,
+            Err(why) => return self.respond("cleanup", transaction.as_deref(), Err(why)),
+        };
+        let owned = migration::owned(self.announcer(), &self.view);
+        let orphans: Vec<String> = topics.into_iter().filter(|topic| !owned.contains(topic)).collect();
+        if !dry_run {
+            self.empty(orphans.clone());
+            info!(topics = orphans.len(), "cleaned up retained topics nobody owns");
+        }
+        let data = json!({"dry_run": dry_run, "topics": orphans});
+        self.respond("cleanup", transaction.as_deref(), Ok(data));
+    }
+
+    pub(super) fn respond(&mut self, verb: &str, mark: Option<&str>, result: Result<Value, String>) {
+        let payload = topics::answer(result, mark);
+        self.publish(format!("{}/bridge/response/{verb}", self.base()), payload.to_string(), false);
+    }
+}
