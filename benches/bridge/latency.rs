@@ -282,6 +282,44 @@ async fn presses(bench: &Bench, program: Program) -> anyhow::Result<(Vec<f64>, V
     Ok((told_ms, next_ms))
 }
 
+/// Buttons pressed on a few of fifty strips at a second a poll, at any time: from the poll's answer to MQTT.
+async fn among_fifty(bench: &Bench, program: Program) -> anyhow::Result<Vec<f64>> {
+    const STRIPS: usize = 50;
+    let mut scene = Scene::play(&bench.binaries, program, Stage::new(STRIPS, 1000)).await?;
+    // What a program does once after its start is not meant.
+    soak(Duration::from_secs(if bench.quick { 2 } else { 10 })).await;
+    scene.fleet.order(&Order::Reset).await?;
+    let mut told_ms = Vec::new();
+    let mut on = [true; STRIPS];
+    for _ in 0..if bench.quick { 10 } else { 100 } {
+        let mut strips: Vec<_> = (0..STRIPS).collect();
+        fastrand::shuffle(&mut strips);
+        strips.truncate(4);
+        let mut pressed = Vec::new();
+        for strip in strips {
+            sleep(Duration::from_millis(fastrand::u64(0..250))).await;
+            on[strip] = !on[strip];
+            pressed.push((strip, crate::measure::now_us()));
+            scene.fleet.order(&Order::Press { strip, port: 3 }).await?;
+        }
+        let mut states = HashMap::new();
+        for &(strip, since_us) in &pressed {
+            let state = topic(strip, 3, "state");
+            let told = scene.watcher.told(&state, word(on[strip]), since_us, Duration::from_secs(5)).await;
+            states.insert(strip, told);
+        }
+        for press in scene.fleet.presses().await?.iter().rev().take(pressed.len()) {
+            let told = states.get(&press.strip).copied().flatten();
+            told_ms.extend(told.map(|at_us| ms_between(press.polled_us, at_us)));
+        }
+    }
+    Ok(told_ms)
+}
+
+fn slowest(samples: &[f64]) -> String {
+    format!("p50 {:.2} ms, p99 {:.2} ms", median(samples), percentile(samples, 99))
+}
+
 /// A button pressed on the strip.
 pub(crate) async fn goal_12(bench: &mut Bench) -> anyhow::Result<Vec<Row>> {
     healthy(bench, &[bench.subject]).await?;
@@ -290,10 +328,20 @@ pub(crate) async fn goal_12(bench: &mut Bench) -> anyhow::Result<Vec<Row>> {
     let (subject, next) = presses(bench, bench.subject).await?;
     let ratio = median(&subject) / median(&floor);
     let soon = |samples: &[f64]| percentile(samples, 90) <= 1050.0;
+    let busy_floor = among_fifty(bench, Program::FloorRaw).await?;
+    let busy = among_fifty(bench, bench.subject).await?;
     Ok(vec![
         Row::noted(12, "poll to state, floor raw", pair(&floor)),
         Row::noted(12, "poll to state", pair(&subject)),
         Row::judged(12, "poll to state, p50 / floor", format!("{ratio:.2}"), "<= 2", ratio <= 2.0),
+        Row::noted(12, "50 strips at 1 s: poll to state, floor raw", slowest(&busy_floor)),
+        Row::judged(
+            12,
+            "50 strips at 1 s: poll to state",
+            slowest(&busy),
+            "p50 <= 1 ms, p99 <= 6 ms",
+            median(&busy) <= 1.0 && percentile(&busy, 99) <= 6.0,
+        ),
         Row::judged(
             12,
             "polled again after a change",

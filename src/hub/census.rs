@@ -4,8 +4,8 @@
 use super::plug::{News, Plug};
 use super::{Effect, Hub, MAX_PLUGS};
 use crate::model::{
-    Answer, Ask, Event, FIRST_CONTACT, Failure, Found, Memory, Moment, Note, Options, Place, PlugId, PowerUnit,
-    Remembered, Tally, Tuning, Who,
+    Answer, Ask, Event, FIRST_CONTACT, Failure, Found, Memory, Moment, Note, Options, Place, PlugId,
+    PowerUnit, Remembered, Tally, Tuning, Who,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

@@ -12,7 +12,9 @@ const MAX_BACK_OFF: Duration = Duration::from_secs(30);
 /// While something is expected to have moved, a plug that does not answer is tried at least this often.
 const EXPECTED: Duration = Duration::from_secs(5);
 
-/// In a small fleet each plug has its own moment in the interval, so that none waits for another.
+/// In a fleet with room for that each plug has its own moment in the interval, so that none waits for another: where
+/// the moments are this far apart, or where there are no more plugs than this.
+const APART: Duration = Duration::from_millis(10);
 const SMALL: u32 = 32;
 
 /// In a larger one so many are asked together, so that one wake-up serves many; two to four times
@@ -124,7 +126,7 @@ impl Schedule {
             self.due = (began + apart).max(now.up + apart / 100);
             return;
         }
-        let grid = self.grid(now.up, pace.poll, groups(fleet));
+        let grid = self.grid(now.up, pace.poll, groups(fleet, pace.poll));
         self.due = self.burst.front().map_or(grid, |burst| grid.min(*burst));
     }
 
@@ -140,9 +142,10 @@ impl Schedule {
 }
 
 /// Groups into which the polls of an interval fall, for so many plugs.
-fn groups(fleet: usize) -> u32 {
+fn groups(fleet: usize, poll: Duration) -> u32 {
+    let room = u32::try_from(poll.as_millis() / APART.as_millis()).unwrap_or(u32::MAX);
     match u32::try_from(fleet).unwrap_or(u32::MAX) {
-        few @ ..=SMALL => few.max(1),
+        few if few <= room.max(SMALL) => few.max(1),
         many => (many / TOGETHER).clamp(2, 4),
     }
 }

@@ -345,20 +345,29 @@ fn a_plug_found_is_read_at_once_and_then_every_interval() {
 
 #[test]
 fn polls_of_a_fleet_share_few_wake_ups() {
-    let mut world = World::new(rules());
+    // There is room for a hundred in a second.
+    let mut rules = rules();
+    rules.families.get_mut("maxsmart").expect("a family").poll = Duration::from_secs(1);
+    let mut world = World::new(rules);
     let mut moments_of = |plugs: std::ops::RangeInclusive<u8>| {
         for n in plugs {
             world.fake(n);
             world.feed(Input::Heard(found(n, n, n)));
         }
-        world.secs(10);
+        world.secs(3);
         world.reads.clear();
-        world.secs(50);
+        world.secs(10);
         let moments: BTreeSet<Duration> = world.reads.iter().map(|(at, _)| *at).collect();
         (world.reads.len(), moments.len())
     };
-    assert_eq!(moments_of(1..=9), (90, 90), "in a small fleet none waits for another");
-    assert_eq!(moments_of(10..=60), (600, 20), "in a larger one half are asked together");
+    // A question that took its turn moves a poll now and then.
+    let (reads, moments) = moments_of(1..=100);
+    assert!(
+        reads == 1000 && moments > 980,
+        "while there is room none waits for another: {moments} of {reads}"
+    );
+    let (reads, moments) = moments_of(101..=120);
+    assert!(reads == 1200 && moments < 60, "in a larger fleet half are asked together: {moments} of {reads}");
 }
 
 #[test]
