@@ -150,7 +150,8 @@ impl Guard {
         let known: f64 = heard.iter().filter_map(|port| port.watts).sum();
         let limit = self.watches.first().and_then(|watch| watch.limit.watts);
         // What some ports draw is the least that all do: too much is too much.
-        let told = heard.iter().all(|port| port.watts.is_some()) || limit.is_some_and(|limit| known > limit);
+        let all = !heard.is_empty() && heard.iter().all(|port| port.watts.is_some());
+        let told = all || limit.is_some_and(|limit| known > limit);
         let whole = PortReading { relay: None, watts: told.then_some(known), amps: None };
         let heard = std::iter::once(&whole).chain(heard);
         for ((port, watch), heard) in (0u8..).zip(&mut self.watches).zip(heard) {

@@ -79,6 +79,7 @@ OF_STRIPS = {
 }
 OF_BRIDGE = {
     "connection": ("binary_sensor", "connectivity", None, None, True, "Connection"),
+    "problem": ("binary_sensor", "problem", None, None, True, "Problem"),
     "adopt": ("switch", None, None, None, True, "Adopt new devices"),
     "log_level": ("select", None, None, None, True, "Log level"),
     "devices_online": ("sensor", None, None, "measurement", True, "Devices online"),

@@ -340,3 +340,32 @@ fn what_a_broker_delivers_twice_is_carried_out_once() {
         house.close().await;
     });
 }
+
+#[test]
+fn meters_are_read_back_however_many_there_are() {
+    run(async {
+        let (mut house, script) = House::scripted(vec![strip()]).await;
+        // More than a broker keeps for a subscriber, and than may wait at our end; the strip's come last.
+        for plug in 0..400 {
+            for port in 1..=16 {
+                script.publish(
+                    &format!("plug2mqtt/maxsmart-a{plug:03}/{port}/energy"),
+                    b"1.0".to_vec(),
+                    true,
+                );
+            }
+        }
+        for port in 1..=6 {
+            script.publish(&format!("plug2mqtt/{STRIP}/{port}/energy"), b"812.5".to_vec(), true);
+        }
+        house.start(&[], "").await;
+        for port in 1..=6 {
+            let topic = format!("plug2mqtt/{STRIP}/{port}/energy");
+            let first = house.wait_after(0, "a meter", |m| m.topic == topic).await.text();
+            assert!(first.starts_with("812.5"), "port {port} shows {first}");
+        }
+        let health = house.request("health_check", "{}").await;
+        assert_eq!(health["data"]["health"]["mqtt"]["dropped"], 0, "{health}");
+        house.close().await;
+    });
+}

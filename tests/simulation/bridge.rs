@@ -558,7 +558,7 @@ impl World {
         let link = self.bridge().link.unwrap_or_default();
         match outgoing {
             Outgoing::Publish { topic, payload, retain } => self.publish(link, topic, payload, retain),
-            Outgoing::Subscribe(filters) => {
+            Outgoing::Subscribe(filters) | Outgoing::LookAt(filters) => {
                 self.subscribe(link, &filters);
                 Ok(())
             }

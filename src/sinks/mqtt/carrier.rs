@@ -2,7 +2,7 @@
 //! comes over channels and from the broker goes into the session; what the session wants is sent.
 
 use super::counters::{Counters, resident};
-use super::link::{Link, Lost, Said};
+use super::link::{Heard, Link, Lost, Said};
 use super::log::Lines;
 use super::session::{Figures, Input, Outgoing, Session};
 use super::sorter::{Received, Sorted, Sorter};
@@ -65,7 +65,7 @@ impl<'a> Carrier<'a> {
         let receive = move |topic: &str, payload: &[u8], retain: bool| {
             match sorter.sort(topic, payload, retain) {
                 // From here to the hub without a detour: somebody waits for a light.
-                Sorted::Order(order) => Some(match orders.try_send(order) {
+                Sorted::Order(order) => Heard::May(match orders.try_send(order) {
                     Ok(()) => Received::obeyed(topic),
                     Err(
                         mpsc::error::TrySendError::Full(order) | mpsc::error::TrySendError::Closed(order),
@@ -74,8 +74,9 @@ impl<'a> Carrier<'a> {
                         Received::full(order)
                     }
                 }),
-                Sorted::Rest(received) => Some(received),
-                Sorted::Nothing => None,
+                Sorted::Rest(received) if received.matters() => Heard::Must(received),
+                Sorted::Rest(received) => Heard::May(received),
+                Sorted::Nothing => Heard::Nothing,
             }
         };
         let link = Link::open(&settings.address, will, counters, receive)?;
@@ -173,6 +174,7 @@ impl<'a> Carrier<'a> {
         match outgoing {
             Outgoing::Publish { topic, payload, retain } => self.link.publish(&topic, payload, retain).await,
             Outgoing::Subscribe(filters) => self.link.subscribe(&filters).await,
+            Outgoing::LookAt(filters) => self.link.look_at(&filters).await,
             Outgoing::Unsubscribe(filters) => self.link.unsubscribe(&filters).await,
             Outgoing::Order(order) => drop(self.wires.orders.send(order).await),
             Outgoing::Health(wanted) => {

@@ -2,7 +2,7 @@
 //! the session's narrow subscriptions stay as they are.
 
 use super::homeassistant::Announcer;
-use super::link::{Address, Link, Said};
+use super::link::{Address, Heard, Link, Said};
 use crate::model::{FAMILIES, PlugId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(super) async fn look(address: &Address, announcer: &Announcer) -> Result<Vec
     let receive = move |topic: &str, payload: &[u8], retain: bool| {
         let mine =
             topic.strip_prefix(&below).is_some_and(usual) || String::from_utf8_lossy(payload).contains(&ours);
-        (retain && mine && !payload.is_empty()).then(|| topic.to_owned())
+        if retain && mine && !payload.is_empty() { Heard::Must(topic.to_owned()) } else { Heard::Nothing }
     };
     let mut link = Link::open(&address, None, &Arc::default(), receive)?;
     let end = Instant::now() + LONGEST;
@@ -50,7 +50,7 @@ pub(super) async fn look(address: &Address, announcer: &Announcer) -> Result<Vec
             Err(_) => break,
             Ok(Said::Down(why)) => return Err(why.to_string()),
             Ok(Said::Connected) => {
-                link.subscribe(&[
+                link.look_at(&[
                     format!("{base}/#"),
                     format!("{prefix}/+/+/config"),
                     format!("{prefix}/+/+/+/config"),

@@ -2,7 +2,7 @@
 //! session must, and what of ours lies around? On a connection of its own; nothing retained is
 //! touched.
 
-use super::link::{Link, Said};
+use super::link::{Heard, Link, Said};
 use super::{Settings, cleanup, homeassistant, migration};
 use crate::model::View;
 use std::collections::BTreeSet;
@@ -45,13 +45,14 @@ pub async fn examine(settings: &Settings, view: &View) -> Result<Examined, Strin
     let mut own = vec![format!("{base}/bridge/doctor")];
     if announces {
         filters.push(settings.birth_topic.clone());
-        own.push(format!("{}/device/plug2mqtt_doctor/config", settings.announcer.prefix));
+        // Where announcements go, but not to Home Assistant: it warns of devices it has never heard of.
+        own.push(format!("{}/device/plug2mqtt_doctor/check", settings.announcer.prefix));
     }
     filters.extend(own.iter().cloned());
 
     let listened: BTreeSet<String> = own.iter().cloned().collect();
     let receive = move |topic: &str, _: &[u8], retain: bool| {
-        (!retain && listened.contains(topic)).then(|| topic.to_owned())
+        if !retain && listened.contains(topic) { Heard::Must(topic.to_owned()) } else { Heard::Nothing }
     };
     let began = Instant::now();
     let mut link = Link::open(&address, None, &Arc::default(), receive)?;
@@ -76,7 +77,6 @@ pub async fn examine(settings: &Settings, view: &View) -> Result<Examined, Strin
                     refused.into_iter().filter_map(|place| filters.get(place).cloned()).collect();
                 until = Instant::now() + ROUND;
                 for topic in &own {
-                    // Without content: to Home Assistant that means "no such device", which is true.
                     link.publish(topic, "", false).await;
                 }
             }

@@ -188,11 +188,11 @@ impl Announcer {
 
     fn device(&self, plug: &PlugView) -> Object {
         let facts = &plug.facts;
-        let mut device = fields([
-            ("ids", json!([device_id(&plug.id)])),
-            ("name", (*plug.name).into()),
-            ("via_device", self.bridge_id().into()),
-        ]);
+        let mut device = fields([("ids", json!([device_id(&plug.id)])), ("name", (*plug.name).into())]);
+        if self.announces_bridge() {
+            // Home Assistant makes an empty device of one that nobody announces.
+            device.insert("via_device".into(), self.bridge_id().into());
+        }
         let known = [
             ("mf", Some(&facts.manufacturer)),
             ("mdl", Some(&facts.model)),
@@ -333,9 +333,14 @@ impl Announcer {
         self.device_topic(&self.bridge_id())
     }
 
+    /// Whether the bridge itself is announced.
+    fn announces_bridge(&self) -> bool {
+        self.mode == Mode::Device
+    }
+
     /// The bridge's own device; only in `device` mode.
     pub fn bridge(&self) -> Option<Message> {
-        if self.mode != Mode::Device {
+        if !self.announces_bridge() {
             return None;
         }
         let (base, id) = (&self.base, self.bridge_id());

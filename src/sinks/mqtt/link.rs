@@ -5,7 +5,8 @@
 //!   forgets subscriptions, and after a packet id collision falls silent for good.
 //! - `poll` lives alone in its task, outside any `select!` or `timeout`: dropping it half-way drops
 //!   the handshake.
-//! - That task never waits for anybody: what it receives is handed on without blocking.
+//! - That task never waits for anybody: what it receives is handed on without blocking. Its owner may
+//!   just be waiting for room to publish.
 //! - Nagle is off: two states within a round trip would wait 40 ms for each other.
 
 use super::counters::Counters;
@@ -17,7 +18,7 @@ use rumqttc::{
 use secrecy::{ExposeSecret, SecretString};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -28,6 +29,12 @@ const MAX_INCOMING: usize = 4 << 20;
 
 /// The largest message sent.
 const MAX_OUTGOING: usize = 16 << 20;
+
+/// Received messages that may wait for the owner; what may get lost is dropped and counted beyond that.
+const MAX_WAITING: usize = 1024;
+
+/// The same for what must not get lost: the meters of more plugs than are ever known, and as much again.
+const MAX_MUST: usize = 1 << 18;
 
 /// How long the last words may take to be acknowledged.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -56,6 +63,17 @@ pub struct Tls {
     pub ca_file: Option<PathBuf>,
     /// Certificate and key of this client.
     pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// What becomes of a received message.
+#[derive(Debug)]
+pub(super) enum Heard<T> {
+    /// The owner must see it: it waits as long as it takes.
+    Must(T),
+    /// The owner sees it unless too much waits already.
+    May(T),
+    /// Nobody needs it, or it has been dealt with.
+    Nothing,
 }
 
 /// What the connection tells its owner.
@@ -96,7 +114,8 @@ impl Lost {
 /// An open connection.
 pub(super) struct Link<T> {
     client: AsyncClient,
-    said: mpsc::Receiver<Said<T>>,
+    said: mpsc::UnboundedReceiver<Said<T>>,
+    waiting: Arc<AtomicUsize>,
     /// Messages handed over and messages acknowledged.
     acked: watch::Receiver<u64>,
     handed: u64,
@@ -109,13 +128,13 @@ pub(super) type Will = Option<(String, &'static str)>;
 
 impl<T: Send + 'static> Link<T> {
     /// Begins to connect; [`Said::Connected`] or [`Said::Down`] comes first. `receive` gets topic,
-    /// payload and retain flag of every message, and returns what the owner must see; it runs in the
+    /// payload and retain flag of every message, and returns what the owner is to see; it runs in the
     /// polling task and must not block.
     pub(super) fn open(
         address: &Address,
         will: Will,
         counters: &Arc<Counters>,
-        receive: impl FnMut(&str, &[u8], bool) -> Option<T> + Send + 'static,
+        receive: impl FnMut(&str, &[u8], bool) -> Heard<T> + Send + 'static,
     ) -> Result<Self, String> {
         let mut options = MqttOptions::new(&address.client_id, &address.host, address.port);
         options.set_keep_alive(address.keep_alive);
@@ -134,17 +153,23 @@ impl<T: Send + 'static> Link<T> {
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
         events.set_network_options(network);
-        let (tell, said) = mpsc::channel(1024);
+        // Bounded by what waits, in `Poll::tell`.
+        let (to, said) = mpsc::unbounded_channel();
+        let waiting = Arc::default();
         let (ack, acked) = watch::channel(0);
-        let poll = Poll { tell, ack, counters: Arc::clone(counters) };
+        let poll = Poll { to, waiting: Arc::clone(&waiting), ack, counters: Arc::clone(counters) };
         let poll = tokio::spawn(poll.run(events, receive));
-        Ok(Self { client, said, acked, handed: 0, counters: Arc::clone(counters), poll })
+        Ok(Self { client, said, waiting, acked, handed: 0, counters: Arc::clone(counters), poll })
     }
 
     /// What the connection says next; `Down` for ever once it is over. May be dropped and called
     /// again.
     pub(super) async fn next(&mut self) -> Said<T> {
-        self.said.recv().await.unwrap_or(Said::Down(Lost::Unreachable("the connection is over".into())))
+        let said = self.said.recv().await;
+        if said.is_some() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        said.unwrap_or(Said::Down(Lost::Unreachable("the connection is over".into())))
     }
 
     /// Hands a message over, QoS 1; waits while the broker is slower than we are.
@@ -159,7 +184,17 @@ impl<T: Send + 'static> Link<T> {
 
     /// Subscribes, QoS 1; [`Said::Subscribed`] answers.
     pub(super) async fn subscribe(&mut self, filters: &[String]) {
-        let filters = filters.iter().map(|filter| SubscribeFilter::new(filter.clone(), QoS::AtLeastOnce));
+        self.subscribe_at(filters, QoS::AtLeastOnce).await;
+    }
+
+    /// Subscribes to see what is retained, QoS 0: brokers keep only so many messages of QoS 1 for a
+    /// subscriber (mosquitto 1000) and drop the rest without a word.
+    pub(super) async fn look_at(&mut self, filters: &[String]) {
+        self.subscribe_at(filters, QoS::AtMostOnce).await;
+    }
+
+    async fn subscribe_at(&mut self, filters: &[String], qos: QoS) {
+        let filters = filters.iter().map(|filter| SubscribeFilter::new(filter.clone(), qos));
         drop(self.client.subscribe_many(filters).await);
     }
 
@@ -189,21 +224,22 @@ impl<T> Drop for Link<T> {
 }
 
 struct Poll<T> {
-    tell: mpsc::Sender<Said<T>>,
+    to: mpsc::UnboundedSender<Said<T>>,
+    waiting: Arc<AtomicUsize>,
     ack: watch::Sender<u64>,
     counters: Arc<Counters>,
 }
 
 impl<T> Poll<T> {
-    async fn run(self, mut events: EventLoop, mut receive: impl FnMut(&str, &[u8], bool) -> Option<T>) {
+    async fn run(self, mut events: EventLoop, mut receive: impl FnMut(&str, &[u8], bool) -> Heard<T>) {
         let mut repeats = Repeats::default();
         loop {
-            let said = match events.poll().await {
-                Ok(Event::Incoming(Packet::ConnAck(_))) => Said::Connected,
+            let (said, most) = match events.poll().await {
+                Ok(Event::Incoming(Packet::ConnAck(_))) => (Said::Connected, MAX_MUST),
                 Ok(Event::Incoming(Packet::SubAck(ack))) => {
                     let codes = ack.return_codes.iter().enumerate();
                     let refused = codes.filter(|(_, code)| matches!(code, SubscribeReasonCode::Failure));
-                    Said::Subscribed(refused.map(|(position, _)| position).collect())
+                    (Said::Subscribed(refused.map(|(position, _)| position).collect()), MAX_MUST)
                 }
                 Ok(Event::Incoming(Packet::Publish(message))) => {
                     self.counters.received.fetch_add(1, Ordering::Relaxed);
@@ -214,8 +250,9 @@ impl<T> Poll<T> {
                         continue;
                     }
                     match receive(&message.topic, &message.payload, message.retain) {
-                        Some(received) => Said::Received(received),
-                        None => continue,
+                        Heard::Must(received) => (Said::Received(received), MAX_MUST),
+                        Heard::May(received) => (Said::Received(received), MAX_WAITING),
+                        Heard::Nothing => continue,
                     }
                 }
                 Ok(Event::Incoming(Packet::PubAck(_))) => {
@@ -226,14 +263,20 @@ impl<T> Poll<T> {
                 Ok(Event::Outgoing(Outgoing::Disconnect)) => return,
                 Ok(_) => continue,
                 Err(error) => {
-                    // Waits: the channel may be full, and this must not be lost.
-                    drop(self.tell.send(Said::Down(lost(&error))).await);
+                    self.tell(Said::Down(lost(&error)), usize::MAX);
                     return;
                 }
             };
-            if self.tell.try_send(said).is_err() {
-                self.counters.dropped.fetch_add(1, Ordering::Relaxed);
-            }
+            self.tell(said, most);
+        }
+    }
+
+    /// Hands on unless so many wait already.
+    fn tell(&self, said: Said<T>, most: usize) {
+        let waits = self.waiting.fetch_add(1, Ordering::Relaxed) < most;
+        if !waits || self.to.send(said).is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

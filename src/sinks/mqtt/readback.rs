@@ -15,11 +15,14 @@ use tracing::{debug, warn};
 /// Quiet after the last message that ends the phase.
 const QUIET: Duration = Duration::from_millis(500);
 
-/// The longest it may take.
+/// The longest wait for the next message.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// More meters than a house can have.
-const MAX_METERS: usize = 65_536;
+/// The longest it may take, as long as something comes.
+const ENDLESS: Duration = Duration::from_secs(120);
+
+/// The meters of as many plugs as are ever known, with all ports they can have.
+const MAX_METERS: usize = 8192 * 17;
 
 /// Longer payloads are no number.
 const MAX_PAYLOAD: usize = 32;
@@ -31,6 +34,7 @@ pub(super) struct ReadBack {
     /// The mark was seen.
     marked: bool,
     ends_at: Option<Duration>,
+    began: Duration,
     found: BTreeMap<(PlugId, Option<u8>), f64>,
 }
 
@@ -41,11 +45,13 @@ impl ReadBack {
 
     /// A retained meter.
     pub(super) fn take(&mut self, now: &Moment, told: Metered) {
-        if self.ends_at.is_some() && self.found.len() < MAX_METERS {
+        if self.ends_at.is_none() {
+            return;
+        }
+        let pause = if self.marked { QUIET } else { LONGEST };
+        self.ends_at = Some((now.up + pause).min(self.began + ENDLESS));
+        if self.found.len() < MAX_METERS {
             self.found.insert((told.plug, told.port), told.kwh);
-            if self.marked {
-                self.ends_at = Some(now.up + QUIET);
-            }
         }
     }
 
@@ -66,10 +72,11 @@ impl Session {
             return;
         }
         let [port, plug, mark] = filters(self.base());
-        self.subscribe(vec![port, plug]);
+        self.look_at(vec![port, plug]);
         self.subscribe(vec![mark]);
         let found = std::mem::take(&mut self.read_back.found);
-        self.read_back = ReadBack { ends_at: Some(self.now.up + LONGEST), found, ..ReadBack::default() };
+        let began = self.now.up;
+        self.read_back = ReadBack { ends_at: Some(began + LONGEST), began, found, ..ReadBack::default() };
     }
 
     pub(super) fn end_read_back(&mut self) {
@@ -77,7 +84,13 @@ impl Session {
             return;
         }
         if !self.read_back.marked {
-            warn!("the broker does not show what it has retained below {}; energy begins anew", self.base());
+            let what = format!(
+                "the broker does not show what it has retained below {}, so meters may begin anew; allow \
+                 reading it in its access rules, or restart when it is quicker",
+                self.base()
+            );
+            warn!("{what}");
+            self.set_problem("read_back", Some(what));
         }
         let found = std::mem::take(&mut self.read_back.found);
         self.read_back = ReadBack { done: true, ..ReadBack::default() };

@@ -74,6 +74,8 @@ pub enum Outgoing {
     },
     /// A subscription, QoS 1; [`Input::Subscribed`] answers.
     Subscribe(Vec<String>),
+    /// A subscription to see what is retained, QoS 0; [`Input::Subscribed`] answers.
+    LookAt(Vec<String>),
     /// The end of subscriptions.
     Unsubscribe(Vec<String>),
     /// Something for the hub. Must not be lost.

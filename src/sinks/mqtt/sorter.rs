@@ -49,6 +49,12 @@ impl Received {
         Self(Rest::Obeyed(topic.into()))
     }
 
+    /// It must reach the session, however much waits already: what was told earlier cannot be asked
+    /// for again in this run.
+    pub fn matters(&self) -> bool {
+        matches!(self.0, Rest::Metered(_) | Rest::Mark)
+    }
+
     /// The hub had no room for this order.
     pub fn full(order: Order) -> Self {
         Self(Rest::Full(order))

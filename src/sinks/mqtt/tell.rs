@@ -49,7 +49,7 @@ impl Session {
             Some(message) => self.say_message(&message),
             // An earlier run may have announced it, in another mode. Home Assistant warns of devices
             // taken back that it has never heard of.
-            None if self.announced.values().all(|shape| shape.mode == Mode::Device.as_str()) => {
+            None if self.announced.values().any(|shape| shape.mode == Mode::Device.as_str()) => {
                 self.empty(vec![self.announcer().bridge_topic()]);
             }
             None => {}
@@ -308,6 +308,11 @@ impl Session {
 
     pub(super) fn subscribe(&mut self, filters: Vec<String>) {
         self.send(Outgoing::Subscribe(filters.clone()));
+        self.told.asked.push_back(filters);
+    }
+
+    pub(super) fn look_at(&mut self, filters: Vec<String>) {
+        self.send(Outgoing::LookAt(filters.clone()));
         self.told.asked.push_back(filters);
     }
 

@@ -217,3 +217,20 @@ fn ports_become_children_or_devices_of_their_own() {
         house.close().await;
     });
 }
+
+#[test]
+fn what_was_never_announced_is_not_taken_back() {
+    run(async {
+        for mode in ["component", "off"] {
+            let mut house = House::new(vec![strip()]).await;
+            house.start(&[("home_assistant.discovery", mode)], "").await;
+            house.request("republish", "{}").await;
+            let heard = house.heard();
+            let of_ours = heard.iter().filter(|m| m.topic.starts_with("homeassistant/"));
+            let emptied: Vec<&str> =
+                of_ours.filter(|m| m.payload.is_empty()).map(|m| m.topic.as_str()).collect();
+            assert_eq!(emptied, Vec::<&str>::new(), "{mode}");
+            house.close().await;
+        }
+    });
+}

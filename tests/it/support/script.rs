@@ -19,6 +19,10 @@ use tokio::time::sleep;
 
 const MAX_PACKET: usize = 16 << 20;
 
+/// Messages of QoS 1 kept for one subscriber, as mosquitto does unless told otherwise: 20 on their way and
+/// 1000 that wait. What is more is dropped.
+const MAX_QUEUED: usize = 1020;
+
 /// What it does wrong; the default is a good broker.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Whims {
@@ -209,6 +213,8 @@ async fn serve(shared: &Shared, mut stream: TcpStream) {
                     answers.push(Packet::ConnAck(ConnAck::new(code, whims.remembers)));
                 }
                 Packet::Subscribe(subscribe) => {
+                    let queued = subscribe.filters.iter().any(|filter| filter.qos != QoS::AtMostOnce);
+                    let mut room = if queued { MAX_QUEUED } else { usize::MAX };
                     let asked: Vec<String> = subscribe.filters.into_iter().map(|f| f.path).collect();
                     shared.note("$subscribe", asked.join(" "));
                     let refused =
@@ -220,7 +226,8 @@ async fn serve(shared: &Shared, mut stream: TcpStream) {
                     answers.push(Packet::SubAck(SubAck::new(subscribe.pkid, codes.collect())));
                     let granted: Vec<String> = asked.into_iter().filter(|f| !refused(f)).collect();
                     for (topic, payload) in shared.desk.lock().unwrap().retained.clone() {
-                        if granted.iter().any(|filter| matches(&topic, filter)) {
+                        if granted.iter().any(|filter| matches(&topic, filter)) && room > 0 {
+                            room -= 1;
                             let mut publish = Publish::new(topic, QoS::AtMostOnce, payload);
                             publish.retain = true;
                             answers.push(Packet::Publish(publish));

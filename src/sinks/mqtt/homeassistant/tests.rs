@@ -182,6 +182,25 @@ fn every_message_says_where_it_comes_from() {
 }
 
 #[test]
+fn a_device_is_via_another_only_where_that_is_announced() {
+    let all = [Mode::Device, Mode::Component, Mode::Off];
+    let ports = [PortDevices::None, PortDevices::Child, PortDevices::Via];
+    for (mode, ports) in all.into_iter().flat_map(|mode| ports.map(|ports| (mode, ports))) {
+        let announcer = announcer(mode, ports);
+        let messages: Vec<Message> =
+            announcer.bridge().into_iter().chain(announcer.messages(&strip(&SIX))).collect();
+        let devices = messages.iter().flat_map(|message| {
+            let children = message.payload["child_devices"].as_array().into_iter().flatten();
+            children.map(|child| &child["ids"]).chain([&message.payload["dev"]["ids"]])
+        });
+        let devices: BTreeSet<&str> = devices.map(|ids| ids[0].as_str().unwrap()).collect();
+        for via in messages.iter().filter_map(|message| message.payload["dev"]["via_device"].as_str()) {
+            assert!(devices.contains(via), "{mode:?} {ports:?}: {via} is not among {devices:?}");
+        }
+    }
+}
+
+#[test]
 fn entity_names_do_not_repeat_the_device_name() {
     let mut plug = strip(&SIX);
     plug.ports[0].name = "Office strip lamp".into();

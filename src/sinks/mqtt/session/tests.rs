@@ -80,8 +80,9 @@ impl Story {
 }
 
 fn subscriptions(out: &[Outgoing]) -> Vec<&str> {
-    let lists =
-        out.iter().filter_map(|out| if let Outgoing::Subscribe(list) = out { Some(list) } else { None });
+    let lists = out.iter().filter_map(|out| {
+        if let Outgoing::Subscribe(list) | Outgoing::LookAt(list) = out { Some(list) } else { None }
+    });
     lists.flatten().map(String::as_str).collect()
 }
 
@@ -231,11 +232,13 @@ fn who_is_removed_before_it_was_told_again_is_taken_back_all_the_same() {
 fn what_is_wrong_with_the_bridge_is_told_until_it_is_right_again() {
     let mut story = Story::new();
     let published = |out: Vec<Outgoing>, topic: &str| {
-        let mut said = out.into_iter().filter_map(|out| match out {
-            Outgoing::Publish { topic: t, payload, .. } if t == topic => Some(payload),
-            _ => None,
-        });
-        said.next()
+        out.into_iter().find_map(|out| {
+            if let Outgoing::Publish { topic: t, payload, .. } = out {
+                (t == topic).then_some(payload)
+            } else {
+                None
+            }
+        })
     };
     let says = |out: &[Outgoing], ms: u64, story: &mut Story| {
         let info = published(out.to_vec(), "home/bridge/info").expect("info");
