@@ -441,7 +441,7 @@ pub fn quarries(settings: &Settings) -> Vec<Quarry> {
             timeout: maxsmart.timeout.get(),
             keep_alive: false,
         };
-        quarry("maxsmart", family, reach(&maxsmart.broadcast, &maxsmart.hosts))
+        quarry("maxsmart", family, reach(&maxsmart.broadcast, &maxsmart.hosts, &maxsmart.scan))
     });
     let inplug = inplug.enabled.then(|| {
         let family = Family {
@@ -451,12 +451,12 @@ pub fn quarries(settings: &Settings) -> Vec<Quarry> {
             timeout: inplug.timeout.get(),
             keep_alive: inplug.keep_alive,
         };
-        quarry("inplug", family, reach(&inplug.broadcast, &inplug.hosts))
+        quarry("inplug", family, reach(&inplug.broadcast, &inplug.hosts, &inplug.scan))
     });
     [maxsmart, inplug].into_iter().flatten().flatten().collect()
 }
 
-fn reach(broadcast: &[config::Broadcast], hosts: &[config::Host]) -> Reach {
+fn reach(broadcast: &[config::Broadcast], hosts: &[config::Host], scan: &[config::Network]) -> Reach {
     let named = broadcast.iter().filter_map(|broadcast| match broadcast {
         config::Broadcast::Auto => None,
         config::Broadcast::To(address) => Some(*address),
@@ -465,5 +465,6 @@ fn reach(broadcast: &[config::Broadcast], hosts: &[config::Host]) -> Reach {
         everywhere: broadcast.contains(&config::Broadcast::Auto),
         broadcast: named.collect(),
         hosts: hosts.iter().map(|host| (host.name.clone(), host.port)).collect(),
+        scan: scan.iter().flat_map(config::Network::addresses).collect(),
     }
 }

@@ -90,10 +90,12 @@ pub fn aim(settings: &mut Settings, plugs: &Plugs) {
     settings.maxsmart.http_port = http_port;
     settings.maxsmart.broadcast = vec![Broadcast::To(Shelf::LOOPBACK_BROADCAST)];
     settings.maxsmart.hosts = Vec::new();
+    settings.maxsmart.scan = Vec::new();
     settings.inplug.enabled = true;
     settings.inplug.udp_port = plugs.inplugs.ports().0;
     settings.inplug.broadcast = vec![Broadcast::To(Shelf::LOOPBACK_BROADCAST)];
     settings.inplug.hosts = Vec::new();
+    settings.inplug.scan = Vec::new();
 }
 
 /// Says what there is and what to try.

@@ -8,13 +8,18 @@ use crate::hub::Hub;
 use crate::io::clock::Clock;
 use crate::io::http::Http;
 use crate::io::line::Line;
-use crate::io::probe::{Quarry, search};
+use crate::io::probe::{Quarry, search_all};
 use crate::model::{Failure, Found, Memory, Place, Reading};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use tokio::sync::mpsc;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tracing::warn;
+
+/// Plugs asked at one time.
+const AT_ONCE: usize = 128;
 
 /// A plug with what it said when it was asked.
 #[derive(Debug)]
@@ -39,9 +44,12 @@ pub async fn look(settings: &Settings) -> Result<Vec<Seen>, String> {
         searches.spawn(async move {
             let (heard, mut answers) = mpsc::channel(1024);
             let asking = async {
-                let silent = search(&quarry, &[], &heard).await;
+                let unanswered = search_all(&quarry, &[], &heard).await;
                 drop(heard);
-                silent
+                for (host, why) in &unanswered.unresolved {
+                    warn!(host, "is named in {}.hosts and {why}", quarry.driver.name());
+                }
+                unanswered.silent
             };
             let listening = async {
                 let mut all: Vec<Found> = Vec::new();
@@ -61,8 +69,13 @@ pub async fn look(settings: &Settings) -> Result<Vec<Seen>, String> {
     for (quarry, all) in patiently("looking for plugs", searches.join_all()).await {
         places.extend(all.into_iter().map(|found| (found.place, (quarry.clone(), found))));
     }
+    let room = Arc::new(Semaphore::new(AT_ONCE));
     for (quarry, found) in places.into_values() {
-        asked.spawn(ask(http.clone(), quarry, found));
+        let (http, room) = (http.clone(), Arc::clone(&room));
+        asked.spawn(async move {
+            let _place = room.acquire().await;
+            ask(http, quarry, found).await
+        });
     }
     let mut seen: Vec<Seen> =
         patiently("asking them", asked.join_all()).await.into_iter().flatten().collect();
@@ -96,7 +109,7 @@ pub fn table(seen: &[Seen], out: &mut dyn Write) -> io::Result<()> {
         return writeln!(
             out,
             "no plugs answered. Broadcasts do not cross routers: name plugs on other networks with \
-             maxsmart.hosts or inplug.hosts, or try `plug2mqtt probe ADDRESS`."
+             maxsmart.hosts or inplug.hosts, their networks with maxsmart.scan or inplug.scan, or try `plug2mqtt probe ADDRESS`."
         );
     }
     let mut rows = vec![super::table::row(["ID", "ADDRESS", "NAME", "MODEL", "FIRMWARE", "PORTS", "NOW"])];

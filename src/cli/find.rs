@@ -9,7 +9,7 @@ use crate::hub::Hub;
 use crate::io::clock::{Clock, Zone};
 use crate::io::http::Http;
 use crate::io::line::Line;
-use crate::io::probe::{Quarry, search};
+use crate::io::probe::{Quarry, search_all};
 use crate::io::store::Store;
 use crate::model::{Failure, Found, Lock, Mac, Memory, Place, PlugId, PlugView, PowerUnit};
 use anyhow::{Context, Result, bail};
@@ -245,7 +245,7 @@ impl Desk {
         let mut searches = JoinSet::new();
         for quarry in self.quarries.clone() {
             let (missing, heard) = (missing.to_vec(), heard.clone());
-            searches.spawn(async move { search(&quarry, &missing, &heard).await });
+            searches.spawn(async move { search_all(&quarry, &missing, &heard).await });
         }
         drop(heard);
         let mut all = BTreeMap::new();

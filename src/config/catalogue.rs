@@ -12,8 +12,8 @@ use super::settings::{
 };
 use super::value::shown;
 
-/// Most elements of a list.
-const MAX_LIST: usize = 256;
+/// Most elements of a list: as many plugs as the program takes.
+const MAX_LIST: usize = 8192;
 
 /// Stands for any key in the path of a setting: `<id>` of a plug, `<n>` of a port.
 pub(super) const ID: &str = "<id>";

@@ -14,6 +14,9 @@ use super::value::shown;
 const MAX_SECRET_BYTES: u64 = 64 << 10;
 const MAX_TOPIC_BYTES: usize = 256;
 
+/// Most addresses that one family's networks may have.
+const MAX_SCAN: usize = 8192;
+
 /// The checks of one set of settings, collecting what is wrong.
 pub(super) struct Check<'a> {
     pub(super) origins: &'a BTreeMap<String, Origin>,
@@ -83,6 +86,19 @@ impl Check<'_> {
                 "inplug.hosts",
                 format!("{host} names a port; set inplug.udp_port, which holds for all"),
             );
+        }
+        for (key, scan) in
+            [("maxsmart.scan", &settings.maxsmart.scan), ("inplug.scan", &settings.inplug.scan)]
+        {
+            let count: usize = scan.iter().map(|network| network.addresses().count()).sum();
+            if count > MAX_SCAN {
+                self.wrong(
+                    key,
+                    format!(
+                        "{count} addresses are too many; {MAX_SCAN} are allowed, so name smaller networks"
+                    ),
+                );
+            }
         }
         self.devices(settings);
     }

@@ -31,7 +31,7 @@ pub use settings::{
     Availability, Broker, Commands, Device, Finding, HomeAssistant, Inplug, Log, Maxsmart, Mqtt, Port,
     Publish, Settings, State, Tls,
 };
-pub use value::{Broadcast, BrokerUrl, Host};
+pub use value::{Broadcast, BrokerUrl, Host, Network};
 
 /// Reads the settings: defaults, under the file, under the environment, under flags given as
 /// `section.key` and value. Returns them with the file that was read, or everything that is wrong.

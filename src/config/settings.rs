@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::choice::{Discovery, Format, Level, Lock, Overload, PortDevices, PowerUnit, Restore, TopicLevel};
 use super::interval::{KeepAlive, LongInterval, OverloadTime, PlugTimeout, PollInterval, WaitTime};
 use super::layer::Origin;
-use super::value::{Broadcast, BrokerUrl, Host};
+use super::value::{Broadcast, BrokerUrl, Host, Network};
 
 /// Everything a user may say. Each field has a working default.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -210,9 +210,12 @@ pub struct Maxsmart {
     /// Where searches are sent: `auto` means every IPv4 network of this machine.
     #[schemars(extend("x-allowed" = "list of `auto` and IPv4 addresses"))]
     pub broadcast: Vec<Broadcast>,
-    /// Plugs that are asked directly, because a search does not reach them.
+    /// Plugs that are asked directly, because a search does not reach them. One that keeps silent is told.
     #[schemars(extend("x-allowed" = "list of addresses or names, each with or without `:port`"))]
     pub hosts: Vec<Host>,
+    /// Networks in which every address is asked at each search, gently; silence is not told.
+    #[schemars(extend("x-allowed" = "list of IPv4 networks, `/20` to `/32`, 8192 addresses in all"))]
+    pub scan: Vec<Network>,
     /// UDP port that searches go to.
     #[schemars(range(min = 1, max = 65535))]
     pub udp_port: u16,
@@ -243,9 +246,12 @@ pub struct Inplug {
     /// Where searches are sent: `auto` means every IPv4 network of this machine.
     #[schemars(extend("x-allowed" = "list of `auto` and IPv4 addresses"))]
     pub broadcast: Vec<Broadcast>,
-    /// Plugs that are asked directly, because a search does not reach them. A locked one hears no other question.
+    /// Plugs that are asked directly, because a search does not reach them. A locked one hears no other question. One that keeps silent is told.
     #[schemars(extend("x-allowed" = "list of addresses or names"))]
     pub hosts: Vec<Host>,
+    /// Networks in which every address is asked at each search, gently; silence is not told.
+    #[schemars(extend("x-allowed" = "list of IPv4 networks, `/20` to `/32`, 8192 addresses in all"))]
+    pub scan: Vec<Network>,
     /// UDP port that plugs are asked on.
     #[schemars(range(min = 1, max = 65535))]
     pub udp_port: u16,

@@ -257,10 +257,38 @@ fn files_that_cannot_be_settings_are_refused() {
 }
 
 #[test]
+fn networks_to_scan_are_named_exactly_and_have_an_end() {
+    for family in ["maxsmart", "inplug"] {
+        let scan = |networks: &str| format!("[{family}]\nscan = [{networks}]");
+        let wrong = |networks: &str, why: &str| {
+            check(&scan(networks), &format!("plug2mqtt.toml:2:1: {family}.scan: {why}"));
+        };
+        wrong(
+            r#""192.168.30.0""#,
+            r#""192.168.30.0" is not an IPv4 network; write it like "192.168.30.0/24""#,
+        );
+        wrong(
+            r#""192.168.30.9/24""#,
+            r#""192.168.30.9/24" begins at 192.168.30.0; write it as "192.168.30.0/24""#,
+        );
+        wrong(r#""10.0.0.0/8""#, r#""10.0.0.0/8" is not /20 to /32, which is allowed"#);
+        wrong(r#""10.0.0.0/33""#, r#""10.0.0.0/33" is not /20 to /32, which is allowed"#);
+        let many = r#""10.0.0.0/20", "10.0.16.0/20", "10.0.32.0/30", "10.0.33.0/30", "10.0.34.0/32""#;
+        wrong(many, "8193 addresses are too many; 8192 are allowed, so name smaller networks");
+    }
+    let settings = file("[inplug]\nscan = [\"127.1.2.8/30\", \"127.1.3.7/32\", \"127.1.4.6/31\"]");
+    let settings = settings.load(&[], &[]).unwrap();
+    let all = settings.inplug.scan.iter().flat_map(Network::addresses).map(|ip| ip.to_string());
+    let wanted = ["127.1.2.9", "127.1.2.10", "127.1.3.7", "127.1.4.6", "127.1.4.7"];
+    assert_eq!(all.collect::<Vec<_>>(), wanted);
+    assert_eq!(settings.inplug.scan[0].to_string(), "127.1.2.8/30");
+}
+
+#[test]
 fn lists_topics_and_secrets_have_an_end() {
     let hosts = |count: usize| format!("[maxsmart]\nhosts = [{}]", "\"a.lan\",".repeat(count));
-    assert!(file(hosts(256)).load(&[], &[]).is_ok());
-    check(&hosts(257), "plug2mqtt.toml:2:1: maxsmart.hosts: 257 entries are too many; 256 are allowed");
+    assert!(file(hosts(8192)).load(&[], &[]).is_ok());
+    check(&hosts(8193), "plug2mqtt.toml:2:1: maxsmart.hosts: 8193 entries are too many; 8192 are allowed");
     let base = |length: usize| format!("[mqtt]\nbase_topic = \"{}\"", "x".repeat(length));
     assert!(file(base(256)).load(&[], &[]).is_ok());
     let long = file(base(257)).errors(&[], &[]);

@@ -174,6 +174,59 @@ impl fmt::Display for Broadcast {
     }
 }
 
+/// An IPv4 network whose addresses are all asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: Ipv4Addr,
+    /// Leading bits that all its addresses share.
+    prefix: u32,
+}
+
+impl Network {
+    /// The largest one has 4096 addresses.
+    const SHORTEST: u32 = 20;
+
+    /// The addresses machines may have in it.
+    pub fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> + use<> {
+        let first = u32::from(self.address);
+        let last = first | !Self::mask(self.prefix);
+        // The first and the last are the network itself and everybody.
+        let edge = u32::from(self.prefix <= 30);
+        (first + edge..=last - edge).map(Ipv4Addr::from)
+    }
+
+    fn mask(prefix: u32) -> u32 {
+        u32::MAX.checked_shl(32 - prefix).unwrap_or(0)
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const LIKE: &str = "write it like \"192.168.30.0/24\"";
+        let parts =
+            text.split_once('/').and_then(|(a, n)| Some((a.parse::<Ipv4Addr>().ok()?, n.parse().ok()?)));
+        let Some((address, prefix)) = parts else {
+            return Err(format!("{} is not an IPv4 network; {LIKE}", shown(text)));
+        };
+        if !(Self::SHORTEST..=32).contains(&prefix) {
+            return Err(format!("{} is not /{} to /32, which is allowed", shown(text), Self::SHORTEST));
+        }
+        let first = Ipv4Addr::from(u32::from(address) & Self::mask(prefix));
+        if first != address {
+            return Err(format!("{} begins at {first}; write it as \"{first}/{prefix}\"", shown(text)));
+        }
+        Ok(Self { address, prefix })
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
 /// Reads and writes a type as the text it parses from and displays as.
 macro_rules! as_text {
     ($type:ident, $allowed:expr) => {
@@ -208,3 +261,4 @@ macro_rules! as_text {
 as_text!(BrokerUrl, "`mqtt://host:port` or `mqtts://host:port`");
 as_text!(Host, "name or address, with or without `:port`");
 as_text!(Broadcast, "`auto` or an IPv4 address");
+as_text!(Network, "IPv4 network with `/20` to `/32`");

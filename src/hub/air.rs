@@ -39,10 +39,6 @@ impl Air {
         Self { talks, ages, lines, begun: 0, woke: now.up }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.talks.len()
-    }
-
     /// Somebody is spoken to at this address.
     pub(super) fn engaged(&self, place: &Place) -> bool {
         self.lines.contains(place)

@@ -4,8 +4,8 @@
 use super::plug::{News, Plug};
 use super::{Effect, Hub, MAX_PLUGS};
 use crate::model::{
-    Answer, Ask, Event, FIRST_CONTACT, Failure, Found, Memory, Moment, Note, Options, Place, PlugId,
-    PowerUnit, Remembered, Tally, Tuning, Who,
+    Answer, Event, Failure, Found, Memory, Moment, Note, Options, Place, PlugId, PowerUnit, Remembered,
+    Tally, Tuning, Who,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -52,6 +52,12 @@ impl Search {
 
     pub(super) fn wake_at(&self) -> Duration {
         self.scans.iter().map(|scan| scan.until).fold(self.at, Duration::min)
+    }
+
+    /// Search at once, and again soon for what is missing then.
+    pub(super) fn anew(&mut self, now: &Moment) {
+        self.at = now.up;
+        self.pause = SOON_AGAIN;
     }
 
     /// Something known is missing: search soon, but not ever faster.
@@ -211,6 +217,7 @@ impl Hub {
         if self.stopping || !self.rules.families.contains_key(found.driver) {
             return;
         }
+        self.hosts.heard(found.driver, found.place);
         let known = self.known_as(&found);
         let id = match known {
             Some(id) => id,
@@ -374,27 +381,6 @@ impl Hub {
         }
     }
 
-    /// Hosts from the settings that did not answer: they may still be there behind a router that
-    /// drops datagrams, or speak a family that has no discovery.
-    pub(super) fn unheard(&mut self, now: &Moment, hosts: Vec<(&'static str, Place)>) {
-        for (driver, place) in hosts {
-            self.ask_who(now, driver, place);
-        }
-    }
-
-    fn ask_who(&mut self, now: &Moment, driver: &'static str, place: Place) {
-        let taken = self
-            .plugs
-            .values()
-            .any(|plug| plug.kept.place.ip == place.ip && plug.kept.place.http == place.http);
-        if taken || self.air.engaged(&place) || self.stopping || self.air.len() >= MAX_PLUGS {
-            return;
-        }
-        let Some(pace) = self.rules.families.get(driver) else { return };
-        let limit = pace.timeout * FIRST_CONTACT;
-        self.talk(now, Who::Place(driver, place), place, Ask::Identify, limit);
-    }
-
     /// Somebody said who they are, or did not.
     pub(super) fn identified(
         &mut self,
@@ -403,11 +389,16 @@ impl Hub {
         place: Place,
         result: Result<Answer, Failure>,
     ) {
+        self.hosts.asked();
         match result {
             Ok(Answer::Identity(found)) if found.id.is_some() => self.heard(now, found),
-            Ok(_) => debug!(driver, at = %place, "does not say who it is"),
-            Err(failure) => debug!(driver, at = %place, "asked who it is: {failure}"),
+            Ok(_) => self.hosts.failed(driver, place, "does not say who it is"),
+            Err(failure) => {
+                debug!(driver, at = %place, "asked who it is: {failure}");
+                self.hosts.failed(driver, place, &failure.to_string());
+            }
         }
+        self.ask_waiting(now);
     }
 
     pub(super) fn adopt_all(&mut self, now: &Moment) {

@@ -27,6 +27,7 @@
 //! | `record.rs` | when a plug is asked for its own record |
 //! | `restart.rs` | whether one plug has restarted, and what is put back then |
 //! | `census.rs` | who is who: found, moved, doubled, adopted, removed |
+//! | `hosts.rs` | who is named in the settings and keeps silent |
 //! | `request.rs` | requests to the bridge |
 //! | `ledger.rs` | what is written before it is acknowledged, and taken back when it cannot be |
 //! | `problem.rs` | what is wrong with the bridge itself |
@@ -44,6 +45,7 @@ mod face;
 mod guard;
 mod hardware;
 mod health;
+mod hosts;
 mod hours;
 mod ledger;
 mod meter;
@@ -88,6 +90,8 @@ pub enum Input {
     Heard(Found),
     /// Hosts from the settings that did not answer the probe that has just ended.
     Unheard(Vec<(&'static str, Place)>),
+    /// The networks of this machine are others than before.
+    Network,
     /// A conversation ended.
     Answered(Outcome),
     /// A sink wants something.
@@ -108,6 +112,8 @@ pub enum Input {
 pub enum Effect {
     /// Look for plugs: everywhere, and by unicast where missing ones were last.
     Probe(Vec<(&'static str, Place)>),
+    /// Ask these hosts again whether they are there, and nobody else.
+    Ask(Vec<(&'static str, Place)>),
     /// Hold one conversation and report its [`Outcome`].
     Talk {
         /// With whom.
@@ -147,6 +153,7 @@ pub struct Hub {
     /// When plugs that wait will find room.
     room_at: Option<Duration>,
     search: census::Search,
+    hosts: hosts::Hosts,
     /// What earlier runs have told about energy, of plugs not read yet; `None` while that is not
     /// known.
     floors: Option<BTreeMap<PlugId, meter::Floors>>,
@@ -184,6 +191,7 @@ impl Hub {
             air: Air::new(now),
             room_at: None,
             search: census::Search::new(now.up),
+            hosts: hosts::Hosts::new(),
             floors: None,
             adopt_until: None,
             view: Arc::new(View { bridge: Arc::new(bridge.clone()), plugs: BTreeMap::new() }),
@@ -202,6 +210,7 @@ impl Hub {
         match input {
             Input::Heard(found) => self.heard(now, found),
             Input::Unheard(hosts) => self.unheard(now, hosts),
+            Input::Network => self.network_changed(now),
             Input::Answered(outcome) => self.answered(now, outcome),
             Input::Commanded(order) => self.commanded(now, order),
             Input::Saved(result) => self.saved(now, result),
@@ -225,7 +234,10 @@ impl Hub {
         }
         let mut at = self.stats_at.min(self.search.wake_at());
         let plug = self.agenda.first().map(|(due, _)| *due);
-        for due in [plug, self.ledger.wake_at(), self.adopt_until, self.room_at].into_iter().flatten() {
+        for due in [plug, self.ledger.wake_at(), self.adopt_until, self.room_at, self.hosts.again]
+            .into_iter()
+            .flatten()
+        {
             at = at.min(due);
         }
         at
@@ -253,6 +265,7 @@ impl Hub {
             self.prune(now);
         }
         self.search_tick(now);
+        self.hosts_tick(now);
         while let Some((due, _)) = self.agenda.first()
             && *due <= now.up
             && let Some((_, id)) = self.agenda.pop_first()

@@ -5,6 +5,7 @@ mod commands;
 mod energy;
 mod errands;
 mod guard;
+mod hosts;
 mod ledger;
 mod locks;
 mod restart;
@@ -99,6 +100,8 @@ struct World {
     /// Questions about skills.
     skills: Vec<(Duration, crate::model::Skill)>,
     probes: Vec<Duration>,
+    /// Hosts asked again.
+    again: Vec<(Duration, Vec<(&'static str, Place)>)>,
     saves: usize,
     disk: Disk,
     writing: Option<Memory>,
@@ -131,6 +134,7 @@ impl World {
             reads,
             skills,
             probes,
+            again: Vec::new(),
             saves: 0,
             disk: Disk::Works,
             writing: None,
@@ -162,6 +166,7 @@ impl World {
             match effect {
                 Effect::Talk { who, place, ask, limit } => self.talk(who, place, &ask, limit),
                 Effect::Probe(_) => self.probes.push(self.up),
+                Effect::Ask(hosts) => self.again.push((self.up, hosts)),
                 Effect::Tell(note) => self.notes.push(note),
                 Effect::Save => {
                     self.saves += 1;

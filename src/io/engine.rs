@@ -2,15 +2,18 @@
 //! after another; what it wants goes out. What has piled up meanwhile is taken in one go, so that a
 //! fleet's polls cost few wake-ups and others see one picture, not hundreds.
 
+mod searching;
+
 use super::clock::Clock;
 use super::dialects::Dialects;
 use super::http::Http;
-use super::probe::{self, Quarry};
+use super::probe::{Quarry, Unanswered};
 use super::store::Store;
 use super::talk::talk;
 use crate::drivers::Dialect;
 use crate::hub::{Effect, Hub, Input};
 use crate::model::{Ask, Figures, Found, LogLevel, Note, Order, Outcome, Place, View, Who};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -22,9 +25,6 @@ use tracing::error;
 
 /// How long running conversations may take when the program stops.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// Searches running at one time.
-const MAX_SEARCHES: usize = 4;
 
 /// Called when the amount of logging should change.
 pub type SetLogLevel = Box<dyn Fn(LogLevel) + Send>;
@@ -39,7 +39,12 @@ pub struct Engine {
     unsaved: Option<String>,
     dialects: Dialects,
     talks: JoinSet<Home>,
-    searches: JoinSet<Vec<(&'static str, Place)>>,
+    searches: JoinSet<(&'static str, Unanswered)>,
+    /// Networks are scanned in one of these at a time.
+    sweeps: JoinSet<()>,
+    swept: Option<Instant>,
+    /// Hosts whose names lead nowhere, which was told.
+    lost: BTreeSet<(&'static str, String)>,
     heard: (mpsc::Sender<Found>, mpsc::Receiver<Found>),
 }
 
@@ -79,6 +84,9 @@ impl Engine {
             dialects: Dialects::default(),
             talks: JoinSet::new(),
             searches: JoinSet::new(),
+            sweeps: JoinSet::new(),
+            swept: None,
+            lost: BTreeSet::new(),
             heard: mpsc::channel(256),
         }
     }
@@ -86,6 +94,7 @@ impl Engine {
     /// Runs until `stop` is ready, then lets running conversations end and saves.
     pub async fn run(mut self, mut orders: mpsc::Receiver<Order>, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
+        let mut networks = self.watch_networks();
         self.act();
         loop {
             let wake = self.clock.instant(self.hub.wake_at());
@@ -96,7 +105,8 @@ impl Engine {
                 Some(home) = self.talks.join_next() => self.come_home(home),
                 Some(saved) = self.saves.join_next() => self.saved(saved),
                 Some(found) = self.heard.1.recv() => self.feed(Input::Heard(found)),
-                Some(hosts) = self.searches.join_next() => self.feed(Input::Unheard(hosts.unwrap_or_default())),
+                Some(silent) = self.searches.join_next() => self.searched(silent),
+                Some(()) = networks.recv() => self.feed(Input::Network),
                 () = sleep_until(Instant::from_std(wake)) => self.feed(Input::Tick),
             }
             while let Ok(order) = orders.try_recv() {
@@ -144,6 +154,7 @@ impl Engine {
         match effect {
             Effect::Talk { who, place, ask, limit } => self.start_talk(who, place, ask, limit),
             Effect::Probe(missing) => self.start_search(&missing),
+            Effect::Ask(hosts) => self.ask_again(&hosts),
             Effect::Reattach(id) => self.dialects.drop_dialect(&id),
             // Nobody listening is fine: notes are for whoever is there.
             Effect::Tell(note) => drop(self.parts.notes.send(Arc::new(note))),
@@ -167,22 +178,6 @@ impl Engine {
         });
     }
 
-    fn start_search(&mut self, missing: &[(&'static str, Place)]) {
-        for quarry in self.parts.quarries.clone() {
-            if self.searches.len() >= MAX_SEARCHES {
-                return;
-            }
-            let name = quarry.driver.name();
-            let missing: Vec<Place> =
-                missing.iter().filter(|(n, _)| *n == name).map(|(_, place)| *place).collect();
-            let heard = self.heard.0.clone();
-            self.searches.spawn(async move {
-                let silent = probe::search(&quarry, &missing, &heard).await;
-                silent.into_iter().map(|place| (name, place)).collect()
-            });
-        }
-    }
-
     /// Writes the state file away from the loop: a slow card must not hold up a command.
     fn save(&mut self) {
         let (store, memory) = (Arc::clone(&self.parts.store), self.hub.memory());
@@ -202,6 +197,7 @@ impl Engine {
     /// Conversations in the air end, their commands get their results, everything is written down.
     async fn wind_up(&mut self, mut orders: mpsc::Receiver<Order>) {
         self.searches.abort_all();
+        self.sweeps.abort_all();
         self.feed(Input::Stop);
         let until = Instant::now() + LAST_WORDS;
         while let Ok(Some(home)) = timeout_at(until, self.talks.join_next()).await {

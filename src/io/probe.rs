@@ -6,7 +6,7 @@ use super::clock::Clock;
 use super::udp::{MAX_DATAGRAM, Wire};
 use crate::drivers::{Driver, Probe};
 use crate::model::{Failure, Family, Found, Place};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,12 +16,17 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, trace, warn};
 
-/// When the question is sent, and how long answers are waited for after the last time.
-const SENT_AT: [Duration; 3] = [Duration::ZERO, Duration::from_millis(700), Duration::from_millis(1500)];
+/// How long answers are waited for after the question was sent for the last time.
 const PATIENCE: Duration = Duration::from_millis(1000);
 
-/// Answers remembered in one search so that doubled ones are dropped.
-const MAX_SEEN: usize = 4096;
+/// Answers remembered in one search so that doubled ones are dropped: more than there may be plugs.
+const MAX_SEEN: usize = 16_384;
+
+/// So many addresses are asked in one go; their answers must find room.
+const IN_ONE_GO: usize = 64;
+
+/// Names looked up at one time.
+const MAX_LOOKUPS: usize = 32;
 
 /// Where one family is looked for.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +37,8 @@ pub struct Reach {
     pub broadcast: Vec<Ipv4Addr>,
     /// And directly: host, and its web server's port if it is not the usual one.
     pub hosts: Vec<(String, Option<u16>)>,
+    /// And, by [`sweep`] alone, every one of these.
+    pub scan: Vec<Ipv4Addr>,
 }
 
 /// One family to be searched for.
@@ -45,36 +52,92 @@ pub struct Quarry {
     pub reach: Reach,
 }
 
+/// Hosts from the settings that did not answer a search.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unanswered {
+    /// Where they should be.
+    pub silent: Vec<Place>,
+    /// Those whose names lead nowhere, and why.
+    pub unresolved: Vec<(String, String)>,
+}
+
 /// Searches once, for about 2.5 s. Everybody who answers goes to `heard`; brings back the hosts
 /// from the settings that did not answer.
-pub async fn search(quarry: &Quarry, missing: &[Place], heard: &mpsc::Sender<Found>) -> Vec<Place> {
+pub async fn search(quarry: &Quarry, missing: &[Place], heard: &mpsc::Sender<Found>) -> Unanswered {
     let probes = quarry.driver.probes(&quarry.family, &Clock::start().now());
     let mut targets: Vec<(Ipv4Addr, BTreeSet<Ipv4Addr>)> = Vec::new();
     if quarry.reach.everywhere {
         targets.extend(interfaces().into_iter().map(|(own, all)| (own, BTreeSet::from([all]))));
     }
-    let hosts = resolve(&quarry.reach.hosts, &quarry.family).await;
+    let (hosts, unresolved) = resolve(&quarry.reach.hosts, &quarry.family).await;
     let mut direct: BTreeSet<Ipv4Addr> = quarry.reach.broadcast.iter().copied().collect();
-    let unicast = hosts.iter().chain(missing).map(|place| place.ip);
-    direct.extend(unicast.filter_map(|ip| match ip {
-        IpAddr::V4(ip) => Some(ip),
-        IpAddr::V6(_) => None,
-    }));
+    direct.extend(hosts.iter().chain(missing).filter_map(v4));
     if !direct.is_empty() {
         targets.push((Ipv4Addr::UNSPECIFIED, direct));
     }
     let ports: BTreeMap<IpAddr, u16> = hosts.iter().map(|place| (place.ip, place.http)).collect();
     let mut asked = tokio::task::JoinSet::new();
     for (own, to) in targets {
-        let (quarry, probes, ports, heard) = (quarry.clone(), probes.clone(), ports.clone(), heard.clone());
-        asked.spawn(async move { ask(own, &to, &quarry, &probes, &ports, &heard).await });
+        let question =
+            Question { driver: quarry.driver, family: quarry.family.clone(), probes: probes.clone() };
+        let (ports, heard) = (ports.clone(), heard.clone());
+        asked.spawn(async move { ask(own, &to, &question, &QUICK, &ports, &heard).await });
     }
     let mut answered = BTreeSet::new();
     while let Some(result) = asked.join_next().await {
         answered.extend(result.unwrap_or_default());
     }
-    hosts.into_iter().filter(|place| !answered.contains(&place.ip)).collect()
+    let silent = hosts.into_iter().filter(|place| !answered.contains(&place.ip)).collect();
+    Unanswered { silent, unresolved }
 }
+
+/// Asks every address of the networks that the settings want scanned, twice and gently: 128 a second. Whoever
+/// answers goes to `heard`; that others do not is no news.
+pub async fn sweep(quarry: &Quarry, heard: &mpsc::Sender<Found>) {
+    let all: BTreeSet<Ipv4Addr> = quarry.reach.scan.iter().copied().collect();
+    if all.is_empty() {
+        return;
+    }
+    let probes = quarry.driver.probes(&quarry.family, &Clock::start().now());
+    let question = Question { driver: quarry.driver, family: quarry.family.clone(), probes };
+    ask(Ipv4Addr::UNSPECIFIED, &all, &question, &GENTLE, &BTreeMap::new(), heard).await;
+}
+
+/// [`search`] and [`sweep`] at one time, for those who search once.
+pub async fn search_all(quarry: &Quarry, missing: &[Place], heard: &mpsc::Sender<Found>) -> Unanswered {
+    tokio::join!(search(quarry, missing, heard), sweep(quarry, heard)).0
+}
+
+fn v4(place: &Place) -> Option<Ipv4Addr> {
+    match place.ip {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// What is asked, and who understands the answer.
+struct Question {
+    driver: &'static dyn Driver,
+    family: Family,
+    probes: Vec<Probe>,
+}
+
+/// How fast is asked.
+struct Rhythm {
+    /// Pauses before everybody is asked, and asked again.
+    pauses: &'static [Duration],
+    /// The pause after each go.
+    breath: Duration,
+}
+
+const QUICK: Rhythm = Rhythm {
+    pauses: &[Duration::ZERO, Duration::from_millis(700), Duration::from_millis(800)],
+    breath: Duration::from_millis(10),
+};
+
+/// For addresses of networks, at which mostly nobody lives.
+const GENTLE: Rhythm =
+    Rhythm { pauses: &[Duration::ZERO, Duration::from_millis(1500)], breath: Duration::from_millis(500) };
 
 /// What was heard in one search, by its hash: a flood of long answers must not pile up.
 #[derive(Debug, Default)]
@@ -93,8 +156,8 @@ impl Seen {
 async fn ask(
     own: Ipv4Addr,
     to: &BTreeSet<Ipv4Addr>,
-    quarry: &Quarry,
-    probes: &[Probe],
+    question: &Question,
+    rhythm: &Rhythm,
     ports: &BTreeMap<IpAddr, u16>,
     heard: &mpsc::Sender<Found>,
 ) -> BTreeSet<IpAddr> {
@@ -106,15 +169,10 @@ async fn ask(
             return answered;
         }
     };
-    let start = Instant::now();
-    let mut sent = 0;
+    let (mut next, mut round, mut queue) = (Instant::now(), 0, VecDeque::new());
     let mut seen = Seen::default();
     let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
-        let next = match SENT_AT.get(sent) {
-            Some(at) => start + *at,
-            None => start + SENT_AT.last().copied().unwrap_or_default() + PATIENCE,
-        };
         match timeout_at(next, socket.recv_from(&mut buffer)).await {
             Ok(Ok((length, from))) => {
                 let datagram = buffer.get(..length).unwrap_or_default();
@@ -123,8 +181,8 @@ async fn ask(
                 if !seen.first(from, datagram) {
                     continue;
                 }
-                let Some(mut found) = quarry.driver.recognise(&quarry.family, from, datagram) else {
-                    debug!(%from, length, "an answer that is not from a {} plug", quarry.driver.name());
+                let Some(mut found) = question.driver.recognise(&question.family, from, datagram) else {
+                    debug!(%from, length, "an answer that is not from a {} plug", question.driver.name());
                     continue;
                 };
                 if let Some(&port) = ports.get(&from.ip()) {
@@ -137,14 +195,29 @@ async fn ask(
             }
             // Errors on an open socket are answers from the network about earlier datagrams.
             Ok(Err(error)) => debug!(%own, "while searching: {error}"),
-            Err(_) if sent == SENT_AT.len() => return answered,
             Err(_) => {
-                sent += 1;
-                for ip in to.iter().filter(|ip| !answered.contains(&IpAddr::V4(**ip))) {
-                    for probe in probes {
-                        send(&socket, probe, *ip, sent == 1).await;
+                if queue.is_empty() {
+                    if round == rhythm.pauses.len() {
+                        return answered;
+                    }
+                    round += 1;
+                    queue.extend(to.iter().copied());
+                }
+                for _ in 0..IN_ONE_GO {
+                    let Some(ip) = queue.pop_front() else { break };
+                    if answered.contains(&IpAddr::V4(ip)) {
+                        continue;
+                    }
+                    for probe in &question.probes {
+                        send(&socket, probe, ip, round == 1).await;
                     }
                 }
+                next = Instant::now()
+                    + match rhythm.pauses.get(round) {
+                        _ if !queue.is_empty() => rhythm.breath,
+                        Some(pause) => *pause,
+                        None => PATIENCE,
+                    };
             }
         }
     }
@@ -219,19 +292,37 @@ pub fn interfaces() -> Vec<(Ipv4Addr, Ipv4Addr)> {
     pairs.collect()
 }
 
-async fn resolve(hosts: &[(String, Option<u16>)], family: &Family) -> Vec<Place> {
-    let mut places = Vec::new();
+/// Where the hosts are, and the names that lead nowhere.
+async fn resolve(hosts: &[(String, Option<u16>)], family: &Family) -> (Vec<Place>, Vec<(String, String)>) {
+    let (mut places, mut unresolved) = (Vec::new(), Vec::new());
+    let mut lookups = tokio::task::JoinSet::new();
+    let mut take = |looked: (String, u16, io::Result<Option<IpAddr>>)| match looked {
+        (_, http, Ok(Some(ip))) => places.push(Place { ip, http, udp: family.udp_port }),
+        (host, _, Ok(None)) => unresolved.push((host, "has no IPv4 address".into())),
+        (host, _, Err(error)) => unresolved.push((host, format!("its name cannot be resolved: {error}"))),
+    };
     for (host, port) in hosts {
         let http = port.unwrap_or(family.http_port);
-        let found: io::Result<Vec<SocketAddr>> =
-            tokio::net::lookup_host((host.as_str(), http)).await.map(Iterator::collect);
-        match found.map(|all| all.into_iter().find(SocketAddr::is_ipv4)) {
-            Ok(Some(addr)) => places.push(Place { ip: addr.ip(), http, udp: family.udp_port }),
-            Ok(None) => warn!(host, "has no IPv4 address"),
-            Err(error) => warn!(host, "its name cannot be resolved: {error}"),
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            take((host.clone(), http, Ok(ip.is_ipv4().then_some(ip))));
+            continue;
         }
+        if lookups.len() >= MAX_LOOKUPS
+            && let Some(Ok(looked)) = lookups.join_next().await
+        {
+            take(looked);
+        }
+        let host = host.clone();
+        lookups.spawn(async move {
+            let all = tokio::net::lookup_host((host.as_str(), http)).await;
+            let ip = all.map(|mut all| all.find(SocketAddr::is_ipv4).map(|addr| addr.ip()));
+            (host, http, ip)
+        });
     }
-    places
+    while let Some(looked) = lookups.join_next().await {
+        looked.into_iter().for_each(&mut take);
+    }
+    (places, unresolved)
 }
 
 #[cfg(test)]

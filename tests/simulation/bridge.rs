@@ -240,7 +240,11 @@ impl World {
         match effect {
             Effect::Talk { who, place, ask, limit } => self.start_talk(who, place, &ask, limit),
             Effect::Probe(missing) => {
-                self.start_search(&missing);
+                self.start_search(&missing, true);
+                Ok(())
+            }
+            Effect::Ask(hosts) => {
+                self.start_search(&hosts, false);
                 Ok(())
             }
             Effect::Reattach(id) => {
@@ -452,7 +456,7 @@ impl World {
         self.hub(Input::Answered(Outcome { who: talk.who, result, requests, took }))
     }
 
-    fn start_search(&mut self, missing: &[(&'static str, Place)]) {
+    fn start_search(&mut self, missing: &[(&'static str, Place)], wide: bool) {
         let now = self.moment();
         if self.bridge().searches.len() >= MAX_SEARCHES {
             return;
@@ -464,11 +468,11 @@ impl World {
                 theirs.filter_map(|(_, place)| if let IpAddr::V4(ip) = place.ip { Some(ip) } else { None });
             let mut named: BTreeSet<Ipv4Addr> = theirs.collect();
             // Where broadcasts do not get through, the addresses are named in the settings.
-            if !self.plan.broadcast {
+            if wide && !self.plan.broadcast {
                 named.extend(self.hosts(name));
             }
             let everybody = self.plugs.iter().map(|plug| plug.ip);
-            let targets = if self.plan.broadcast { everybody.collect() } else { BTreeSet::new() };
+            let targets = if wide && self.plan.broadcast { everybody.collect() } else { BTreeSet::new() };
             let targets = targets.union(&named).copied().collect();
             let driver = drivers::named(name).expect("a driver");
             let probes = driver.probes(&family, &now);
@@ -493,7 +497,7 @@ impl World {
             let Some(search) = bridge.searches.remove(&number) else { return Ok(()) };
             let (driver, family) = (search.driver.name(), search.family);
             let mut silent = if self.plan.broadcast { BTreeSet::new() } else { self.hosts(driver) };
-            silent.retain(|ip| !search.answered.contains(ip));
+            silent.retain(|ip| search.named.contains(ip) && !search.answered.contains(ip));
             let place = |ip| Place { ip: IpAddr::V4(ip), http: family.http_port, udp: family.udp_port };
             let silent = silent.into_iter().map(|ip| (driver, place(ip))).collect();
             return self.hub(Input::Unheard(silent));

@@ -124,31 +124,23 @@ fn network(settings: &Settings) -> Vec<Finding> {
     let mut findings = Vec::new();
     for quarry in quarries {
         let subject = format!("{} search", quarry.driver.name());
-        let to: Vec<String> = quarry.reach.broadcast.iter().map(ToString::to_string).collect();
-        let hosts = quarry.reach.hosts.len();
-        let also = match (to.is_empty(), hosts) {
-            (true, 0) => String::new(),
-            (false, 0) => format!(", and {}", to.join(", ")),
-            (_, hosts) => format!(
-                ", {hosts} hosts of their own{}{}",
-                if to.is_empty() { "" } else { ", " },
-                to.join(", ")
-            ),
-        };
+        let mut to: Vec<String> = quarry.reach.broadcast.iter().map(ToString::to_string).collect();
+        let (hosts, scan) = (quarry.reach.hosts.len(), quarry.reach.scan.len());
+        to.extend((hosts > 0).then(|| format!("{hosts} hosts of their own")));
+        to.extend((scan > 0).then(|| format!("{scan} addresses of networks")));
+        let also = to.join(", ");
+        let more = if also.is_empty() { String::new() } else { format!(", and to {also}") };
         findings.push(match (quarry.reach.everywhere, words.is_empty()) {
-            (true, false) => Finding::fine(&subject, format!("goes out from {}{also}", words.join(", "))),
+            (true, false) => Finding::fine(&subject, format!("goes out from {}{more}", words.join(", "))),
             (true, true) => Finding::bad(
                 &subject,
-                format!("this machine has no network with a broadcast address{also}"),
-                "connect it; in a container use the host's network, or name plugs with their hosts setting",
+                format!("this machine has no network with a broadcast address{more}"),
+                "connect it; in a container use the host's network, or name plugs with `hosts`, networks with `scan`",
             ),
             (false, _) if also.is_empty() => {
-                Finding::bad(&subject, "goes nowhere", "give broadcast = [\"auto\"] or hosts in the settings")
+                Finding::bad(&subject, "goes nowhere", "give broadcast = [\"auto\"], hosts or scan in the settings")
             }
-            (false, _) => Finding::fine(
-                &subject,
-                format!("goes to{}", also.trim_start_matches(", and").trim_start_matches(',')),
-            ),
+            (false, _) => Finding::fine(&subject, format!("goes to {also}")),
         });
     }
     findings

@@ -8,18 +8,22 @@ use crate::drivers::maxsmart::v3_status;
 use crate::io::clock::Zone;
 use crate::io::http::Http;
 use crate::io::line::Line;
-use crate::io::probe::{Quarry, exchange, greet, search};
+use crate::io::probe::{Quarry, Unanswered, exchange, greet, search_all};
 use crate::io::store::Store;
 use crate::model::{Facts, Failure, Found, Place, PlugId};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// How long each way may take.
 const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// Plugs examined at one time.
+const AT_ONCE: usize = 128;
 
 /// A clock that is off by more switches rules and timers noticeably late.
 const DRIFT_S: u64 = 30;
@@ -42,9 +46,18 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
             };
             patients.insert(plug.place, (quarry.clone(), found, false));
         }
-        for found in answering(&quarry).await {
+        let (answering, unresolved) = answering(&quarry).await;
+        for found in answering {
             patients.insert(found.place, (quarry.clone(), found, true));
         }
+        findings.extend(unresolved.into_iter().map(|(host, why)| {
+            let name = quarry.driver.name();
+            Finding::bad(
+                &host,
+                format!("is named in {name}.hosts, and {why}"),
+                "give its address, or mend the name server",
+            )
+        }));
     }
     findings.extend(doubles(patients.values().map(|(_, found, _)| found)));
     if patients.is_empty() {
@@ -55,9 +68,13 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
         ));
     }
     let mut examined = JoinSet::new();
+    let room = Arc::new(Semaphore::new(AT_ONCE));
     for (quarry, found, searched) in patients.into_values() {
-        let (http, zone) = (http.clone(), zone(settings));
-        examined.spawn(async move { one(&http, zone, &quarry, &found, searched).await });
+        let (http, zone, room) = (http.clone(), zone(settings), Arc::clone(&room));
+        examined.spawn(async move {
+            let _place = room.acquire().await;
+            one(&http, zone, &quarry, &found, searched).await
+        });
     }
     let mut all: Vec<Vec<Finding>> = examined.join_all().await;
     all.sort_by(|a, b| a.first().map(|f| &f.subject).cmp(&b.first().map(|f| &f.subject)));
@@ -65,16 +82,24 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-async fn answering(quarry: &Quarry) -> Vec<Found> {
+/// Who answers a search or is named in the settings, and names that lead nowhere.
+async fn answering(quarry: &Quarry) -> (Vec<Found>, Vec<(String, String)>) {
     let (heard, mut answers) = mpsc::channel(1024);
-    let silent = search(quarry, &[], &heard).await;
-    drop(heard);
-    let mut all = Vec::new();
-    while let Some(found) = answers.recv().await {
-        all.push(found);
-    }
+    let asking = async {
+        let unanswered = search_all(quarry, &[], &heard).await;
+        drop(heard);
+        unanswered
+    };
+    let listening = async {
+        let mut all = Vec::new();
+        while let Some(found) = answers.recv().await {
+            all.push(found);
+        }
+        all
+    };
+    let (Unanswered { silent, unresolved }, all) = tokio::join!(asking, listening);
     let stranger = |place| Found { driver: quarry.driver.name(), id: None, place, facts: Default::default() };
-    all.into_iter().chain(silent.into_iter().map(stranger)).collect()
+    (all.into_iter().chain(silent.into_iter().map(stranger)).collect(), unresolved)
 }
 
 /// Plugs that claim to be the same one.

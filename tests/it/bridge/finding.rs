@@ -98,6 +98,44 @@ fn named_hosts_are_found_without_a_broadcast() {
 }
 
 #[test]
+fn networks_are_scanned_without_a_broadcast_and_their_silence_is_not_told() {
+    run(async {
+        let mut house = House::new(shelf()).await;
+        let networks: Vec<String> = house
+            .shelf
+            .plugs()
+            .iter()
+            .map(|plug| {
+                let [a, b, c, d] = plug.ip().octets();
+                format!("{a}.{b}.{c}.{}/31", d & !1)
+            })
+            .collect();
+        let networks = networks.join(",");
+        house.start(&[("maxsmart.broadcast", ""), ("maxsmart.scan", &networks)], "").await;
+        for id in [STRIP, PLUG, DESK] {
+            house.shows(&format!("{id}/availability"), "online").await;
+        }
+        house.close().await;
+    });
+}
+
+#[test]
+fn a_named_host_that_comes_later_is_found_soon() {
+    run(async {
+        let mut house = House::new(vec![strip()]).await;
+        let host = house.plug(0).ip().to_string();
+        house.plug(0).set_faults(Faults { off: true, ..Faults::default() }).await.unwrap();
+        let mark = house.mark();
+        house.launch(&[("maxsmart.broadcast", ""), ("maxsmart.hosts", &host)], "");
+        house.wait_after(mark, "online", on("plug2mqtt/bridge/state", "online")).await;
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        house.plug(0).set_faults(Faults::default()).await.unwrap();
+        house.shows(&format!("{STRIP}/availability"), "online").await;
+        house.close().await;
+    });
+}
+
+#[test]
 fn only_what_moved_is_published_and_the_heartbeat_repeats_the_rest() {
     run(async {
         let mut house = House::new(vec![strip()]).await;
