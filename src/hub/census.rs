@@ -188,7 +188,9 @@ impl Hub {
 
     /// Whether there is room for one more plug that is not known, heard from this address.
     fn has_room(&mut self, now: &Moment, id: &PlugId, ip: IpAddr) -> bool {
-        if self.plugs.len() >= MAX_PLUGS {
+        // What settings keep out at present has its place, too.
+        let known = self.plugs.len() + self.memory.plugs.len();
+        if known >= MAX_PLUGS && !self.memory.plugs.contains_key(id) {
             debug!(plug = %id, "ignored: {MAX_PLUGS} plugs are known already");
             return false;
         }

@@ -407,6 +407,7 @@ impl Hub {
             Order::Announced(id, shape) => {
                 let announced = &mut self.memory.announced.plugs;
                 let old = match shape {
+                    Some(_) if announced.len() >= 2 * MAX_PLUGS && !announced.contains_key(&id) => false,
                     Some(shape) => announced.insert(id, shape.clone()).as_ref() != Some(&shape),
                     None => announced.remove(&id).is_some(),
                 };

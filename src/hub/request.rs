@@ -3,7 +3,7 @@
 use super::census::Scan;
 use super::ledger::Change;
 use super::plug::Plug;
-use super::{Effect, Hub};
+use super::{Effect, Hub, MAX_PLUGS};
 use crate::model::{
     Energy, Lock, Moment, Name, Note, Options, OptionsChange, PlugId, Request, Response, ResponseData,
 };
@@ -111,6 +111,12 @@ impl Hub {
 
     /// It goes once that is written.
     fn remove(&mut self, id: &PlugId, block: bool) -> Outcome {
+        let blocked = &self.memory.blocked;
+        if block && blocked.len() >= MAX_PLUGS && !blocked.contains(id) {
+            return Err(format!(
+                "{MAX_PLUGS} plugs are blocked already; remove blocked ones without `block` to unblock them"
+            ));
+        }
         let kept = self.memory.plugs.remove(id).map(Box::new);
         let known = (self.plugs.contains_key(id) && !self.ledger.is_leaving(id)) || kept.is_some();
         if !known && !block {

@@ -73,7 +73,6 @@ fn found(serial: u8, mac: u8, at: u8) -> Found {
     }
 }
 
-/// What stands at an address.
 #[derive(Debug, Clone)]
 struct Fake {
     relays: Vec<bool>,
@@ -100,7 +99,6 @@ struct World {
     /// Questions about skills.
     skills: Vec<(Duration, crate::model::Skill)>,
     probes: Vec<Duration>,
-    /// Hosts asked again.
     again: Vec<(Duration, Vec<(&'static str, Place)>)>,
     saves: usize,
     disk: Disk,

@@ -1,6 +1,7 @@
 //! The state file: read once, written atomically with a checksum, two generations kept, never
 //! trusted. One process at a time.
 
+use crate::hub::MAX_PLUGS;
 use crate::model::Memory;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,8 +15,13 @@ use tracing::{error, info};
 const STATE: &str = "state.json";
 const BEFORE: &str = "state.before.json";
 
-/// Larger than a house can make it.
-const MAX_FILE: u64 = 16 * 1024 * 1024;
+/// Larger than a house can make it: what may be remembered always fits.
+const MAX_FILE: u64 = 192 * 1024 * 1024;
+
+/// The text of one plug, its announcement and its being blocked, at most: every name and list in it is bounded.
+const MAX_PLUG: usize = 24 * 1024;
+
+const _: () = assert!((MAX_PLUG * MAX_PLUGS) as u64 <= MAX_FILE, "all plugs fit into the file");
 
 /// The state directory could not be used; the text names it and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -218,6 +224,11 @@ pub fn decode(text: &[u8]) -> Result<Memory, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{
+        Announced, Energy, Facts, Hours, Lock, Mac, Name, Offer, Options, Place, PlugId, PortOptions,
+        PortTally, PowerUnit, Remembered, Revert, Shape, Since, Tally,
+    };
+    use std::collections::BTreeMap;
     use std::os::unix::fs::PermissionsExt;
 
     fn open(directory: &Path) -> Store {
@@ -321,9 +332,130 @@ mod tests {
         let file = File::create(dir.path().join("state.json")).expect("made");
         // Takes no room on a disk; reading all of it would take a long time.
         file.set_len(1 << 40).expect("a sparse file");
-        assert!(read(&dir.path().join("state.json")).is_err_and(|why| why == "more than 16 MiB"));
+        assert!(read(&dir.path().join("state.json")).is_err_and(|why| why == "more than 192 MiB"));
         assert_eq!(store.load(), Memory::default());
         assert!(dir.path().join("state.json.bad").is_file());
+    }
+
+    /// A plug with everything there can be, each as long as it can be.
+    fn largest(n: usize) -> (PlugId, Remembered) {
+        let id = PlugId::new(&format!("maxsmart-{n:055}")).expect("64 characters");
+        let name = || Name::clean(&"\u{1f50c}".repeat(Name::MAX_CHARS));
+        let text = || name().map(String::from);
+        let (ports, count) = (1..=16_u8, usize::from(16_u8));
+        let energy = Energy::from_kwh(crate::model::MAX_KWH).expect("an amount");
+        let facts = Facts {
+            name: name(),
+            port_names: vec![name(); count],
+            manufacturer: "Max Hauri".into(),
+            model: "MaxSmart Power Station with a name that is long".into(),
+            model_id: text(),
+            serial: text(),
+            mac: Mac::parse("02:00:00:00:00:01"),
+            firmware: text(),
+            hardware: text(),
+            cpuid: text(),
+            server: text(),
+        };
+        let yes = true;
+        let offer = Offer {
+            ports: 16,
+            power: yes,
+            current: yes,
+            voltage: yes,
+            signal: yes,
+            clock: yes,
+            timer: yes,
+            master: yes,
+            presence: yes,
+        };
+        let options = Options {
+            poll_interval_ms: Some(u64::MAX),
+            power_change: Some(-1.797_693_134_862_315_7e308),
+            current_change: Some(-1.797_693_134_862_315_7e308),
+            power_unit: Some(PowerUnit::MilliW),
+            read_only: Some(false),
+            port: ports.clone().map(|port| (port, PortOptions { lock: Some(Lock::Both) })).collect(),
+        };
+        let hours = Hours {
+            first: 400_000_000,
+            origin: 400_000_000,
+            utc_offset_s: -43_200,
+            ports: 16,
+            metered_s: vec![3600; 26],
+            drawn: vec![u16::MAX; 26 * count],
+            running: Vec::new(),
+            running_ms: 0,
+        };
+        let tally = Tally {
+            ports: vec![PortTally { energy, watts: 4_999.123_456_789_012_5 }; count],
+            unmetered_ms: u64::MAX / 2,
+            unix_ms: 1_795_000_000_000,
+            certain_ms: Some(1_795_000_000_000),
+            since: Since { day: 400_000, month: 40_000, ports: vec![[energy, energy]; count] },
+            hours: Some(Box::new(hours)),
+        };
+        let kept = Remembered {
+            driver: "maxsmart".into(),
+            place: Place { ip: std::net::Ipv6Addr::from(u128::MAX).into(), http: u16::MAX, udp: u16::MAX },
+            hardware: Some(id.clone()),
+            facts: facts.into(),
+            offer,
+            name: name(),
+            port_names: ports.clone().filter_map(|port| Some((port, name()?))).collect(),
+            options,
+            reverts: ports.clone().map(|port| (port, Revert { unix_ms: u64::MAX, on: false })).collect(),
+            latched: ports.collect(),
+            tally,
+            deleted: false,
+        };
+        (id, kept)
+    }
+
+    #[test]
+    fn the_largest_plugs_there_can_be_fit_and_come_back() {
+        const SOME: usize = 32;
+        let plugs: BTreeMap<PlugId, Remembered> = (0..SOME).map(largest).collect();
+        let shape = |kept: &Remembered| Shape {
+            prefix: "p".repeat(256),
+            mode: "component".into(),
+            port_devices: "child".into(),
+            offer: kept.offer,
+        };
+        // Twice as many announcements are kept, for plugs that are known no more.
+        let announced = plugs.iter().map(|(id, kept)| (id.clone(), shape(kept)));
+        let gone = (SOME..2 * SOME).map(largest).map(|(id, kept)| (id, shape(&kept)));
+        let memory = Memory {
+            version: Memory::VERSION,
+            client_id: "plug2mqtt-abc123".into(),
+            adopt: Some(false),
+            blocked: (0..SOME).map(|n| largest(n + 2 * SOME).0).collect(),
+            announced: Announced { plugs: announced.chain(gone).collect() },
+            plugs,
+        };
+        let text = encode(&memory).expect("text");
+        let each = text.len() / SOME;
+        assert!(each <= MAX_PLUG, "{each} bytes for each plug");
+        // Nothing is lost by a save, a start and another save.
+        let dir = tempfile::tempdir().expect("temp dir");
+        open(dir.path()).save(&memory).expect("saved");
+        let loaded = open(dir.path()).load();
+        assert_eq!(loaded, memory);
+        let now = crate::io::clock::Clock::start().now();
+        let hub =
+            crate::hub::Hub::new(crate::bridge::rules(&crate::config::Settings::default()), loaded, &now);
+        let again = hub.memory();
+        assert_eq!((&again.adopt, &again.blocked), (&memory.adopt, &memory.blocked));
+        for (id, old) in &memory.plugs {
+            let new = again.plugs.get(id).expect("known");
+            assert_eq!(
+                (&new.name, &new.port_names, &new.options),
+                (&old.name, &old.port_names, &old.options)
+            );
+            assert_eq!(new.tally.ports, old.tally.ports);
+        }
+        open(dir.path()).save(&again).expect("saved");
+        assert_eq!(open(dir.path()).load().plugs.len(), SOME);
     }
 
     #[test]

@@ -169,6 +169,21 @@ fn removed_plugs_are_forgotten_and_blocked_ones_stay_away() {
 }
 
 #[test]
+fn what_is_blocked_has_an_end() {
+    let mut world = strip();
+    let block = |world: &mut World, n: usize| {
+        let id = id(&format!("maxsmart-swp7{n:012}"));
+        world.request(Request::DeviceRemove { id, block: true }).result
+    };
+    world.hub.memory.blocked = (0..MAX_PLUGS).map(|n| id(&format!("maxsmart-swp7{n:012}"))).collect();
+    assert!(block(&mut world, 0).is_ok(), "it is blocked");
+    assert!(
+        block(&mut world, MAX_PLUGS).is_err_and(|why| format!("{why:?}").contains("8192 plugs are blocked"))
+    );
+    assert_eq!(world.hub.memory().blocked.len(), MAX_PLUGS);
+}
+
+#[test]
 fn what_settings_keep_out_is_remembered_all_the_same() {
     let mut world = strip();
     world.request(Request::DeviceRename { id: id(A), name: Name::clean("Desk") });
