@@ -1,6 +1,9 @@
 //! Wires the parts together: settings in, a running bridge out.
 
 mod own_rules;
+mod turn;
+
+pub use turn::Instance;
 
 use crate::config::{self, Settings};
 use crate::drivers;
@@ -12,7 +15,7 @@ use crate::io::probe::{Quarry, Reach};
 use crate::io::store::{Store, StoreError};
 use crate::model::{Energy, Family, LogLevel, Memory, Moment, PlugId};
 use crate::sinks::mqtt::{
-    self, BridgeFacts, Wires,
+    self, BridgeFacts, Leave, Wires,
     homeassistant::{Announcer, Mode, PortDevices},
     link::{Address, Tls},
 };
@@ -22,6 +25,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -46,6 +50,9 @@ pub enum Ended {
     Stopped,
     /// Somebody asked for a fresh start.
     Restart,
+    /// Another bridge acts on the base topic and has been there longer. Run again with
+    /// [`Instance::yielded`], this one waits for its turn.
+    Yielded,
 }
 
 /// Why a run could not begin; the text names the setting and the remedy.
@@ -62,6 +69,9 @@ pub enum StartError {
     #[cfg(feature = "metrics")]
     #[error(transparent)]
     Web(#[from] web::WebError),
+    /// Another bridge acts on the base topic.
+    #[error("{0}; --take-over makes that one wait instead")]
+    Another(String),
     /// Settings that turn out not to work.
     #[error("{0}")]
     Settings(String),
@@ -102,13 +112,40 @@ pub async fn run_logged(
     ready: impl FnOnce(&str),
     stop: impl Future<Output = ()>,
 ) -> Result<Ended, StartError> {
+    run_as(settings, &Instance::new(), logging, ready, stop).await
+}
+
+/// Like [`run_logged`], as this process.
+///
+/// # Errors
+///
+/// As [`run`], and when another bridge acts on the base topic and this one is not to wait.
+pub async fn run_as(
+    settings: &Settings,
+    instance: &Instance,
+    logging: Logging,
+    ready: impl FnOnce(&str),
+    stop: impl Future<Output = ()>,
+) -> Result<Ended, StartError> {
     let store = Arc::new(Store::open(&state_directory(settings))?);
     let mut memory = store.load();
     if memory.client_id.is_empty() {
         memory.client_id = format!("plug2mqtt-{:06x}", fastrand::u32(..0x0100_0000));
     }
     let broker = Broker::start(settings).await?;
-    let mqtt = mqtt_settings(settings, &memory, broker.address(settings))?;
+    let mqtt = mqtt_settings(settings, instance, &memory, broker.address(settings))?;
+    let (counters, (stopping, stopped)) = (Arc::default(), watch::channel(false));
+    let (asks, figures) = mpsc::channel(MAX_SCRAPES);
+    serve(settings, asks, Arc::clone(&counters), stopped.clone()).await?;
+    let mut stop = pin!(stop);
+    let turn = tokio::select! {
+        () = &mut stop => None,
+        turn = turn::wait(&mqtt, instance, &counters) => Some(turn?),
+    };
+    if turn.is_none() {
+        broker.stop().await;
+        return Ok(Ended::Stopped);
+    }
     ready(&format!("{}:{}", mqtt.address.host, mqtt.address.port));
 
     let zone = zone(settings);
@@ -123,22 +160,18 @@ pub async fn run_logged(
     let (view, picture) = watch::channel(hub.view());
     let (notes, heard) = broadcast::channel(MAX_NOTES);
     let (orders, wanted) = mpsc::channel(MAX_ORDERS);
-    let (restart, mut restarts) = mpsc::channel(1);
-    let (stopping, stopped) = watch::channel(false);
+    let (leave, mut leaves) = mpsc::channel(1);
     let mut watch = clock.clone();
-    let counters = Arc::default();
-    let (asks, figures) = mpsc::channel(MAX_SCRAPES);
     let wires = Wires {
         clock: Box::new(move || watch.now()),
         view: picture,
         notes: heard,
         log: logging.lines,
         orders,
-        restart,
-        counters: Arc::clone(&counters),
-        stop: stopped.clone(),
+        leave,
+        counters,
+        stop: stopped,
     };
-    serve(settings, asks, counters, stopped).await?;
     let sink = tokio::spawn(mqtt::run(mqtt, wires, announced));
     let http = Http::new().map_err(StartError::Settings)?;
     let parts = Parts {
@@ -156,7 +189,13 @@ pub async fn run_logged(
     let until = async {
         tokio::select! {
             () = stop => {}
-            Some(()) = restarts.recv() => ended = Ended::Restart,
+            Some(leave) = leaves.recv() => ended = match leave {
+                Leave::Restart => Ended::Restart,
+                Leave::Yield(peer) => {
+                    warn!("{}; it was here first, so this one ends", peer.sentence(&settings.mqtt.base_topic));
+                    Ended::Yielded
+                }
+            },
         }
     };
     engine.run(wanted, until).await;
@@ -261,6 +300,7 @@ impl Broker {
 
 fn mqtt_settings(
     settings: &Settings,
+    instance: &Instance,
     memory: &Memory,
     (host, port, tls): (String, u16, bool),
 ) -> Result<mqtt::Settings, StartError> {
@@ -289,7 +329,9 @@ fn mqtt_settings(
         },
         facts: BridgeFacts {
             version: env!("CARGO_PKG_VERSION"),
-            started_ms: Clock::start().now().unix_ms,
+            run: instance.run.clone(),
+            started_ms: instance.started_ms,
+            take_over: instance.take_over,
             discovery: announcer.mode.as_str(),
             drivers: rules(settings).families.into_keys().collect(),
             config_checksum: checksum(settings),
@@ -326,8 +368,8 @@ pub async fn examine_broker(settings: &Settings) -> Result<mqtt::Examined, Strin
     if memory.client_id.is_empty() {
         memory.client_id = "plug2mqtt".into();
     }
-    let sink =
-        mqtt_settings(settings, &memory, broker_address(settings)).map_err(|error| error.to_string())?;
+    let sink = mqtt_settings(settings, &Instance::new(), &memory, broker_address(settings))
+        .map_err(|error| error.to_string())?;
     let hub = Hub::new(rules(settings), memory, &Clock::start().now());
     mqtt::examine(&sink, &hub.view()).await
 }

@@ -4,12 +4,13 @@ use clap::{Parser, Subcommand};
 mod log;
 
 use log::Log;
-use plug2mqtt::bridge::{self, Ended};
+use plug2mqtt::bridge::{self, Ended, Instance};
 use plug2mqtt::cli;
 use plug2mqtt::config::{self, Settings};
 use plug2mqtt::io::store::Store;
+use sd_notify::NotifyState;
 use std::future::Future;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -57,7 +58,11 @@ impl Flags {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// The bridge.
-    Run,
+    Run {
+        /// Act though another bridge acts on the base topic; that one waits from then on.
+        #[arg(long)]
+        take_over: bool,
+    },
     /// The bridge, a broker and simulated plugs, all on loopback.
     Demo,
     /// Finds plugs and prints them; touches no broker.
@@ -182,7 +187,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let serving = matches!(flags.command, None | Some(Command::Run | Command::Demo));
+    let serving = matches!(flags.command, None | Some(Command::Run { .. } | Command::Demo));
     let log = Log::start(&settings, serving);
     let code = runtime.block_on(obey(flags, settings, file.as_deref(), &log));
     // What must be finished has been waited for; a read from the terminal or a name server may never end.
@@ -194,7 +199,8 @@ fn main() -> ExitCode {
 async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, log: &Log) -> ExitCode {
     let mut out = std::io::stdout();
     match &flags.command {
-        None | Some(Command::Run) => run(&flags, settings, log).await,
+        None => run(&flags, settings, log, false).await,
+        Some(Command::Run { take_over }) => run(&flags, settings, log, *take_over).await,
         Some(Command::Demo) => demo(settings, log).await,
         Some(Command::Discover { json }) => match cli::discover::look(&settings).await {
             Ok(seen) if *json => printed(cli::discover::json(&seen, &mut out)),
@@ -262,14 +268,24 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, log: &Log) 
 }
 
 /// The bridge, again after each restart that is asked for, with the settings read anew.
-async fn run(flags: &Flags, mut settings: Settings, log: &Log) -> ExitCode {
+async fn run(flags: &Flags, mut settings: Settings, log: &Log, take_over: bool) -> ExitCode {
+    let mut instance = Instance::new();
+    instance.take_over = take_over;
+    // Who sits there reads why it does not act; a service manager would only see it end.
+    instance.waits = !std::io::stdin().is_terminal() && !std::io::stderr().is_terminal();
+    instance.waiting = || {
+        let state = NotifyState::Status("another bridge acts on the base topic; waiting for it to end");
+        // It may take for ever, and that is no failure to start.
+        drop(sd_notify::notify(&[state, NotifyState::ExtendTimeoutUsec(60_000_000)]));
+    };
     loop {
         let ready = |broker: &str| {
             info!(version = env!("CARGO_PKG_VERSION"), broker, "plug2mqtt is running");
-            drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+            drop(sd_notify::notify(&[NotifyState::Ready]));
         };
-        match bridge::run_logged(&settings, log.logging(), ready, stop_signal()).await {
+        match bridge::run_as(&settings, &instance, log.logging(), ready, stop_signal()).await {
             Ok(Ended::Stopped) => return ExitCode::SUCCESS,
+            Ok(Ended::Yielded) => instance.yielded = true,
             Ok(Ended::Restart) => match flags.settings() {
                 Ok((fresh, _)) => settings = fresh,
                 Err(errors) => {
@@ -348,7 +364,7 @@ fn stop_signal() -> impl Future<Output = ()> {
             _ = term.recv() => {}
             _ = int.recv() => {}
         }
-        drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+        drop(sd_notify::notify(&[NotifyState::Stopping]));
     }
 }
 

@@ -191,6 +191,8 @@ fn sorter(allow_admin: bool) -> Sorter {
         allow_raw: true,
         facts: BridgeFacts {
             version: "0",
+            run: "5151".into(),
+            take_over: false,
             started_ms: 0,
             discovery: "device",
             drivers: Vec::new(),

@@ -326,6 +326,8 @@ pub enum Event {
     RetainedCommand(PlugId, u8),
     /// Home Assistant cleared this plug's discovery message.
     DiscoveryCleared(PlugId),
+    /// Another bridge acts on our base topic; the name of its run.
+    AnotherBridge(String),
 }
 
 /// Why a command failed.

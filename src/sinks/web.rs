@@ -188,6 +188,9 @@ async fn metrics(State(sources): State<Sources>, headers: HeaderMap) -> impl Int
 
 /// The program lives when its hub answers.
 async fn alive(State(sources): State<Sources>) -> (StatusCode, &'static str) {
+    if sources.mqtt.standing_by() {
+        return (StatusCode::OK, "alive\n");
+    }
     match sources.figures().await {
         Some(_) => (StatusCode::OK, "alive\n"),
         None => SILENT,
@@ -196,6 +199,9 @@ async fn alive(State(sources): State<Sources>) -> (StatusCode, &'static str) {
 
 /// It is of use when it has a broker and has asked every plug it knows.
 async fn ready(State(sources): State<Sources>) -> (StatusCode, &'static str) {
+    if sources.mqtt.standing_by() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "another bridge acts on this base topic\n");
+    }
     match sources.figures().await {
         Some(figures) => readiness(sources.mqtt.counts().connected, &figures),
         None => SILENT,

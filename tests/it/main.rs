@@ -16,5 +16,6 @@ mod properties;
 mod recording;
 mod support;
 mod tidy;
+mod two_bridges;
 mod udp_faults;
 mod web;

@@ -94,6 +94,7 @@ const PURE: &[&str] = &[
     "sinks/mqtt/session.rs",
     "sinks/mqtt/tell.rs",
     "sinks/mqtt/own.rs",
+    "sinks/mqtt/peers.rs",
     "sinks/mqtt/readback.rs",
     "sinks/mqtt/refuse.rs",
     "sinks/mqtt/repeats.rs",

@@ -580,6 +580,7 @@ impl World {
                 let (topic, payload, retain) = self.bridge().session.health(&wanted, Figures::default());
                 self.publish(link, topic, payload, retain)
             }
+            Outgoing::Yield(peer) => panic!("there is no other bridge: {peer:?}"),
             Outgoing::LookAround { dry_run, transaction } => {
                 let run = self.bridge().run;
                 let ours = format!("\"{BASE}/bridge/state\"");

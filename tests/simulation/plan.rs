@@ -137,6 +137,8 @@ pub(crate) fn settings(random: &mut Random) -> Arc<Settings> {
         allow_raw: true,
         facts: BridgeFacts {
             version: "0",
+            run: "5151".into(),
+            take_over: false,
             started_ms: 0,
             discovery: mode.as_str(),
             drivers: vec!["maxsmart", "inplug"],

@@ -6,7 +6,7 @@ use super::link::{Heard, Link, Lost, Said};
 use super::log::Lines;
 use super::session::{Figures, Input, Outgoing, Session};
 use super::sorter::{Received, Sorted, Sorter};
-use super::{Settings, Wires, cleanup};
+use super::{Leave, Settings, Wires, cleanup};
 use crate::model::Note;
 use serde_json::Value;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub(super) struct Carrier<'a> {
     link: Link<Received>,
     /// What looks around have brought.
     looked: (mpsc::Sender<Input>, mpsc::Receiver<Input>),
+    /// Another bridge goes on: not a word more, not even the last one.
+    yielded: bool,
 }
 
 /// Why the loop woke up.
@@ -80,7 +82,7 @@ impl<'a> Carrier<'a> {
             }
         };
         let link = Link::open(&settings.address, will, counters, receive)?;
-        Ok(Self { settings, wires, counters, session, link, looked: mpsc::channel(4) })
+        Ok(Self { settings, wires, counters, session, link, looked: mpsc::channel(4), yielded: false })
     }
 
     /// Runs until the connection is lost (`Err`) or the program stops (`Ok`).
@@ -99,6 +101,10 @@ impl<'a> Carrier<'a> {
         let view = Arc::clone(&self.wires.view.borrow_and_update());
         self.hand_in(Input::Connected(view)).await;
         loop {
+            if self.yielded {
+                self.link.close().await;
+                return Ok(());
+            }
             let wait = self.session.wake_at().saturating_sub((self.wires.clock)().up);
             let woken = tokio::select! {
                 said = self.link.next() => Woken::Said(said),
@@ -188,7 +194,11 @@ impl<'a> Carrier<'a> {
                     drop(looked.send(Input::Looked { topics, dry_run, transaction }).await);
                 });
             }
-            Outgoing::Restart => drop(self.wires.restart.try_send(())),
+            Outgoing::Restart => drop(self.wires.leave.try_send(Leave::Restart)),
+            Outgoing::Yield(peer) => {
+                self.yielded = true;
+                drop(self.wires.leave.try_send(Leave::Yield(peer)));
+            }
         }
     }
 

@@ -11,6 +11,7 @@ pub struct Counters {
     pub(super) received: AtomicU64,
     pub(super) dropped: AtomicU64,
     pub(super) queued: AtomicU64,
+    standing_by: AtomicBool,
 }
 
 /// The figures at one moment.
@@ -42,6 +43,16 @@ impl Counters {
             dropped: count(&self.dropped),
             queued: count(&self.queued),
         }
+    }
+
+    /// This bridge does not act: another one does.
+    pub fn standing_by(&self) -> bool {
+        self.standing_by.load(Ordering::Relaxed)
+    }
+
+    /// This bridge acts from now on, or does not.
+    pub fn stand_by(&self, stands: bool) {
+        self.standing_by.store(stands, Ordering::Relaxed);
     }
 
     /// A connection stands, or has ended.

@@ -7,6 +7,8 @@
 //! | `link.rs` | one connection; knows rumqttc |
 //! | `carrier.rs` | a connection from its beginning to its end, carried between link, channels and session |
 //! | `session.rs` | what is said on a connection, and what must wait; pure |
+//! | `peers.rs` | other bridges on the same base topic; pure |
+//! | `look.rs` | looks for one before this one acts |
 //! | `own.rs` | what the bridge says about itself; requests the link answers; pure |
 //! | `tell.rs` | what is published, in which order; pure |
 //! | `readback.rs` | what earlier runs have told about energy; pure |
@@ -36,8 +38,10 @@ pub mod homeassistant;
 mod incoming;
 pub mod link;
 pub mod log;
+mod look;
 mod migration;
 mod own;
+mod peers;
 mod readback;
 mod refuse;
 mod repeats;
@@ -49,6 +53,8 @@ mod topics;
 
 pub use counters::{Counters, Counts, resident};
 pub use examine::{Examined, examine};
+pub use look::look;
+pub use peers::Peer;
 pub use topics::BridgeFacts;
 
 use crate::model::{Moment, Note, Order, PlugId, Shape, View};
@@ -94,6 +100,15 @@ pub struct Settings {
     pub facts: BridgeFacts,
 }
 
+/// Why a run should end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leave {
+    /// Somebody wants the program started anew.
+    Restart,
+    /// Another bridge acts on this base topic and has been there longer.
+    Yield(Peer),
+}
+
 /// Tells the time, and a fresh random number with it.
 pub type Clock = Box<dyn FnMut() -> Moment + Send>;
 
@@ -109,8 +124,8 @@ pub struct Wires {
     pub log: Option<log::Lines>,
     /// What the world wants.
     pub orders: mpsc::Sender<Order>,
-    /// Somebody wants the program started anew.
-    pub restart: mpsc::Sender<()>,
+    /// Why this run should end.
+    pub leave: mpsc::Sender<Leave>,
     /// Where the connection's figures are kept.
     pub counters: Arc<Counters>,
     /// Set when the program stops: say goodbye.

@@ -40,7 +40,11 @@ impl Session {
         match wanted {
             Health::Topic => (format!("{base}/bridge/health"), health.to_string(), true),
             Health::Check(mark) => {
-                let healthy = json!({"healthy": true, "health": health});
+                let own = self.own_peer();
+                let healthy = json!({
+                    "healthy": true, "run": own.run, "started": own.started, "take_over": own.take_over,
+                    "health": health,
+                });
                 let payload = topics::answer(Ok(healthy), mark.as_deref());
                 (format!("{base}/bridge/response/health_check"), payload.to_string(), false)
             }

@@ -39,6 +39,10 @@ pub(super) struct ReadBack {
 }
 
 impl ReadBack {
+    pub(super) fn done(&self) -> bool {
+        self.done
+    }
+
     pub(super) fn ends_at(&self) -> Option<Duration> {
         self.ends_at
     }
@@ -95,7 +99,8 @@ impl Session {
         let found = std::mem::take(&mut self.read_back.found);
         self.read_back = ReadBack { done: true, ..ReadBack::default() };
         debug!(meters = found.len(), "read back from the broker");
-        self.send(Outgoing::Unsubscribe(filters(self.base()).into()));
+        let [port, plug, _] = filters(self.base());
+        self.send(Outgoing::Unsubscribe(vec![port, plug]));
         let told = found.into_iter().map(|((plug, port), kwh)| Metered { plug, port, kwh }).collect();
         self.send(Outgoing::Order(Order::Metered(told)));
     }

@@ -8,7 +8,8 @@
 
 use super::homeassistant::{self, Announcer, Message};
 use super::incoming::Incoming;
-use super::readback::ReadBack;
+use super::peers::{self, Peer, Peers};
+use super::readback::{self, ReadBack};
 use super::sorter::{Received, Rest};
 use super::{Settings, migration, topics};
 use crate::model::{BridgeView, Event, Moment, Note, Order, PlugId, PlugView, Shape, View};
@@ -91,6 +92,8 @@ pub enum Outgoing {
     },
     /// Start the program anew.
     Restart,
+    /// Say nothing more on this base topic: this one has been there longer.
+    Yield(Peer),
 }
 
 /// What the bridge's health is wanted for.
@@ -127,6 +130,7 @@ pub struct Session {
     /// What is wrong with the connection or on the broker, a sentence for each reason.
     pub(super) problems: BTreeMap<&'static str, String>,
     pub(super) read_back: ReadBack,
+    pub(super) peers: Peers,
     pub(super) view: Arc<View>,
     pub(super) now: Moment,
     out: VecDeque<Outgoing>,
@@ -207,6 +211,7 @@ impl Session {
             connections: 0,
             problems: BTreeMap::new(),
             read_back: ReadBack::default(),
+            peers: Peers::default(),
             view,
             now: *now,
             out: VecDeque::new(),
@@ -251,6 +256,7 @@ impl Session {
         self.view = view;
         self.connections += 1;
         self.out.clear();
+        self.peers.connected();
         self.told = Told { tokens: super::tell::BURST, filled_at: self.now.up, ..Told::default() };
         let base = self.base();
         let mut filters = vec![
@@ -259,6 +265,10 @@ impl Session {
             format!("{base}/+/get"),
             format!("{base}/+/+/set"),
         ];
+        filters.extend([format!("{base}/bridge/state"), peers::answers(base)]);
+        if self.read_back.done() {
+            filters.push(readback::mark(base));
+        }
         if self.announcer().mode != homeassistant::Mode::Off {
             filters.push(self.settings.birth_topic.clone());
         }
@@ -328,6 +338,9 @@ impl Session {
             Rest::Emptied(topic) => self.discovery_emptied(&topic),
             Rest::Metered(metered) => self.read_back.take(&self.now, metered),
             Rest::Mark => self.read_back.marked(&self.now),
+            Rest::NotOnline => self.not_online_heard(),
+            Rest::Info(peer) => self.info_heard(peer),
+            Rest::Answer(peer) => self.answer_heard(peer),
         }
     }
 

@@ -3,6 +3,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::incoming::{self, Allow, Incoming, Topic};
+use super::peers::{self, Peer};
 use super::{Settings, readback};
 use crate::model::{Metered, Order};
 use std::sync::Arc;
@@ -41,6 +42,12 @@ pub(super) enum Rest {
     Metered(Metered),
     /// What is retained has been seen.
     Mark,
+    /// Somebody says that this bridge is not online.
+    NotOnline,
+    /// A word on `bridge/info` that is not ours; of another bridge, or of nobody.
+    Info(Option<Peer>),
+    /// Another bridge has answered a `health_check`.
+    Answer(Peer),
 }
 
 impl Received {
@@ -50,9 +57,9 @@ impl Received {
     }
 
     /// It must reach the session, however much waits already: what was told earlier cannot be asked
-    /// for again in this run.
+    /// for again in this run, and what others say of us is put right.
     pub fn matters(&self) -> bool {
-        matches!(self.0, Rest::Metered(_) | Rest::Mark)
+        matches!(self.0, Rest::Metered(_) | Rest::Mark | Rest::NotOnline | Rest::Info(_) | Rest::Answer(_))
     }
 
     /// The hub had no room for this order.
@@ -66,13 +73,32 @@ impl Received {
 pub struct Sorter {
     settings: Arc<Settings>,
     mark: String,
+    state: String,
+    answers: String,
 }
 
 impl Sorter {
     /// A sorter for the topics that these settings name.
     pub fn new(settings: Arc<Settings>) -> Self {
-        let mark = readback::mark(&settings.announcer.base);
-        Self { settings, mark }
+        let base = &settings.announcer.base;
+        let mark = readback::mark(base);
+        let (state, answers) = (format!("{base}/bridge/state"), peers::answers(base));
+        Self { settings, mark, state, answers }
+    }
+
+    /// What is said on one of the bridge's own topics.
+    fn own(&self, topic: &str, payload: &[u8], retain: bool) -> Option<Rest> {
+        let own = |peer: &Peer| peer.run == self.settings.facts.run;
+        if topic == self.state {
+            (payload != b"online").then_some(Rest::NotOnline)
+        } else if topic == self.answers {
+            Peer::answering(payload).filter(|peer| !retain && !own(peer)).map(Rest::Answer)
+        } else if retain {
+            Some(Rest::Mark)
+        } else {
+            let peer = Peer::informing(payload);
+            (!peer.as_ref().is_some_and(own)).then_some(Rest::Info(peer))
+        }
     }
 
     /// Whom this message is for.
@@ -83,8 +109,10 @@ impl Sorter {
             return if !retain && payload == b"online" { rest(Rest::Birth) } else { Sorted::Nothing };
         }
         let Some(parts) = incoming::topic(base, topic) else {
+            if [&self.mark, &self.state, &self.answers].into_iter().any(|own| topic == own) {
+                return self.own(topic, payload, retain).map_or(Sorted::Nothing, rest);
+            }
             return match retain {
-                true if topic == self.mark => rest(Rest::Mark),
                 true => readback::meter(base, topic, payload)
                     .map_or(Sorted::Nothing, |metered| rest(Rest::Metered(metered))),
                 false => {

@@ -112,6 +112,7 @@ impl Session {
         {
             self.bring_up_to_date(&id, &view);
         }
+        self.mind_peers();
         self.say_bridge(&view);
         let now = self.now.up;
         while self.told.snapshots_due.first().is_some_and(|(at, _)| *at <= now)
@@ -185,7 +186,8 @@ impl Session {
         let snapshot = self.told.snapshots_due.first().map(|(at, _)| *at);
         let later = self.told.later.front().map(|later| later.at);
         let told = &self.told;
-        let own = [told.look_at, told.birth_at, told.devices_at, self.read_back.ends_at()];
+        let own =
+            [told.look_at, told.birth_at, told.devices_at, self.read_back.ends_at(), self.peers.wake_at()];
         [paced, snapshot, later].into_iter().chain(own).flatten().fold(far, Duration::min)
     }
 

@@ -256,8 +256,12 @@ pub(super) fn health(
 pub struct BridgeFacts {
     /// Version of the program.
     pub version: &'static str,
-    /// When this run began, milliseconds since 1970.
+    /// A random number in hexadecimal digits: no other process has it.
+    pub run: String,
+    /// When this process began, milliseconds since 1970.
     pub started_ms: u64,
+    /// It acts though another bridge does.
+    pub take_over: bool,
     /// Discovery mode, as in the settings.
     pub discovery: &'static str,
     /// Drivers in use.
@@ -278,6 +282,7 @@ pub(super) fn bridge_info(
     json!({
         "version": facts.version,
         "instance": base,
+        "run": facts.run,
         "started": iso(facts.started_ms),
         "adopt": bridge.adopt,
         "log_level": bridge.log_level.as_str(),
@@ -286,6 +291,7 @@ pub(super) fn bridge_info(
         "drivers": facts.drivers,
         "config_checksum": facts.config_checksum,
         "timezone": facts.timezone,
+        "take_over": facts.take_over,
         "problem": problem,
     })
 }
@@ -380,6 +386,7 @@ fn event(event: &Event, unix_ms: u64) -> Json {
         Event::RetainedCommand(id, port) => {
             json!({"event_type": "retained_command", "device": id.as_str(), "port": port, "ts": ts})
         }
+        Event::AnotherBridge(run) => json!({"event_type": "another_bridge", "run": run, "ts": ts}),
         Event::DiscoveryCleared(id) => {
             json!({"event_type": "discovery_cleared_by_ha", "device": id.as_str(), "ts": ts})
         }

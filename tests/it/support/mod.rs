@@ -10,7 +10,7 @@ pub(crate) use desk::{Desk, LOCK};
 pub(crate) use script::{Script, Whims};
 
 use client::Client;
-use plug2mqtt::bridge::{self, Ended};
+use plug2mqtt::bridge::{self, Ended, Instance, Logging};
 use plug2mqtt::broker::{self, Builtin};
 use plug2mqtt::config;
 use plug2mqtt::sim::{Load, Served, Shelf, Strip};
@@ -122,6 +122,11 @@ impl House {
         (Self::with(plugs, Post::Script(script.clone()), None, port).await, script)
     }
 
+    /// Other plugs and another bridge, on a broker that is there already.
+    pub(crate) async fn guest(plugs: Vec<Strip>, script: &Script) -> Self {
+        Self::with(plugs, Post::Script(script.clone()), None, script.port()).await
+    }
+
     /// One strip, the built-in broker, the bridge in service.
     pub(crate) async fn running() -> Self {
         let mut house = Self::new(vec![strip()]).await;
@@ -184,6 +189,17 @@ impl House {
 
     /// Starts the bridge and waits for nothing.
     pub(crate) fn launch(&mut self, set: &[(&str, &str)], more: &str) {
+        self.launch_as(Instance::new(), set, more);
+    }
+
+    /// Starts the bridge in the place of one that runs already.
+    pub(crate) fn launch_over(&mut self, set: &[(&str, &str)]) {
+        let mut instance = Instance::new();
+        instance.take_over = true;
+        self.launch_as(instance, set, "");
+    }
+
+    fn launch_as(&mut self, instance: Instance, set: &[(&str, &str)], more: &str) {
         let file = self.settings_file(more);
         let set: Vec<(String, String)> = set.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
         let (settings, _) = config::load(Some(&file), std::iter::empty(), &set).expect("valid settings");
@@ -192,7 +208,8 @@ impl House {
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
-            let ended = bridge::run(&settings, Box::new(|_| {}), |_| {}, stopped).await;
+            let logging = Logging { set_level: Box::new(|_| {}), lines: None };
+            let ended = bridge::run_as(&settings, &instance, logging, |_| {}, stopped).await;
             // Shown with the failed test that waits for this bridge.
             ended.inspect_err(|error| eprintln!("the bridge: {error}")).map_err(|error| error.to_string())
         });

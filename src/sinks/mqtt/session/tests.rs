@@ -1,5 +1,6 @@
 use super::*;
 use crate::sinks::mqtt::sorter::{Sorted, Sorter};
+use serde_json::json;
 
 fn settings() -> Arc<Settings> {
     use crate::sinks::mqtt::homeassistant::{Mode, PortDevices};
@@ -26,7 +27,9 @@ fn settings() -> Arc<Settings> {
         allow_raw: false,
         facts: topics::BridgeFacts {
             version: "1",
-            started_ms: 0,
+            run: "00000000000000aa".into(),
+            started_ms: 1000,
+            take_over: false,
             discovery: "device",
             drivers: vec!["maxsmart"],
             config_checksum: String::new(),
@@ -74,7 +77,7 @@ impl Story {
         let told = out.iter().find_map(|out| {
             if let Outgoing::Order(Order::Metered(told)) = out { Some(told.clone()) } else { None }
         })?;
-        assert!(out.iter().any(|out| matches!(out, Outgoing::Unsubscribe(filters) if filters.len() == 3)));
+        assert!(out.iter().any(|out| matches!(out, Outgoing::Unsubscribe(filters) if filters.len() == 2)));
         Some(told.into_iter().map(|one| (one.plug.as_str().into(), one.port, one.kwh)).collect())
     }
 }
@@ -265,4 +268,94 @@ fn what_is_wrong_with_the_bridge_is_told_until_it_is_right_again() {
     let out = story.handle(40, Input::Shown(Arc::default()));
     assert_eq!(says(&out, 40, &mut story), ("OFF".into(), Value::Null));
     assert_eq!(story.handle(50, Input::Tick), []);
+}
+
+fn peer(run: &str, second: u32) -> Value {
+    let started = format!("1970-01-01T00:00:{second:02}.000Z");
+    json!({"version": "1", "healthy": true, "run": run, "started": started})
+}
+
+impl Story {
+    /// Somebody says this on one of the bridge's own topics.
+    fn hears(&mut self, ms: u64, tail: &str, payload: &str) -> Vec<Outgoing> {
+        match self.sorter.sort(&format!("home/bridge/{tail}"), payload.as_bytes(), false) {
+            Sorted::Rest(received) => self.handle(ms, Input::Received(received)),
+            Sorted::Order(order) => panic!("{payload}: {order:?}"),
+            Sorted::Nothing => Vec::new(),
+        }
+    }
+
+    fn answers(&mut self, ms: u64, run: &str, second: u32) -> Vec<Outgoing> {
+        let answer = json!({"status": "ok", "data": peer(run, second), "transaction": 7});
+        self.hears(ms, "response/health_check", &answer.to_string())
+    }
+}
+
+fn says(out: &[Outgoing], tail: &str) -> Option<String> {
+    out.iter().find_map(|out| {
+        if let Outgoing::Publish { topic, payload, .. } = out {
+            (topic.strip_prefix("home/bridge/") == Some(tail)).then(|| payload.clone())
+        } else {
+            None
+        }
+    })
+}
+
+fn yields(out: &[Outgoing]) -> bool {
+    out.iter().any(|out| matches!(out, Outgoing::Yield(_)))
+}
+
+#[test]
+fn of_two_that_act_the_later_yields_and_the_earlier_tells_it() {
+    // This one was started in second 1.
+    let mut story = Story::new();
+    story.connect(0);
+    assert_eq!(story.answers(10, "00000000000000aa", 1), [], "an answer of its own");
+    let out = story.hears(20, "info", &peer("younger", 2).to_string());
+    assert!(says(&out, "event").unwrap().contains("another_bridge"), "{out:?}");
+    assert_eq!(says(&out, "problem").as_deref(), Some("ON"));
+    assert!(says(&out, "info").unwrap().contains("00000000000000aa"), "who acts is told again");
+    assert!(says(&out, "request/health_check").is_some(), "{out:?}");
+    assert!(!yields(&out));
+    let out = story.answers(30, "younger", 2);
+    assert!(!yields(&out) && says(&out, "event").is_none(), "told once: {out:?}");
+    // A word on bridge/info proves nothing.
+    assert!(!yields(&story.hears(40, "info", &peer("older", 0).to_string())));
+    assert!(yields(&story.answers(50, "older", 0)));
+    assert!(!yields(&story.answers(60, "older", 0)), "said once");
+}
+
+#[test]
+fn another_one_is_a_problem_until_it_is_silent() {
+    let mut story = Story::new();
+    story.connect(0);
+    story.retained(10, "home/bridge/info", "{}");
+    story.answers(1000, "younger", 2);
+    let (mut ms, mut questions) = (1000, 0);
+    loop {
+        ms = ms.max(u64::try_from(story.session.wake_at().as_millis()).unwrap());
+        let out = story.handle(ms, Input::Tick);
+        questions += u32::from(says(&out, "request/health_check").is_some());
+        if says(&out, "problem").as_deref() == Some("OFF") {
+            break;
+        }
+        assert!(ms < 100_000, "a problem for ever");
+    }
+    assert!((40_000..60_000).contains(&ms) && questions == 2, "{ms} {questions}");
+}
+
+#[test]
+fn who_says_that_it_is_offline_is_contradicted_once_a_second_at_most() {
+    let mut story = Story::new();
+    story.connect(0);
+    let mut said = 0;
+    for ms in 100..2100 {
+        let mut out = story.hears(ms, "state", "offline");
+        out.extend(story.handle(ms, Input::Tick));
+        said += u32::from(says(&out, "state").as_deref() == Some("online"));
+    }
+    assert_eq!(said, 2);
+    let out = story.handle(3000, Input::Tick);
+    assert_eq!(says(&out, "state").as_deref(), Some("online"), "and the last word is the truth");
+    assert_eq!(story.hears(4000, "state", "online"), []);
 }

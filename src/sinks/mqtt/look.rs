@@ -1,0 +1,103 @@
+//! Before a bridge acts: does another one live on the same base topic? On a connection of its own,
+//! without a will, under a client id of its own, so that a living one notices nothing but a question.
+
+use super::Settings;
+use super::link::{Heard, Link, Said};
+use super::peers::Peer;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use tracing::debug;
+
+/// How long a broker may take to let us in; one that is slower is met by the session.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is retained has been shown after this time.
+const SHOWN: Duration = Duration::from_millis(250);
+
+/// A living one answers within this time.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// What a look hears.
+enum Word {
+    /// `bridge/state` says `online`, or something else.
+    State(bool),
+    /// `bridge/info`.
+    Info,
+    /// An answer to our question.
+    Answer(Peer),
+}
+
+/// Whether another bridge lives on our base topic. It is asked when what is retained speaks for one,
+/// or when there is a suspicion.
+///
+/// # Errors
+///
+/// Why that cannot be found out.
+pub async fn look(settings: &Settings, suspicion: bool) -> Result<Option<Peer>, String> {
+    let (base, run) = (&settings.announcer.base, settings.facts.run.clone());
+    let mut address = settings.address.clone();
+    address.client_id.push_str(&format!("-look{}", run.get(..4).unwrap_or_default()));
+    let topics = ["bridge/state", "bridge/info", "bridge/response/health_check"];
+    let topics = topics.map(|tail| format!("{base}/{tail}"));
+    let [state, info, _] = topics.clone();
+    let receive = move |topic: &str, payload: &[u8], retain: bool| {
+        let own = || {
+            let json = serde_json::from_slice::<Value>(payload).unwrap_or_default();
+            json["transaction"] == run.as_str()
+        };
+        let word = match topic {
+            topic if topic == state => Some(Word::State(payload == b"online")),
+            topic if topic == info => Some(Word::Info),
+            _ if retain => None,
+            _ => Peer::answering(payload).filter(|_| own()).map(Word::Answer),
+        };
+        word.map_or(Heard::Nothing, Heard::Must)
+    };
+    let mut link = Link::open(&address, None, &Arc::default(), receive)?;
+    let mut until = Instant::now() + PATIENCE;
+    let (mut let_in, mut asked) = (false, false);
+    let (mut online, mut named) = (None, false);
+    let found = loop {
+        let said = timeout_at(until, link.next()).await;
+        let ask = match said {
+            Err(_) if !let_in => return Err("the broker does not answer".into()),
+            Err(_) if asked => break None,
+            // All that is retained has been seen.
+            Err(_) => true,
+            Ok(Said::Down(why)) => return Err(why.to_string()),
+            Ok(Said::Connected) => {
+                let_in = true;
+                until = Instant::now() + PATIENCE;
+                link.subscribe(&topics).await;
+                false
+            }
+            Ok(Said::Subscribed(_)) => {
+                until = Instant::now() + SHOWN;
+                false
+            }
+            Ok(Said::Received(Word::State(word))) => {
+                online = Some(word);
+                named
+            }
+            Ok(Said::Received(Word::Info)) => {
+                named = true;
+                online.is_some()
+            }
+            Ok(Said::Received(Word::Answer(peer))) => break Some(peer),
+        };
+        if ask && !asked {
+            if !suspicion && online != Some(true) {
+                break None;
+            }
+            debug!(base, "something speaks for another bridge; asking it");
+            asked = true;
+            until = Instant::now() + ANSWER;
+            let question = json!({"transaction": settings.facts.run}).to_string();
+            link.publish(&format!("{base}/bridge/request/health_check"), question, false).await;
+        }
+    };
+    link.close().await;
+    Ok(found)
+}

@@ -1,0 +1,107 @@
+//! Two bridges on one base topic: one acts, the other waits, and nobody is left for dead.
+
+use crate::support::{House, STRIP, on, quiet, run, strip, until};
+use plug2mqtt::bridge::Ended;
+use plug2mqtt::sim::Strip;
+use std::time::{Duration, Instant};
+
+fn another() -> Strip {
+    quiet(Strip::strip_1_30("SWP6000000000007").mac("02:00:00:00:00:07"))
+}
+
+/// The run that acts, as `bridge/info` tells it.
+fn acting(house: &House) -> String {
+    let info = house.value("bridge/info").expect("somebody acts");
+    serde_json::from_str::<serde_json::Value>(&info).unwrap()["run"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_second_bridge_waits_without_a_word_until_the_first_has_gone() {
+    run(async {
+        let (mut first, script) = House::scripted(vec![strip()]).await;
+        first.start(&[], "").await;
+        let run = acting(&first);
+        let mark = first.mark();
+        let mut second = House::guest(vec![another()], &script).await;
+        second.launch(&[], "");
+        let asked =
+            |house: &House| house.since(mark).iter().any(|m| m.topic.ends_with("request/health_check"));
+        until("a question", || asked(&first)).await;
+        first.wait_after(mark, "the answer", |m| m.topic.ends_with("response/health_check")).await;
+        first.polls(0, 8).await;
+        let result = first.command(&format!("{STRIP}/2/set"), "TOGGLE").await;
+        assert_eq!((&result["status"], first.relays(0)[1]), (&"ok".into(), false));
+        assert_eq!(first.switched(0).len(), 1);
+        assert_eq!((second.plug(0).requests(), acting(&first)), (0, run.clone()), "the second one acts");
+        let wrong =
+            |m: &crate::support::Message| m.topic == "plug2mqtt/bridge/state" || m.text().contains("0007");
+        assert!(!first.since(mark).iter().any(wrong), "the second one speaks");
+        // It goes while it waits as well.
+        assert_eq!(second.stop().await, Ok(Ended::Stopped));
+        second.launch(&[], "");
+        first.stop().await.unwrap();
+        second.wait_after(mark, "its turn", on("plug2mqtt/bridge/state", "online")).await;
+        second.shows("maxsmart-swp6000000000007/availability", "online").await;
+        assert_ne!(acting(&second), run);
+        second.close().await;
+    });
+}
+
+#[test]
+fn what_a_dead_one_has_left_behind_stops_nobody() {
+    run(async {
+        let (mut house, script) = House::scripted(vec![strip()]).await;
+        script.publish("plug2mqtt/bridge/state", b"online".to_vec(), true);
+        let info = br#"{"version":"0.1.0","run":"dead","started":"2026-01-01T00:00:00.000Z"}"#;
+        script.publish("plug2mqtt/bridge/info", info.to_vec(), true);
+        house.start(&[], "").await;
+        assert_ne!(acting(&house), "dead");
+        assert_eq!(house.value("bridge/problem").as_deref(), Some("OFF"));
+        house.close().await;
+    });
+}
+
+#[test]
+fn who_is_told_to_take_over_acts_and_the_other_one_ends() {
+    run(async {
+        let (mut first, script) = House::scripted(vec![strip()]).await;
+        first.start(&[], "").await;
+        let mark = first.mark();
+        let mut second = House::guest(vec![another()], &script).await;
+        second.launch_over(&[]);
+        assert_eq!(first.ended().await, Ok(Ended::Yielded));
+        second.bridge_event(mark, "another_bridge").await;
+        second.shows("maxsmart-swp6000000000007/availability", "online").await;
+        second.shows("bridge/state", "online").await;
+        second.shows("bridge/problem", "ON").await;
+        let heard = second.since(mark);
+        assert!(!heard.iter().any(on("plug2mqtt/bridge/state", "offline")), "it is alive all the time");
+        second.close().await;
+    });
+}
+
+#[test]
+fn nobody_else_can_say_for_good_that_it_is_offline() {
+    run(async {
+        let (mut house, script) = House::scripted(vec![strip()]).await;
+        house.start(&[], "").await;
+        for word in ["offline", "", "perhaps"] {
+            let (mark, began) = (house.mark(), Instant::now());
+            script.publish("plug2mqtt/bridge/state", word.into(), true);
+            house.wait_after(mark, "the truth", on("plug2mqtt/bridge/state", "online")).await;
+            assert!(began.elapsed() < Duration::from_secs(4), "{word}");
+            assert_eq!(script.retained()["plug2mqtt/bridge/state"], "online");
+        }
+        // Nor that somebody else acts.
+        let (run, mark) = (acting(&house), house.mark());
+        let info = br#"{"version":"0.1.0","run":"ghost","started":"2026-01-01T00:00:00.000Z"}"#;
+        script.publish("plug2mqtt/bridge/info", info.to_vec(), true);
+        house.wait_after(mark, "a problem", on("plug2mqtt/bridge/problem", "ON")).await;
+        house.bridge_event(mark, "another_bridge").await;
+        assert_eq!(acting(&house), run);
+        let health = house.request("health_check", "{}").await;
+        assert_eq!(health["data"]["run"], run.as_str());
+        assert_eq!(house.command(&format!("{STRIP}/1/set"), "OFF").await["status"], "ok");
+        house.close().await;
+    });
+}
