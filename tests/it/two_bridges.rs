@@ -1,12 +1,22 @@
 //! Two bridges on one base topic: one acts, the other waits, and nobody is left for dead.
 
-use crate::support::{House, STRIP, on, quiet, run, strip, until};
+use crate::support::{House, Message, STRIP, on, quiet, run, spawned, strip, until};
 use plug2mqtt::bridge::Ended;
 use plug2mqtt::sim::Strip;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 fn another() -> Strip {
     quiet(Strip::strip_1_30("SWP6000000000007").mac("02:00:00:00:00:07"))
+}
+
+/// What `doctor` says.
+async fn doctor(house: &House) -> String {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_plug2mqtt"));
+    command.arg("doctor").arg("-c").arg(house.settings_file("")).env_clear().env("TZ", "UTC");
+    let child = spawned(command.stdout(Stdio::piped()).stderr(Stdio::null()).stdin(Stdio::null()));
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// The run that acts, as `bridge/info` tells it.
@@ -33,8 +43,7 @@ fn a_second_bridge_waits_without_a_word_until_the_first_has_gone() {
         assert_eq!((&result["status"], first.relays(0)[1]), (&"ok".into(), false));
         assert_eq!(first.switched(0).len(), 1);
         assert_eq!((second.plug(0).requests(), acting(&first)), (0, run.clone()), "the second one acts");
-        let wrong =
-            |m: &crate::support::Message| m.topic == "plug2mqtt/bridge/state" || m.text().contains("0007");
+        let wrong = |m: &Message| m.topic == "plug2mqtt/bridge/state" || m.text().contains("0007");
         assert!(!first.since(mark).iter().any(wrong), "the second one speaks");
         // It goes while it waits as well.
         assert_eq!(second.stop().await, Ok(Ended::Stopped));
@@ -57,6 +66,19 @@ fn what_a_dead_one_has_left_behind_stops_nobody() {
         house.start(&[], "").await;
         assert_ne!(acting(&house), "dead");
         assert_eq!(house.value("bridge/problem").as_deref(), Some("OFF"));
+        let (one, many) = (doctor(&house).await, doctor(&house));
+        assert!(one.contains("ok    bridge: acts on plug2mqtt"), "{one}");
+        // As if there were two.
+        let ghost = async {
+            let question =
+                |m: &Message| m.topic.ends_with("request/health_check") && m.text().contains("transaction");
+            house.wait_after(house.mark(), "a question", question).await;
+            let answer = br#"{"status":"ok","data":{"healthy":true,"run":"ghost","started":"2999-01-01T00:00:00.000Z"}}"#;
+            script.publish("plug2mqtt/bridge/response/health_check", answer.to_vec(), false);
+        };
+        let (many, ()) = tokio::join!(many, ghost);
+        assert!(many.contains("bad   bridge: 2 bridges act on plug2mqtt"), "{many}");
+        house.shows("bridge/problem", "ON").await;
         house.close().await;
     });
 }

@@ -3,6 +3,7 @@
 use super::Finding;
 use crate::bridge::{broker_address, examine_broker};
 use crate::config::Settings;
+use crate::sinks::mqtt::Living;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -76,6 +77,7 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
         let text = format!("what we publish to {} gets lost", examined.dropped.join(", "));
         findings.push(Finding::bad("broker rules", text, remedy));
     }
+    findings.extend(bridges(settings, &examined.living));
     findings.push(match examined.leftovers {
         Err(why) => Finding::note("leftovers", why, remedy),
         Ok(topics) if topics.is_empty() => Finding::fine("leftovers", "no retained topics nobody owns"),
@@ -91,6 +93,29 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
             )
         }
     });
+    findings
+}
+
+/// Who acts on the base topic, and what is wrong with them.
+fn bridges(settings: &Settings, living: &[Living]) -> Vec<Finding> {
+    let base = &settings.mqtt.base_topic;
+    let named = |one: &Living| match one.peer.run.as_str() {
+        "" => "one of an older version".to_owned(),
+        run => format!("run {run}, started {}", one.peer.started),
+    };
+    let names: Vec<String> = living.iter().map(named).collect();
+    let mut findings = match living {
+        [] => Vec::new(),
+        [_] => vec![Finding::fine("bridge", format!("acts on {base} ({})", names.join("; ")))],
+        _ => {
+            let text = format!("{} bridges act on {base}: {}", living.len(), names.join("; "));
+            let remedy = "stop all but one of them, or give each its own mqtt.base_topic";
+            vec![Finding::bad("bridge", text, remedy)]
+        }
+    };
+    let wrong = living.iter().filter_map(|one| one.problem.as_deref());
+    let remedy = "the bridge says so itself; its log says more";
+    findings.extend(wrong.map(|problem| Finding::bad("bridge", problem, remedy)));
     findings
 }
 

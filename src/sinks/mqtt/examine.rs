@@ -3,6 +3,7 @@
 //! touched.
 
 use super::link::{Heard, Link, Said};
+use super::look::{self, Living};
 use super::{Settings, cleanup, homeassistant, migration};
 use crate::model::View;
 use std::collections::BTreeSet;
@@ -25,6 +26,8 @@ pub struct Examined {
     pub refused: Vec<String>,
     /// Topics that we published to without hearing it: the broker drops what we say there.
     pub dropped: Vec<String>,
+    /// Bridges that act on our base topic.
+    pub living: Vec<Living>,
     /// Retained topics of ours that nobody owns, or why that is not known.
     pub leftovers: Result<Vec<String>, String>,
 }
@@ -60,6 +63,7 @@ pub async fn examine(settings: &Settings, view: &View) -> Result<Examined, Strin
         took: Duration::ZERO,
         refused: Vec::new(),
         dropped: own.clone(),
+        living: Vec::new(),
         leftovers: Ok(Vec::new()),
     };
     let mut until = began + PATIENCE;
@@ -86,6 +90,7 @@ pub async fn examine(settings: &Settings, view: &View) -> Result<Examined, Strin
     link.close().await;
     // What we may not hear says nothing about what we may say.
     examined.dropped.retain(|topic| !examined.refused.contains(topic));
+    examined.living = look::living(settings).await?;
     let owned = migration::owned(&settings.announcer, view);
     let found = cleanup::look(&settings.address, &settings.announcer).await;
     examined.leftovers = found.map(|all| all.into_iter().filter(|topic| !owned.contains(topic)).collect());

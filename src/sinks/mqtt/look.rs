@@ -3,7 +3,7 @@
 
 use super::Settings;
 use super::link::{Heard, Link, Said};
-use super::peers::Peer;
+use super::peers::{self, Peer};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,9 @@ const SHOWN: Duration = Duration::from_millis(250);
 
 /// A living one answers within this time.
 const ANSWER: Duration = Duration::from_secs(2);
+
+/// More bridges than this are not counted.
+const MOST: usize = 16;
 
 /// What a look hears.
 enum Word {
@@ -98,6 +101,51 @@ pub async fn look(settings: &Settings, suspicion: bool) -> Result<Option<Peer>, 
             link.publish(&format!("{base}/bridge/request/health_check"), question, false).await;
         }
     };
+    link.close().await;
+    Ok(found)
+}
+
+/// A bridge that lives, and what is wrong with it in its own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Living {
+    /// Which one.
+    pub peer: Peer,
+    /// What is wrong with it.
+    pub problem: Option<String>,
+}
+
+/// All bridges that live on our base topic.
+pub(super) async fn living(settings: &Settings) -> Result<Vec<Living>, String> {
+    let (base, run) = (&settings.announcer.base, settings.facts.run.as_str());
+    let mut address = settings.address.clone();
+    address.client_id.push_str("-doctor");
+    let answers = peers::answers(base);
+    let receive = move |_: &str, payload: &[u8], retain: bool| {
+        let Some(peer) = Peer::answering(payload).filter(|_| !retain) else { return Heard::Nothing };
+        let json = serde_json::from_slice::<Value>(payload).unwrap_or_default();
+        let problem = json["data"]["health"]["problem"].as_str().map(Into::into);
+        Heard::Must(Living { peer, problem })
+    };
+    let mut link = Link::open(&address, None, &Arc::default(), receive)?;
+    let mut until = Instant::now() + PATIENCE;
+    let mut found: Vec<Living> = Vec::new();
+    while let Ok(said) = timeout_at(until, link.next()).await {
+        match said {
+            Said::Down(why) => return Err(why.to_string()),
+            Said::Connected => link.subscribe(std::slice::from_ref(&answers)).await,
+            Said::Subscribed(_) => {
+                until = Instant::now() + ANSWER;
+                let question = json!({"transaction": run}).to_string();
+                link.publish(&format!("{base}/bridge/request/health_check"), question, false).await;
+            }
+            Said::Received(one)
+                if found.len() < MOST && !found.iter().any(|known| known.peer == one.peer) =>
+            {
+                found.push(one);
+            }
+            Said::Received(_) => {}
+        }
+    }
     link.close().await;
     Ok(found)
 }

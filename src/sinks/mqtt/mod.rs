@@ -53,7 +53,7 @@ mod topics;
 
 pub use counters::{Counters, Counts, resident};
 pub use examine::{Examined, examine};
-pub use look::look;
+pub use look::{Living, look};
 pub use peers::Peer;
 pub use topics::BridgeFacts;
 
