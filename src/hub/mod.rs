@@ -169,11 +169,7 @@ pub struct Hub {
 impl Hub {
     /// Wakes up with what is remembered. Known plugs are due at once, before any search.
     pub fn new(mut rules: Rules, memory: Memory, now: &Moment) -> Self {
-        // Earlier than what is remembered is no time a clock could show that is right.
-        let metered_ms = memory.plugs.values().map(|kept| kept.tally.unix_ms).max().unwrap_or(0);
-        for pace in rules.families.values_mut() {
-            pace.clock_from_ms = pace.clock_from_ms.max(metered_ms);
-        }
+        rules.learn_time(&memory);
         let bridge = BridgeView {
             adopt: memory.adopt.unwrap_or(rules.adopt),
             log_level: rules.log_level,

@@ -332,9 +332,7 @@ impl Pace {
 
 /// What setting a clock has done to it, in words.
 fn step(now: &Moment, was_off_s: i64, is_off_s: i64) -> String {
-    let local = now.local();
-    let at = |off_s: i64| local.checked_add(jiff::SignedDuration::from_secs(off_s)).unwrap_or(local);
-    let (was, is) = (at(was_off_s), at(is_off_s));
+    let (was, is) = (now.local_off_by(was_off_s), now.local_off_by(is_off_s));
     let how = if was.date() == is.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
     let offset_s = now.utc_offset_s.unsigned_abs();
     let zone = match now.utc_offset_s {

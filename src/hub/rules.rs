@@ -1,6 +1,6 @@
 //! How the hub goes about its work: the settings, in its words.
 
-use crate::model::{Energy, Lock, LogLevel, Name, PlugId, PowerUnit};
+use crate::model::{Energy, Lock, LogLevel, Memory, Name, PlugId, PowerUnit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -39,6 +39,16 @@ pub struct Rules {
     pub plugs: BTreeMap<PlugId, PlugRules>,
     /// How much is logged at start.
     pub log_level: LogLevel,
+}
+
+impl Rules {
+    /// Earlier than what is remembered is no time a clock could show that is right.
+    pub(super) fn learn_time(&mut self, memory: &Memory) {
+        let metered_ms = memory.plugs.values().map(|kept| kept.tally.unix_ms).max().unwrap_or(0);
+        for pace in self.families.values_mut() {
+            pace.clock_from_ms = pace.clock_from_ms.max(metered_ms);
+        }
+    }
 }
 
 /// How often the plugs of one family are asked.

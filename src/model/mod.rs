@@ -38,7 +38,7 @@ pub use skill::{
 };
 pub use view::{BridgeView, Cause, Countdown, Extras, Lock, PlugView, PortView, Stats, View};
 
-use jiff::{Timestamp, civil::DateTime, tz::Offset};
+use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::Offset};
 use std::time::Duration;
 
 /// A point in time as the pure parts see it: handed in, never read from a clock.
@@ -69,6 +69,12 @@ impl Moment {
     pub fn local(&self) -> DateTime {
         let offset = Offset::from_seconds(self.utc_offset_s).unwrap_or(Offset::UTC);
         offset.to_datetime(timestamp(self.unix_ms))
+    }
+
+    /// The same by a clock that is ahead by so many seconds.
+    pub fn local_off_by(&self, seconds: i64) -> DateTime {
+        let local = self.local();
+        local.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(local)
     }
 
     /// What the wall clock shows at the start of the program, by its present setting, in milliseconds
