@@ -2,6 +2,7 @@
 //!
 //! Owns every choice about the broker inside; refuses to know what is published on it.
 
+mod room;
 mod store;
 
 use std::future::Future;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use mqtt5::broker::auth::{AuthProvider, AuthResult};
 use mqtt5::broker::config::{AuthConfig, RateLimitConfig, StorageBackend, StorageConfig};
+use mqtt5::broker::events::BrokerEventHandler;
 use mqtt5::broker::{BrokerConfig, BrokerShutdownHandle, MqttBroker};
 use mqtt5::packet::connect::ConnectPacket;
 use mqtt5::protocol::v5::reason_codes::ReasonCode;
@@ -22,6 +24,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use room::Room;
 use store::Keeper;
 
 const STOP_WITHIN: Duration = Duration::from_secs(2);
@@ -90,8 +93,10 @@ pub async fn start(
     credentials: Option<(&str, &SecretString)>,
     store: Option<&Path>,
 ) -> Result<Builtin, BrokerError> {
+    let room = Arc::new(Room::default());
+    let config = limits(listen).with_event_handler(Arc::clone(&room) as Arc<dyn BrokerEventHandler>);
     let mut broker =
-        MqttBroker::with_config(limits(listen)).await.map_err(|error| why(listen, &error.to_string()))?;
+        MqttBroker::with_config(config).await.map_err(|error| why(listen, &error.to_string()))?;
     if let Some((username, password)) = credentials {
         let only = OneUser { username: username.into(), password: password.clone() };
         broker = broker.with_auth_provider(Arc::new(only));
@@ -103,6 +108,8 @@ pub async fn start(
         Some(folder) => Some(Keeper::open(folder, &router).await?),
         None => None,
     };
+    // What was kept is there by now, whatever room it takes.
+    room.bound(Arc::downgrade(&router));
 
     let handle = Handle(broker.shutdown_handle());
     let mut ready = broker.ready_receiver();
@@ -186,8 +193,8 @@ fn limits(listen: SocketAddr) -> BrokerConfig {
         bind_addresses: vec![listen],
         max_clients: 200,
         max_packet_size: 2 << 20,
-        max_retained_messages: 20_000,
-        max_retained_message_size: 1 << 20,
+        max_retained_messages: room::MOST,
+        max_retained_message_size: room::LARGEST,
         max_subscriptions_per_client: 1_000,
         session_expiry_interval: Duration::from_secs(24 * 60 * 60),
         sys_topics_enabled: false,

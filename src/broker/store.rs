@@ -38,6 +38,10 @@ struct Kept {
 }
 
 impl Kept {
+    fn len(&self) -> usize {
+        [&self.text, &self.hex].into_iter().flatten().map(String::len).sum()
+    }
+
     fn of(message: &PublishPacket) -> Self {
         let qos = message.qos as u8;
         match std::str::from_utf8(&message.payload) {
@@ -132,9 +136,19 @@ impl Keeper {
         self.saved.len()
     }
 
-    async fn save(&mut self, now: BTreeMap<String, Kept>) -> io::Result<()> {
+    async fn save(&mut self, mut now: BTreeMap<String, Kept>) -> io::Result<()> {
         let file = self.file.clone();
-        let bytes = serde_json::to_vec(&now)?;
+        let mut bytes = serde_json::to_vec(&now)?;
+        // The broker's bounds leave no room for this; but a file that cannot be read again is worth nothing.
+        while bytes.len() as u64 > STORE_MAX_BYTES {
+            let Some(topic) = now.iter().max_by_key(|(_, kept)| kept.len()).map(|(topic, _)| topic.clone())
+            else {
+                break;
+            };
+            tracing::warn!(?topic, "too much is retained; this message is not kept over a restart");
+            now.remove(&topic);
+            bytes = serde_json::to_vec(&now)?;
+        }
         tokio::task::spawn_blocking(move || write(&file, &bytes)).await.map_err(io::Error::other)??;
         self.saved = now;
         Ok(())
@@ -146,6 +160,14 @@ async fn retained(router: &MessageRouter) -> BTreeMap<String, Kept> {
     let messages = router.get_retained_messages("#").await;
     let lasting = messages.iter().filter(|m| m.properties.get_message_expiry_interval().is_none());
     lasting.map(|message| (message.topic_name.clone(), Kept::of(message))).collect()
+}
+
+/// How many bytes of the file a message needs.
+#[cfg(test)]
+pub(super) fn line(topic: &str, payload: &[u8]) -> usize {
+    let message = PublishPacket::new(topic.to_owned(), payload.to_vec(), QoS::AtLeastOnce);
+    let all = BTreeMap::from([(topic.to_owned(), Kept::of(&message))]);
+    serde_json::to_vec(&all).expect("it is plain").len()
 }
 
 fn private_folder(folder: &Path) -> io::Result<()> {

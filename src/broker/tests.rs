@@ -124,6 +124,80 @@ async fn nobody_can_fill_it() {
     broker.stop().await;
 }
 
+/// Publishes one retained message by MQTT 5 and says whether it was taken.
+async fn taken(
+    (client, events): &mut (rumqttc::v5::AsyncClient, rumqttc::v5::EventLoop),
+    topic: String,
+    payload: Vec<u8>,
+) -> bool {
+    use rumqttc::v5::mqttbytes::{QoS, v5::Packet, v5::PubAckReason};
+    client.publish(topic, QoS::AtLeastOnce, true, payload).await.expect("there is room in the queue");
+    loop {
+        if let rumqttc::v5::Event::Incoming(Packet::PubAck(ack)) =
+            events.poll().await.expect("the link holds")
+        {
+            assert!(matches!(ack.reason, PubAckReason::Success | PubAckReason::QuotaExceeded), "{ack:?}");
+            return ack.reason == PubAckReason::Success;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_and_what_was_kept_can_be_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = start(LOCAL, None, Some(folder.path())).await.unwrap();
+    let link = |at: SocketAddr| {
+        let mut options = rumqttc::v5::MqttOptions::new("filler", at.ip().to_string(), at.port());
+        options.set_max_packet_size(Some(2 << 20));
+        rumqttc::v5::AsyncClient::new(options, 10)
+    };
+    let mut filler = link(broker.addr());
+    assert!(taken(&mut filler, "house/switch".into(), b"ON".to_vec()).await);
+    // Text, binary, and what grows most in the file.
+    let mut kept = 1;
+    for n in 0..90 {
+        let byte = [b'x', 0xff, 0x01][n % 3];
+        kept += usize::from(taken(&mut filler, format!("fill/{n}"), vec![byte; 500_000]).await);
+    }
+    assert!((10..60).contains(&kept), "{kept}");
+    // To the brim: no new topic, but the small values of those that are there.
+    for n in 0..200 {
+        kept += usize::from(taken(&mut filler, format!("brim/{n}"), vec![b'x'; 20_000]).await);
+    }
+    for n in 0..2000 {
+        kept += usize::from(taken(&mut filler, format!("drop/{n}"), vec![b'x'; 200]).await);
+    }
+    assert!(!taken(&mut filler, "new".into(), b"1".to_vec()).await);
+    assert!(taken(&mut filler, "house/switch".into(), b"OFF".to_vec()).await);
+    broker.stop().await;
+
+    let broker = start(LOCAL, None, Some(folder.path())).await.unwrap();
+    let seen = timeout(Duration::from_secs(30), read_back(broker.addr(), kept)).await.unwrap();
+    assert_eq!(seen.get("house/switch").unwrap(), b"OFF");
+    // There is room again when somebody tidies up.
+    let mut filler = link(broker.addr());
+    assert!(!taken(&mut filler, "new".into(), vec![b'x'; 400_000]).await);
+    for topic in seen.keys().filter(|topic| topic.starts_with("fill/")) {
+        assert!(taken(&mut filler, topic.clone(), Vec::new()).await);
+    }
+    assert!(taken(&mut filler, "new".into(), vec![b'x'; 400_000]).await);
+    broker.stop().await;
+}
+
+#[test]
+fn the_room_a_message_takes_is_what_the_file_needs() {
+    for (topic, payload) in [
+        ("a/b", &b"21.5"[..]),
+        ("\"\\", b"\n\t\x01\x1f{\"a\":\"\\\"}"),
+        ("x", "\u{e9}\u{1f50c}".as_bytes()),
+        ("bin", b"\xff\x00\x01"),
+    ] {
+        let needs = store::line(topic, payload);
+        let cost = room::cost(topic, payload);
+        assert!((needs..needs + 30).contains(&cost), "{topic}: {needs} {cost}");
+    }
+}
+
 #[tokio::test]
 async fn two_thousand_retained_topics_reach_one_subscriber() {
     let broker = start(LOCAL, None, None).await.unwrap();
