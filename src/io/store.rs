@@ -432,6 +432,7 @@ mod tests {
             blocked: (0..SOME).map(|n| largest(n + 2 * SOME).0).collect(),
             announced: Announced { plugs: announced.chain(gone).collect() },
             plugs,
+            ..Memory::default()
         };
         let text = encode(&memory).expect("text");
         let each = text.len() / SOME;
