@@ -13,7 +13,7 @@
 #![expect(clippy::print_stdout, reason = "a program that prints what it finds")]
 
 use plug2mqtt::io::probe::search;
-use plug2mqtt::model::Found;
+use plug2mqtt::model::Heard;
 use plug2mqtt::{bridge, config};
 use tokio::sync::mpsc;
 
@@ -21,9 +21,10 @@ use tokio::sync::mpsc;
 async fn main() -> anyhow::Result<()> {
     let (settings, _) = config::load(None, config::environment(), &[])?;
     for quarry in bridge::quarries(&settings) {
-        let (heard, mut answers) = mpsc::channel::<Found>(64);
+        let (heard, mut answers) = mpsc::channel(64);
         let print = async {
-            while let Some(plug) = answers.recv().await {
+            while let Some(heard) = answers.recv().await {
+                let Heard::Plug(plug) = heard else { continue };
                 let id = plug.id.map_or_else(|| "(does not say who it is)".into(), String::from);
                 let name = plug.facts.name.as_ref().map_or("", |name| name.as_str());
                 let firmware = plug.facts.firmware.as_deref().unwrap_or("?");

@@ -203,8 +203,10 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, log: &Log) 
         Some(Command::Run { take_over }) => run(&flags, settings, log, *take_over).await,
         Some(Command::Demo) => demo(settings, log).await,
         Some(Command::Discover { json }) => match cli::discover::look(&settings).await {
-            Ok(seen) if *json => printed(cli::discover::json(&seen, &mut out)),
-            Ok(seen) => printed(cli::discover::table(&seen, &mut out)),
+            Ok((seen, _)) if *json => printed(cli::discover::json(&seen, &mut out)),
+            Ok((seen, others)) => printed(
+                cli::discover::table(&seen, &mut out).and_then(|()| cli::discover::others(&others, &mut out)),
+            ),
             Err(why) => failed(&why),
         },
         Some(Command::Probe { host, json }) => {
@@ -336,7 +338,7 @@ async fn configure(action: &ConfigAction, settings: &Settings, file: Option<&Pat
         ConfigAction::Init { output, no_search } => {
             let seen = match no_search {
                 true => Vec::new(),
-                false => cli::discover::look(settings).await.unwrap_or_default(),
+                false => cli::discover::look(settings).await.unwrap_or_default().0,
             };
             let plugs: Vec<cli::config::Found> = seen
                 .iter()

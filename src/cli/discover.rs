@@ -9,7 +9,7 @@ use crate::io::clock::Clock;
 use crate::io::http::Http;
 use crate::io::line::Line;
 use crate::io::probe::{Quarry, search_all};
-use crate::model::{Failure, Found, Memory, Place, Reading};
+use crate::model::{Failure, Found, Heard, Memory, Place, Reading, Stray};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -30,12 +30,13 @@ pub struct Seen {
     pub reading: Result<Reading, Failure>,
 }
 
-/// Searches once by all families and asks everybody who answered how they are.
+/// Searches once by all families and asks every plug that answered how it is; brings back who else
+/// answered, too.
 ///
 /// # Errors
 ///
 /// When no HTTP client can be made.
-pub async fn look(settings: &Settings) -> Result<Vec<Seen>, String> {
+pub async fn look(settings: &Settings) -> Result<(Vec<Seen>, Vec<Stray>), String> {
     let http = Http::new()?;
     let mut asked = JoinSet::new();
     let mut places = BTreeMap::new();
@@ -52,21 +53,26 @@ pub async fn look(settings: &Settings) -> Result<Vec<Seen>, String> {
                 unanswered.silent
             };
             let listening = async {
-                let mut all: Vec<Found> = Vec::new();
-                while let Some(found) = answers.recv().await {
-                    all.push(found);
+                let (mut all, mut strays) = (Vec::new(), Vec::new());
+                while let Some(heard) = answers.recv().await {
+                    match heard {
+                        Heard::Plug(found) => all.push(found),
+                        Heard::Stray(stray) => strays.push(stray),
+                    }
                 }
-                all
+                (all, strays)
             };
-            let (silent, mut all) = tokio::join!(asking, listening);
+            let (silent, (mut all, strays)) = tokio::join!(asking, listening);
             all.extend(silent.into_iter().map(|place| {
                 let facts = Default::default();
                 Found { driver: quarry.driver.name(), id: None, place, facts }
             }));
-            (quarry, all)
+            (quarry, all, strays)
         });
     }
-    for (quarry, all) in patiently("looking for plugs", searches.join_all()).await {
+    let mut others = Vec::new();
+    for (quarry, all, strays) in patiently("looking for plugs", searches.join_all()).await {
+        others.extend(strays);
         places.extend(all.into_iter().map(|found| (found.place, (quarry.clone(), found))));
     }
     let room = Arc::new(Semaphore::new(AT_ONCE));
@@ -80,7 +86,9 @@ pub async fn look(settings: &Settings) -> Result<Vec<Seen>, String> {
     let mut seen: Vec<Seen> =
         patiently("asking them", asked.join_all()).await.into_iter().flatten().collect();
     seen.sort_by_key(|seen| (seen.found.id.clone(), seen.found.place));
-    Ok(seen)
+    others.sort_by_key(|stray| (stray.from, stray.driver));
+    others.dedup_by_key(|stray| (stray.from.ip(), stray.driver));
+    Ok((seen, others))
 }
 
 /// Asks one plug: who it is, if that is not known yet, and how it is.
@@ -97,6 +105,17 @@ pub(super) async fn look_at(settings: &Settings, place: Place, driver: &str) -> 
     let quarry = quarries(settings).into_iter().find(|quarry| quarry.driver.name() == driver)?;
     let found = Found { driver: drivers::named(driver)?.name(), id: None, place, facts: Default::default() };
     ask(Http::new().ok()?, quarry, found).await
+}
+
+/// Prints who else answered, for people.
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub fn others(strays: &[Stray], out: &mut dyn Write) -> io::Result<()> {
+    strays.iter().try_for_each(|stray| {
+        writeln!(out, "{} is no {} plug: {}", stray.from.ip(), stray.driver, stray.what)
+    })
 }
 
 /// Prints what was found as a table for people.

@@ -249,7 +249,8 @@ impl Desk {
         }
         drop(heard);
         let mut all = BTreeMap::new();
-        while let Some(found) = answers.recv().await {
+        while let Some(heard) = answers.recv().await {
+            let Some(found) = heard.plug() else { continue };
             all.insert(found.place, found);
         }
         all.into_values().collect()

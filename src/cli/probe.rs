@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::io::http::Http;
 use crate::io::line::Line;
 use crate::io::probe::{Quarry, search};
-use crate::model::{Failure, Found, Place};
+use crate::model::{Failure, Found, Heard, Place};
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use tokio::sync::mpsc;
@@ -61,7 +61,11 @@ async fn explain(settings: &Settings, host: &str, out: &mut dyn Write) -> io::Re
         let told = patiently(&format!("greeting {name}"), greeted(&quarry, place)).await;
         asked.push((quarry, place, told));
     }
-    asked.sort_by_key(|(_, _, told)| told.is_none());
+    asked.sort_by_key(|(_, _, told)| match told {
+        Some(Heard::Plug(_)) => 0,
+        Some(Heard::Stray(_)) => 1,
+        None => 2,
+    });
     for (quarry, place, told) in asked {
         let driver = quarry.driver.name();
         writeln!(out, "{name}: asking {} for {driver} (UDP {}, HTTP {})", place.ip, place.udp, place.http)?;
@@ -72,9 +76,12 @@ async fn explain(settings: &Settings, host: &str, out: &mut dyn Write) -> io::Re
                 hardware(&quarry, &seen.found, out).await?;
                 return Ok((well, Some(seen)));
             }
-            None if told.is_some() => {
+            None if matches!(told, Some(Heard::Plug(_))) => {
                 writeln!(out, "  identity    not told when it was asked again")?;
                 return Ok((true, None));
+            }
+            None if told.is_some() => {
+                writeln!(out, "  identity    not told; if it is a plug, report the answer above, please")?;
             }
             None => writeln!(out, "  identity    not told either: no {driver} plug, or it is off")?,
         }
@@ -97,24 +104,35 @@ async fn hardware(quarry: &Quarry, found: &Found, out: &mut dyn Write) -> io::Re
 }
 
 /// Who answers the search of a family at one place.
-async fn greeted(quarry: &Quarry, place: Place) -> Option<Found> {
+async fn greeted(quarry: &Quarry, place: Place) -> Option<Heard> {
     let mut quarry = quarry.clone();
     quarry.reach.everywhere = false;
     quarry.reach.broadcast.clear();
     quarry.reach.hosts = vec![(place.ip.to_string(), Some(place.http))];
     let (heard, mut answers) = mpsc::channel(16);
     search(&quarry, &[], &heard).await;
-    answers.try_recv().ok()
+    let mut first = None;
+    while let Ok(heard) = answers.try_recv() {
+        match heard {
+            Heard::Plug(_) => return Some(heard),
+            Heard::Stray(_) => drop(first.get_or_insert(heard)),
+        }
+    }
+    first
 }
 
-fn introduce(driver: &str, place: Place, told: Option<&Found>, out: &mut dyn Write) -> io::Result<()> {
-    let Some(found) = told else {
-        return writeln!(
-            out,
-            "  discovery   silent on UDP {}: no plug there, or a router or firewall drops datagrams; \
+fn introduce(driver: &str, place: Place, told: Option<&Heard>, out: &mut dyn Write) -> io::Result<()> {
+    let found = match told {
+        Some(Heard::Plug(found)) => found,
+        Some(Heard::Stray(stray)) => return writeln!(out, "  discovery   {}", stray.what),
+        None => {
+            return writeln!(
+                out,
+                "  discovery   silent on UDP {}: no plug there, or a router or firewall drops datagrams; \
              with {driver}.hosts it is asked directly",
-            place.udp
-        );
+                place.udp
+            );
+        }
     };
     let facts = &found.facts;
     writeln!(out, "  discovery   answers on UDP {}", place.udp)?;

@@ -43,7 +43,7 @@
 pub mod inplug;
 pub mod maxsmart;
 
-use crate::model::{Answer, Ask, Failure, Family, Found, Moment, Tuning};
+use crate::model::{Answer, Ask, Failure, Family, Found, Moment, Name, Tuning};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -61,6 +61,11 @@ pub trait Driver: Sync {
 
     /// Reads a datagram that came back. `None` for anything that is not surely one of ours.
     fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Found>;
+
+    /// What to say of a datagram that came back and is not from a plug of this family.
+    fn stray(&self, datagram: &[u8]) -> String {
+        not_understood(datagram)
+    }
 
     /// The language of one plug, with nothing learnt yet.
     fn attach(&self, family: &Family, plug: &Found, tuning: &Tuning) -> Box<dyn Dialect>;
@@ -91,6 +96,45 @@ pub trait Dialect: Send {
 
     /// A conversation failed: drop session keys, ask again what was taken for granted.
     fn forget(&mut self) {}
+}
+
+/// Names of credentials in what plugs say, of cloud and powerline.
+pub(crate) const SECRETS: [&str; 4] = ["sak", "regid", "plcdak", "pcldak"];
+
+/// The most of an answer that is shown when nobody understands it, in characters.
+const SHOWN: usize = 200;
+
+/// The beginning of an answer that nobody understands: escaped, and without credentials.
+fn not_understood(datagram: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in datagram.get(..8 * SHOWN).unwrap_or(datagram).utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c.is_control() || Name::turns(c) {
+                true => text.extend(c.escape_unicode()),
+                false => text.push(c),
+            }
+        }
+        text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
+    }
+    for secret in SECRETS {
+        mask(&mut text, &format!("\"{secret}\""));
+    }
+    let more = if text.chars().nth(SHOWN).is_some() { " ..." } else { "" };
+    let shown: String = text.chars().take(SHOWN).collect();
+    format!("answered, and is not understood: {shown}{more}")
+}
+
+/// Puts stars in the place of what follows each `key`, whether that has an end or not.
+fn mask(text: &mut String, key: &str) {
+    let mut from = 0;
+    while let Some(at) = text.get(from..).and_then(|rest| rest.find(key)) {
+        from += at + key.len();
+        let rest = text.get(from..).unwrap_or_default();
+        let blank = rest.len() - rest.trim_start_matches([' ', ':', '"']).len();
+        let value = rest.get(blank..).unwrap_or_default();
+        let end = value.find(['"', ',', '}']).unwrap_or(value.len());
+        text.replace_range(from + blank..from + blank + end, "***");
+    }
 }
 
 /// The next step of a conversation.
@@ -153,4 +197,20 @@ pub static ALL: &[&dyn Driver] = &[&maxsmart::Maxsmart, &inplug::Inplug];
 /// The driver of that name.
 pub fn named(name: &str) -> Option<&'static dyn Driver> {
     ALL.iter().copied().find(|driver| driver.name() == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::not_understood;
+
+    #[test]
+    fn what_is_not_understood_is_shown_cut_escaped_and_without_credentials() {
+        let check = |datagram: &[u8], want: &str| {
+            assert_eq!(not_understood(datagram), format!("answered, and is not understood: {want}"));
+        };
+        check(b"\x1b[2Jhi\xff", "\\u{1b}[2Jhi\\xff");
+        check(br#"{"sak":"abc","regid" : "d e","a":"b"}"#, r#"{"sak":"***","regid" : "***","a":"b"}"#);
+        check(br#"{"plcdak":42,"sak":"never ends"#, r#"{"plcdak":***,"sak":"***"#);
+        check("é".repeat(300).as_bytes(), &format!("{} ...", "é".repeat(200)));
+    }
 }

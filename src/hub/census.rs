@@ -300,7 +300,7 @@ impl Hub {
         let adopted =
             self.bridge.adopt || self.rules.allow.contains(&id) || self.rules.plugs.contains_key(&id);
         let note = if adopted { "found" } else { "found, not adopted" };
-        info!(plug = %id, at = %found.place, name = found.facts.name.as_ref().map(tracing::field::display), firmware = found.facts.firmware, "{note}");
+        info!(plug = %id, at = %found.place, name = found.facts.name.as_ref().map(tracing::field::display), model = found.facts.model, firmware = found.facts.firmware, "{note}");
         let kept = self.memory.plugs.remove(&id).unwrap_or_else(|| Remembered {
             driver: found.driver.into(),
             place: found.place,

@@ -1,8 +1,28 @@
 //! Where a plug is and what it says about itself: it moves, is driven out, is replaced.
 
+use super::Hub;
 use super::plug::Plug;
-use crate::model::{Facts, Moment, Place};
+use crate::model::{Facts, Found, Moment, Place, PowerUnit, Tuning, Who};
 use std::sync::Arc;
+
+impl Hub {
+    /// Everything a driver needs to attach a dialect to this plug.
+    pub fn attachment(&self, who: &Who) -> Option<(Found, Tuning)> {
+        let (name, tuning_unit, found) = match who {
+            Who::Plug(id) => {
+                let plug = self.plugs.get(id)?;
+                (plug.driver, plug.power_unit(), plug.found())
+            }
+            Who::Place(driver, place) => {
+                let found = Found { driver, id: None, place: *place, facts: Default::default() };
+                (*driver, PowerUnit::Auto, found)
+            }
+        };
+        let pace = self.rules.families.get(name)?;
+        let tuning = Tuning { timeout: pace.timeout, power_unit: tuning_unit, set_clock: pace.set_clock };
+        Some((found, tuning))
+    }
+}
 
 impl Plug {
     /// It has a new address.

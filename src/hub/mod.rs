@@ -28,6 +28,7 @@
 //! | `restart.rs` | whether one plug has restarted, and what is put back then |
 //! | `census.rs` | who is who: found, moved, doubled, adopted, removed |
 //! | `hosts.rs` | who is named in the settings and keeps silent |
+//! | `strays.rs` | who answers and is no plug, told once |
 //! | `request.rs` | requests to the bridge |
 //! | `ledger.rs` | what is written before it is acknowledged, and taken back when it cannot be |
 //! | `problem.rs` | what is wrong with the bridge itself |
@@ -60,6 +61,7 @@ mod rules;
 mod schedule;
 mod since;
 mod stats;
+mod strays;
 #[cfg(test)]
 mod tests;
 mod ticket;
@@ -68,7 +70,7 @@ pub use rules::{Consequence, Limit, Pace, PlugRules, Restore, Rules};
 
 use crate::model::{
     Ask, BridgeView, Energy, Event, Found, LogLevel, Memory, Metered, Moment, Note, Order, Outcome, Place,
-    PlugId, Stats, View, Who,
+    PlugId, Stats, Stray, View, Who,
 };
 use air::Air;
 use plug::Plug;
@@ -88,6 +90,8 @@ const STATS_EVERY: Duration = Duration::from_secs(60);
 pub enum Input {
     /// A plug made itself known: an answer to a probe.
     Heard(Found),
+    /// Somebody answered a probe who is no plug.
+    Stray(Stray),
     /// Hosts from the settings that did not answer the probe that has just ended.
     Unheard(Vec<(&'static str, Place)>),
     /// The networks of this machine are others than before.
@@ -154,6 +158,7 @@ pub struct Hub {
     room_at: Option<Duration>,
     search: census::Search,
     hosts: hosts::Hosts,
+    strays: strays::Strays,
     /// What earlier runs have told about energy, of plugs not read yet; `None` while that is not
     /// known.
     floors: Option<BTreeMap<PlugId, meter::Floors>>,
@@ -188,6 +193,7 @@ impl Hub {
             room_at: None,
             search: census::Search::new(now.up),
             hosts: hosts::Hosts::new(),
+            strays: strays::Strays::default(),
             floors: None,
             adopt_until: None,
             view: Arc::new(View { bridge: Arc::new(bridge.clone()), plugs: BTreeMap::new() }),
@@ -205,6 +211,7 @@ impl Hub {
     pub fn handle(&mut self, now: &Moment, input: Input) {
         match input {
             Input::Heard(found) => self.heard(now, found),
+            Input::Stray(stray) => self.strays.heard(&stray),
             Input::Unheard(hosts) => self.unheard(now, hosts),
             Input::Network => self.network_changed(now),
             Input::Answered(outcome) => self.answered(now, outcome),

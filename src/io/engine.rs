@@ -12,7 +12,7 @@ use super::store::Store;
 use super::talk::talk;
 use crate::drivers::Dialect;
 use crate::hub::{Effect, Hub, Input};
-use crate::model::{Ask, Figures, Found, LogLevel, Note, Order, Outcome, Place, View, Who};
+use crate::model::{Ask, Figures, Heard, LogLevel, Note, Order, Outcome, Place, View, Who};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
@@ -45,7 +45,7 @@ pub struct Engine {
     swept: Option<Instant>,
     /// Hosts whose names lead nowhere, which was told.
     lost: BTreeSet<(&'static str, String)>,
-    heard: (mpsc::Sender<Found>, mpsc::Receiver<Found>),
+    heard: (mpsc::Sender<Heard>, mpsc::Receiver<Heard>),
 }
 
 /// What the engine works with.
@@ -104,7 +104,7 @@ impl Engine {
                 Some(order) = orders.recv() => self.feed(Input::Commanded(order)),
                 Some(home) = self.talks.join_next() => self.come_home(home),
                 Some(saved) = self.saves.join_next() => self.saved(saved),
-                Some(found) = self.heard.1.recv() => self.feed(Input::Heard(found)),
+                Some(heard) = self.heard.1.recv() => self.feed(heard.into()),
                 Some(silent) = self.searches.join_next() => self.searched(silent),
                 Some(()) = networks.recv() => self.feed(Input::Network),
                 () = sleep_until(Instant::from_std(wake)) => self.feed(Input::Tick),

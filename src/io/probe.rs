@@ -5,7 +5,7 @@
 use super::clock::Clock;
 use super::udp::{MAX_DATAGRAM, Wire};
 use crate::drivers::{Driver, Probe};
-use crate::model::{Failure, Family, Found, Place};
+use crate::model::{Failure, Family, Found, Heard, Place, Stray};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -63,7 +63,7 @@ pub struct Unanswered {
 
 /// Searches once, for about 2.5 s. Everybody who answers goes to `heard`; brings back the hosts
 /// from the settings that did not answer.
-pub async fn search(quarry: &Quarry, missing: &[Place], heard: &mpsc::Sender<Found>) -> Unanswered {
+pub async fn search(quarry: &Quarry, missing: &[Place], heard: &mpsc::Sender<Heard>) -> Unanswered {
     let probes = quarry.driver.probes(&quarry.family, &Clock::start().now());
     let mut targets: Vec<(Ipv4Addr, BTreeSet<Ipv4Addr>)> = Vec::new();
     if quarry.reach.everywhere {
@@ -93,7 +93,7 @@ pub async fn search(quarry: &Quarry, missing: &[Place], heard: &mpsc::Sender<Fou
 
 /// Asks every address of the networks that the settings want scanned, twice and gently: 128 a second. Whoever
 /// answers goes to `heard`; that others do not is no news.
-pub async fn sweep(quarry: &Quarry, heard: &mpsc::Sender<Found>) {
+pub async fn sweep(quarry: &Quarry, heard: &mpsc::Sender<Heard>) {
     let all: BTreeSet<Ipv4Addr> = quarry.reach.scan.iter().copied().collect();
     if all.is_empty() {
         return;
@@ -104,7 +104,7 @@ pub async fn sweep(quarry: &Quarry, heard: &mpsc::Sender<Found>) {
 }
 
 /// [`search`] and [`sweep`] at one time, for those who search once.
-pub async fn search_all(quarry: &Quarry, missing: &[Place], heard: &mpsc::Sender<Found>) -> Unanswered {
+pub async fn search_all(quarry: &Quarry, missing: &[Place], heard: &mpsc::Sender<Heard>) -> Unanswered {
     tokio::join!(search(quarry, missing, heard), sweep(quarry, heard)).0
 }
 
@@ -159,7 +159,7 @@ async fn ask(
     question: &Question,
     rhythm: &Rhythm,
     ports: &BTreeMap<IpAddr, u16>,
-    heard: &mpsc::Sender<Found>,
+    heard: &mpsc::Sender<Heard>,
 ) -> BTreeSet<IpAddr> {
     let mut answered = BTreeSet::new();
     let socket = match UdpSocket::bind((own, 0)).await.and_then(|s| s.set_broadcast(true).map(|()| s)) {
@@ -181,15 +181,20 @@ async fn ask(
                 if !seen.first(from, datagram) {
                     continue;
                 }
-                let Some(mut found) = question.driver.recognise(&question.family, from, datagram) else {
-                    debug!(%from, length, "an answer that is not from a {} plug", question.driver.name());
-                    continue;
+                let who = match question.driver.recognise(&question.family, from, datagram) {
+                    Some(mut found) => {
+                        if let Some(&port) = ports.get(&from.ip()) {
+                            found.place.http = port;
+                        }
+                        answered.insert(from.ip());
+                        Heard::Plug(found)
+                    }
+                    None => {
+                        let (driver, what) = (question.driver.name(), question.driver.stray(datagram));
+                        Heard::Stray(Stray { driver, from, what })
+                    }
                 };
-                if let Some(&port) = ports.get(&from.ip()) {
-                    found.place.http = port;
-                }
-                answered.insert(from.ip());
-                if heard.send(found).await.is_err() {
+                if heard.send(who).await.is_err() {
                     return answered;
                 }
             }

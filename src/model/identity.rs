@@ -237,6 +237,36 @@ pub struct Found {
     pub facts: Facts,
 }
 
+/// Somebody who answered a search and is no plug of the family that asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    /// Name of the driver that asked.
+    pub driver: &'static str,
+    /// Where the answer came from.
+    pub from: SocketAddr,
+    /// What it is, or what it said; safe to show.
+    pub what: String,
+}
+
+/// What a search has heard.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Heard {
+    /// A plug.
+    Plug(Found),
+    /// Somebody else.
+    Stray(Stray),
+}
+
+impl Heard {
+    /// The plug, if it is one.
+    pub fn plug(self) -> Option<Found> {
+        match self {
+            Self::Plug(found) => Some(found),
+            Self::Stray(_) => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

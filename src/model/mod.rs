@@ -22,7 +22,7 @@ pub use errand::{
 pub use figures::{Figures, Outcomes, PlugFigures, PortFigures, RANGES_S, Times};
 pub use hazard::{Hazard, Remedy};
 pub use history::{History, Span};
-pub use identity::{FAMILIES, Facts, Found, Mac, Name, Place, PlugId};
+pub use identity::{FAMILIES, Facts, Found, Heard, Mac, Name, Place, PlugId, Stray};
 pub use memory::{
     Announced, Hours, Memory, Offer, Options, OptionsChange, PortOptions, PortTally, Remembered, Revert,
     Shape, Since, Tally,

@@ -10,7 +10,7 @@ use crate::io::http::Http;
 use crate::io::line::Line;
 use crate::io::probe::{Quarry, Unanswered, exchange, greet, search_all};
 use crate::io::store::Store;
-use crate::model::{Facts, Failure, Found, Place, PlugId};
+use crate::model::{Facts, Failure, Found, Heard, Place, PlugId, Stray};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,10 +46,14 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
             };
             patients.insert(plug.place, (quarry.clone(), found, false));
         }
-        let (answering, unresolved) = answering(&quarry).await;
+        let (answering, strays, unresolved) = answering(&quarry).await;
         for found in answering {
             patients.insert(found.place, (quarry.clone(), found, true));
         }
+        findings.extend(strays.into_iter().map(|stray| {
+            let remedy = "nothing to do, unless it should be a plug: then report it, please";
+            Finding::note(&stray.from.ip().to_string(), stray.what, remedy)
+        }));
         findings.extend(unresolved.into_iter().map(|(host, why)| {
             let name = quarry.driver.name();
             Finding::bad(
@@ -82,8 +86,8 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// Who answers a search or is named in the settings, and names that lead nowhere.
-async fn answering(quarry: &Quarry) -> (Vec<Found>, Vec<(String, String)>) {
+/// Who answers a search, plug or not, or is named in the settings, and names that lead nowhere.
+async fn answering(quarry: &Quarry) -> (Vec<Found>, Vec<Stray>, Vec<(String, String)>) {
     let (heard, mut answers) = mpsc::channel(1024);
     let asking = async {
         let unanswered = search_all(quarry, &[], &heard).await;
@@ -91,15 +95,18 @@ async fn answering(quarry: &Quarry) -> (Vec<Found>, Vec<(String, String)>) {
         unanswered
     };
     let listening = async {
-        let mut all = Vec::new();
-        while let Some(found) = answers.recv().await {
-            all.push(found);
+        let (mut all, mut strays) = (Vec::new(), Vec::new());
+        while let Some(heard) = answers.recv().await {
+            match heard {
+                Heard::Plug(found) => all.push(found),
+                Heard::Stray(stray) => strays.push(stray),
+            }
         }
-        all
+        (all, strays)
     };
-    let (Unanswered { silent, unresolved }, all) = tokio::join!(asking, listening);
+    let (Unanswered { silent, unresolved }, (all, strays)) = tokio::join!(asking, listening);
     let stranger = |place| Found { driver: quarry.driver.name(), id: None, place, facts: Default::default() };
-    (all.into_iter().chain(silent.into_iter().map(stranger)).collect(), unresolved)
+    (all.into_iter().chain(silent.into_iter().map(stranger)).collect(), strays, unresolved)
 }
 
 /// Plugs that claim to be the same one.

@@ -5,15 +5,18 @@
 
 mod crypt;
 mod kind;
+mod meter;
+mod others;
 mod wire;
 
 use super::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use crate::model::{
-    Answer, Ask, Facts, Failure, Family, Found, MAX_WATTS, Mac, Moment, Place, PlugId, PortReading, Reading,
-    Switch, Tuning,
+    Answer, Ask, Facts, Failure, Family, Found, Mac, Moment, Place, PlugId, PortReading, Reading, Switch,
+    Tuning,
 };
 use crypt::Key;
-use kind::{Gauge, Kind};
+use kind::Kind;
+use meter::Meter;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,12 +30,6 @@ const NO_ANSWER: Duration = Duration::from_millis(10);
 
 /// Between two keep-alives. Firmware that wants them waits three minutes.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
-
-/// Unanswered questions in a row after which a plug that never gave a figure seems to have no meter.
-const MUTE: u8 = 3;
-
-/// Readings after which such a plug is asked for its power once more: the network may have been bad.
-const SPARED: u8 = 5;
 
 /// Said to whoever has to unlock a plug.
 const LOCKED: &str =
@@ -54,6 +51,13 @@ impl Driver for Inplug {
     fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Found> {
         let place = Place { ip: from.ip(), http: family.http_port, udp: family.udp_port };
         found(place, &wire::hello_reply(datagram)?)
+    }
+
+    fn stray(&self, datagram: &[u8]) -> String {
+        match wire::hello_reply(datagram) {
+            Some(hello) => no_plug(&hello),
+            None => super::not_understood(datagram),
+        }
     }
 
     fn attach(&self, family: &Family, plug: &Found, tuning: &Tuning) -> Box<dyn Dialect> {
@@ -106,17 +110,6 @@ enum Exchange {
     Relay(bool),
     Status,
     Meter,
-}
-
-/// What is known of a plug's meter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meter {
-    /// It is asked; it was silent so often in a row, and has given a figure or not.
-    Asked { silent: u8, proven: bool },
-    /// It never answered; not asked for so many readings.
-    Mute { spared: u8 },
-    /// It said that it has none: not asked any more.
-    Absent,
 }
 
 /// What came back on a command: its payload, or what the plug refuses with.
@@ -205,7 +198,7 @@ impl Dialect for Tongue {
                 let hello = self.hear_hello(reply)?;
                 if exchange == Exchange::Identity {
                     let found = found(self.place, &hello);
-                    let found = found.ok_or_else(|| Failure::Denied(no_plug(hello.device)))?;
+                    let found = found.ok_or_else(|| Failure::Denied(no_plug(&hello)))?;
                     return Ok(Step::Done(Box::new(Answer::Identity(found))));
                 }
             }
@@ -371,98 +364,13 @@ impl Tongue {
         let kind = self.kind();
         let state = wire::status(plain, kind.is_some_and(|kind| kind.proven));
         // Not a refusal: what is no plug must be forgotten.
-        let state = state.ok_or_else(|| Failure::Nonsense(no_plug(self.device.unwrap_or_default())))?;
+        let state = state.ok_or_else(|| {
+            let device = self.device.unwrap_or_default();
+            Failure::Nonsense(format!("type {device:#06x} does not speak like an SP2 plug"))
+        })?;
         self.others = Some(if kind.is_some_and(|kind| kind.night_light) { state & 2 } else { 0 });
         self.reading.ports = vec![PortReading { relay: Some(state & 1 == 1), ..PortReading::default() }];
         Ok(())
-    }
-
-    fn gauge(&self) -> Gauge {
-        self.kind().map_or(Gauge::Untried, |kind| kind.gauge)
-    }
-
-    fn question(&self) -> &'static [u8] {
-        match self.gauge() {
-            Gauge::Decimal => &wire::DECIMAL_METER,
-            Gauge::Milliwatts | Gauge::Untried => &wire::METER,
-        }
-    }
-
-    /// Whether there may be a meter to be asked in this conversation.
-    fn asks_meter(&mut self) -> bool {
-        match self.meter {
-            Meter::Asked { .. } => true,
-            Meter::Absent => false,
-            Meter::Mute { spared: 0 } => {
-                self.meter = Meter::Asked { silent: MUTE - 1, proven: false };
-                true
-            }
-            Meter::Mute { spared } => {
-                self.meter = Meter::Mute { spared: spared - 1 };
-                false
-            }
-        }
-    }
-
-    fn hear_meter(&mut self, heard: Heard) -> Result<(), Failure> {
-        let Meter::Asked { silent, proven } = self.meter else { return Ok(()) };
-        match heard {
-            Ok(Ok(plain)) => {
-                self.meter = self.figure(&plain, proven);
-                Ok(())
-            }
-            Ok(Err(refusal)) if refusal.is_unknown_command() => {
-                self.meter = Meter::Absent;
-                Ok(())
-            }
-            Ok(Err(refusal)) => {
-                self.reading.refused.push(format!("the meter says {}", refusal.words()));
-                Ok(())
-            }
-            Err(Failure::Silent) => {
-                let mute = !proven && silent + 1 >= MUTE;
-                self.meter = if mute {
-                    Meter::Mute { spared: SPARED }
-                } else {
-                    Meter::Asked { silent: silent.saturating_add(1), proven }
-                };
-                Ok(())
-            }
-            Err(failure) => Err(failure),
-        }
-    }
-
-    /// Takes a figure, if it is one, and says what that tells about the meter.
-    fn figure(&mut self, plain: &[u8], proven: bool) -> Meter {
-        let still = Meter::Asked { silent: 0, proven };
-        let echo = wire::is_echo(plain, self.question());
-        let watts = match self.gauge() {
-            Gauge::Milliwatts => wire::milliwatts(plain),
-            // The question again, instead of an answer.
-            Gauge::Decimal if echo => return Meter::Absent,
-            Gauge::Decimal => wire::decimal(plain),
-            // It may be a meter that shows nothing, or a plug that knows no better than to echo:
-            // the first figure will tell.
-            Gauge::Untried if echo && !proven => return still,
-            Gauge::Untried if plain.first() != wire::METER.first() => return Meter::Absent,
-            Gauge::Untried => wire::milliwatts(plain),
-        };
-        match watts {
-            Some(watts) if watts <= MAX_WATTS => {
-                if let Some(port) = self.reading.ports.first_mut() {
-                    port.watts = Some(watts);
-                }
-                Meter::Asked { silent: 0, proven: true }
-            }
-            Some(watts) => {
-                self.reading.refused.push(format!("{watts} W"));
-                still
-            }
-            None => {
-                self.reading.refused.push("power that is no number".into());
-                still
-            }
-        }
     }
 }
 
@@ -479,8 +387,11 @@ fn refused(refusal: Refusal) -> Failure {
     }
 }
 
-fn no_plug(device: u16) -> String {
-    format!("type {device:#06x} does not speak like an SP2 plug")
+/// Who says hello and is no plug of this kind.
+fn no_plug(hello: &wire::Hello) -> String {
+    let (model, what) = others::other(hello.device).unwrap_or(("type not listed", "not known"));
+    let name = hello.name.as_ref().map(|name| format!(" \"{name}\"")).unwrap_or_default();
+    format!("{model}{name}, type {:#06x}, is {what}: it is left alone", hello.device)
 }
 
 fn stranger(mac: Mac) -> String {

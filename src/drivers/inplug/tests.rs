@@ -1,5 +1,6 @@
+use super::meter::{MUTE, SPARED};
 use super::*;
-use crate::model::{PowerUnit, Span};
+use crate::model::{MAX_WATTS, PowerUnit, Span};
 use std::collections::BTreeMap;
 
 const MAC: &str = "02:00:00:00:00:11";
@@ -400,6 +401,8 @@ fn who_are_you_is_answered_by_hello() {
     }
     let remote = Says::Hello(0x2737, MAC, false);
     assert!(matches!(play(tongue().as_mut(), &Ask::Identify, &[remote]), Err(Failure::Denied(_))));
+    let lamp = hello(0x647a, MAC, false);
+    assert_eq!(Inplug.stray(&lamp), "Luceco Castra \"Heater\", type 0x647a, is a lamp: it is left alone");
     assert_eq!(play(tongue().as_mut(), &Ask::History(Span::Hours), &[]), Ok(Answer::Unsupported));
 }
 

@@ -57,7 +57,10 @@ impl Tongue {
     /// A timer can be had without the clock: then ours has to do.
     pub(super) fn hear_clock(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
         match reply {
-            Reply::Bytes(bytes) => self.clock = skill::heard_clock(bytes, now).ok(),
+            Reply::Bytes(bytes) => {
+                let bytes = wire::mine(bytes, self.serial.as_deref())?;
+                self.clock = skill::heard_clock(bytes, now).ok();
+            }
             Reply::Closed => {}
             Reply::Unreachable | Reply::Silent => return Err(reply.failure().unwrap_or(Failure::Silent)),
         }
@@ -82,7 +85,7 @@ impl Tongue {
             }
         } else {
             let command = skill::act(skill, None, None, now).map_or(0, |(command, _)| command);
-            match wire::accepted(bytes, command.into()) {
+            match wire::accepted(wire::mine(bytes, self.serial.as_deref())?, command.into()) {
                 Ok(()) => {}
                 Err(Failure::Denied(why)) => return done(Answer::Refused(why)),
                 Err(failure) => return Err(failure),
@@ -113,9 +116,7 @@ impl Tongue {
             };
             return done(Answer::Skill(Told::Name(name)));
         }
-        if self.way == Some(Way::V3) {
-            wire::mine(bytes, self.serial.as_deref())?;
-        }
+        wire::mine(bytes, self.serial.as_deref())?;
         match skill::heard(skill, bytes, self.clock.as_ref(), now) {
             Ok(Told::Hardware(Hardware { mac: Some(theirs), .. }))
                 if self.mac.is_some_and(|mine| mine != theirs) =>

@@ -401,6 +401,8 @@ impl Tongue {
             {
                 Err(failure)
             }
+            // It names another serial: the other dialect would only say so again.
+            Err(failure @ Failure::Stranger(_)) => Err(failure),
             Err(failure) => {
                 self.tried.push(way);
                 if self.way.is_none() && self.way().is_some() {
@@ -414,11 +416,13 @@ impl Tongue {
     /// A plug that closes without a word, or says no, does not know the command.
     fn hear_history(&mut self, reply: Reply<'_>, span: Span, now: &Moment) -> Result<Step, Failure> {
         let answer = match reply {
-            Reply::Bytes(bytes) => match wire::history(bytes, span) {
-                Ok(history) => Answer::History(history),
-                Err(Failure::Denied(_)) => Answer::Unsupported,
-                Err(failure) => return Err(failure),
-            },
+            Reply::Bytes(bytes) => {
+                match wire::mine(bytes, self.serial.as_deref()).and_then(|bytes| wire::history(bytes, span)) {
+                    Ok(history) => Answer::History(history),
+                    Err(Failure::Denied(_)) => Answer::Unsupported,
+                    Err(failure) => return Err(failure),
+                }
+            }
             Reply::Closed => Answer::Unsupported,
             Reply::Unreachable | Reply::Silent => return Err(reply.failure().unwrap_or(Failure::Silent)),
         };
@@ -428,18 +432,14 @@ impl Tongue {
 
     fn status(&self, reply: Reply<'_>, way: Way) -> Result<Reading, Failure> {
         let Reply::Bytes(bytes) = reply else { return Err(reply.failure().unwrap_or(Failure::Closed)) };
-        match way {
-            Way::Http => status::status(bytes, 511, None, self.unit),
-            Way::V3 => status::status(bytes, 90, self.serial.as_deref(), self.unit),
-        }
+        let command = if way == Way::Http { 511 } else { 90 };
+        status::status(bytes, command, self.serial.as_deref(), self.unit)
     }
 
     fn acknowledge(&mut self, reply: Reply<'_>, port: u8, on: bool) -> Result<(), Failure> {
         let Reply::Bytes(bytes) = reply else { return Err(reply.failure().unwrap_or(Failure::Closed)) };
-        match self.way {
-            Some(Way::V3) => wire::accepted(wire::mine(bytes, self.serial.as_deref())?, 20)?,
-            _ => wire::accepted(bytes, 200)?,
-        }
+        let command = if self.way == Some(Way::V3) { 20 } else { 200 };
+        wire::accepted(wire::mine(bytes, self.serial.as_deref())?, command)?;
         if port == 0 {
             self.acknowledged = (0..=16).map(|port| (port, on)).collect();
         } else {

@@ -281,6 +281,30 @@ fn another_plug_at_the_address_is_a_stranger_and_nothing_is_switched() {
 }
 
 #[test]
+fn a_web_server_that_names_another_serial_is_a_strangers() {
+    let theirs = |reply: &str| reply.replacen("\"code\"", "\"sn\":\"SWP1000000000009\",\"code\"", 1);
+    let stranger = Err(Failure::Stranger("SWP1000000000009".into()));
+    let (status, switched) = (theirs(OK_511), theirs(OK_200));
+    // Also while it is not known yet how it speaks.
+    let mut plug = tongue("1.30");
+    let script = [("00dv", bytes(HELLO)), ("511", bytes(&status))];
+    assert_eq!(play(plug.as_mut(), &Ask::Read, &script), stranger);
+    let mut plug = tongue("1.30");
+    play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))]).expect("a reading");
+    assert_eq!(play(plug.as_mut(), &Ask::Read, &[("511", bytes(&status))]), stranger);
+    assert_eq!(
+        play(plug.as_mut(), &Ask::Switch(Switch::All(true)), &[("cmd=200", bytes(&switched))]),
+        stranger
+    );
+    plug.forget();
+    let next = plug.ask(&Ask::Read, &now());
+    assert!(matches!(next, Step::Send(Request { what: Message::Datagram(_), .. })), "it is asked who it is");
+    let inside = OK_511.replacen("{\"watt\"", "{\"sn\":\"swp1000000000001\",\"watt\"", 1);
+    let script = [("00dv", bytes(HELLO)), ("511", bytes(&inside))];
+    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &script)), Some(true));
+}
+
+#[test]
 fn a_plug_that_tells_no_relay_shows_what_was_acknowledged_and_watts_prove_on() {
     let idle = r#"V3{"response":90,"code":200,"data":{"watt":[0],"amp":[0]}}"#;
     let loaded = r#"V3{"response":90,"code":200,"data":{"watt":[9000],"amp":[40]}}"#;

@@ -3,6 +3,7 @@
 //! strict about what it believes.
 
 use super::models::model_of;
+use crate::drivers::SECRETS;
 use crate::model::{Facts, Failure, History, MAX_PORTS, Mac, Moment, Name, PlugId, Span};
 use serde_json::{Map, Value};
 
@@ -87,18 +88,19 @@ impl Hello {
     }
 }
 
-/// Reads a discovery reply; `None` for anything that is not surely one.
+/// Reads a discovery reply; `None` for anything that is not surely one. Serial and name together are
+/// enough, whatever is around them.
 pub(super) fn hello(bytes: &[u8]) -> Option<Hello> {
     let reply = json(bytes).ok()?;
-    if reply.get("response").and_then(Value::as_u64) != Some(0) {
-        return None;
-    }
-    let data = reply.get("data")?.as_object()?;
+    let data = reply.get("data").unwrap_or(&reply).as_object()?;
     let text = |key: &str| data.get(key).and_then(Value::as_str);
     let serial = text("sn").and_then(usable_serial);
     let mac = text("mac").and_then(Mac::parse);
+    let named = serial.is_some() && text("name").is_some();
+    let answers = reply.get("response").and_then(Value::as_u64) == Some(0);
     // Something else may share the port: a plug says at least two of these.
-    if serial.is_none() && mac.is_none() && !(data.contains_key("sn") && data.contains_key("name")) {
+    let tells = serial.is_some() || mac.is_some() || (data.contains_key("sn") && data.contains_key("name"));
+    if !named && !(answers && tells && reply.get("data").is_some()) {
         return None;
     }
     let names = data.get("pname").and_then(Value::as_array);
@@ -154,7 +156,7 @@ pub(super) fn v3_relay(serial: Option<&str>, port: u8, on: bool) -> Vec<u8> {
     format!("V3{{{sn}\"cmd\":20,\"port\":{port},\"state\":{}}}", u8::from(on)).into_bytes()
 }
 
-/// A V3 reply is ours unless it names another serial.
+/// A reply is ours unless it names another serial.
 pub(super) fn mine<'a>(bytes: &'a [u8], serial: Option<&str>) -> Result<&'a [u8], Failure> {
     let reply = json(bytes)?;
     let data = reply.get("data").and_then(|data| data.get("sn"));
@@ -201,9 +203,6 @@ pub(super) fn data(bytes: &[u8], response: u64) -> Result<Map<String, Value>, Fa
         _ => Err(Failure::Nonsense(NO_DATA.into())),
     }
 }
-
-/// Credentials in replies, of cloud and powerline.
-const SECRETS: [&str; 4] = ["sak", "regid", "plcdak", "pcldak"];
 
 /// A whole reply, credentials masked; nothing in it moves a cursor or turns text around.
 pub(super) fn masked(bytes: &[u8]) -> Result<String, Failure> {

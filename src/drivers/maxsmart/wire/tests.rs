@@ -152,6 +152,8 @@ fn strangers_on_the_port_are_not_plugs() {
         &b"00dv=all;"[..],
         b"",
         br#"{"response":1,"data":{"sn":"SWP6000000000001"}}"#,
+        br#"{"response":90,"data":{"sn":"SWP6000000000001","mac":"02:00:00:00:00:01"}}"#,
+        br#"{"response":0,"sn":"SWP6000000000001"}"#,
         br#"{"response":0}"#,
         br#"{"response":0,"data":{}}"#,
         br#"{"response":0,"data":[1]}"#,
@@ -159,6 +161,18 @@ fn strangers_on_the_port_are_not_plugs() {
         b"V3{\"response\":90}",
     ] {
         assert!(hello(bad).is_none(), "{}", text(bad));
+    }
+}
+
+#[test]
+fn serial_and_name_together_make_a_plug_whatever_is_around_them() {
+    for text in [
+        r#"{"response":90,"data":{"sn":"SWP6000000000001","name":"STRIP"}}"#,
+        r#"{"data":{"sn":"SWP6000000000001","name":"STRIP","ver":"1.30"}}"#,
+        r#"{"response":"0","sn":"SWP6000000000001","name":"STRIP"}"#,
+    ] {
+        let hello = hello(text.as_bytes()).expect(text);
+        assert_eq!(hello.id(), PlugId::new("maxsmart-swp6000000000001"), "{text}");
     }
 }
 
