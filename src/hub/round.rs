@@ -236,8 +236,12 @@ impl Plug {
                 }
             }
             Told::Master(master) => {
-                round.shown.master |= ports > 1 && master.roles.len() == ports;
                 round.known(now, Item::Master);
+                if master.roles.len() != ports {
+                    // That of another plug, or none.
+                    return;
+                }
+                round.shown.master |= ports > 1;
                 if !master.slaves().is_empty() {
                     self.errands.followed = master.slaves();
                 }

@@ -131,8 +131,9 @@ impl Timer {
     /// The timer that was started then, if it still runs.
     pub fn running(start: DateTime, minutes: u32, now: DateTime) -> Option<Self> {
         let gone_s = now.duration_since(start).as_secs();
-        let left_s = u32::try_from(i64::from(minutes) * 60 - gone_s).ok().filter(|left| *left > 0)?;
-        Some(Self { minutes, left_s })
+        let left_s = i64::from(minutes) * 60 - gone_s;
+        // What ends beyond all days is a timer, too.
+        (left_s > 0).then(|| Self { minutes, left_s: u32::try_from(left_s).unwrap_or(u32::MAX) })
     }
 }
 
@@ -341,6 +342,8 @@ mod tests {
         assert_eq!(at("2026-11-21,12:02:59"), Some(1));
         assert_eq!(at("2026-11-21,12:03:00"), None);
         assert_eq!(at("2027-11-21,12:03:00"), None);
+        let endless = Timer::running(start, u32::MAX, start);
+        assert_eq!(endless, Some(Timer { minutes: u32::MAX, left_s: u32::MAX }));
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub(super) fn component(base: &str, plug: &PlugView, entity: Entity) -> Object {
                 ask("timer"),
                 ("cmd_tpl", request.into()),
                 ("min", 0.into()),
-                ("max", 1440.into()),
+                // Whatever the plug may hold: Home Assistant shows no value beyond.
+                ("max", u32::MAX.into()),
                 ("mode", "box".into()),
                 ("unit_of_meas", "min".into()),
                 ("dev_cla", "duration".into()),

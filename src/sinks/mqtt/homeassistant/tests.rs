@@ -1,7 +1,7 @@
 //! Held against messages that Home Assistant 2024.12, 2026.10 and 2026.11 accept as they stand.
 
 use super::*;
-use crate::model::{Facts, Mac, Offer, PortView};
+use crate::model::{Facts, Mac, Master, Offer, PortView};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -219,4 +219,22 @@ fn hostile_names_are_data_and_nothing_else() {
     let again: Value = serde_json::from_str(&message.payload.to_string()).unwrap();
     assert_eq!(again["dev"]["name"], *plug.name);
     assert!(!message.topic.contains(['#', '+', '"']));
+}
+
+#[test]
+fn what_a_plug_can_hold_is_what_its_entities_can_show() {
+    let mut strip = strip(&["Desk lamp", "Monitor"]);
+    strip.offer = Offer { ports: 2, timer: true, master: true, ..Offer::default() };
+    let message = one(announcer(Mode::Device, PortDevices::None).messages(&strip));
+    let options = |key: &str| message.payload["cmps"][key]["ops"].as_array().expect("options").clone();
+    for minutes in [0, 2880, u32::MAX] {
+        let max = message.payload["cmps"]["p1_timer"]["max"].as_u64().expect("a limit");
+        assert!(u64::from(minutes) <= max);
+    }
+    for watts in Master::LIMITS {
+        assert!(options("master_limit").contains(&watts.to_string().into()), "{watts}");
+    }
+    for leader in ["off", "1", "2"] {
+        assert!(options("master").contains(&leader.into()), "{leader}");
+    }
 }
