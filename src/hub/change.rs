@@ -19,6 +19,9 @@ pub(super) struct Thresholds {
 /// Percent of Wi-Fi signal that count as a change.
 const SIGNAL: f64 = 5.0;
 
+/// Time that was not metered is told when so much more of it has come together.
+const GAP_S: u64 = 60;
+
 /// Keeps sums of decimal fractions from counting as "more than".
 const HAIR: f64 = 1e-6;
 
@@ -35,17 +38,11 @@ impl Plug {
     ) -> Vec<(u8, bool, Option<Cause>)> {
         let hour_ended = self.measure(now, reading);
         self.consider_record(now, rules, hour_ended);
-        self.live.resize(usize::from(self.kept.offer.ports), PortReading::default());
-        for (live, heard) in self.live.iter_mut().zip(&reading.ports) {
-            live.relay = heard.relay.or(live.relay);
-            live.watts = heard.watts.or(live.watts);
-            live.amps = heard.amps.or(live.amps);
-        }
-        self.live_volts = reading.volts.or(self.live_volts);
-        self.live_signal = reading.signal.or(self.live_signal);
+        let news = self.take_in(now, reading);
         let everything = everything || self.beat_at <= now.up;
+        let gap = self.meter.unmetered_s() >= self.view.unmetered_s + GAP_S || news;
         let metered = self.kept.offer.power
-            && (everything || self.meter.worth(now, self.view.energy, self.thresholds.energy));
+            && (everything || gap || self.meter.worth(now, self.view.energy, self.thresholds.energy));
         if !everything && !metered && self.is_quiet(reading) {
             return Vec::new();
         }
@@ -64,6 +61,9 @@ impl Plug {
                 if told.since_ms.is_some() {
                     moved.push((port, on, cause));
                 }
+            }
+            if live.relay.is_none() && told.relay.is_some() {
+                (told.relay, told.since_ms, told.cause) = (None, None, None);
             }
             let all = everything || relay_moved;
             any_watts |= tell(&mut told.watts, live.watts, self.thresholds.watts, all) || relay_moved;
@@ -91,7 +91,8 @@ impl Plug {
 
     /// Feeds the meters; before the live values are renewed, to see which relays have moved.
     fn measure(&mut self, now: &Moment, reading: &Reading) -> bool {
-        let samples = (1u8..).zip(&reading.ports).enumerate().map(|(index, (port, heard))| {
+        let samples = (1..=self.kept.offer.ports).enumerate().map(|(index, port)| {
+            let heard = reading.ports.get(index).copied().unwrap_or_default();
             let before = self.live.get(index).and_then(|live| live.relay);
             let moved = heard.relay.filter(|on| before == Some(!on));
             let commanded = moved.and_then(|on| self.desk.cause(now, port, on)).is_some();
@@ -117,8 +118,11 @@ impl Plug {
         self.meter.told(now);
     }
 
-    /// Watts over all ports.
+    /// Watts over all ports, as far as they are told; `None` while one is not told that was.
     fn sum(&self) -> Option<f64> {
+        if self.ages.power_lost() {
+            return None;
+        }
         self.live.iter().filter_map(|port| port.watts).reduce(|a, b| a + b)
     }
 
@@ -132,7 +136,7 @@ impl Plug {
     fn is_quiet(&self, reading: &Reading) -> bool {
         let (view, limits) = (&self.view, &self.thresholds);
         let still = |(told, live): (&PortView, &PortReading)| {
-            live.relay.is_none_or(|relay| told.relay == Some(relay))
+            live.relay == told.relay
                 && !worth(told.watts, live.watts, limits.watts, false)
                 && !worth(told.amps, live.amps, limits.amps, false)
         };
@@ -150,8 +154,8 @@ impl Plug {
 /// Whether a value is worth telling.
 fn worth(told: Option<f64>, live: Option<f64>, threshold: f64, all: bool) -> bool {
     match (told, live) {
-        (_, None) => false,
-        (None, Some(_)) => true,
+        (None, None) => false,
+        (None, Some(_)) | (Some(_), None) => true,
         (Some(told), Some(live)) => all && told != live || (told - live).abs() > threshold + HAIR,
     }
 }

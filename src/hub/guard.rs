@@ -40,6 +40,8 @@ pub(super) struct Guard {
     looked_at: Option<Duration>,
     /// Ports that did not go back by themselves: where they would have gone, and why not.
     strayed: BTreeMap<u8, (bool, &'static str)>,
+    /// What the plug does not tell any more, in words.
+    untold: Option<String>,
     /// What is wrong now, in words.
     problem: Option<String>,
 }
@@ -128,6 +130,13 @@ impl Guard {
         }
     }
 
+    /// What the plug does not tell any more; true when that is news.
+    pub(super) fn not_told(&mut self, what: Option<String>) -> bool {
+        let news = self.untold != what;
+        self.untold = what;
+        news
+    }
+
     /// Whether protection latches this port.
     pub(super) fn latches(&self, port: u8) -> bool {
         let latches = |watch: &Watch| watch.limit.consequence == Consequence::Latch;
@@ -209,6 +218,9 @@ impl Guard {
             if latched.contains(&port) {
                 add(format_args!("{it} was overloaded and is latched until it is released"));
             }
+        }
+        if let Some(what) = &self.untold {
+            add(format_args!("{what}"));
         }
         let problem = (!text.is_empty()).then_some(text);
         let news = problem != self.problem;

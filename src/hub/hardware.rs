@@ -1,28 +1,8 @@
 //! Where a plug is and what it says about itself: it moves, is driven out, is replaced.
 
-use super::Hub;
 use super::plug::Plug;
-use crate::model::{Facts, Found, Moment, Place, PowerUnit, Tuning, Who};
+use crate::model::{Facts, Moment, Place};
 use std::sync::Arc;
-
-impl Hub {
-    /// Everything a driver needs to attach a dialect to this plug.
-    pub fn attachment(&self, who: &Who) -> Option<(Found, Tuning)> {
-        let (name, tuning_unit, found) = match who {
-            Who::Plug(id) => {
-                let plug = self.plugs.get(id)?;
-                (plug.driver, plug.power_unit(), plug.found())
-            }
-            Who::Place(driver, place) => {
-                let found = Found { driver, id: None, place: *place, facts: Default::default() };
-                (*driver, PowerUnit::Auto, found)
-            }
-        };
-        let pace = self.rules.families.get(name)?;
-        let tuning = Tuning { timeout: pace.timeout, power_unit: tuning_unit, set_clock: pace.set_clock };
-        Some((found, tuning))
-    }
-}
 
 impl Plug {
     /// It has a new address.
@@ -55,6 +35,8 @@ impl Plug {
         self.record = super::record::Record::default();
         self.meter.keep_hours(now, false);
         self.live.clear();
+        (self.live_volts, self.live_signal) = (None, None);
+        self.ages = Default::default();
         self.stale = self.talking.is_some();
         self.read = false;
         self.restart = Default::default();

@@ -88,6 +88,20 @@ struct Port {
     watts: f64,
     /// When `watts` was read in this run.
     at: Option<Duration>,
+    /// It is not told any more: `at` is until when that was counted as not metered.
+    blind: bool,
+}
+
+impl Port {
+    /// Its power was not told. When that was so for too long: how much more time was not metered.
+    fn go_blind(&mut self, now: &Moment, longest: Duration) -> Option<Duration> {
+        let passed = now.up.saturating_sub(self.at?);
+        if passed <= longest && !self.blind {
+            return None;
+        }
+        *self = Self { watts: 0.0, at: Some(now.up), blind: true, ..*self };
+        Some(passed)
+    }
 }
 
 /// What one port says in a reading.
@@ -100,7 +114,7 @@ pub(super) struct Sample {
 
 impl Meter {
     pub(super) fn new(tally: &Tally) -> Self {
-        let port = |kept: &PortTally| Port { energy: kept.energy, watts: kept.watts, at: None };
+        let port = |kept: &PortTally| Port { energy: kept.energy, watts: kept.watts, at: None, blind: false };
         Self {
             ports: tally.ports.iter().map(port).collect(),
             unmetered: Duration::from_millis(tally.unmetered_ms),
@@ -162,14 +176,21 @@ impl Meter {
             if self.ports.len() <= index {
                 self.ports.push(Port::default());
             }
-            let (Some(port), Some(watts)) = (self.ports.get_mut(index), sample.watts) else { continue };
+            let Some(port) = self.ports.get_mut(index) else { continue };
+            let Some(watts) = sample.watts else {
+                if let Some(passed) = port.go_blind(now, longest) {
+                    unmetered = unmetered.max(passed);
+                    any = true;
+                }
+                continue;
+            };
             any = true;
             let before = match port.at {
                 Some(at) => Some(now.up.saturating_sub(at)),
                 None => metered_before.then_some(away),
             };
             if let Some(passed) = before {
-                let (counted, missing) = if passed <= longest {
+                let (counted, missing) = if passed <= longest && !port.blind {
                     let to = if sample.switched { port.watts } else { watts };
                     (Energy::drawn(port.watts, to, millis(passed)), Duration::ZERO)
                 } else {
@@ -188,8 +209,7 @@ impl Meter {
                     *drawn = counted;
                 }
             }
-            port.watts = watts;
-            port.at = Some(now.up);
+            *port = Port { watts, at: Some(now.up), blind: false, ..*port };
         }
         self.unmetered += unmetered;
         let was_set = any && self.stamp(now, longest);

@@ -9,6 +9,7 @@
 //! | file | what it decides |
 //! | --- | --- |
 //! | `mod.rs` | who is due, what came of it, what goes out |
+//! | `age.rs` | one plug: which values are too old, how many ports it has |
 //! | `air.rs` | how many may be spoken to at one time |
 //! | `plug.rs` | one plug: health, what its answers mean |
 //! | `face.rs` | one plug: what it is called, what it shows |
@@ -36,6 +37,7 @@
 //! | `rules.rs` | the settings, in the hub's words |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod age;
 mod air;
 mod census;
 mod change;

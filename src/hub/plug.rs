@@ -40,6 +40,7 @@ pub(super) struct Plug {
     pub(super) live: Vec<PortReading>,
     pub(super) live_volts: Option<f64>,
     pub(super) live_signal: Option<f64>,
+    pub(super) ages: super::age::Ages,
     pub(super) meter: Meter,
     pub(super) record: Record,
     pub(super) errands: Box<Errands>,
@@ -145,6 +146,7 @@ impl Plug {
             live: Vec::new(),
             live_volts: None,
             live_signal: None,
+            ages: Default::default(),
             thresholds: super::change::Thresholds::default(),
             beat_at: now.up,
             heard_at: now.up,
@@ -367,7 +369,7 @@ impl Plug {
         &mut self,
         now: &Moment,
         rules: &Rules,
-        reading: Reading,
+        mut reading: Reading,
         took: Duration,
         effects: &mut VecDeque<Effect>,
         news: &mut News,
@@ -383,6 +385,8 @@ impl Plug {
             news.remember = true;
             self.refit(rules, now);
         }
+        // What goes beyond its ports is not believed yet.
+        reading.ports.truncate(self.kept.offer.ports.into());
         if !self.online() {
             news.online = !first;
             match first {
@@ -411,21 +415,25 @@ impl Plug {
         }
     }
 
-    /// Learns what the plug has to offer; true when that grew.
+    /// Learns what the plug has to offer; true when that has changed.
     fn widen(&mut self, reading: &Reading) -> bool {
         let mut offer = self.kept.offer;
-        offer.ports = offer.ports.max(u8::try_from(reading.ports.len()).unwrap_or(u8::MAX));
+        let told = u8::try_from(reading.ports.len()).unwrap_or(u8::MAX);
+        offer.ports = self.ages.shape(offer.ports, told);
+        if offer.ports != self.kept.offer.ports && self.kept.offer.ports > 0 {
+            warn!(plug = %self.id, ports = offer.ports, before = self.kept.offer.ports, "has another number of ports now");
+        }
         offer.power |= reading.ports.iter().any(|port| port.watts.is_some());
         offer.current |= reading.ports.iter().any(|port| port.amps.is_some());
         offer.voltage |= reading.volts.is_some();
         offer.signal |= reading.signal.is_some();
         let facts = reading.facts.as_ref().filter(|facts| **facts != *self.kept.facts);
-        let grew = offer != self.kept.offer || facts.is_some();
+        let new = offer != self.kept.offer || facts.is_some();
         if let Some(facts) = facts {
             self.kept.facts = Arc::new(facts.clone());
         }
         self.kept.offer = offer;
-        grew
+        new
     }
 
     /// The program stops, or the plug is removed: waiting commands end now, or even those on the

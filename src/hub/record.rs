@@ -22,6 +22,8 @@ pub(super) struct Record {
     at: Option<Duration>,
     /// It has none, or does not tell.
     none: bool,
+    /// It has told one: a refusal later proves nothing.
+    told: bool,
     /// Why it was not believed last.
     doubt: Option<&'static str>,
     /// How its figures are to be read, once that agreed with what was metered.
@@ -68,14 +70,17 @@ impl Plug {
         effects: &mut VecDeque<Effect>,
     ) -> bool {
         match answer {
-            Ok(Answer::History(record)) => self.compare(now, &record, effects),
-            Ok(Answer::Unsupported | Answer::Refused(_)) => {
+            Ok(Answer::History(record)) => {
+                self.record.told = true;
+                self.compare(now, &record, effects)
+            }
+            Ok(Answer::Unsupported | Answer::Refused(_)) if !self.record.told => {
                 debug!(plug = %self.id, "keeps no record of its own, or does not tell it");
                 self.record.none = true;
                 self.meter.keep_hours(now, false);
                 false
             }
-            Ok(Answer::Reading(_) | Answer::Identity(_) | Answer::Skill(_)) => {
+            Ok(_) => {
                 debug!(plug = %self.id, "answered something that was not asked");
                 false
             }

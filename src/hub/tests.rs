@@ -1,5 +1,6 @@
 //! The hub against plugs that are a line of code each, on a clock that is a number.
 
+mod age;
 mod census;
 mod commands;
 mod energy;
@@ -76,7 +77,7 @@ fn found(serial: u8, mac: u8, at: u8) -> Found {
 #[derive(Debug, Clone)]
 struct Fake {
     relays: Vec<bool>,
-    watts: f64,
+    watts: f64, // Not told when it is no number.
     fails: Option<Failure>,
     /// Switches are acknowledged and not carried out.
     stubborn: bool,
@@ -93,7 +94,6 @@ struct World {
     up: Duration,
     fakes: BTreeMap<Place, Fake>,
     notes: Vec<Note>,
-    /// Answers on their way.
     coming: Vec<(Duration, Outcome)>,
     reads: Vec<(Duration, PlugId)>,
     /// Questions about skills.
@@ -304,7 +304,7 @@ impl Fake {
         }
         let port = |&relay: &bool| PortReading {
             relay: Some(relay),
-            watts: Some(if relay { self.watts } else { 0.0 }),
+            watts: Some(if relay { self.watts } else { 0.0 }).filter(|_| !self.watts.is_nan()),
             amps: None,
         };
         Answer::Reading(Reading { ports: self.relays.iter().map(port).collect(), ..Reading::default() })

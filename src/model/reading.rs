@@ -24,7 +24,8 @@ pub enum PowerUnit {
     MilliW,
 }
 
-/// What one port says. `None` is "nothing that can be believed": the value known before stands.
+/// What one port says. `None` is "nothing that can be believed": the value known before stands for some
+/// polls.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct PortReading {
     /// Whether the relay is closed.

@@ -10,15 +10,16 @@ pub(super) const MUTE: u8 = 3;
 /// Readings after which such a plug is asked for its power once more: the network may have been bad.
 pub(super) const SPARED: u8 = 5;
 
+/// Readings after which a plug that says it has no meter is asked once more: it may have been in a bad state.
+pub(super) const SELDOM: u8 = 60;
+
 /// What is known of a plug's meter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meter {
-    /// It is asked; it was silent so often in a row, and has given a figure or not.
-    Asked { silent: u8, proven: bool },
-    /// It never answered; not asked for so many readings.
-    Mute { spared: u8 },
-    /// It said that it has none: not asked any more.
-    Absent,
+    /// It is asked; it gave no figure so often in a row, and has given one or not.
+    Asked { missed: u8, proven: bool },
+    /// It seems to have none: not asked for so many readings.
+    Resting { left: u8, proven: bool },
 }
 
 impl Tongue {
@@ -37,59 +38,49 @@ impl Tongue {
     pub(super) fn asks_meter(&mut self) -> bool {
         match self.meter {
             Meter::Asked { .. } => true,
-            Meter::Absent => false,
-            Meter::Mute { spared: 0 } => {
-                self.meter = Meter::Asked { silent: MUTE - 1, proven: false };
+            Meter::Resting { left: 0, proven } => {
+                self.meter = Meter::Asked { missed: MUTE - 1, proven };
                 true
             }
-            Meter::Mute { spared } => {
-                self.meter = Meter::Mute { spared: spared - 1 };
+            Meter::Resting { left, proven } => {
+                self.meter = Meter::Resting { left: left - 1, proven };
                 false
             }
         }
     }
 
     pub(super) fn hear_meter(&mut self, heard: Heard) -> Result<(), Failure> {
-        let Meter::Asked { silent, proven } = self.meter else { return Ok(()) };
-        match heard {
-            Ok(Ok(plain)) => {
-                self.meter = self.figure(&plain, proven);
-                Ok(())
-            }
-            Ok(Err(refusal)) if refusal.is_unknown_command() => {
-                self.meter = Meter::Absent;
-                Ok(())
-            }
+        let Meter::Asked { missed, proven } = self.meter else { return Ok(()) };
+        let again = Meter::Asked { missed: missed.saturating_add(1), proven };
+        self.meter = match heard {
+            Ok(Ok(plain)) => self.figure(&plain, missed, proven),
             Ok(Err(refusal)) => {
-                self.reading.refused.push(format!("the meter says {}", refusal.words()));
-                Ok(())
+                let never = refusal.is_unknown_command();
+                if !never || proven {
+                    self.reading.refused.push(format!("the meter says {}", refusal.words()));
+                }
+                if never { absent(missed, proven) } else { self.meter }
             }
-            Err(Failure::Silent) => {
-                let mute = !proven && silent + 1 >= MUTE;
-                self.meter = if mute {
-                    Meter::Mute { spared: SPARED }
-                } else {
-                    Meter::Asked { silent: silent.saturating_add(1), proven }
-                };
-                Ok(())
-            }
-            Err(failure) => Err(failure),
-        }
+            Err(Failure::Silent) if !proven && missed + 1 >= MUTE => Meter::Resting { left: SPARED, proven },
+            Err(Failure::Silent) => again,
+            Err(failure) => return Err(failure),
+        };
+        Ok(())
     }
 
     /// Takes a figure, if it is one, and says what that tells about the meter.
-    fn figure(&mut self, plain: &[u8], proven: bool) -> Meter {
-        let still = Meter::Asked { silent: 0, proven };
+    fn figure(&mut self, plain: &[u8], missed: u8, proven: bool) -> Meter {
+        let still = Meter::Asked { missed: 0, proven };
         let echo = wire::is_echo(plain, self.question());
         let watts = match self.gauge() {
             Gauge::Milliwatts => wire::milliwatts(plain),
             // The question again, instead of an answer.
-            Gauge::Decimal if echo => return Meter::Absent,
+            Gauge::Decimal if echo => return absent(missed, proven),
             Gauge::Decimal => wire::decimal(plain),
             // It may be a meter that shows nothing, or a plug that knows no better than to echo:
             // the first figure will tell.
             Gauge::Untried if echo && !proven => return still,
-            Gauge::Untried if plain.first() != wire::METER.first() => return Meter::Absent,
+            Gauge::Untried if plain.first() != wire::METER.first() => return absent(missed, proven),
             Gauge::Untried => wire::milliwatts(plain),
         };
         match watts {
@@ -97,7 +88,7 @@ impl Tongue {
                 if let Some(port) = self.reading.ports.first_mut() {
                     port.watts = Some(watts);
                 }
-                Meter::Asked { silent: 0, proven: true }
+                Meter::Asked { missed: 0, proven: true }
             }
             Some(watts) => {
                 self.reading.refused.push(format!("{watts} W"));
@@ -108,5 +99,14 @@ impl Tongue {
                 still
             }
         }
+    }
+}
+
+/// It says that it has no meter: believed at once of a plug that never gave a figure, of another only
+/// when it says so again and again, and never for good.
+fn absent(missed: u8, proven: bool) -> Meter {
+    match proven && missed + 1 < MUTE {
+        true => Meter::Asked { missed: missed + 1, proven },
+        false => Meter::Resting { left: SELDOM, proven },
     }
 }

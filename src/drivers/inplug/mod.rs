@@ -73,7 +73,7 @@ impl Driver for Inplug {
             healed: false,
             lost: false,
             others: None,
-            meter: Meter::Asked { silent: 0, proven: false },
+            meter: Meter::Asked { missed: 0, proven: false },
             firmware_asked: false,
             plan: VecDeque::new(),
             envelope: None,

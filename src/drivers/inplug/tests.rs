@@ -1,4 +1,4 @@
-use super::meter::{MUTE, SPARED};
+use super::meter::{MUTE, SELDOM, SPARED};
 use super::*;
 use crate::model::{MAX_WATTS, PowerUnit, Span};
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ fn tongue() -> Box<dyn Dialect> {
 }
 
 /// What the other side answers.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Says {
     Hello(u16, &'static str, bool),
     Key,
@@ -234,7 +234,7 @@ fn a_locked_plug_is_told_as_locked_with_the_remedy() {
 }
 
 #[test]
-fn a_plug_without_a_meter_is_asked_for_it_once() {
+fn a_plug_without_a_meter_is_hardly_ever_asked_for_it() {
     for (device, error) in [(0x2716, -4), (0x2717, -5), (0x947a, -4)] {
         let (mut tongue, none) = metered(device, Says::Error(error));
         assert_eq!(none, None);
@@ -243,6 +243,31 @@ fn a_plug_without_a_meter_is_asked_for_it_once() {
         tongue.forget();
         let script = [Says::Hello(device, MAC, false), Says::Key, Says::Payload(ON)];
         assert_eq!(relay(play(tongue.as_mut(), &Ask::Read, &script)), Some(true));
+    }
+}
+
+#[test]
+fn a_meter_that_has_told_is_believed_to_be_none_only_after_several_refusals_and_not_for_good() {
+    for error in [-4, -5] {
+        let mut tongue = in_session();
+        let no = [Says::Payload(ON), Says::Error(error)];
+        let figure = [Says::Payload(ON), Says::Payload(FIVE_WATTS)];
+        for _ in 1..MUTE {
+            let read = reading(play(tongue.as_mut(), &Ask::Read, &no));
+            assert_eq!((read.ports[0].watts, read.refused.len()), (None, 1));
+        }
+        assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &figure)), Some(5.0), "it was for once");
+        for _ in 0..MUTE {
+            assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &no)), None);
+        }
+        for again in [&no, &figure] {
+            for _ in 0..SELDOM {
+                assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &[Says::Payload(ON)])), None);
+            }
+            let told = watts(play(tongue.as_mut(), &Ask::Read, again));
+            assert_eq!(told.is_some(), again[1..] == figure[1..]);
+        }
+        assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &figure)), Some(5.0));
     }
 }
 

@@ -5,6 +5,10 @@ use super::topics::{Nature, Retained, in_order, info, nature, read, retained, sh
 use crate::entity::value;
 use crate::model::PlugView;
 
+/// Home Assistant's word for a value that is not known any more: it passes over an empty payload and
+/// would go on showing the old one.
+const UNKNOWN: &str = "None";
+
 /// What must be said to get from one picture to the next, as [`retained`] orders it; an empty
 /// payload takes a topic back. What is said `again` is said though it has not changed.
 pub(super) fn changes(
@@ -43,7 +47,7 @@ fn changed_values(
     for entity in in_order(new) {
         match (value(old, entity), value(new, entity)) {
             (None, None) => {}
-            (Some(was), None) => add(&tail(entity), String::new(), nature(entity.kind, was)),
+            (Some(was), None) => add(&tail(entity), UNKNOWN.into(), nature(entity.kind, was)),
             (was, Some(now)) => {
                 let nature = nature(entity.kind, now);
                 if again(nature) || (was != Some(now) && was.map(text) != Some(text(now))) {
@@ -67,8 +71,14 @@ fn changed_topics(
         list.iter().find(|message| message.topic == topic).map(|message| message.payload.clone())
     };
     let gone = before.iter().filter(|message| payload(&now, &message.topic).is_none());
-    let gone: Vec<Retained> =
-        gone.map(|message| Retained { payload: String::new(), ..message.clone() }).collect();
+    let still = shown(new) && (read(new) || new.problem.is_some());
+    let known: Vec<String> =
+        in_order(new).filter(|_| still).map(|entity| format!("{base}/{}/{}", new.id, tail(entity))).collect();
+    // What it still has, and is only not known any more.
+    let payload_of = |topic: &String| if known.contains(topic) { UNKNOWN } else { "" };
+    let gone: Vec<Retained> = gone
+        .map(|message| Retained { payload: payload_of(&message.topic).into(), ..message.clone() })
+        .collect();
     let told = |message: &Retained| payload(&before, &message.topic).as_ref() == Some(&message.payload);
     let mut list: Vec<Retained> = now
         .iter()

@@ -1,0 +1,155 @@
+//! How old what a plug has told is: a value that was not told for some polls is not known any more, and
+//! neither is anything about a port that is not told at all. And how many ports it has: that changes
+//! only when it was told several times.
+
+use super::plug::Plug;
+use crate::model::{Moment, PortReading, Reading};
+use std::time::Duration;
+
+/// A value that was not told for so many polls is not known any more, but not before [`SHORT`].
+const POLLS: u32 = 3;
+const SHORT: Duration = Duration::from_secs(15);
+
+/// So often in a row another number of ports must be told to be believed: more, and fewer.
+const MORE: u8 = 3;
+const FEWER: u8 = 12;
+
+/// Ports named one by one in what is said about them.
+const NAMED: usize = 3;
+
+/// When each value was told last.
+#[derive(Debug, Default)]
+pub(super) struct Ages {
+    /// Port 1 first: relay, power and current.
+    ports: Vec<[Age; 3]>,
+    volts: Age,
+    signal: Age,
+    /// When it was read first.
+    since: Option<Duration>,
+    /// Another number of ports than it has, and how often in a row that was told.
+    shape: Option<(u8, u8)>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Age {
+    /// When it was told last; `None` while it never was.
+    at: Option<Duration>,
+    /// It was told, and is not any more.
+    lost: bool,
+}
+
+impl Age {
+    /// Takes a value in, or its absence.
+    fn take<T>(&mut self, up: Duration, longest: Duration, live: &mut Option<T>, heard: Option<T>) {
+        if heard.is_some() {
+            *live = heard;
+            *self = Self { at: Some(up), lost: false };
+        } else if self.at.is_some_and(|at| up.saturating_sub(at) > longest) {
+            *live = None;
+            self.lost = true;
+        }
+    }
+}
+
+impl Ages {
+    /// How many ports there are, by what was told now and before.
+    pub(super) fn shape(&mut self, known: u8, told: u8) -> u8 {
+        if known == 0 || told == known {
+            self.shape = None;
+            return told;
+        }
+        let times = match self.shape {
+            Some((same, times)) if same == told => times.saturating_add(1),
+            _ => 1,
+        };
+        self.shape = Some((told, times));
+        if times < if told > known { MORE } else { FEWER } {
+            return known;
+        }
+        self.shape = None;
+        told
+    }
+
+    /// The power of some port was told and is not any more: no sum is known.
+    pub(super) fn power_lost(&self) -> bool {
+        self.ports.iter().any(|[_, watts, _]| watts.lost)
+    }
+
+    /// What is not told any more, in words.
+    fn words(&self, now: &Moment, offers_power: bool, longest: Duration) -> Option<String> {
+        let mut missing = Vec::new();
+        for (kind, what) in ["state", "power", "current"].into_iter().enumerate() {
+            let lost =
+                |(port, ages): (u8, &[Age; 3])| ages.get(kind).is_some_and(|age| age.lost).then_some(port);
+            let ports: Vec<String> =
+                (1u8..).zip(&self.ports).filter_map(lost).map(|port| port.to_string()).collect();
+            match ports.len() {
+                0 => {}
+                _ if self.ports.len() == 1 => missing.push(what.to_owned()),
+                1 => missing.push(format!("{what} of port {}", ports.concat())),
+                2..=NAMED => missing.push(format!("{what} of ports {}", ports.join(", "))),
+                many => missing.push(format!("{what} of {many} ports")),
+            }
+        }
+        // It had a meter in an earlier run.
+        let never = self.ports.iter().all(|[_, watts, _]| watts.at.is_none());
+        if offers_power && never && self.since.is_some_and(|at| now.up.saturating_sub(at) > longest) {
+            missing.push("power".into());
+        }
+        let rest = [("voltage", self.volts), ("signal", self.signal)];
+        missing.extend(rest.iter().filter(|(_, age)| age.lost).map(|(what, _)| (*what).to_owned()));
+        (!missing.is_empty()).then(|| format!("not told any more: {}", missing.join(", ")))
+    }
+}
+
+impl Plug {
+    /// Takes a reading into the live values. True when what is not told any more has changed.
+    pub(super) fn take_in(&mut self, now: &Moment, reading: &Reading) -> bool {
+        let longest = (self.pace.poll * POLLS).max(SHORT);
+        let ports = usize::from(self.kept.offer.ports);
+        self.live.resize(ports, PortReading::default());
+        let ages = &mut self.ages;
+        ages.ports.resize(ports, <[Age; 3]>::default());
+        ages.since.get_or_insert(now.up);
+        for (index, (live, [relay, watts, amps])) in self.live.iter_mut().zip(&mut ages.ports).enumerate() {
+            let told = reading.ports.get(index);
+            let heard = told.copied().unwrap_or_default();
+            let longest = if told.is_some() { longest } else { Duration::ZERO };
+            // What it drew when it was on says nothing about what it draws when it is off.
+            let off = heard.relay == Some(false) && live.relay == Some(false);
+            let patience = if off { Duration::ZERO } else { longest };
+            relay.take(now.up, longest, &mut live.relay, heard.relay);
+            watts.take(now.up, patience, &mut live.watts, heard.watts);
+            amps.take(now.up, patience, &mut live.amps, heard.amps);
+        }
+        ages.volts.take(now.up, longest, &mut self.live_volts, reading.volts);
+        ages.signal.take(now.up, longest, &mut self.live_signal, reading.signal);
+        let words = self.ages.words(now, self.kept.offer.power, longest);
+        self.guard.not_told(words) && self.guard.word(&self.kept.latched)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ages, FEWER, MORE};
+
+    #[test]
+    fn another_number_of_ports_is_believed_when_it_was_told_several_times_in_a_row() {
+        let mut ages = Ages::default();
+        assert_eq!(ages.shape(0, 6), 6);
+        assert_eq!(ages.shape(6, 16), 6);
+        assert_eq!(ages.shape(6, 6), 6);
+        for _ in 1..MORE {
+            assert_eq!(ages.shape(6, 16), 6);
+        }
+        assert_eq!(ages.shape(6, 15), 6, "in a row, the same");
+        for _ in 1..MORE {
+            assert_eq!(ages.shape(6, 16), 6);
+        }
+        assert_eq!(ages.shape(6, 16), 16);
+        for _ in 1..FEWER {
+            assert_eq!(ages.shape(16, 6), 16);
+        }
+        assert_eq!(ages.shape(16, 6), 6);
+    }
+}
