@@ -7,13 +7,13 @@ pub use turn::Instance;
 
 use crate::config::{self, Settings};
 use crate::drivers;
-use crate::hub::{Hub, Pace, Rules};
+use crate::hub::{Hub, Rules};
 use crate::io::clock::{Clock, Zone};
 use crate::io::engine::{Engine, Parts, SetLogLevel};
 use crate::io::http::Http;
 use crate::io::probe::{Quarry, Reach};
 use crate::io::store::{Store, StoreError};
-use crate::model::{Energy, Family, LogLevel, Memory, Moment, PlugId};
+use crate::model::{Energy, Family, LogLevel, Memory, PlugId};
 use crate::sinks::mqtt::{
     self, BridgeFacts, Leave, Wires,
     homeassistant::{Announcer, Mode, PortDevices},
@@ -21,7 +21,6 @@ use crate::sinks::mqtt::{
 };
 #[cfg(feature = "metrics")]
 use crate::sinks::web;
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
@@ -155,6 +154,11 @@ pub async fn run_as(
         );
     }
     let mut clock = Clock::start_in(zone);
+    if !clock.now().plausible() {
+        warn!(
+            "the clock of this machine shows a time before this version was released; no clock of a plug is set by it"
+        );
+    }
     let announced = memory.announced.plugs.clone();
     let hub = Hub::new(rules(settings), memory, &clock.now());
     let (view, picture) = watch::channel(hub.view());
@@ -412,7 +416,7 @@ pub fn rules(settings: &Settings) -> Rules {
     let plugs =
         settings.device.iter().filter_map(|(id, device)| Some((PlugId::new(id)?, own_rules::of(device))));
     Rules {
-        families: paces(settings),
+        families: own_rules::paces(settings),
         power_change: settings.publish.power_change,
         current_change: settings.publish.current_change,
         voltage_change: settings.publish.voltage_change,
@@ -429,45 +433,6 @@ pub fn rules(settings: &Settings) -> Rules {
         plugs: plugs.collect(),
         log_level: LogLevel::parse(settings.log.level.as_str()).unwrap_or_default(),
     }
-}
-
-/// How often the plugs of each family that is switched on are asked.
-fn paces(settings: &Settings) -> BTreeMap<&'static str, Pace> {
-    let (maxsmart, inplug) = (&settings.maxsmart, &settings.inplug);
-    let (zone_known, clock_from_ms) = (zone(settings).name().is_some(), Moment::RELEASED_MS);
-    let all = [
-        maxsmart.enabled.then(|| {
-            let pace = Pace {
-                poll: maxsmart.poll_interval.get(),
-                burst: maxsmart.burst_interval.get(),
-                burst_polls: maxsmart.burst_polls,
-                timeout: maxsmart.timeout.get(),
-                ask: maxsmart.ask_interval.get(),
-                set_clock: maxsmart.set_clock,
-                zone_known,
-                clock_from_ms,
-                rating_w: Some(3680),
-            };
-            ("maxsmart", pace)
-        }),
-        inplug.enabled.then(|| {
-            let pace = Pace {
-                poll: inplug.poll_interval.get(),
-                burst: inplug.burst_interval.get(),
-                burst_polls: inplug.burst_polls,
-                timeout: inplug.timeout.get(),
-                // It says at once that it knows none of it; nothing is sent.
-                ask: Duration::from_secs(10),
-                set_clock: false,
-                zone_known,
-                clock_from_ms,
-                // Sold for sockets of 10, 13, 15 and 16 A.
-                rating_w: None,
-            };
-            ("inplug", pace)
-        }),
-    ];
-    all.into_iter().flatten().collect()
 }
 
 /// Where each family is looked for.

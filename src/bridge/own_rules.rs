@@ -1,9 +1,50 @@
-//! What the settings say about single plugs, in the hub's words.
+//! What the settings say about families and single plugs, in the hub's words.
 
-use crate::config;
-use crate::hub::{Consequence, Limit, PlugRules, Restore};
-use crate::model::{Lock, Name, PowerUnit};
+use super::zone;
+use crate::config::{self, Settings};
+use crate::hub::{Consequence, Limit, Pace, PlugRules, Restore};
+use crate::model::{Lock, Moment, Name, PowerUnit};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How often the plugs of each family that is switched on are asked.
+pub(super) fn paces(settings: &Settings) -> BTreeMap<&'static str, Pace> {
+    let (maxsmart, inplug) = (&settings.maxsmart, &settings.inplug);
+    let (zone_known, clock_from_ms) = (zone(settings).name().is_some(), Moment::RELEASED_MS);
+    let all = [
+        maxsmart.enabled.then(|| {
+            let pace = Pace {
+                poll: maxsmart.poll_interval.get(),
+                burst: maxsmart.burst_interval.get(),
+                burst_polls: maxsmart.burst_polls,
+                timeout: maxsmart.timeout.get(),
+                ask: maxsmart.ask_interval.get(),
+                set_clock: maxsmart.set_clock,
+                zone_known,
+                clock_from_ms,
+                rating_w: Some(3680),
+            };
+            ("maxsmart", pace)
+        }),
+        inplug.enabled.then(|| {
+            let pace = Pace {
+                poll: inplug.poll_interval.get(),
+                burst: inplug.burst_interval.get(),
+                burst_polls: inplug.burst_polls,
+                timeout: inplug.timeout.get(),
+                // It says at once that it knows none of it; nothing is sent.
+                ask: Duration::from_secs(10),
+                set_clock: false,
+                zone_known,
+                clock_from_ms,
+                // Sold for sockets of 10, 13, 15 and 16 A.
+                rating_w: None,
+            };
+            ("inplug", pace)
+        }),
+    ];
+    all.into_iter().flatten().collect()
+}
 
 /// What the settings say about one plug, in the hub's words.
 pub(super) fn of(device: &config::Device) -> PlugRules {

@@ -140,7 +140,7 @@ fn doubles<'a>(all: impl Iterator<Item = &'a Found>) -> Vec<Finding> {
 
 /// One plug, by every way.
 async fn one(http: &Http, zone: Zone, quarry: &Quarry, found: &Found, searched: bool) -> Vec<Finding> {
-    let place = found.place;
+    let (place, zone_known) = (found.place, zone.name().is_some());
     let (mut ways, mut found) = (Vec::new(), found.clone());
     if place == Place::NOWHERE {
         return vec![Finding::bad(
@@ -214,13 +214,18 @@ async fn one(http: &Http, zone: Zone, quarry: &Quarry, found: &Found, searched: 
         ));
     }
     if maxsmart {
-        findings.extend(clock(&mut line, &name).await);
+        findings.extend(clock(&mut line, zone_known, &name).await);
     }
     findings
 }
 
-async fn clock(line: &mut Line, name: &str) -> Option<Finding> {
+async fn clock(line: &mut Line, zone_known: bool, name: &str) -> Option<Finding> {
     match line.clock().await {
+        Ok(clock) if !zone_known && clock.drift_s.unsigned_abs() > DRIFT_S => Some(Finding::note(
+            name,
+            format!("its clock shows {}", clock.local.strftime("%Y-%m-%d %H:%M:%S")),
+            "whether that is right cannot be told while no time zone is known; set timezone",
+        )),
         Ok(clock) if clock.drift_s.unsigned_abs() > DRIFT_S => {
             let text = format!(
                 "its clock shows {}, {} s off",
