@@ -25,6 +25,7 @@
 //! | [`errand`] | the asks that make up a request to one plug, and what comes of them | who wants it |
 //! | [`sinks`] | MQTT topics and Home Assistant's discovery | hub, drivers, io |
 //! | [`config`] | what a user may say | what it is used for |
+//! | [`file`] | how files are opened | what is in them |
 //! | [`sim`] | simulated plugs, for the demo and the tests | the rest of the program |
 //! | [`bridge`] | the wiring | - |
 //!
@@ -101,6 +102,7 @@ pub mod config;
 pub mod drivers;
 pub mod entity;
 pub mod errand;
+pub mod file;
 pub mod hub;
 pub mod io;
 pub mod model;

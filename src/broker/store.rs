@@ -6,7 +6,7 @@
 //! or disappears, once a minute while only values change, and at the end.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -179,13 +179,12 @@ fn private_folder(folder: &Path) -> io::Result<()> {
 }
 
 fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
-    let open = match std::fs::File::open(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other?,
-    };
-    let mut bytes = Vec::new();
-    open.take(STORE_MAX_BYTES).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
+    match crate::file::read(file, STORE_MAX_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        // Nothing that could be understood: it is kept aside.
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Ok(Some(Vec::new())),
+        other => other.map(Some),
+    }
 }
 
 /// The old file or the new one, never half of one. Temporary files are 0600.

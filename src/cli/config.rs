@@ -94,7 +94,7 @@ fn line(
 pub fn init(plugs: &[Found], output: Option<&Path>, out: &mut dyn Write) -> io::Result<()> {
     let text = template(plugs);
     let Some(path) = output else { return out.write_all(text.as_bytes()) };
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
+    let mut file = crate::file::new(path).map_err(|error| {
         let why = if error.kind() == io::ErrorKind::AlreadyExists {
             "already exists and is not overwritten; name another file".into()
         } else {

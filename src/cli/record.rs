@@ -11,12 +11,15 @@ use crate::io::probe::exchange;
 use crate::io::tap::{Heard, Log};
 use crate::model::{Failure, Skill, Span};
 use crate::sim::{self, Place, Recording};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::future::Future;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
+
+/// The largest recording that is read.
+const MAX_RECORDING: u64 = 16 << 20;
 
 /// Keys whose values tell whose plug it is or let others in; what stands in their place.
 const PERSONAL: [(&str, &str); 9] = [
@@ -55,7 +58,13 @@ pub async fn record(settings: &Settings, word: &str, file: Option<&Path>, out: &
     let text = written(&log, plug.found.facts.serial.as_deref());
     match file {
         Some(file) => {
-            std::fs::write(file, &text).with_context(|| format!("cannot write {}", file.display()))?;
+            let written = crate::file::new(file).and_then(|mut new| new.write_all(text.as_bytes()));
+            written.map_err(|error| match error.kind() {
+                ErrorKind::AlreadyExists => {
+                    anyhow!("{} already exists and is not overwritten; name another file", file.display())
+                }
+                _ => anyhow!("cannot write {}: {error}", file.display()),
+            })?;
             writeln!(
                 out,
                 "{} exchanges with {name} are in {}. Serial, MAC and credentials are replaced; names are as they were: \
@@ -188,7 +197,9 @@ pub async fn replay(
     out: &mut dyn Write,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text =
+        crate::file::read(file, MAX_RECORDING).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let text = text.with_context(|| format!("cannot read {}", file.display()))?;
     let recording =
         Recording::read(&text).map_err(|why| anyhow::anyhow!("{} is no recording: {why}", file.display()))?;
     let place = Place { ip, udp_port, http_port, broadcasts: Vec::new() };

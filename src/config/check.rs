@@ -6,12 +6,14 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use super::layer::{Origin, bounded};
-use super::problem::{Problem, nearest};
+use super::layer::Origin;
+use super::problem::{MAX_SHOWN, Problem, nearest};
 use super::settings::Settings;
 use super::value::shown;
+use crate::file;
 
 const MAX_SECRET_BYTES: u64 = 64 << 10;
+const MAX_PEM_BYTES: u64 = 4 << 20;
 const MAX_TOPIC_BYTES: usize = 256;
 
 /// Most addresses that one family's networks may have.
@@ -40,7 +42,7 @@ impl Check<'_> {
     pub(super) fn secret(&mut self, key: &str, file: Option<&Path>) -> Option<SecretString> {
         let (file, key) = (file?, format!("{key}_file"));
         let name = file.display();
-        match bounded(file, MAX_SECRET_BYTES).map(String::from_utf8) {
+        match file::read(file, MAX_SECRET_BYTES).map(String::from_utf8) {
             Err(error) => {
                 self.wrong(&key, format!("{name} cannot be read: {error}; check its name, owner and mode"))
             }
@@ -122,7 +124,7 @@ impl Check<'_> {
             [("ca_file", &tls.ca_file), ("cert_file", &tls.cert_file), ("key_file", &tls.key_file)]
         {
             if let Some(file) = file
-                && let Err(error) = std::fs::File::open(file)
+                && let Err(error) = file::read(file, MAX_PEM_BYTES)
             {
                 self.wrong(&format!("mqtt.tls.{key}"), format!("{} cannot be read: {error}", file.display()));
             }
@@ -171,6 +173,9 @@ impl Check<'_> {
 
     fn devices(&mut self, settings: &Settings) {
         for (id, device) in &settings.device {
+            if self.problems.len() > MAX_SHOWN {
+                return;
+            }
             let key = format!("device.{}", super::layer::dotted(std::slice::from_ref(id)));
             let origin = self.origins.range(format!("{key}.")..).next();
             let origin = origin.filter(|(name, _)| name.starts_with(&key)).map(|(_, origin)| origin.clone());

@@ -2,7 +2,7 @@
 //! their origin.
 
 use std::fmt;
-use std::io::{self, Read as _};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,8 @@ use serde_json::{Map as JsonMap, Number, Value as Json};
 use toml::de::{DeTable, DeValue};
 
 use super::catalogue::Known;
-use super::problem::{Problem, find, nearest};
+use super::problem::{MAX_SHOWN, Problem, find, nearest};
+use crate::file;
 
 /// Largest settings file.
 const MAX_BYTES: u64 = 1 << 20;
@@ -78,12 +79,13 @@ pub(super) fn text(path: &Path) -> Result<String, Problem> {
         let origin = Some(Origin::File { path: path.into(), place });
         Problem { origin, key: String::new(), text }
     };
-    let bytes = bounded(path, MAX_BYTES).map_err(|error| {
+    let bytes = file::read(path, MAX_BYTES).map_err(|error| {
         let known = [
             (io::ErrorKind::NotFound, "there is no such file; check --config"),
             (io::ErrorKind::IsADirectory, "is a directory; name the settings file in it"),
             (io::ErrorKind::FileTooLarge, "is larger than 1 MiB, so it is not a settings file"),
             (io::ErrorKind::PermissionDenied, "may not be read; check its owner and mode"),
+            (io::ErrorKind::InvalidInput, "is a pipe or a device; name a file"),
         ];
         let known = known.iter().find(|(kind, _)| *kind == error.kind());
         wrong(None, known.map_or_else(|| format!("cannot be read: {error}"), |(_, text)| (*text).into()))
@@ -91,34 +93,36 @@ pub(super) fn text(path: &Path) -> Result<String, Problem> {
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let before = String::from_utf8_lossy(error.as_bytes().get(..good).unwrap_or_default()).into_owned();
-        wrong(Some(place(&before, good)), "is not UTF-8 here; save it as UTF-8".into())
+        wrong(Some(Lines::of(&before).place(good)), "is not UTF-8 here; save it as UTF-8".into())
     })
 }
 
-/// A whole file that must not be larger than this.
-pub(super) fn bounded(path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    if path.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(max + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|len| len > max) {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(bytes)
+/// Where lines begin.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
 }
 
-/// Line and column of a byte, from 1.
-fn place(text: &str, byte: usize) -> (usize, usize) {
-    let before: &str = text.get(..byte).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-    (before.matches('\n').count() + 1, column)
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        let starts = text.match_indices('\n').map(|(newline, _)| newline + 1);
+        Self { text, starts: std::iter::once(0).chain(starts).collect() }
+    }
+
+    /// Line and column of a byte, from 1. In a line that is no line of text the column is in bytes.
+    fn place(&self, byte: usize) -> (usize, usize) {
+        let line = self.starts.partition_point(|start| *start <= byte);
+        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        let before = self.text.get(start..byte).unwrap_or_default();
+        let column = if before.len() > 4096 { before.len() } else { before.chars().count() };
+        (line, column + 1)
+    }
 }
 
 /// Takes a TOML file apart.
 pub(super) fn file(path: &Path, text: &str, known: &[Known], problems: &mut Vec<Problem>) -> Vec<Entry> {
-    let at = |span: Range<usize>| Origin::File { path: path.into(), place: Some(place(text, span.start)) };
+    let lines = Lines::of(text);
+    let at = |span: Range<usize>| Origin::File { path: path.into(), place: Some(lines.place(span.start)) };
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in errors.iter().take(MAX_SYNTAX) {
         // The message alone: the line it stands in may hold a password.
@@ -132,6 +136,9 @@ pub(super) fn file(path: &Path, text: &str, known: &[Known], problems: &mut Vec<
     let before_it = |span: &Range<usize>| reliable.is_none_or(|end| span.end < end);
     let mut entries = Vec::new();
     for (parts, value) in leaves {
+        if problems.len() > MAX_SHOWN {
+            break;
+        }
         let (path, spans): (Vec<String>, Vec<Range<usize>>) = parts.into_iter().unzip();
         if !spans.last().is_some_and(before_it) {
             continue;

@@ -58,17 +58,11 @@ pub fn load(
     entries.extend(layer::flags(flags, &known, &mut problems));
     one_secret_each(&mut entries, &known, &mut problems);
 
-    let settings = match merge::merge(&entries) {
-        Ok((tree, origins)) => Some(build(tree, origins, &mut problems)),
-        Err(error) => {
-            problems.push(Problem { origin: None, key: String::new(), text: error.to_string() });
-            None
-        }
-    };
-    match (settings, Errors::new(problems)) {
-        (Some(settings), None) => Ok((settings, file)),
-        (_, Some(errors)) => Err(errors),
-        (None, None) => unreachable!("no settings without a problem"),
+    let (tree, origins) = merge::merge(entries);
+    let settings = build(tree, origins, &mut problems);
+    match Errors::new(problems) {
+        None => Ok((settings, file)),
+        Some(errors) => Err(errors),
     }
 }
 
@@ -122,7 +116,7 @@ fn build(mut tree: Json, origins: BTreeMap<String, Origin>, problems: &mut Vec<P
         let key = layer::dotted(&keys);
         let origin = origins.get(&key).cloned();
         problems.push(Problem { origin, key, text: error.inner().to_string() });
-        if !remove(&mut tree, &keys, index) {
+        if problems.len() > problem::MAX_SHOWN || !remove(&mut tree, &keys, index) {
             break Settings::default();
         }
     };

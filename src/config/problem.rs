@@ -6,6 +6,9 @@ use std::fmt;
 use super::catalogue::{ID, Known, NUMBER};
 use super::layer::Origin;
 
+/// Most errors shown. Who reaches that many reads no further either.
+pub(super) const MAX_SHOWN: usize = 100;
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -50,9 +53,10 @@ impl fmt::Display for Errors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.len() {
             1 => f.write_str("the settings have an error:")?,
+            n if n > MAX_SHOWN => write!(f, "the settings have more than {MAX_SHOWN} errors; some of them:")?,
             n => write!(f, "the settings have {n} errors:")?,
         }
-        for problem in &self.0 {
+        for problem in self.0.iter().take(MAX_SHOWN) {
             write!(f, "\n  {problem}")?;
         }
         Ok(())

@@ -205,7 +205,7 @@ fn wrong_values_are_refused_with_the_remedy() {
         "plug2mqtt.toml:2:1: broker.listen: invalid socket address syntax",
     );
     check(
-        "[mqtt.tls]\ncert_file = \"/dev/null\"",
+        "[mqtt.tls]\ncert_file = \"/etc/hosts\"",
         "plug2mqtt.toml:2:1: mqtt.tls.cert_file: needs mqtt.tls.key_file too",
     );
     check(
@@ -254,6 +254,39 @@ fn files_that_cannot_be_settings_are_refused() {
     assert_eq!(file(b"[log]\n# \xff").errors(&[], &[]), [wanted]);
     let wanted = "plug2mqtt.toml: is larger than 1 MiB, so it is not a settings file";
     assert_eq!(file(vec![b'\n'; 10 << 20]).errors(&[], &[]), [wanted]);
+    let given = file("");
+    fs::remove_file(given.path("plug2mqtt.toml")).unwrap();
+    // Opening a pipe that nobody writes to would wait for ever.
+    let made = std::process::Command::new("mkfifo").arg(given.path("plug2mqtt.toml")).status();
+    assert!(made.unwrap().success());
+    assert_eq!(given.errors(&[], &[]), ["plug2mqtt.toml: is a pipe or a device; name a file"]);
+    let pipe = given.path("plug2mqtt.toml").display().to_string();
+    for key in ["MQTT__PASSWORD_FILE", "MQTT__TLS__CA_FILE"] {
+        let text = file("[mqtt]\nusername = \"me\"").load(&[(&format!("PLUG2MQTT_{key}"), &pipe)], &[]);
+        assert!(text.is_err_and(|text| text.contains("is a pipe and not a file")), "{key}");
+    }
+}
+
+#[test]
+fn a_file_full_of_mistakes_costs_no_time_and_few_lines() {
+    let many = |line: &dyn Fn(usize) -> String| (0..6_000).map(line).collect::<String>();
+    let began = std::time::Instant::now();
+    for (wrong, content) in [
+        (true, many(&|n| format!("key_{n} = 1\n"))),
+        (true, format!("maxsmart = {{ {} x = 1 }}", many(&|n| format!("key_{n} = 1, ")))),
+        (true, many(&|n| format!("[section_{n}]\nkey = 1\n"))),
+        (true, many(&|n| format!("[device.strip-{n}]\npoll_interval = \"x\"\n"))),
+        (true, many(&|n| format!("[device.Strip-{n}]\nname = \"x\"\n"))),
+        (true, "= 1\n".repeat(100_000)),
+        (false, many(&|n| format!("[device.strip-{n}]\nname = \"x\"\n"))),
+    ] {
+        match file(&content).load(&[], &[]) {
+            Ok(settings) => assert!(!wrong && settings.device.len() == 6_000),
+            Err(text) => assert!(wrong && text.lines().count() <= 102, "{}", text.lines().count()),
+        }
+    }
+    // What took the square of the lines took minutes.
+    assert!(began.elapsed() < std::time::Duration::from_secs(60), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -2,11 +2,12 @@
 //! trusted. One process at a time.
 
 use crate::hub::MAX_PLUGS;
+use crate::file;
 use crate::model::Memory;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use tracing::{error, info};
@@ -52,8 +53,8 @@ impl Store {
             .mode(0o700)
             .create(directory)
             .map_err(|e| fail(format!("cannot be made ({e}); {remedy}")))?;
-        let lock = File::create(directory.join("lock"))
-            .map_err(|e| fail(format!("cannot be written ({e}); {remedy}")))?;
+        let lock = file::for_lock(&directory.join("lock"))
+            .map_err(|e| fail(format!("the file lock in it cannot be used ({e}); {remedy}")))?;
         lock.try_lock().map_err(|_| {
             fail("is in use by another plug2mqtt; stop that one, or give this one its own directory".into())
         })?;
@@ -142,14 +143,16 @@ fn set_aside(path: &Path, bad: &Path) -> io::Result<()> {
 
 /// What a file holds; `None` when there is none.
 fn read(path: &Path) -> Result<Option<Memory>, String> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
-    let mut text = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut text).map_err(|error| error.to_string())?;
-    decode(&text).map(Some)
+    match file::read(path, MAX_FILE) {
+        Ok(text) => decode(&text).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(too_large()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn too_large() -> String {
+    format!("more than {} MiB", MAX_FILE >> 20)
 }
 
 /// The text of the file: what is remembered, and a checksum over exactly its bytes.
@@ -207,7 +210,7 @@ pub fn encode(memory: &Memory) -> io::Result<Vec<u8>> {
 /// When it is torn, was changed, is too large, or was written by a newer version; says which.
 pub fn decode(text: &[u8]) -> Result<Memory, String> {
     if text.len() as u64 > MAX_FILE {
-        return Err(format!("more than {} MiB", MAX_FILE >> 20));
+        return Err(too_large());
     }
     let envelope: Envelope<'_> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let state = envelope.state.get();
@@ -467,6 +470,26 @@ mod tests {
         assert_eq!(store.load(), Memory::default());
         assert!(dir.path().join("state.json.bad").is_dir());
         store.save(&Memory::default()).expect("can go on");
+    }
+
+    #[test]
+    fn a_lock_that_is_a_link_empties_nothing_and_pipes_are_not_waited_for() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let [precious, state] = ["precious", "state"].map(|name| dir.path().join(name));
+        fs::write(&precious, "x").expect("written");
+        fs::create_dir(&state).expect("made");
+        std::os::unix::fs::symlink(&precious, state.join("lock")).expect("linked");
+        let refused = Store::open(&state).expect_err("a link").to_string();
+        assert!(refused.contains("lock") && refused.contains("symbolic link"), "{refused}");
+        assert_eq!(fs::read(&precious).expect("there"), b"x");
+        fs::remove_file(state.join("lock")).expect("removed");
+        let store = open(&state);
+        let made = std::process::Command::new("mkfifo").arg(state.join(STATE)).status();
+        assert!(made.expect("mkfifo").success());
+        assert!(Store::peek(&state).expect_err("a pipe").to_string().contains("is a pipe"));
+        assert_eq!(store.load(), Memory::default());
+        store.save(&named("plug2mqtt-abc123")).expect("can go on");
+        assert_eq!(store.load(), named("plug2mqtt-abc123"));
     }
 
     #[test]

@@ -11,6 +11,8 @@
 
 use super::counters::Counters;
 use super::repeats::Repeats;
+#[cfg(feature = "tls")]
+use crate::file;
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, NetworkOptions,
     Outgoing, Packet, QoS, StateError, SubscribeFilter, SubscribeReasonCode,
@@ -35,6 +37,10 @@ const MAX_WAITING: usize = 1024;
 
 /// The same for what must not get lost: the meters of more plugs than are ever known, and as much again.
 const MAX_MUST: usize = 1 << 18;
+
+/// The largest file with certificates or a key.
+#[cfg(feature = "tls")]
+const MAX_PEM: u64 = 4 << 20;
 
 /// How long the last words may take to be acknowledged.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -319,7 +325,8 @@ fn transport(tls: &Tls) -> Result<rumqttc::Transport, String> {
     match &tls.ca_file {
         Some(file) => {
             let fail = |why: String| format!("mqtt.tls.ca_file {}: {why}", file.display());
-            for certificate in CertificateDer::pem_file_iter(file).map_err(|e| fail(e.to_string()))? {
+            let text = file::read(file, MAX_PEM).map_err(|e| fail(e.to_string()))?;
+            for certificate in CertificateDer::pem_slice_iter(&text) {
                 let certificate = certificate.map_err(|e| fail(e.to_string()))?;
                 roots.add(certificate).map_err(|e| fail(e.to_string()))?;
             }
@@ -343,11 +350,11 @@ fn transport(tls: &Tls) -> Result<rumqttc::Transport, String> {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {
             let fail = |file: &PathBuf, why: String| format!("mqtt.tls, {}: {why}", file.display());
-            let chain =
-                CertificateDer::pem_file_iter(certificate).map_err(|e| fail(certificate, e.to_string()))?;
-            let chain: Result<Vec<_>, _> = chain.collect();
+            let read = |path: &PathBuf| file::read(path, MAX_PEM).map_err(|e| fail(path, e.to_string()));
+            let text = read(certificate)?;
+            let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
             let chain = chain.map_err(|e| fail(certificate, e.to_string()))?;
-            let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| fail(key, e.to_string()))?;
+            let secret = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|e| fail(key, e.to_string()))?;
             builder.with_client_auth_cert(chain, secret).map_err(|e| fail(certificate, e.to_string()))?
         }
     };

@@ -1,0 +1,119 @@
+//! How files are opened that somebody else may have put there: never followed or emptied where they
+//! are written, never waited for, never read beyond a bound.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+/// A whole file that must not be larger than this. A pipe, a device and the like are refused: reading
+/// them could wait for ever.
+///
+/// # Errors
+///
+/// When it cannot be read, is no file, or is larger ([`ErrorKind::FileTooLarge`]).
+pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let size = regular(&file)?;
+    if size > max {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    let mut bytes = Vec::new();
+    // It may grow meanwhile, and files that are made up as they are read have no size.
+    Read::by_ref(&mut file).take(max + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > max) {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}
+
+/// A file that exists only to be locked. It is made if it is not there; what it holds is left alone,
+/// and a symbolic link in its place is refused.
+///
+/// # Errors
+///
+/// When it cannot be opened, or is something else than a file.
+pub fn for_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).map_err(|error| {
+        match path.symlink_metadata().is_ok_and(|place| place.is_symlink()) {
+            true => io::Error::new(error.kind(), "is a symbolic link; remove it"),
+            false => error,
+        }
+    })?;
+    regular(&file)?;
+    Ok(file)
+}
+
+/// A new file that only its owner may read.
+///
+/// # Errors
+///
+/// When something is there already ([`ErrorKind::AlreadyExists`]), or it cannot be made.
+pub fn new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+/// The size of a file that is nothing else.
+fn regular(file: &File) -> io::Result<u64> {
+    let place = file.metadata()?;
+    let kind = place.file_type();
+    if kind.is_file() {
+        return Ok(place.len());
+    }
+    if kind.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    let kind = match () {
+        () if kind.is_fifo() => "a pipe",
+        () if kind.is_socket() => "a socket",
+        () => "a device",
+    };
+    Err(io::Error::new(ErrorKind::InvalidInput, format!("is {kind} and not a file")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+
+    #[test]
+    fn only_files_are_read_and_only_so_far() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "12345").unwrap();
+        symlink(&path, folder.path().join("link")).unwrap();
+        assert_eq!(read(&folder.path().join("link"), 5).unwrap(), b"12345");
+        assert_eq!(read(&path, 4).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        assert_eq!(read(folder.path(), 4).unwrap_err().kind(), ErrorKind::IsADirectory);
+        // Made up as it is read.
+        assert_eq!(read(Path::new("/proc/self/status"), 4).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        assert_eq!(read(Path::new("/dev/zero"), 4).unwrap_err().to_string(), "is a device and not a file");
+        let pipe = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(read(&pipe, 4).unwrap_err().to_string(), "is a pipe and not a file");
+        assert_eq!(for_lock(&pipe).unwrap_err().to_string(), "is a pipe and not a file");
+    }
+
+    #[test]
+    fn a_lock_empties_and_follows_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let [precious, link, lock] = ["precious", "link", "lock"].map(|name| folder.path().join(name));
+        fs::write(&precious, "12345").unwrap();
+        symlink(&precious, &link).unwrap();
+        assert!(for_lock(&link).unwrap_err().to_string().contains("symbolic link"));
+        symlink(folder.path().join("nowhere"), folder.path().join("dangling")).unwrap();
+        assert!(for_lock(&folder.path().join("dangling")).is_err());
+        assert!(!folder.path().join("nowhere").exists());
+        for_lock(&precious).unwrap();
+        assert_eq!(fs::read(&precious).unwrap(), b"12345");
+        for_lock(&lock).unwrap();
+        for_lock(&lock).unwrap();
+        assert!(new(&precious).is_err_and(|error| error.kind() == ErrorKind::AlreadyExists));
+        assert!(new(&link).is_err_and(|error| error.kind() == ErrorKind::AlreadyExists));
+        new(&folder.path().join("fresh")).unwrap();
+    }
+}
