@@ -1,6 +1,7 @@
 //! Wires the parts together: settings in, a running bridge out.
 
 mod own_rules;
+mod supervision;
 mod turn;
 
 pub use turn::Instance;
@@ -135,7 +136,7 @@ pub async fn run_as(
     let mqtt = mqtt_settings(settings, instance, &memory, broker.address(settings))?;
     let (counters, (stopping, stopped)) = (Arc::default(), watch::channel(false));
     let (asks, figures) = mpsc::channel(MAX_SCRAPES);
-    serve(settings, asks, Arc::clone(&counters), stopped.clone()).await?;
+    serve(settings, asks.clone(), Arc::clone(&counters), stopped.clone()).await?;
     let mut stop = pin!(stop);
     let turn = tokio::select! {
         () = &mut stop => None,
@@ -166,6 +167,7 @@ pub async fn run_as(
     let (orders, wanted) = mpsc::channel(MAX_ORDERS);
     let (leave, mut leaves) = mpsc::channel(1);
     let mut watch = clock.clone();
+    tokio::spawn(supervision::supervise(asks, Arc::clone(&counters), stopped.clone()));
     let wires = Wires {
         clock: Box::new(move || watch.now()),
         view: picture,
@@ -221,7 +223,8 @@ async fn serve(
 ) -> Result<(), StartError> {
     let Some(listen) = settings.web.listen else { return Ok(()) };
     let started_ms = Clock::start().now().unix_ms;
-    let sources = web::Sources { figures, mqtt, version: env!("CARGO_PKG_VERSION"), started_ms };
+    let hosts = settings.web.hosts.iter().map(ToString::to_string).collect();
+    let sources = web::Sources { figures, mqtt, version: env!("CARGO_PKG_VERSION"), started_ms, hosts };
     web::start(listen, sources, stop).await?;
     Ok(())
 }

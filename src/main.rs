@@ -8,12 +8,12 @@ use plug2mqtt::bridge::{self, Ended, Instance};
 use plug2mqtt::cli;
 use plug2mqtt::config::{self, Settings};
 use plug2mqtt::io::store::Store;
-use sd_notify::NotifyState;
+use sd_notify::{NotifyState, notify};
 use std::future::Future;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
 
 /// The plug or the broker did not answer or obey.
@@ -277,26 +277,99 @@ async fn run(flags: &Flags, mut settings: Settings, log: &Log, take_over: bool) 
     instance.waits = !std::io::stdin().is_terminal() && !std::io::stderr().is_terminal();
     instance.waiting = || {
         let state = NotifyState::Status("another bridge acts on the base topic; waiting for it to end");
-        // It may take for ever, and that is no failure to start.
-        drop(sd_notify::notify(&[state, NotifyState::ExtendTimeoutUsec(60_000_000)]));
+        // It may take for ever, and that is no failure to start, nor does it hang.
+        drop(notify(&[state, NotifyState::ExtendTimeoutUsec(60_000_000), NotifyState::Watchdog]));
     };
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return failed(&format!("cannot hear signals: {error}")),
+    };
+    // Those that worked, while fresh ones are tried.
+    let mut proven = None;
     loop {
         let ready = |broker: &str| {
             info!(version = env!("CARGO_PKG_VERSION"), broker, "plug2mqtt is running");
-            drop(sd_notify::notify(&[NotifyState::Ready]));
+            drop(notify(&[NotifyState::Ready]));
         };
-        match bridge::run_as(&settings, &instance, log.logging(), ready, stop_signal()).await {
-            Ok(Ended::Stopped) => return ExitCode::SUCCESS,
-            Ok(Ended::Yielded) => instance.yielded = true,
+        let mut fresh = None;
+        let stop = async { fresh = signals.stop_or_reload(flags).await };
+        let ended = bridge::run_as(&settings, &instance, log.logging(), ready, stop).await;
+        let fresh = match ended {
+            Ok(Ended::Stopped) if fresh.is_none() => return ExitCode::SUCCESS,
+            Ok(Ended::Stopped) => fresh,
+            Ok(Ended::Yielded) => {
+                instance.yielded = true;
+                None
+            }
             Ok(Ended::Restart) => match flags.settings() {
-                Ok((fresh, _)) => settings = fresh,
+                Ok((fresh, _)) => Some(fresh),
                 Err(errors) => {
-                    error!("the settings have become invalid; going on with those in use:\n{errors}")
+                    error!("the settings have become invalid; going on with those in use:\n{errors}");
+                    None
                 }
             },
             Err(why) => {
-                log.complain(&why.to_string());
-                return ExitCode::from(BAD_SETTINGS);
+                let Some(old) = proven.take() else {
+                    log.complain(&why.to_string());
+                    return ExitCode::from(BAD_SETTINGS);
+                };
+                error!("the new settings cannot be used: {why}; going on with those before");
+                settings = old;
+                log.adopt(&settings);
+                continue;
+            }
+        };
+        if let Some(fresh) = fresh {
+            log.adopt(&fresh);
+            proven = Some(std::mem::replace(&mut settings, fresh));
+        }
+    }
+}
+
+/// What a running bridge is told from outside.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+    terminal: bool,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+            terminal: std::io::stdin().is_terminal(),
+        })
+    }
+
+    /// Ready when the program is told to stop, or to go on with the settings that come with it.
+    async fn stop_or_reload(&mut self, flags: &Flags) -> Option<Settings> {
+        loop {
+            let reload = tokio::select! {
+                _ = self.term.recv() => false,
+                _ = self.int.recv() => false,
+                // The same signal says that the terminal has gone.
+                _ = self.hup.recv() => !self.terminal || std::io::stdin().is_terminal(),
+            };
+            if !reload {
+                drop(notify(&[NotifyState::Stopping]));
+                return None;
+            }
+            match NotifyState::monotonic_usec_now() {
+                Ok(now) => drop(notify(&[NotifyState::Reloading, now])),
+                Err(_) => drop(notify(&[NotifyState::Reloading])),
+            }
+            match flags.settings() {
+                Ok((fresh, _)) => {
+                    info!("the settings were read again; starting anew with them");
+                    return Some(fresh);
+                }
+                Err(errors) => {
+                    error!("not reloaded; going on with the settings in use: {errors}");
+                    drop(notify(&[NotifyState::Ready]));
+                }
             }
         }
     }
@@ -366,7 +439,7 @@ fn stop_signal() -> impl Future<Output = ()> {
             _ = term.recv() => {}
             _ = int.recv() => {}
         }
-        drop(sd_notify::notify(&[NotifyState::Stopping]));
+        drop(notify(&[NotifyState::Stopping]));
     }
 }
 

@@ -102,6 +102,12 @@ impl Check<'_> {
                 );
             }
         }
+        for name in &settings.web.hosts {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+            if name.is_empty() || name.len() > 253 || !name.bytes().all(plain) {
+                self.wrong("web.hosts", format!("{} is not a host name; give it without port", shown(name)));
+            }
+        }
         self.devices(settings);
     }
 

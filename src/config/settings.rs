@@ -320,9 +320,12 @@ pub struct Port {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Web {
-    /// Where it listens for `/metrics`, `/healthz` and `/readyz`. Without it there is no listener.
+    /// Where it listens for `/metrics`, `/healthz` and `/readyz`; `/` lists them. Without it there is no listener.
     #[schemars(with = "Option<String>", extend("x-allowed" = "address and port"))]
     pub listen: Option<SocketAddr>,
+    /// Names it may be asked by, besides `localhost`, this machine's own name and any IP address.
+    #[schemars(extend("x-allowed" = "list of names"))]
+    pub hosts: Vec<String>,
 }
 
 /// What is remembered across restarts.

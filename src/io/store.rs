@@ -1,8 +1,8 @@
 //! The state file: read once, written atomically with a checksum, two generations kept, never
 //! trusted. One process at a time.
 
-use crate::hub::MAX_PLUGS;
 use crate::file;
+use crate::hub::MAX_PLUGS;
 use crate::model::Memory;
 use serde::Deserialize;
 use serde_json::value::RawValue;

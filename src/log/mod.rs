@@ -30,7 +30,7 @@ const LAST_LINES: Duration = Duration::from_millis(400);
 #[derive(Clone)]
 pub(crate) struct Log {
     filter: reload::Handle<Targets, Registry>,
-    topic: Option<LogTopic>,
+    topic: LogTopic,
     pace: Pace,
     way: Way,
 }
@@ -46,12 +46,7 @@ impl Log {
             drop(writeln!(stderr(), "plug2mqtt: there will be no log: {error}"));
         }
         let lines = tracing_subscriber::fmt::layer().with_writer(way.clone()).with_target(false);
-        let topic = match settings.log.topic {
-            TopicLevel::Off => None,
-            TopicLevel::Error => Some(LogTopic::new(LogLevel::Error)),
-            TopicLevel::Warn => Some(LogTopic::new(LogLevel::Warn)),
-            TopicLevel::Info => Some(LogTopic::new(LogLevel::Info)),
-        };
+        let topic = LogTopic::new(topic_level(settings));
         let registry = tracing_subscriber::registry().with(filter).with(pace.clone()).with(topic.clone());
         match settings.log.format {
             Format::Json => registry.with(lines.json()).init(),
@@ -73,7 +68,13 @@ impl Log {
     pub(crate) fn logging(&self) -> Logging {
         let handle = self.filter.clone();
         let set_level = Box::new(move |level: LogLevel| drop(handle.reload(filter(level))));
-        Logging { set_level, lines: self.topic.as_ref().map(LogTopic::lines) }
+        Logging { set_level, lines: Some(self.topic.lines()) }
+    }
+
+    /// Goes on as these settings say. The form of lines stays as it is.
+    pub(crate) fn adopt(&self, settings: &Settings) {
+        drop(self.filter.reload(filter(level(settings, true))));
+        self.topic.set_level(topic_level(settings));
     }
 
     /// Says why the program ends, whatever the level.
@@ -85,6 +86,15 @@ impl Log {
     pub(crate) fn finish(&self) {
         self.pace.sum_up();
         self.way.finish(LAST_LINES);
+    }
+}
+
+fn topic_level(settings: &Settings) -> Option<LogLevel> {
+    match settings.log.topic {
+        TopicLevel::Off => None,
+        TopicLevel::Error => Some(LogLevel::Error),
+        TopicLevel::Warn => Some(LogLevel::Warn),
+        TopicLevel::Info => Some(LogLevel::Info),
     }
 }
 

@@ -5,14 +5,16 @@ use super::mqtt::{Counters, resident};
 use super::prometheus::{self, Bridge};
 use crate::model::{Figures, PlugId};
 use axum::Router;
+use axum::extract::Request;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, StatusCode, header, uri::Authority};
+use axum::middleware::{self, Next};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::serve::Listener;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -47,6 +49,8 @@ pub struct Sources {
     pub version: &'static str,
     /// When it was started, milliseconds since 1970.
     pub started_ms: u64,
+    /// Names it may be asked by, besides its addresses and the machine's own names.
+    pub hosts: Vec<String>,
 }
 
 /// The listener could not be opened.
@@ -148,11 +152,53 @@ impl AsyncWrite for Client {
 }
 
 fn router(sources: Sources) -> Router {
+    let mut own = sources.hosts.clone();
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    own.extend([format!("{name}.local"), name, "localhost".into()]);
+    let own: Arc<[String]> = own.into();
     Router::new()
+        .route("/", get(start_page))
         .route("/metrics", get(metrics))
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
         .with_state(sources)
+        .layer(middleware::from_fn(move |request, next| known(Arc::clone(&own), request, next)))
+}
+
+/// Turns away who comes by a name that is not ours: a page on the web can point its own name at this
+/// address and read along.
+async fn known(own: Arc<[String]>, request: Request, next: Next) -> Response {
+    let hosts = request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default());
+    let target = request.uri().authority().map(Authority::as_str);
+    match hosts.chain(target).all(|host| is_own(host, &own)) {
+        true => next.run(request).await,
+        false => FOREIGN.into_response(),
+    }
+}
+
+const FOREIGN: (StatusCode, &str) = (
+    StatusCode::MISDIRECTED_REQUEST,
+    "this is not a name of this bridge; ask by its address, or list the name in web.hosts\n",
+);
+
+/// Whether a host, with or without port, is an address or one of these names.
+fn is_own(host: &str, own: &[String]) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let host = authority.host().trim_end_matches('.');
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.parse::<IpAddr>().is_ok() || own.iter().any(|name| name.eq_ignore_ascii_case(host))
+}
+
+/// Says where one is.
+async fn start_page(State(sources): State<Sources>) -> Html<String> {
+    Html(format!(
+        "<!doctype html>\n<title>plug2mqtt</title>\n<h1>plug2mqtt {}</h1>\n\
+         <p>Makes LAN smart plugs switches and sensors over MQTT. Here are figures only:</p>\n<ul>\n\
+         <li><a href=\"/metrics\">/metrics</a> for Prometheus</li>\n\
+         <li><a href=\"/healthz\">/healthz</a> whether the program lives</li>\n\
+         <li><a href=\"/readyz\">/readyz</a> whether it has a broker and has asked every plug</li>\n</ul>\n",
+        sources.version
+    ))
 }
 
 impl Sources {
@@ -223,6 +269,34 @@ fn readiness(connected: bool, figures: &Figures) -> (StatusCode, &'static str) {
 mod tests {
     use super::*;
     use crate::model::{PlugFigures, PlugView, View};
+
+    #[test]
+    fn only_names_of_this_bridge_are_its_own() {
+        let own = ["localhost".to_owned(), "plugs.lan".to_owned()];
+        for host in [
+            "127.0.0.1",
+            "127.0.0.1:8099",
+            "[::1]:8099",
+            "[fe80::1]",
+            "LOCALHOST:1",
+            "plugs.lan.",
+            "Plugs.lan:80",
+        ] {
+            assert!(is_own(host, &own), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:8099",
+            "a b",
+            "127.0.0.1@evil.example",
+            "[::1",
+            "0x7f.1",
+        ] {
+            assert!(!is_own(host, &own), "{host}");
+        }
+    }
 
     #[test]
     fn ready_is_who_has_a_broker_and_has_asked_every_plug_that_has_an_address() {

@@ -157,7 +157,7 @@ async fn eventful_run() -> Run {
     settings.device.insert(STRIP.into(), Device { port: [(6, protected)].into(), ..Device::default() });
     let (ready, broker) = oneshot::channel();
     let ready = |address: &str| ready.send(address.to_owned()).unwrap();
-    let log = LogTopic::new(LogLevel::Info);
+    let log = LogTopic::new(Some(LogLevel::Info));
     let lines = Some(log.lines());
     // Everything runs on this thread, and other tests on others.
     let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(log));

@@ -14,6 +14,7 @@ mod one_plug;
 mod plug_faults;
 mod properties;
 mod recording;
+mod service;
 mod strays;
 mod support;
 mod tidy;

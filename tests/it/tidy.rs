@@ -50,6 +50,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
             "tracing_subscriber",
             "axum",
             "prometheus_client",
+            "rustix",
         ],
     ),
     (

@@ -14,9 +14,15 @@ fn free() -> SocketAddr {
 
 /// Status and text of a page; `None` while nobody listens.
 fn get(address: SocketAddr, path: &str, accept: &str) -> Option<(u16, String)> {
+    get_as("localhost", address, path, accept)
+}
+
+/// The same by this name.
+fn get_as(host: &str, address: SocketAddr, path: &str, accept: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;
     let mut reply = String::new();
     stream.read_to_string(&mut reply).ok()?;
@@ -65,6 +71,30 @@ fn figures_are_there_in_both_formats_and_follow_what_happens() {
         assert_eq!(page(address, "/elsewhere", "*/*").await.0, 404);
         house.close().await;
         assert!(get(address, "/metrics", "*/*").is_none(), "the listener ends with the bridge");
+    });
+}
+
+#[test]
+fn a_foreign_name_is_turned_away_and_the_first_page_says_where_one_is() {
+    run(async {
+        let address = free();
+        let mut house = House::new(vec![strip()]).await;
+        house.start(&[("web.listen", &address.to_string()), ("web.hosts", "plugs.lan")], "").await;
+        let (status, text) = page(address, "/", "*/*").await;
+        assert!(status == 200 && text.contains("plug2mqtt") && text.contains("href=\"/metrics\""), "{text}");
+        for (host, wanted) in [
+            ("evil.example:8099", 421),
+            ("127.0.0.1.evil.example", 421),
+            ("plugs.lan:8099", 200),
+            ("127.0.0.1:8099", 200),
+            ("[::1]:8099", 200),
+        ] {
+            for path in ["/", "/metrics", "/healthz"] {
+                let asked = tokio::task::spawn_blocking(move || get_as(host, address, path, "*/*"));
+                assert_eq!(asked.await.unwrap().map(|(status, _)| status), Some(wanted), "{host} {path}");
+            }
+        }
+        house.close().await;
     });
 }
 

@@ -26,13 +26,13 @@ pub type Lines = mpsc::Receiver<Value>;
 /// A layer for the subscriber. Clones are the same layer.
 #[derive(Debug, Clone)]
 pub struct LogTopic {
-    level: Level,
     way: Arc<Mutex<Way>>,
 }
 
 /// Where lines go, and how many.
 #[derive(Debug, Default)]
 struct Way {
+    level: Option<Level>,
     lines: Option<mpsc::Sender<Value>>,
     pace: Pace,
 }
@@ -48,15 +48,24 @@ struct Pace {
 }
 
 impl LogTopic {
-    /// A layer that tells lines down to `level`.
-    pub fn new(level: LogLevel) -> Self {
-        let level = match level {
+    /// A layer that tells lines down to `level`; without one it tells none.
+    pub fn new(level: Option<LogLevel>) -> Self {
+        let topic = Self { way: Arc::default() };
+        topic.set_level(level);
+        topic
+    }
+
+    /// Tells lines down to this level from now on.
+    pub fn set_level(&self, level: Option<LogLevel>) {
+        let level = level.map(|level| match level {
             LogLevel::Error => Level::ERROR,
             LogLevel::Warn => Level::WARN,
             // Below that a log about publishing would be published.
             LogLevel::Info | LogLevel::Debug | LogLevel::Trace => Level::INFO,
-        };
-        Self { level, way: Arc::default() }
+        });
+        if let Ok(mut way) = self.way.lock() {
+            way.level = level;
+        }
     }
 
     /// Where lines arrive from now on.
@@ -94,7 +103,8 @@ impl Pace {
 impl<S: Subscriber> Layer<S> for LogTopic {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let meta = event.metadata();
-        if *meta.level() > self.level || !meta.target().starts_with("plug2mqtt") {
+        let told = self.way.lock().is_ok_and(|way| way.level.is_some_and(|level| *meta.level() <= level));
+        if !told || !meta.target().starts_with("plug2mqtt") {
             return;
         }
         let mut fields = Fields::default();
@@ -165,7 +175,7 @@ mod tests {
     use tracing_subscriber::prelude::*;
 
     fn lines(log: impl FnOnce()) -> Vec<Value> {
-        let layer = LogTopic::new(LogLevel::Warn);
+        let layer = LogTopic::new(Some(LogLevel::Warn));
         let mut lines = layer.lines();
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
         std::iter::from_fn(|| lines.try_recv().ok()).collect()
