@@ -5,7 +5,7 @@ mod log;
 
 use log::Log;
 use plug2mqtt::bridge::{self, Ended, Instance};
-use plug2mqtt::cli;
+use plug2mqtt::cli::{self, screen, screen::Prose};
 use plug2mqtt::config::{self, Settings};
 use plug2mqtt::io::store::Store;
 use sd_notify::{NotifyState, notify};
@@ -27,6 +27,7 @@ const BAD_SETTINGS: u8 = 78;
 #[command(
     version,
     about,
+    max_term_width = 80,
     after_help = "Without a command the bridge runs. Exit codes: 0 done, 1 no answer, 2 usage, 78 settings."
 )]
 struct Flags {
@@ -204,13 +205,17 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, log: &Log) 
         Some(Command::Demo) => demo(settings, log).await,
         Some(Command::Discover { json }) => match cli::discover::look(&settings).await {
             Ok((seen, _)) if *json => printed(cli::discover::json(&seen, &mut out)),
-            Ok((seen, others)) => printed(
-                cli::discover::table(&seen, &mut out).and_then(|()| cli::discover::others(&others, &mut out)),
-            ),
+            Ok((seen, others)) => {
+                let columns = screen::columns(&out);
+                let mut prose = Prose::new(out, columns);
+                let table = cli::discover::table(&seen, columns.unwrap_or(screen::USUAL), &mut prose);
+                printed(table.and_then(|()| cli::discover::others(&others, &mut prose)))
+            }
             Err(why) => failed(&why),
         },
         Some(Command::Probe { host, json }) => {
-            match cli::probe::probe(&settings, host, *json, &mut out).await {
+            let columns = screen::columns(&out).filter(|_| !json);
+            match cli::probe::probe(&settings, host, *json, &mut Prose::new(out, columns)).await {
                 Ok(true) => ExitCode::SUCCESS,
                 Ok(false) => ExitCode::from(NO_ANSWER),
                 Err(error) => printed(Err(error)),
@@ -219,7 +224,8 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, log: &Log) 
         Some(Command::Doctor { json }) => {
             let findings = cli::doctor::examine(&settings, file).await;
             let print = if *json { cli::doctor::json } else { cli::doctor::print };
-            match print(&findings, &mut out) {
+            let columns = screen::columns(&out).filter(|_| !json);
+            match print(&findings, &mut Prose::new(out, columns)) {
                 Ok(true) => ExitCode::SUCCESS,
                 Ok(false) => ExitCode::from(NO_ANSWER),
                 Err(error) => printed(Err(error)),
@@ -444,7 +450,8 @@ fn stop_signal() -> impl Future<Output = ()> {
 }
 
 fn complain(text: &str) {
-    drop(writeln!(std::io::stderr(), "plug2mqtt: {text}"));
+    let text = screen::wrapped(&format!("plug2mqtt: {text}"), screen::columns(&std::io::stderr()));
+    drop(writeln!(std::io::stderr(), "{text}"));
 }
 
 fn failed(text: &str) -> ExitCode {

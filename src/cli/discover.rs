@@ -123,7 +123,7 @@ pub fn others(strays: &[Stray], out: &mut dyn Write) -> io::Result<()> {
 /// # Errors
 ///
 /// When `out` cannot be written.
-pub fn table(seen: &[Seen], out: &mut dyn Write) -> io::Result<()> {
+pub fn table(seen: &[Seen], columns: usize, out: &mut dyn Write) -> io::Result<()> {
     if seen.is_empty() {
         return writeln!(
             out,
@@ -148,7 +148,8 @@ pub fn table(seen: &[Seen], out: &mut dyn Write) -> io::Result<()> {
             now,
         ]);
     }
-    super::table::write(&rows, out)
+    // How many ports there are is in the last column, too.
+    super::table::fit(&rows, columns, &[3, 4, 5], out)
 }
 
 /// `3 of 6 on, 61.4 W`.

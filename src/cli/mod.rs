@@ -10,4 +10,5 @@ pub mod plug;
 pub mod probe;
 pub mod progress;
 pub mod record;
+pub mod screen;
 pub mod table;
