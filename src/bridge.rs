@@ -1,5 +1,6 @@
 //! Wires the parts together: settings in, a running bridge out.
 
+mod listener;
 mod own_rules;
 mod supervision;
 mod turn;
@@ -136,7 +137,7 @@ pub async fn run_as(
     let mqtt = mqtt_settings(settings, instance, &memory, broker.address(settings))?;
     let (counters, (stopping, stopped)) = (Arc::default(), watch::channel(false));
     let (asks, figures) = mpsc::channel(MAX_SCRAPES);
-    serve(settings, asks.clone(), Arc::clone(&counters), stopped.clone()).await?;
+    listener::serve(settings, asks.clone(), Arc::clone(&counters), stopped.clone()).await?;
     let mut stop = pin!(stop);
     let turn = tokio::select! {
         () = &mut stop => None,
@@ -211,36 +212,6 @@ pub async fn run_as(
     broker.stop().await;
     info!("stopped");
     Ok(ended)
-}
-
-/// Opens the web listener, if one is wanted.
-#[cfg(feature = "metrics")]
-async fn serve(
-    settings: &Settings,
-    figures: web::Asks,
-    mqtt: Arc<mqtt::Counters>,
-    stop: watch::Receiver<bool>,
-) -> Result<(), StartError> {
-    let Some(listen) = settings.web.listen else { return Ok(()) };
-    let started_ms = Clock::start().now().unix_ms;
-    let hosts = settings.web.hosts.iter().map(ToString::to_string).collect();
-    let sources = web::Sources { figures, mqtt, version: env!("CARGO_PKG_VERSION"), started_ms, hosts };
-    web::start(listen, sources, stop).await?;
-    Ok(())
-}
-
-#[cfg(not(feature = "metrics"))]
-#[expect(clippy::unused_async, reason = "the same signature as with the listener")]
-async fn serve<T>(
-    settings: &Settings,
-    _figures: T,
-    _mqtt: Arc<mqtt::Counters>,
-    _stop: watch::Receiver<bool>,
-) -> Result<(), StartError> {
-    match settings.web.listen {
-        Some(_) => Err(StartError::Settings("this build has no web listener; leave web.listen out".into())),
-        None => Ok(()),
-    }
 }
 
 /// The state directory: the one set, else systemd's, else the user's.
