@@ -176,7 +176,11 @@ impl Dialect for Tongue {
                     Switch::Ports(ports) => ports.get(&1).copied(),
                 };
                 if let Some(on) = on {
-                    self.plan_session();
+                    // The session of one plug may do for another that has got its address.
+                    match self.session {
+                        Some(_) => self.plan.push_back(Exchange::Hello),
+                        None => self.plan_session(),
+                    }
                     if self.others.is_none() && self.kind().is_none_or(|kind| kind.night_light) {
                         self.plan.push_back(Exchange::Status);
                     }

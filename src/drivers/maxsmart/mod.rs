@@ -184,6 +184,9 @@ impl Dialect for Tongue {
                 self.plan.push_back(Exchange::History(*span));
             }
             Ask::Switch(switch) => {
+                // Addresses may have been swapped without a word being lost: one that tells who it is does so
+                // before each relay that moves. One that told once, and then never again, is left in peace.
+                self.checked &= !self.introduced || self.evasive >= STREAK;
                 self.plan_identity(now);
                 self.plan_way();
                 match switch {
@@ -229,11 +232,12 @@ impl Dialect for Tongue {
 
     fn forget(&mut self) {
         let about = self.plan.front();
+        // Whatever was asked, it may be another plug that could not answer.
+        self.checked = false;
         if matches!(about, Some(Exchange::History(_) | Exchange::Clock | Exchange::Act | Exchange::Look)) {
-            // A question not every firmware knows says nothing about who is there and how to ask.
+            // A question not every firmware knows says nothing about how to ask.
             return;
         }
-        self.checked = false;
         self.time_at = None;
         self.streak += 1;
         // The time may have been enough for one way only: each goes first in turn.

@@ -228,10 +228,13 @@ fn a_question_that_not_every_firmware_knows_shakes_no_trust() {
         assert_eq!(play(plug.as_mut(), &clock, &[("502", Reply::Silent)]), Err(Failure::Silent));
         plug.forget();
         let record = Ask::History(Span::Hours);
-        assert_eq!(play(plug.as_mut(), &record, &[("510", Reply::Silent)]), Err(Failure::Silent));
+        let silent = [("00dv", bytes(HELLO)), ("510", Reply::Silent)];
+        assert_eq!(play(plug.as_mut(), &record, &silent), Err(Failure::Silent));
         plug.forget();
+        // It is HTTP as before; only who is there is asked again.
+        let well = [("00dv", bytes(HELLO)), ("511", bytes(OK_511))];
+        assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &well)), Some(true));
     }
-    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &[("511", bytes(OK_511))])), Some(true));
 }
 
 #[test]
@@ -240,10 +243,15 @@ fn a_switch_is_read_back_in_the_same_conversation() {
     play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))]).expect("HTTP");
     let on = Ask::Switch(Switch::Ports(BTreeMap::from([(1, true)])));
     assert_eq!(
-        relay(play(plug.as_mut(), &on, &[("cmd=200", bytes(OK_200)), ("511", bytes(OK_511))])),
+        relay(play(
+            plug.as_mut(),
+            &on,
+            &[("00dv", bytes(HELLO)), ("cmd=200", bytes(OK_200)), ("511", bytes(OK_511))]
+        )),
         Some(true)
     );
-    let refused = play(plug.as_mut(), &on, &[("cmd=200", bytes(r#"{"response":200,"code":400}"#))]);
+    let no = [("00dv", bytes(HELLO)), ("cmd=200", bytes(r#"{"response":200,"code":400}"#))];
+    let refused = play(plug.as_mut(), &on, &no);
     assert!(matches!(refused, Err(Failure::Denied(_))), "{refused:?}");
 }
 
@@ -281,6 +289,28 @@ fn another_plug_at_the_address_is_a_stranger_and_nothing_is_switched() {
 }
 
 #[test]
+fn who_is_there_is_asked_before_every_relay_though_nothing_failed() {
+    let mut plug = tongue("1.30");
+    play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))]).expect("a reading");
+    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &[("511", bytes(OK_511))])), Some(true));
+    let theirs = HELLO.replace("SWP1000000000001", "SWP1000000000002");
+    let on = Ask::Switch(Switch::Ports(BTreeMap::from([(1, true)])));
+    let stranger = Err(Failure::Stranger("maxsmart-swp1000000000002".into()));
+    for _ in 0..2 * STREAK {
+        assert_eq!(play(plug.as_mut(), &on, &[("00dv", bytes(&theirs))]), stranger);
+    }
+    // One that does not tell it any more is asked a few times, then left in peace.
+    let mute = [("00dv", Reply::Silent), ("511", bytes(OK_511)), ("00dv", Reply::Silent)];
+    for _ in 1..STREAK {
+        assert_eq!(play(plug.as_mut(), &on, &mute), Err(Failure::Silent));
+        plug.forget();
+    }
+    let done = [("cmd=200", bytes(OK_200)), ("511", bytes(OK_511))];
+    assert_eq!(relay(play(plug.as_mut(), &on, &[&mute[..], &done].concat())), Some(true));
+    assert_eq!(relay(play(plug.as_mut(), &on, &done)), Some(true));
+}
+
+#[test]
 fn a_web_server_that_names_another_serial_is_a_strangers() {
     let theirs = |reply: &str| reply.replacen("\"code\"", "\"sn\":\"SWP1000000000009\",\"code\"", 1);
     let stranger = Err(Failure::Stranger("SWP1000000000009".into()));
@@ -293,7 +323,11 @@ fn a_web_server_that_names_another_serial_is_a_strangers() {
     play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))]).expect("a reading");
     assert_eq!(play(plug.as_mut(), &Ask::Read, &[("511", bytes(&status))]), stranger);
     assert_eq!(
-        play(plug.as_mut(), &Ask::Switch(Switch::All(true)), &[("cmd=200", bytes(&switched))]),
+        play(
+            plug.as_mut(),
+            &Ask::Switch(Switch::All(true)),
+            &[("00dv", bytes(HELLO)), ("cmd=200", bytes(&switched))]
+        ),
         stranger
     );
     plug.forget();
