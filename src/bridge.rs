@@ -9,6 +9,7 @@ pub use turn::Instance;
 
 use crate::config::{self, Settings};
 use crate::drivers;
+use crate::fair::{self, Room};
 use crate::hub::{Hub, Rules};
 use crate::io::clock::{Clock, Zone};
 use crate::io::engine::{Engine, Parts, SetLogLevel};
@@ -29,14 +30,16 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
-/// Orders that may wait for the hub; more are refused with a result.
+/// Orders that may wait for the hub, of one plug and of all; more are refused with a result.
 const MAX_ORDERS: usize = 1024;
+const MAX_ALL_ORDERS: usize = 16_384;
 
-/// Notes that may wait for a sink; older ones are dropped and counted.
-const MAX_NOTES: usize = 4096;
+/// Notes that may wait for a sink, of one plug and of all; more are dropped and counted.
+const MAX_NOTES: usize = 16_384;
+const MAX_ALL_NOTES: usize = 65_536;
 
 /// Scrapes that may wait for the hub.
 const MAX_SCRAPES: usize = 8;
@@ -164,8 +167,8 @@ pub async fn run_as(
     let announced = memory.announced.plugs.clone();
     let hub = Hub::new(rules(settings), memory, &clock.now());
     let (view, picture) = watch::channel(hub.view());
-    let (notes, heard) = broadcast::channel(MAX_NOTES);
-    let (orders, wanted) = mpsc::channel(MAX_ORDERS);
+    let (notes, heard) = fair::channel(Room { each: MAX_NOTES, all: MAX_ALL_NOTES });
+    let (orders, wanted) = fair::channel(Room { each: MAX_ORDERS, all: MAX_ALL_ORDERS });
     let (leave, mut leaves) = mpsc::channel(1);
     let mut watch = clock.clone();
     tokio::spawn(supervision::supervise(asks, Arc::clone(&counters), stopped.clone()));

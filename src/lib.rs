@@ -23,6 +23,7 @@
 //! | [`io`] | sockets, files, time | what should be done |
 //! | [`entity`] | which switches and sensors a plug offers | any sink |
 //! | [`errand`] | the asks that make up a request to one plug, and what comes of them | who wants it |
+//! | [`fair`] | the channels between the two, in which nobody holds up another | what goes through them |
 //! | [`sinks`] | MQTT topics and Home Assistant's discovery | hub, drivers, io |
 //! | [`config`] | what a user may say | what it is used for |
 //! | [`file`] | how files are opened | what is in them |
@@ -102,6 +103,7 @@ pub mod config;
 pub mod drivers;
 pub mod entity;
 pub mod errand;
+pub mod fair;
 pub mod file;
 pub mod hub;
 pub mod io;

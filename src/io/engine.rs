@@ -11,20 +11,24 @@ use super::probe::{Quarry, Unanswered};
 use super::store::Store;
 use super::talk::talk;
 use crate::drivers::Dialect;
+use crate::fair;
 use crate::hub::{Effect, Hub, Input};
-use crate::model::{Ask, Figures, Heard, LogLevel, Note, Order, Outcome, Place, View, Who};
+use crate::model::{Ask, Figures, Heard, LogLevel, Note, Order, Outcome, Place, PlugId, View, Who};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::error;
 
 /// How long running conversations may take when the program stops.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Orders taken in one go; what comes home and what is due has its turn between.
+const AT_ONCE: usize = 64;
 
 /// Called when the amount of logging should change.
 pub type SetLogLevel = Box<dyn Fn(LogLevel) + Send>;
@@ -61,7 +65,7 @@ pub struct Parts {
     /// Where the picture is shown.
     pub view: watch::Sender<Arc<View>>,
     /// Where notes go.
-    pub notes: broadcast::Sender<Arc<Note>>,
+    pub notes: fair::Sender<Option<PlugId>, Arc<Note>>,
     /// Who wants figures.
     pub figures: mpsc::Receiver<oneshot::Sender<Figures>>,
 }
@@ -92,7 +96,11 @@ impl Engine {
     }
 
     /// Runs until `stop` is ready, then lets running conversations end and saves.
-    pub async fn run(mut self, mut orders: mpsc::Receiver<Order>, stop: impl Future<Output = ()>) {
+    pub async fn run(
+        mut self,
+        mut orders: fair::Receiver<Option<PlugId>, Order>,
+        stop: impl Future<Output = ()>,
+    ) {
         let mut stop = std::pin::pin!(stop);
         let mut networks = self.watch_networks();
         self.act();
@@ -101,7 +109,7 @@ impl Engine {
             tokio::select! {
                 () = &mut stop => break,
                 Some(answer) = self.parts.figures.recv() => drop(answer.send(self.hub.figures())),
-                Some(order) = orders.recv() => self.feed(Input::Commanded(order)),
+                order = orders.recv() => self.feed(Input::Commanded(order)),
                 Some(home) = self.talks.join_next() => self.come_home(home),
                 Some(saved) = self.saves.join_next() => self.saved(saved),
                 Some(heard) = self.heard.1.recv() => self.feed(heard.into()),
@@ -109,7 +117,7 @@ impl Engine {
                 Some(()) = networks.recv() => self.feed(Input::Network),
                 () = sleep_until(Instant::from_std(wake)) => self.feed(Input::Tick),
             }
-            while let Ok(order) = orders.try_recv() {
+            for order in std::iter::from_fn(|| orders.try_recv()).take(AT_ONCE) {
                 self.feed(Input::Commanded(order));
             }
             while let Some(home) = self.talks.try_join_next() {
@@ -157,7 +165,7 @@ impl Engine {
             Effect::Ask(hosts) => self.ask_again(&hosts),
             Effect::Reattach(id) => self.dialects.drop_dialect(&id),
             // Nobody listening is fine: notes are for whoever is there.
-            Effect::Tell(note) => drop(self.parts.notes.send(Arc::new(note))),
+            Effect::Tell(note) => drop(self.parts.notes.send(note.plug().cloned(), Arc::new(note))),
             Effect::Log(level) => (self.parts.set_log_level)(level),
             Effect::Save => self.save(),
         }
@@ -195,7 +203,7 @@ impl Engine {
     }
 
     /// Conversations in the air end, their commands get their results, everything is written down.
-    async fn wind_up(&mut self, mut orders: mpsc::Receiver<Order>) {
+    async fn wind_up(&mut self, mut orders: fair::Receiver<Option<PlugId>, Order>) {
         self.searches.abort_all();
         self.sweeps.abort_all();
         self.feed(Input::Stop);
@@ -207,7 +215,7 @@ impl Engine {
         self.feed(Input::Stop);
         // What came in meanwhile gets its result; what comes now is refused at the door.
         orders.close();
-        while let Ok(order) = orders.try_recv() {
+        while let Some(order) = orders.try_recv() {
             self.feed(Input::Commanded(order));
         }
         self.act();

@@ -124,6 +124,35 @@ pub enum Order {
     Metered(Vec<Metered>),
 }
 
+impl Order {
+    /// The plug it is about, if it is about one.
+    pub fn plug(&self) -> Option<&PlugId> {
+        match self {
+            Self::Switch(order) => Some(&order.plug),
+            Self::Refresh(id) | Self::Announced(id, _) | Self::Deleted(id) => Some(id),
+            Self::Request(request, _) => request.plug(),
+            Self::Metered(_) => None,
+        }
+    }
+}
+
+impl Request {
+    /// The plug it is about, if it is about one.
+    pub fn plug(&self) -> Option<&PlugId> {
+        match self {
+            Self::DeviceRemove { id, .. }
+            | Self::DeviceRename { id, .. }
+            | Self::PortRename { id, .. }
+            | Self::Errand(id, _)
+            | Self::DeviceOptions { id, .. }
+            | Self::EnergySet { id, .. }
+            | Self::DeviceReplace { id, .. }
+            | Self::Release { id, .. } => Some(id),
+            Self::Scan(_) | Self::Adopt(..) | Self::LogLevel(_) => None,
+        }
+    }
+}
+
 /// Energy as an earlier run told it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metered {
@@ -250,6 +279,17 @@ pub enum Note {
     Bridge(Event),
     /// The answer to a request.
     Response(Response),
+}
+
+impl Note {
+    /// The plug it is about, if it is about one.
+    pub fn plug(&self) -> Option<&PlugId> {
+        match self {
+            Self::Result(result) => Some(&result.plug),
+            Self::Plug(id, _) => Some(id),
+            Self::Bridge(_) | Self::Response(_) => None,
+        }
+    }
 }
 
 /// What happened, as events tell it.

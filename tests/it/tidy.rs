@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ("model", &[], &["serde", "jiff"]),
     ("entity.rs", &["model"], &[]),
+    ("fair.rs", &[], &["tokio"]),
     ("file.rs", &[], &["libc"]),
     ("errand", &["model"], &["jiff", "serde_json"]),
     ("hub", &["model", "errand"], &["tracing"]),
@@ -15,7 +16,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ("sim", &["sim"], &["aes", "cbc", "serde_json", "tokio", "tracing"]),
     (
         "io",
-        &["model", "hub", "drivers", "io", "file"],
+        &["model", "hub", "drivers", "fair", "io", "file"],
         &[
             "tokio",
             "reqwest",
@@ -33,7 +34,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "sinks",
-        &["model", "entity", "errand", "sinks", "file"],
+        &["model", "entity", "errand", "fair", "sinks", "file"],
         &[
             "tokio",
             "rumqttc",

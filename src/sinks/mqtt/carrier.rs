@@ -12,10 +12,12 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use tracing::info;
+
+/// Orders on one topic in so short a time are noted once.
+const NOTED: Duration = Duration::from_millis(100);
 
 /// One connection, with the session that speaks on it.
 pub(super) struct Carrier<'a> {
@@ -30,11 +32,27 @@ pub(super) struct Carrier<'a> {
     yielded: bool,
 }
 
+/// The topic of the order that was obeyed last, and when that was noted.
+#[derive(Default)]
+struct Obeyed(Option<(String, Instant)>);
+
+impl Obeyed {
+    /// It was noted a moment ago; a flood is noted once.
+    fn again(&mut self, topic: &str) -> bool {
+        let noted = |(last, at): &(String, Instant)| last == topic && at.elapsed() < NOTED;
+        let again = self.0.as_ref().is_some_and(noted);
+        if !again {
+            self.0 = Some((topic.to_owned(), Instant::now()));
+        }
+        again
+    }
+}
+
 /// Why the loop woke up.
 enum Woken {
     Said(Said<Received>),
     Changed,
-    Note(Result<Arc<Note>, RecvError>),
+    Note(Arc<Note>),
     Looked(Input),
     Line(Value),
     Stop,
@@ -63,19 +81,15 @@ impl<'a> Carrier<'a> {
     ) -> Result<Self, String> {
         let will = Some((format!("{}/bridge/state", settings.announcer.base), "offline"));
         let (sorter, orders) = (Sorter::new(Arc::clone(settings)), wires.orders.clone());
-        let dropped = Arc::clone(counters);
+        let mut obeyed = Obeyed::default();
         let receive = move |topic: &str, payload: &[u8], retain: bool| {
             match sorter.sort(topic, payload, retain) {
                 // From here to the hub without a detour: somebody waits for a light.
-                Sorted::Order(order) => Heard::May(match orders.try_send(order) {
-                    Ok(()) => Received::obeyed(topic),
-                    Err(
-                        mpsc::error::TrySendError::Full(order) | mpsc::error::TrySendError::Closed(order),
-                    ) => {
-                        dropped.dropped.fetch_add(1, Ordering::Relaxed);
-                        Received::full(order)
-                    }
-                }),
+                Sorted::Order(order) => match orders.send(order.plug().cloned(), order) {
+                    Ok(()) if obeyed.again(topic) => Heard::Nothing,
+                    Ok(()) => Heard::May(Received::obeyed(topic)),
+                    Err(order) => Heard::May(Received::full(order)),
+                },
                 Sorted::Rest(received) if received.matters() => Heard::Must(received),
                 Sorted::Rest(received) => Heard::May(received),
                 Sorted::Nothing => Heard::Nothing,
@@ -95,9 +109,10 @@ impl<'a> Carrier<'a> {
         *connected_at = Some(Instant::now());
         self.counters.connected(true);
         // What was told while nobody listened is gone; it was never meant to wait.
-        while self.wires.notes.try_recv().is_ok() {
+        while self.wires.notes.try_recv().is_some() {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
+        self.wires.notes.open();
         let view = Arc::clone(&self.wires.view.borrow_and_update());
         self.hand_in(Input::Connected(view)).await;
         loop {
@@ -121,16 +136,14 @@ impl<'a> Carrier<'a> {
                 Woken::Said(Said::Subscribed(refused)) => self.feed(Input::Subscribed(refused)).await,
                 Woken::Said(Said::Received(received)) => self.feed(Input::Received(received)).await,
                 Woken::Said(Said::Down(why)) => return Err(why),
-                Woken::Note(Ok(note)) => self.feed(Input::Note(note)).await,
-                Woken::Note(Err(RecvError::Lagged(missed))) => {
-                    self.counters.dropped.fetch_add(missed, Ordering::Relaxed);
+                Woken::Note(note) => {
+                    self.counters.dropped.fetch_add(self.wires.notes.missed(), Ordering::Relaxed);
+                    self.feed(Input::Note(note)).await;
                 }
-                // The engine has stopped; the word to stop follows.
-                Woken::Note(Err(RecvError::Closed)) => sleep(Duration::from_millis(20)).await,
                 Woken::Looked(looked) => self.feed(looked).await,
                 Woken::Line(line) => self.feed(Input::Line(line)).await,
                 Woken::Stop => {
-                    while let Ok(note) = self.wires.notes.try_recv() {
+                    while let Some(note) = self.wires.notes.try_recv() {
                         self.feed(Input::Note(note)).await;
                     }
                     self.feed(Input::Stop).await;
@@ -182,7 +195,7 @@ impl<'a> Carrier<'a> {
             Outgoing::Subscribe(filters) => self.link.subscribe(&filters).await,
             Outgoing::LookAt(filters) => self.link.look_at(&filters).await,
             Outgoing::Unsubscribe(filters) => self.link.unsubscribe(&filters).await,
-            Outgoing::Order(order) => drop(self.wires.orders.send(order).await),
+            Outgoing::Order(order) => self.wires.orders.must_send(order.plug().cloned(), order),
             Outgoing::Health(wanted) => {
                 let (topic, payload, retain) = self.session.health(&wanted, self.figures());
                 self.link.publish(&topic, payload, retain).await;

@@ -11,6 +11,7 @@
 
 use super::counters::Counters;
 use super::repeats::Repeats;
+use crate::fair::{self, Room};
 #[cfg(feature = "tls")]
 use crate::file;
 use rumqttc::{
@@ -20,9 +21,9 @@ use rumqttc::{
 use secrecy::{ExposeSecret, SecretString};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::debug;
 
@@ -32,8 +33,10 @@ const MAX_INCOMING: usize = 4 << 20;
 /// The largest message sent.
 const MAX_OUTGOING: usize = 16 << 20;
 
-/// Received messages that may wait for the owner; what may get lost is dropped and counted beyond that.
-const MAX_WAITING: usize = 1024;
+/// Received messages that may wait for the owner, of one topic and of all; what may get lost is dropped
+/// and counted beyond that.
+const MAX_WAITING: usize = 16_384;
+const MAX_ALL_WAITING: usize = 32_768;
 
 /// The same for what must not get lost: the meters of more plugs than are ever known, and as much again.
 const MAX_MUST: usize = 1 << 18;
@@ -120,8 +123,9 @@ impl Lost {
 /// An open connection.
 pub(super) struct Link<T> {
     client: AsyncClient,
-    said: mpsc::UnboundedReceiver<Said<T>>,
-    waiting: Arc<AtomicUsize>,
+    said: fair::Receiver<String, Said<T>>,
+    /// Why it is over.
+    over: Option<Lost>,
     /// Messages handed over and messages acknowledged.
     acked: watch::Receiver<u64>,
     handed: u64,
@@ -159,23 +163,24 @@ impl<T: Send + 'static> Link<T> {
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
         events.set_network_options(network);
-        // Bounded by what waits, in `Poll::tell`.
-        let (to, said) = mpsc::unbounded_channel();
-        let waiting = Arc::default();
+        let (to, said) = fair::channel(Room { each: MAX_WAITING, all: MAX_ALL_WAITING });
         let (ack, acked) = watch::channel(0);
-        let poll = Poll { to, waiting: Arc::clone(&waiting), ack, counters: Arc::clone(counters) };
+        let poll = Poll { to, ack, counters: Arc::clone(counters) };
         let poll = tokio::spawn(poll.run(events, receive));
-        Ok(Self { client, said, waiting, acked, handed: 0, counters: Arc::clone(counters), poll })
+        Ok(Self { client, said, over: None, acked, handed: 0, counters: Arc::clone(counters), poll })
     }
 
     /// What the connection says next; `Down` for ever once it is over. May be dropped and called
     /// again.
     pub(super) async fn next(&mut self) -> Said<T> {
-        let said = self.said.recv().await;
-        if said.is_some() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        if let Some(why) = &self.over {
+            return Said::Down(why.clone());
         }
-        said.unwrap_or(Said::Down(Lost::Unreachable("the connection is over".into())))
+        let said = self.said.recv().await;
+        if let Said::Down(why) = &said {
+            self.over = Some(why.clone());
+        }
+        said
     }
 
     /// Hands a message over, QoS 1; waits while the broker is slower than we are.
@@ -230,8 +235,7 @@ impl<T> Drop for Link<T> {
 }
 
 struct Poll<T> {
-    to: mpsc::UnboundedSender<Said<T>>,
-    waiting: Arc<AtomicUsize>,
+    to: fair::Sender<String, Said<T>>,
     ack: watch::Sender<u64>,
     counters: Arc<Counters>,
 }
@@ -240,12 +244,12 @@ impl<T> Poll<T> {
     async fn run(self, mut events: EventLoop, mut receive: impl FnMut(&str, &[u8], bool) -> Heard<T>) {
         let mut repeats = Repeats::default();
         loop {
-            let (said, most) = match events.poll().await {
-                Ok(Event::Incoming(Packet::ConnAck(_))) => (Said::Connected, MAX_MUST),
+            let (said, topic) = match events.poll().await {
+                Ok(Event::Incoming(Packet::ConnAck(_))) => (Said::Connected, None),
                 Ok(Event::Incoming(Packet::SubAck(ack))) => {
                     let codes = ack.return_codes.iter().enumerate();
                     let refused = codes.filter(|(_, code)| matches!(code, SubscribeReasonCode::Failure));
-                    (Said::Subscribed(refused.map(|(position, _)| position).collect()), MAX_MUST)
+                    (Said::Subscribed(refused.map(|(position, _)| position).collect()), None)
                 }
                 Ok(Event::Incoming(Packet::Publish(message))) => {
                     self.counters.received.fetch_add(1, Ordering::Relaxed);
@@ -256,8 +260,8 @@ impl<T> Poll<T> {
                         continue;
                     }
                     match receive(&message.topic, &message.payload, message.retain) {
-                        Heard::Must(received) => (Said::Received(received), MAX_MUST),
-                        Heard::May(received) => (Said::Received(received), MAX_WAITING),
+                        Heard::Must(received) => (Said::Received(received), None),
+                        Heard::May(received) => (Said::Received(received), Some(message.topic)),
                         Heard::Nothing => continue,
                     }
                 }
@@ -269,19 +273,26 @@ impl<T> Poll<T> {
                 Ok(Event::Outgoing(Outgoing::Disconnect)) => return,
                 Ok(_) => continue,
                 Err(error) => {
-                    self.tell(Said::Down(lost(&error)), usize::MAX);
+                    self.to.must_send(String::new(), Said::Down(lost(&error)));
                     return;
                 }
             };
-            self.tell(said, most);
+            self.tell(said, topic);
         }
     }
 
-    /// Hands on unless so many wait already.
-    fn tell(&self, said: Said<T>, most: usize) {
-        let waits = self.waiting.fetch_add(1, Ordering::Relaxed) < most;
-        if !waits || self.to.send(said).is_err() {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+    /// Hands on what was received; what may get lost waits with its topic, so that a flood on one holds
+    /// up no other, and what must not in its order.
+    fn tell(&self, said: Said<T>, topic: Option<String>) {
+        let told = match topic {
+            Some(topic) => self.to.send(topic, said).is_ok(),
+            None if self.to.waiting() < MAX_MUST => {
+                self.to.must_send(String::new(), said);
+                true
+            }
+            None => false,
+        };
+        if !told {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -57,6 +57,7 @@ pub use look::{Living, look};
 pub use peers::Peer;
 pub use topics::BridgeFacts;
 
+use crate::fair;
 use crate::model::{Moment, Note, Order, PlugId, Shape, View};
 use carrier::Carrier;
 use homeassistant::Announcer;
@@ -65,7 +66,7 @@ use session::Session;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -119,11 +120,11 @@ pub struct Wires {
     /// The picture.
     pub view: watch::Receiver<Arc<View>>,
     /// What is told once.
-    pub notes: broadcast::Receiver<Arc<Note>>,
+    pub notes: fair::Receiver<Option<PlugId>, Arc<Note>>,
     /// Log lines to be published, for those who opted in.
     pub log: Option<log::Lines>,
     /// What the world wants.
-    pub orders: mpsc::Sender<Order>,
+    pub orders: fair::Sender<Option<PlugId>, Order>,
     /// Why this run should end.
     pub leave: mpsc::Sender<Leave>,
     /// Where the connection's figures are kept.
@@ -144,6 +145,8 @@ pub async fn run(settings: Settings, mut wires: Wires, announced: BTreeMap<PlugI
     let mut told = None;
     let broker = format!("{}:{}", settings.address.host, settings.address.port);
     while !*wires.stop.borrow() {
+        // What is told while nobody listens is gone; it was never meant to wait.
+        wires.notes.close();
         let began = Instant::now();
         let mut connected_at = None;
         let ended = match Carrier::open(&settings, &mut wires, &counters, &mut session) {

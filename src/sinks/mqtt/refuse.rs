@@ -15,6 +15,9 @@ use tracing::warn;
 /// A retained copy of a command is recognised for so long.
 const COPY: Duration = Duration::from_secs(60);
 
+/// How often in a second the states of one plug are said again for commands that are refused.
+const MAX_SPRUNG: u32 = 16;
+
 impl Session {
     /// Tells who sent something that is not obeyed, and why.
     pub(super) fn refuse(&mut self, incoming: Incoming) {
@@ -95,6 +98,19 @@ impl Session {
         }
     }
 
+    /// Whoever sends a flood is told the truth now and then.
+    fn springs_back_too_often(&mut self, plug: &PlugId) -> bool {
+        if !self.told.sent.contains_key(plug) {
+            return true;
+        }
+        let (since, count) = self.told.sprung.entry(plug.clone()).or_insert((self.now.up, 0));
+        if self.now.up.saturating_sub(*since) >= Duration::from_secs(1) {
+            (*since, *count) = (self.now.up, 0);
+        }
+        *count += 1;
+        *count > MAX_SPRUNG
+    }
+
     /// Says that a command failed, and what the relays really are.
     fn fail(&mut self, plug: PlugId, id: Option<String>, error: CommandError, detail: &str) {
         let result = CommandResult {
@@ -109,6 +125,9 @@ impl Session {
             unix_ms: self.now.unix_ms,
         };
         self.say_note(&Note::Result(result));
+        if self.springs_back_too_often(&plug) {
+            return;
+        }
         let sent = self.told.sent.get(&plug).map(|sent| topics::retained(self.base(), sent));
         for state in sent.into_iter().flatten().filter(|message| message.nature == Nature::State) {
             self.publish(state.topic, state.payload, true);

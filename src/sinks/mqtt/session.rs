@@ -161,6 +161,8 @@ pub(super) struct Told {
     pub(super) birth_at: Option<Duration>,
     pub(super) look_at: Option<Duration>,
     pub(super) obeyed: VecDeque<(Duration, String)>,
+    /// Since when, and how often, the states of a plug were said again for refused commands.
+    pub(super) sprung: BTreeMap<PlugId, (Duration, u32)>,
     /// Topics we emptied ourselves.
     pub(super) emptied: BTreeSet<String>,
     pub(super) watched: BTreeSet<String>,
