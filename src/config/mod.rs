@@ -115,7 +115,11 @@ fn build(mut tree: Json, origins: BTreeMap<String, Origin>, problems: &mut Vec<P
         }
         let key = layer::dotted(&keys);
         let origin = origins.get(&key).cloned();
-        problems.push(Problem { origin, key, text: error.inner().to_string() });
+        let mut text = error.inner().to_string();
+        if text.contains("socket address") {
+            text.push_str("; write it like 127.0.0.1:1883, an IPv6 address in [ ]: [::1]:1883");
+        }
+        problems.push(Problem { origin, key, text });
         if problems.len() > problem::MAX_SHOWN || !remove(&mut tree, &keys, index) {
             break Settings::default();
         }

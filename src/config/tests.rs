@@ -202,7 +202,7 @@ fn wrong_values_are_refused_with_the_remedy() {
     );
     check(
         "[broker]\nlisten = \"localhost:1883\"",
-        "plug2mqtt.toml:2:1: broker.listen: invalid socket address syntax",
+        "plug2mqtt.toml:2:1: broker.listen: invalid socket address syntax; write it like 127.0.0.1:1883, an IPv6 address in [ ]: [::1]:1883",
     );
     check(
         "[mqtt.tls]\ncert_file = \"/etc/hosts\"",
@@ -230,13 +230,25 @@ fn topics_and_urls_are_checked() {
         "mqtt://h?x",
         "mqtt://999.1.1.1",
         "mqtt://[::1",
+        "mqtt://fe80::1:1883",
+        "mqtt://fe80::1%eth0:1883",
+        "mqtt://[fe80::1%]",
+        "mqtt://[fe80::1%a b]",
+        "mqtt://[fe80::1%a/b]",
+        "mqtt://1:2:3",
     ] {
         assert!(bad.parse::<BrokerUrl>().is_err(), "{bad}");
+    }
+    for bare in ["mqtt://fe80::1:1883", "mqtt://::1", "mqtt://1:2:3:4:5:6:7:8:9"] {
+        let why = bare.parse::<BrokerUrl>().expect_err("no brackets");
+        assert!(why.contains("[ ]"), "{bare}: {why}");
     }
     for (good, canonical) in [
         ("mqtt://h", "mqtt://h:1883"),
         ("MQTTS://h.lan/", "mqtts://h.lan:8883"),
         ("mqtt://[::1]:1884", "mqtt://[::1]:1884"),
+        ("mqtt://[fe80::1%eth0]:1884", "mqtt://[fe80::1%eth0]:1884"),
+        ("mqtts://[fe80::1%wlp3s0.7]", "mqtts://[fe80::1%wlp3s0.7]:8883"),
         ("mqtt://192.168.1.2:1883", "mqtt://192.168.1.2:1883"),
     ] {
         assert_eq!(good.parse::<BrokerUrl>().unwrap().to_string(), canonical);

@@ -48,6 +48,12 @@ impl FromStr for BrokerUrl {
         if rest.contains(['/', '?', '#']) {
             return Err(format!("{} has something after the port; {LIKE}", shown(text)));
         }
+        if rest.contains("::") && !rest.starts_with('[') {
+            return Err(format!(
+                "{} has an IPv6 address without [ ]; write it like \"mqtt://[fe80::1%eth0]:1883\"",
+                shown(text)
+            ));
+        }
         let Host { name: host, port } = rest.parse().map_err(|error| format!("{error}; {LIKE}"))?;
         let port = port.unwrap_or(if tls { 8883 } else { 1883 });
         Ok(Self { tls, host, port })
@@ -81,16 +87,22 @@ impl FromStr for Host {
         let (name, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (inside, after) = rest.split_once(']').ok_or(format!("{} lacks a ]", shown(text)))?;
-                inside
-                    .parse::<Ipv6Addr>()
-                    .map_err(|_| format!("{} is not an IPv6 address", shown(inside)))?;
+                if !is_ipv6(inside) {
+                    return Err(format!("{} is not an IPv6 address", shown(inside)));
+                }
                 match after.strip_prefix(':') {
                     Some(port) => (inside, Some(port)),
                     None if after.is_empty() => (inside, None),
                     None => return Err(format!("{} has something after the ]", shown(text))),
                 }
             }
-            None if text.parse::<Ipv6Addr>().is_ok() => (text, None),
+            None if is_ipv6(text) => (text, None),
+            None if text.matches(':').count() > 1 => {
+                return Err(format!(
+                    "{} looks like an IPv6 address with a port; put the address in [ ], like [fe80::1]:1883",
+                    shown(text)
+                ));
+            }
             None => match text.split_once(':') {
                 Some((name, port)) => (name, Some(port)),
                 None => (text, None),
@@ -116,6 +128,13 @@ impl FromStr for Host {
     }
 }
 
+/// Whether it is an IPv6 address, with or without the interface it is to be reached by: `fe80::1%eth0`.
+fn is_ipv6(text: &str) -> bool {
+    let (address, zone) = text.split_once('%').unwrap_or((text, "0"));
+    let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'@');
+    address.parse::<Ipv6Addr>().is_ok() && (1..=15).contains(&zone.len()) && zone.bytes().all(named)
+}
+
 fn is_host(name: &str) -> bool {
     let label = |part: &str| {
         (1..=63).contains(&part.len())
@@ -125,7 +144,7 @@ fn is_host(name: &str) -> bool {
     };
     let bare = name.strip_suffix('.').unwrap_or(name);
     let like_ipv4 = bare.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    name.parse::<Ipv6Addr>().is_ok()
+    is_ipv6(name)
         || name.parse::<Ipv4Addr>().is_ok()
         || (!like_ipv4 && bare.len() <= 253 && bare.split('.').all(label))
 }

@@ -9,6 +9,9 @@ use crate::model::{Lock, Moment, Place, PlugView, PortView, Remembered};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What is wrong with a plug is a sentence; the rest of a longer one is cut off.
+const MAX_PROBLEM: usize = 200;
+
 impl Plug {
     /// Takes over names, locks, pace and thresholds from settings and options.
     pub(super) fn refit(&mut self, rules: &Rules, now: &Moment) {
@@ -57,6 +60,13 @@ impl Plug {
 
     /// Shows another picture, if it is another one.
     pub(super) fn show_instead(&mut self, now: &Moment, mut view: PlugView) {
+        if let Some(problem) = &mut view.problem
+            && let Some((cut, _)) = problem.char_indices().nth(MAX_PROBLEM)
+        {
+            // Some plugs have much to say about what is wrong.
+            problem.truncate(cut);
+            problem.push_str("...");
+        }
         if view != *self.view {
             view.unix_ms = now.unix_ms;
             self.view = Arc::new(view);

@@ -404,7 +404,7 @@ impl Hub {
                     warn!(plug = %id, "asked to refresh a plug nobody knows");
                     return;
                 };
-                plug.refresh(now);
+                plug.tell_all(now);
                 self.attend(now, &id);
             }
             Order::Request(request, transaction) => self.request(now, request, transaction),

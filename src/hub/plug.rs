@@ -66,6 +66,8 @@ pub(super) struct Plug {
     pub(super) schedule: Schedule,
     /// Everything is to be told at the next reading.
     pub(super) everything: bool,
+    /// And also what has not changed.
+    pub(super) asked: bool,
     /// The conversation it is in is with hardware that is not its own any more.
     pub(super) stale: bool,
 }
@@ -157,6 +159,7 @@ impl Plug {
             talking: None,
             schedule: Schedule::new(now, ordinal),
             everything: true,
+            asked: false,
             stale: false,
         };
         plug.refit(rules, now);
@@ -234,6 +237,12 @@ impl Plug {
     pub(super) fn refresh(&mut self, now: &Moment) {
         self.everything = true;
         self.look_now(now);
+    }
+
+    /// The same for somebody who wants to see all of it, what has not changed as well.
+    pub(super) fn tell_all(&mut self, now: &Moment) {
+        self.asked = true;
+        self.refresh(now);
     }
 
     /// It was heard where it should be: no need to wait for the end of the back-off.
@@ -397,6 +406,9 @@ impl Plug {
         self.consider_round(now, !self.online());
         let everything = std::mem::take(&mut self.everything);
         let moved = self.absorb(now, &reading, took, rules, everything);
+        if std::mem::take(&mut self.asked) {
+            self.show(now, |view| view.echo = view.echo.wrapping_add(1));
+        }
         for &(port, on, cause) in &moved {
             let what = if on { "on" } else { "off" };
             info!(plug = %self.id, port, cause = cause.map(Cause::as_str), "is {what}");

@@ -78,8 +78,8 @@ impl Way {
             return;
         }
         queue.bytes += line.len();
-        let mut own = line.to_vec();
-        if own.len() == MAX_LINE {
+        let mut own = one_line(line);
+        if line.len() == MAX_LINE {
             own.extend_from_slice(b"...\n");
         }
         queue.lines.push_back(own);
@@ -104,6 +104,28 @@ impl Way {
         self.0.changed.notify_all();
         if queue.lines.len() < MAX_LINES / 2 { std::mem::take(&mut queue.dropped) } else { 0 }
     }
+}
+
+/// The line without what would make it look like another one, or several: control characters that came with
+/// somebody's payload. The escape character is left to who writes the colours, and escapes that of payloads.
+fn one_line(line: &[u8]) -> Vec<u8> {
+    let (text, end) = line.strip_suffix(b"\n").map_or((line, &b""[..]), |text| (text, &b"\n"[..]));
+    let mut own = Vec::with_capacity(line.len());
+    let mut before = 0;
+    for &byte in text {
+        // U+0080 to U+009F begin with 0xC2.
+        let control = (byte < 0x20 && byte != 0x1b) || byte == 0x7f || (before == 0xc2 && byte < 0xa0);
+        if control && byte >= 0x80 {
+            own.pop();
+        }
+        match control {
+            true => own.extend(format!("\\x{byte:02x}").bytes()),
+            false => own.push(byte),
+        }
+        before = byte;
+    }
+    own.extend_from_slice(end);
+    own
 }
 
 /// One line.
@@ -132,6 +154,19 @@ impl<'a> MakeWriter<'a> for Way {
 mod tests {
     use super::*;
     use std::sync::mpsc;
+
+    #[test]
+    fn no_payload_makes_a_line_of_its_own() {
+        let said = |line: &str| String::from_utf8(one_line(line.as_bytes())).expect("text");
+        assert_eq!(said("a plug says \"x\"\n"), "a plug says \"x\"\n");
+        assert_eq!(said("x\n2026 ERROR forged\r\u{8}\n"), "x\\x0a2026 ERROR forged\\x0d\\x08\n");
+        assert_eq!(said("\u{9b}2J\u{7f}\t"), "\\x9b2J\\x7f\\x09");
+        assert_eq!(
+            said("\u{1b}[32mINFO\u{1b}[0m \u{a0}äöü\u{1f50c}\n"),
+            "\u{1b}[32mINFO\u{1b}[0m \u{a0}äöü\u{1f50c}\n"
+        );
+    }
+
     use std::time::Instant;
 
     /// Takes a line whenever the test allows it.

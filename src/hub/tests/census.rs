@@ -332,6 +332,26 @@ fn a_plug_that_answers_the_search_and_nothing_else_is_found_once_and_told_once()
 }
 
 #[test]
+fn what_is_wrong_with_a_plug_is_short() {
+    let mut world = strip();
+    world.fake(1).fails = Some(Failure::Nonsense("ä".repeat(5000)));
+    world.secs(60);
+    let problem = world.view(A).problem.clone().expect("something is wrong");
+    assert!(problem.starts_with("answers with nonsense (ä") && problem.ends_with("ä..."), "{problem}");
+    assert_eq!(problem.chars().count(), 203);
+}
+
+#[test]
+fn who_asks_for_everything_is_told_so_by_the_next_reading() {
+    let mut world = strip();
+    let before = world.view(A);
+    world.feed(Input::Commanded(Order::Refresh(id(A))));
+    world.secs(1);
+    let after = world.view(A);
+    assert_eq!((after.beat, after.echo), (before.beat + 1, before.echo + 1));
+}
+
+#[test]
 fn what_to_do_about_a_closed_door_names_the_door() {
     let said = |failure: Failure, place: Place| failure.blocked(place);
     let silent = said(Failure::Silent, place(1)).expect("a remedy");

@@ -38,10 +38,10 @@ fn changed_values(
     let mut add = |tail: &str, payload: String, nature: Nature| {
         list.push(Retained { topic: format!("{base}/{}/{tail}", new.id), payload, nature });
     };
-    if old.online != new.online {
+    if old.online != new.online || again(Nature::Fact) {
         add("availability", if new.online { "online" } else { "offline" }.into(), Nature::Fact);
     }
-    if info_differs(old, new) {
+    if info_differs(old, new) || again(Nature::Fact) {
         add("info", info(new).to_string(), Nature::Fact);
     }
     for entity in in_order(new) {
@@ -149,7 +149,7 @@ mod tests {
         let mut said = 0;
         for old in pictures() {
             for new in pictures() {
-                for again in [None, Some(Nature::Number), Some(Nature::State)] {
+                for again in [None, Some(Nature::Number), Some(Nature::State), Some(Nature::Fact)] {
                     let again = |nature| Some(nature) == again;
                     let mut quick = changes("p", Some(&old), &new, again);
                     let mut all = changed_topics("p", Some(&old), &new, again);

@@ -131,7 +131,8 @@ fn command(plug: &PlugId, port: Option<&str>, payload: &[u8]) -> Result<SwitchOr
         hold: None,
         stagger: Duration::ZERO,
     };
-    if let Some(wish) = wish(text) {
+    let quoted = serde_json::from_str::<String>(text).ok();
+    if let Some(wish) = wish(quoted.as_deref().map_or(text, str::trim)) {
         return Ok(plain(wish));
     }
     if !text.starts_with('{') {
@@ -377,7 +378,8 @@ fn parse_request(payload: &[u8]) -> Result<RequestJson, (Option<Json>, String)> 
     if text.starts_with('{') {
         return read(text, "request", "transaction");
     }
-    let value = (!text.is_empty()).then(|| Json::String(text.into()));
+    let word = serde_json::from_str(text).unwrap_or_else(|_| text.to_owned());
+    let value = (!word.is_empty()).then(|| Json::String(word));
     Ok(RequestJson { value, ..RequestJson::default() })
 }
 

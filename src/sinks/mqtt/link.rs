@@ -103,6 +103,8 @@ pub(super) enum Said<T> {
 pub(super) enum Lost {
     #[error("{0}")]
     Unreachable(String),
+    #[error("{0}; {1}")]
+    Tls(String, &'static str),
     #[error("the broker refuses the login ({0}); check mqtt.username and mqtt.password")]
     Login(&'static str),
     #[error("the broker refuses the client id; change mqtt.client_id")]
@@ -117,6 +119,15 @@ impl Lost {
     /// The broker said no, and will say so again.
     pub(super) fn is_refusal(&self) -> bool {
         !matches!(self, Self::Unreachable(_))
+    }
+
+    /// Nobody needs to be told both: the one is the other once more. A certificate that has expired has so
+    /// since another second each time.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tls(_, mine), Self::Tls(_, theirs)) => mine == theirs,
+            _ => self == other,
+        }
     }
 }
 
@@ -312,21 +323,40 @@ fn lost(error: &ConnectionError) -> Lost {
         )) => Lost::TooBig,
         other => {
             let error = other.to_string();
-            let remedy = remedy(&error);
-            Lost::Unreachable(error + remedy)
+            match remedy(&error) {
+                Some(remedy) => Lost::Tls(error, remedy),
+                None => Lost::Unreachable(error),
+            }
         }
     }
 }
 
 /// What to do about a TLS handshake that failed; rumqttc tells why in words only.
-fn remedy(error: &str) -> &'static str {
-    if error.contains("UnknownIssuer") {
-        "; name the authority that signed the broker's certificate with mqtt.tls.ca_file"
-    } else if error.contains("CertificateRequired") {
-        "; the broker wants a certificate, give mqtt.tls.cert_file and mqtt.tls.key_file"
-    } else {
-        ""
-    }
+fn remedy(error: &str) -> Option<&'static str> {
+    const REMEDIES: [(&str, &str); 9] = [
+        ("UnknownIssuer", "name the authority that signed the broker's certificate with mqtt.tls.ca_file"),
+        (
+            "CaUsedAsEndEntity",
+            "give the broker a certificate that an authority has signed, and name that authority with mqtt.tls.ca_file",
+        ),
+        ("not valid for name", "use a name in mqtt.url that stands in the broker's certificate"),
+        ("NotValidForName", "use a name in mqtt.url that stands in the broker's certificate"),
+        ("certificate expired", "renew the broker's certificate, or set the clock of this machine"),
+        ("certificate not valid yet", "set the clock of this machine; the broker's certificate begins later"),
+        (
+            "InvalidContentType",
+            "the broker does not speak TLS at this port; use its TLS port, often 8883, or mqtt://",
+        ),
+        (
+            "CertificateRequired",
+            "the broker wants a certificate, give mqtt.tls.cert_file and mqtt.tls.key_file",
+        ),
+        (
+            "fatal alert",
+            "the broker does not take our certificate or our TLS; check mqtt.tls.cert_file and the broker's log",
+        ),
+    ];
+    REMEDIES.iter().find(|(word, _)| error.contains(word)).map(|(_, remedy)| *remedy)
 }
 
 #[cfg(feature = "tls")]
@@ -384,4 +414,25 @@ fn transport(_: &Tls) -> Result<rumqttc::Transport, String> {
 /// Names the file and what is wrong with it.
 pub fn check_tls(tls: &Tls) -> Result<(), String> {
     transport(tls).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_tls_has_a_remedy_and_is_known_again() {
+        let expired = |seconds: u32| {
+            format!(
+                "invalid peer certificate: certificate expired: verification time {seconds} (UNIX), but not"
+            )
+        };
+        let lost = |error: String| Lost::Tls(error.clone(), remedy(&error).expect("a remedy"));
+        let (first, again) = (lost(expired(1)), lost(expired(2)));
+        assert!(first != again && first.is_like(&again) && first.is_refusal());
+        assert!(first.to_string().contains("set the clock of this machine"), "{first}");
+        let other = lost("invalid peer certificate: UnknownIssuer".into());
+        assert!(!first.is_like(&other) && other.to_string().contains("mqtt.tls.ca_file"));
+        assert_eq!(remedy("Connection refused (os error 111)"), None);
+    }
 }

@@ -162,7 +162,7 @@ pub async fn run(settings: Settings, mut wires: Wires, announced: BTreeMap<PlugI
         }
         let quick = lost_at.get_or_insert_with(Instant::now).elapsed() < RESTART && !why.is_refusal();
         let wait = if quick { QUICK_PAUSE } else { pause }.mul_f64(0.75 + fastrand::f64() / 2.0);
-        if told.as_ref() == Some(&why) {
+        if told.as_ref().is_some_and(|told: &Lost| told.is_like(&why)) {
             debug!(broker, after = ?began.elapsed(), "still no connection: {why}");
         } else {
             warn!(broker, "no connection to the broker: {why}; trying again, for ever");

@@ -205,7 +205,12 @@ impl Session {
         let base = settings.announcer.base.as_str();
         let beat = old.as_ref().is_some_and(|old| old.beat != plug.beat);
         let echo = old.as_ref().is_some_and(|old| old.echo != plug.echo);
-        let again = |nature| (nature == Nature::Number && beat) || (nature == Nature::State && echo);
+        // Both at once is somebody who wants to see all of it.
+        let again = |nature| match nature {
+            Nature::Number => beat,
+            Nature::State => echo,
+            Nature::Fact => beat && echo,
+        };
         for message in changes(base, old.as_deref(), plug, again) {
             self.told.tokens -= 1.0;
             self.publish(message.topic, message.payload, true);
@@ -355,6 +360,8 @@ impl Session {
             let says = Some(hashed(&devices));
             if std::mem::replace(&mut self.told.devices, says) != says {
                 self.publish(format!("{base}/bridge/devices"), devices, true);
+                // How many are online is told with who they are.
+                self.told.health_of = None;
             }
             if again && !self.told.todo.is_empty() {
                 self.told.devices_at = Some(self.now.up + Duration::from_secs(1));

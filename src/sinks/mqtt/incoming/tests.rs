@@ -62,6 +62,8 @@ fn words_in_any_case_are_commands() {
         ("true", Wish::On),
         ("0", Wish::Off),
         (" 1\n", Wish::On),
+        ("\"ON\"", Wish::On),
+        (" \"off \" ", Wish::Off),
     ] {
         assert_eq!(wishes(set(Some("2"), word.as_bytes())), [(2, wish)], "{word}");
     }
@@ -102,7 +104,7 @@ fn what_is_no_command_is_refused_with_a_reason() {
         b"{\"state\":\"ON\",\"ttl_ms\":-1}",
         b"{\"state\":\"ON\",\"stagger_ms\":99999999}",
         b"{\"state\":\"ON\",\"ports\":{}}",
-        b"\"ON\"",
+        b"\"ON",
         b"nan",
         &long,
     ] {

@@ -160,6 +160,47 @@ fn picture(plugs: impl IntoIterator<Item = PlugView>) -> Arc<View> {
 }
 
 #[test]
+fn who_asks_for_everything_gets_everything_once() {
+    let mut story = Story::new();
+    let mut plug = strip(1);
+    story.handle(0, Input::Connected(picture([plug.clone()])));
+    story.handle(2000, Input::Tick);
+    // As the hub shows it after `get`: nothing has changed.
+    (plug.beat, plug.echo) = (plug.beat + 1, plug.echo + 1);
+    let mut out = story.handle(10_000, Input::Shown(picture([plug.clone()])));
+    out.extend(story.handle(12_000, Input::Tick));
+    let own = format!("home/{}/", plug.id);
+    let mut said: Vec<&str> = out
+        .iter()
+        .filter_map(|out| match out {
+            Outgoing::Publish { topic, .. } => topic.strip_prefix(&own),
+            _ => None,
+        })
+        .collect();
+    said.sort_unstable();
+    let all = topics::retained("home", &plug);
+    let mut wanted: Vec<&str> =
+        all.iter().filter_map(|message| message.topic.strip_prefix(&own)).chain(["state"]).collect();
+    wanted.sort_unstable();
+    assert_eq!(said, wanted);
+    assert!(said.contains(&"6/state") && said.contains(&"availability"));
+}
+
+#[test]
+fn how_many_are_online_is_told_when_it_changes() {
+    let mut story = Story::new();
+    let told = |out: &[Outgoing]| out.iter().any(|out| matches!(out, Outgoing::Health(Health::Topic)));
+    let away = |n: u32| PlugView { online: false, ..strip(n) };
+    assert!(told(&story.handle(0, Input::Connected(picture([away(1), away(2)])))));
+    assert!(told(&story.handle(300, Input::Shown(picture([strip(1), away(2)])))), "one comes");
+    story.handle(3000, Input::Tick);
+    let mut loud = strip(1);
+    loud.watts = Some(9.0);
+    assert!(!told(&story.handle(5000, Input::Shown(picture([loud, away(2)])))), "power is no news");
+    assert!(told(&story.handle(9000, Input::Shown(picture([away(1), away(2)])))), "it goes");
+}
+
+#[test]
 fn a_snapshot_that_says_nothing_new_is_not_published() {
     let mut story = Story::new();
     let mut plug = strip(1);
