@@ -267,7 +267,8 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, log: &Log) 
                 inplug_port: *inplug_port,
                 broadcast: broadcast.clone(),
             };
-            match cli::demo::simulate(plugs, &stage, &mut out, stop_signal()).await {
+            match cli::demo::simulate(plugs, &stage, (&mut out, &mut std::io::stderr()), stop_signal()).await
+            {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(why) => failed(&format!("{why:#}")),
             }
@@ -393,9 +394,10 @@ async fn demo(mut settings: Settings, log: &Log) -> ExitCode {
     if std::net::TcpListener::bind(settings.broker.listen).is_err() {
         settings.broker.listen.set_port(0);
     }
-    let base = settings.mqtt.base_topic.clone();
+    let (base, aimed) = (settings.mqtt.base_topic.clone(), settings.clone());
     let ready = |broker: &str| {
-        drop(cli::demo::greet(&shelf, &base, broker, &mut std::io::stdout()));
+        let file = cli::demo::note_settings(&aimed, broker, state.path());
+        drop(file.and_then(|file| cli::demo::greet(&shelf, &base, broker, &file, &mut std::io::stdout())));
     };
     let ended = bridge::run_logged(&settings, log.logging(), ready, stop_signal()).await;
     shelf.stop().await;

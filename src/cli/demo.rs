@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -98,30 +99,68 @@ pub fn aim(settings: &mut Settings, plugs: &Plugs) {
     settings.inplug.scan = Vec::new();
 }
 
-/// Says what there is and what to try.
+/// Writes settings for other commands, so that they find these plugs and what the bridge knows.
 ///
 /// # Errors
 ///
-/// When `out` cannot be written.
-pub fn greet(plugs: &Plugs, base: &str, broker: &str, out: &mut dyn Write) -> io::Result<()> {
-    let (host, port) = broker.rsplit_once(':').unwrap_or((broker, "1883"));
-    writeln!(out, "\nA shelf of simulated plugs, a broker and the bridge between them, all on loopback:\n")?;
-    for plug in plugs.strips.plugs() {
+/// When the file cannot be written.
+pub fn note_settings(settings: &Settings, broker: &str, state: &Path) -> io::Result<PathBuf> {
+    let file = state.join("demo.toml");
+    let text = format!(
+        "[mqtt]\nurl = \"mqtt://{broker}\"\n\
+         [maxsmart]\nbroadcast = [\"{to}\"]\nudp_port = {}\nhttp_port = {}\n\
+         [inplug]\nbroadcast = [\"{to}\"]\nudp_port = {}\n\
+         [state]\ndirectory = {state:?}\n",
+        settings.maxsmart.udp_port,
+        settings.maxsmart.http_port,
+        settings.inplug.udp_port,
+        to = Shelf::LOOPBACK_BROADCAST,
+    );
+    std::fs::write(&file, text)?;
+    Ok(file)
+}
+
+/// How this program was called, for lines to be tried.
+fn called() -> String {
+    std::env::args().next().filter(|name| !name.is_empty()).unwrap_or_else(|| "plug2mqtt".into())
+}
+
+/// Lists plugs: name, id, ports, and where they are.
+fn list(strips: &[Served], inplugs: &[Served<Inplug>], out: &mut dyn Write) -> io::Result<()> {
+    for plug in strips {
         let (name, serial, ports, firmware) =
             plug.strip(|s| (s.name().to_owned(), s.serial().to_lowercase(), s.ports(), s.firmware()));
         let (id, ip) = (format!("maxsmart-{serial}"), plug.ip());
         writeln!(out, "  {name:<16} {id:<26} {ports} port(s), {firmware:?}, at {ip}")?;
     }
-    for plug in plugs.inplugs.plugs() {
+    for plug in inplugs {
         let (name, mac) = plug.plug(|plug| (plug.name().to_owned(), plug.mac()));
         let id = format!("inplug-{mac}");
         writeln!(out, "  {name:<16} {id:<26} 1 port(s), INPLUG, at {}", plug.ip())?;
     }
-    let to = format!("-h {host} -p {port}");
+    Ok(())
+}
+
+/// Says what there is and what to try; `file` has the settings for other commands.
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub fn greet(plugs: &Plugs, base: &str, broker: &str, file: &Path, out: &mut dyn Write) -> io::Result<()> {
+    let (host, port) = broker.rsplit_once(':').unwrap_or((broker, "1883"));
+    writeln!(out, "\nA shelf of simulated plugs, a broker and the bridge between them, all on loopback:\n")?;
+    list(plugs.strips.plugs(), plugs.inplugs.plugs(), out)?;
+    let (to, own) = (format!("-h {host} -p {port}"), format!("{} -c {}", called(), file.display()));
     writeln!(
         out,
         "
-Try, in another terminal (Debian: apt install mosquitto-clients):
+Try, in another terminal:
+
+  {own} status \"Kitchen strip\"
+  {own} toggle \"Kitchen strip\" Lamp
+  {own} discover
+
+Or with the clients of mosquitto (Debian: apt install mosquitto-clients):
 
   mosquitto_sub {to} -v -t '{base}/#'
   mosquitto_pub {to} -t {base}/maxsmart-swp6000000000001/5/set -m OFF
@@ -153,7 +192,7 @@ pub struct Stage {
 /// ports there are. Lines of input are commands: `press IP PORT` presses a button, `load IP PORT WATTS`
 /// plugs something in, `reboot IP` cuts the power for a moment, `fault IP NAME` switches a fault on
 /// (`none` switches it off), `lock IP` and `unlock IP` lock an INPLUG as its app does, `expire IP` ends
-/// its session. All are answered `OK`.
+/// its session. All are answered `OK`. `people` read what is served, and how to find it.
 ///
 /// # Errors
 ///
@@ -161,7 +200,7 @@ pub struct Stage {
 pub async fn simulate(
     words: &[String],
     stage: &Stage,
-    out: &mut dyn Write,
+    (out, people): (&mut dyn Write, &mut dyn Write),
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let (mut strips, mut inplugs) = (Vec::new(), Vec::new());
@@ -187,6 +226,7 @@ pub async fn simulate(
     }
     writeln!(out, "{ready}")?;
     out.flush()?;
+    explain(&strips, &inplugs, people)?;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -208,6 +248,44 @@ pub async fn simulate(
     }
 }
 
+/// Says what is served and where, and how the command line finds it.
+fn explain(strips: &Family<Strip>, inplugs: &Family<Inplug>, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "Simulated plugs, until Ctrl-C:\n")?;
+    list(&strips.served, &inplugs.served, out)?;
+    let loopback = |ip: Option<Ipv4Addr>| ip.is_some_and(|ip| ip.is_loopback());
+    let mut to = String::new();
+    if let Some((udp, http)) = strips.ports() {
+        to += &format!(" -s maxsmart.udp_port={udp} -s maxsmart.http_port={http}");
+        if loopback(strips.served.first().map(Served::ip)) {
+            to += &format!(" -s maxsmart.broadcast={}", Shelf::LOOPBACK_BROADCAST);
+        }
+    }
+    if let Some((udp, _)) = inplugs.ports() {
+        to += &format!(" -s inplug.udp_port={udp}");
+        if loopback(inplugs.served.first().map(Served::ip)) {
+            to += &format!(" -s inplug.broadcast={}", Shelf::LOOPBACK_BROADCAST);
+        }
+    }
+    writeln!(out, "\nTry, in another terminal:\n\n  {}{to} discover\n", called())
+}
+
+/// What to do where plugs cannot be served.
+fn remedy(error: io::Error, place: &str) -> anyhow::Error {
+    let remedy = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 are for root: give --udp-port 0 --http-port 0 --inplug-port 0, which take free ones"
+        }
+        io::ErrorKind::AddrInUse => {
+            "; another program has the port: end it, or give --udp-port 0 --http-port 0 --inplug-port 0, which take free ones"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "; this machine has no such address: give one of its own, or one that begins with 127"
+        }
+        _ => "",
+    };
+    anyhow::anyhow!("cannot serve on {place} ({error}){remedy}")
+}
+
 /// The plugs of one family in service.
 struct Family<M> {
     served: Vec<Served<M>>,
@@ -226,7 +304,9 @@ impl<M: Model> Family<M> {
             return Ok(Self { served: Vec::new(), _shelf: None });
         }
         if stage.broadcast.is_empty() && !plugs.iter().any(|(ip, _)| ip.is_unspecified()) {
-            let shelf = Shelf::serve(plugs, udp_port, http_port).await.context("cannot serve on loopback")?;
+            let shelf = Shelf::serve(plugs, udp_port, http_port)
+                .await
+                .map_err(|error| remedy(error, "these addresses"))?;
             return Ok(Self { served: shelf.plugs().to_vec(), _shelf: Some(shelf) });
         }
         let [(ip, plug)] = plugs
@@ -235,7 +315,7 @@ impl<M: Model> Family<M> {
             .filter(|_| alone)
             .context("on 0.0.0.0 or with --broadcast give one plug; more need addresses of their own")?;
         let place = Place { ip, udp_port, http_port, broadcasts: stage.broadcast.clone() };
-        let plug = sim::serve(plug, place).await.with_context(|| format!("cannot serve on {ip}"))?;
+        let plug = sim::serve(plug, place).await.map_err(|error| remedy(error, &ip.to_string()))?;
         Ok(Self { served: vec![plug], _shelf: None })
     }
 
@@ -328,4 +408,21 @@ fn obey(strips: &[Served], inplugs: &[Served<Inplug>], line: &str) -> Option<()>
         _ => return None,
     }
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_port_is_refused_the_remedy_is_told() {
+        for (kind, wanted) in [
+            (io::ErrorKind::PermissionDenied, "for root"),
+            (io::ErrorKind::AddrInUse, "another program"),
+            (io::ErrorKind::AddrNotAvailable, "begins with 127"),
+        ] {
+            let text = remedy(kind.into(), "127.0.9.1").to_string();
+            assert!(text.contains(wanted) && text.contains("127.0.9.1"), "{text}");
+        }
+    }
 }

@@ -473,26 +473,6 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_is_a_link_empties_nothing_and_pipes_are_not_waited_for() {
-        let dir = tempfile::tempdir().expect("temp dir");
-        let [precious, state] = ["precious", "state"].map(|name| dir.path().join(name));
-        fs::write(&precious, "x").expect("written");
-        fs::create_dir(&state).expect("made");
-        std::os::unix::fs::symlink(&precious, state.join("lock")).expect("linked");
-        let refused = Store::open(&state).expect_err("a link").to_string();
-        assert!(refused.contains("lock") && refused.contains("symbolic link"), "{refused}");
-        assert_eq!(fs::read(&precious).expect("there"), b"x");
-        fs::remove_file(state.join("lock")).expect("removed");
-        let store = open(&state);
-        let made = std::process::Command::new("mkfifo").arg(state.join(STATE)).status();
-        assert!(made.expect("mkfifo").success());
-        assert!(Store::peek(&state).expect_err("a pipe").to_string().contains("is a pipe"));
-        assert_eq!(store.load(), Memory::default());
-        store.save(&named("plug2mqtt-abc123")).expect("can go on");
-        assert_eq!(store.load(), named("plug2mqtt-abc123"));
-    }
-
-    #[test]
     fn a_directory_in_use_or_not_a_directory_is_refused_with_a_remedy() {
         let dir = tempfile::tempdir().expect("temp dir");
         let _first = open(dir.path());

@@ -216,6 +216,49 @@ fn a_taken_broker_port_ends_run_with_a_remedy_and_moves_the_demo() {
         let text = tokio::time::timeout(PATIENCE, text).await.unwrap().unwrap();
         assert!(text.contains("mosquitto_sub") && !text.contains(&address), "{text}");
         assert!(text.contains("Kitchen strip"), "{text}");
+        // The first lines to try work as they stand there.
+        let own = format!("  {} -c ", env!("CARGO_BIN_EXE_plug2mqtt"));
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with(&own)).collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        for line in lines {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", line]).current_dir("/").env_clear().stdin(Stdio::null());
+            let child = spawned(shell.stdout(Stdio::piped()).stderr(Stdio::piped()));
+            let output =
+                tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(
+                output.status.success() && said.contains("Lamp") | said.contains("Kitchen"),
+                "{line}: {output:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn simulated_plugs_are_listed_with_a_line_that_finds_them() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let ports = ["--udp-port", "0", "--http-port", "0", "--inplug-port", "0"];
+        let mut command = program(folder.path(), &[&["simulate"], &ports[..]].concat());
+        let mut plugs = Running(spawned(command.stdout(Stdio::null()).stderr(Stdio::piped())));
+        let mut stderr = plugs.0.stderr.take().unwrap();
+        let text = tokio::task::spawn_blocking(move || {
+            let (mut text, mut some) = (String::new(), [0; 512]);
+            while !text.contains(" discover\n") {
+                match stderr.read(&mut some) {
+                    Ok(n @ 1..) => text.push_str(&String::from_utf8_lossy(&some[..n])),
+                    _ => break,
+                }
+            }
+            text
+        });
+        let text = tokio::time::timeout(PATIENCE, text).await.unwrap().unwrap();
+        assert!(text.contains("Kitchen strip") && text.contains("at 127.0.18.14"), "{text}");
+        let line = text.lines().find(|line| line.ends_with(" discover")).unwrap().to_owned();
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        let (code, out, err) = ran(folder.path(), &words).await;
+        assert!(code == Some(0) && out.contains("Kitchen strip") && out.contains("Heater"), "{out}{err}");
     });
 }
 

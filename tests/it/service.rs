@@ -3,8 +3,10 @@
 
 use crate::cli::{Running, arg, program};
 use crate::support::{House, PATIENCE, STRIP, on, run, spawned, strip, until, with};
+use plug2mqtt::io::store::Store;
+use plug2mqtt::model::Memory;
 use std::os::unix::net::UnixDatagram;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Where the program tells its manager how it is.
@@ -89,4 +91,24 @@ fn a_service_manager_hears_that_it_lives_and_new_settings_are_taken_on_a_signal(
         manager.after(mark, "STOPPING=1").await;
         assert_eq!(tokio::time::timeout(PATIENCE + Duration::from_secs(5), bridge.code()).await, Ok(Some(0)));
     });
+}
+
+#[test]
+fn a_lock_that_is_a_link_empties_nothing_and_pipes_are_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let [precious, state] = ["precious", "state"].map(|name| dir.path().join(name));
+    std::fs::write(&precious, "x").unwrap();
+    std::fs::create_dir(&state).unwrap();
+    std::os::unix::fs::symlink(&precious, state.join("lock")).unwrap();
+    let refused = Store::open(&state).unwrap_err().to_string();
+    assert!(refused.contains("lock") && refused.contains("symbolic link"), "{refused}");
+    assert_eq!(std::fs::read(&precious).unwrap(), b"x");
+    std::fs::remove_file(state.join("lock")).unwrap();
+    let store = Store::open(&state).unwrap();
+    let made = spawned(Command::new("mkfifo").arg(state.join("state.json"))).wait().unwrap();
+    assert!(made.success());
+    assert!(Store::peek(&state).unwrap_err().to_string().contains("is a pipe"));
+    assert!(store.load().plugs.is_empty());
+    store.save(&Memory { client_id: "plug2mqtt-abc123".into(), ..Memory::default() }).unwrap();
+    assert_eq!(store.load().client_id, "plug2mqtt-abc123");
 }
