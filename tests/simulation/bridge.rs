@@ -14,8 +14,8 @@ use plug2mqtt::io::conversation::{Conversation, Turn};
 use plug2mqtt::io::dialects::Dialects;
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
-    Answer, Ask, CommandResult, Failure, Family, Memory, Note, Order, Outcome, Place, Request, Response,
-    View, Who,
+    Answer, Ask, CommandResult, FIRST_CONTACT, Failure, Family, Memory, Note, Order, Outcome, Place, Request,
+    Response, View, Who,
 };
 use plug2mqtt::sinks::mqtt::session::{self, Figures, Outgoing, Session};
 use plug2mqtt::sinks::mqtt::sorter::{Received, Sorted, Sorter};
@@ -322,7 +322,9 @@ impl World {
         if bridge.talks.values().any(|talk| talk.who == who || talk.place == place) {
             return Err(Broken::of(1, format!("a second conversation with {who:?} at {place}")));
         }
-        if limit > Duration::from_secs(10) {
+        let paces = self.plan.rules.families.values();
+        let first = paces.map(|pace| pace.timeout * FIRST_CONTACT).max().unwrap_or_default();
+        if limit > first.max(Duration::from_secs(10)) {
             return Err(Broken::of(1, format!("a conversation may take {limit:?}")));
         }
         let families = self.plan.families.clone();

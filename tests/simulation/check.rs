@@ -457,7 +457,7 @@ impl Check {
                 let port = port.parse::<usize>().ok().and_then(|port| port.checked_sub(1));
                 let Some(shown) = port.and_then(|index| plug.ports.get(index)) else { return Ok(()) };
                 match what {
-                    "state" => Some(shown.relay.map_or("unknown", |on| if on { "ON" } else { "OFF" }).into()),
+                    "state" => Some(shown.relay.map_or("None", |on| if on { "ON" } else { "OFF" }).into()),
                     "power" => {
                         let told = payload.parse::<f64>().unwrap_or(f64::NAN);
                         let near = shown.watts.is_some_and(|watts| (watts - told).abs() < 0.001);
@@ -637,8 +637,9 @@ impl World {
 
     /// Every retained topic has an owner.
     fn nothing_is_left(&self, view: &View) -> Checked {
-        let mut owned: BTreeSet<String> =
-            ["state", "info", "devices", "health"].map(|tail| format!("{BASE}/bridge/{tail}")).into();
+        let mut owned: BTreeSet<String> = ["state", "info", "devices", "health", "problem"]
+            .map(|tail| format!("{BASE}/bridge/{tail}"))
+            .into();
         let announcer = &self.plan.settings.announcer;
         owned.extend(announcer.bridge().map(|message| message.topic));
         for (id, plug) in &view.plugs {
