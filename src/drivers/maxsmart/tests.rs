@@ -131,14 +131,15 @@ fn a_plug_that_does_not_tell_its_clock_is_told_the_time_now_and_then() {
     let id = PlugId::new("maxsmart-swp1000000000001");
     let found = Found { driver: "maxsmart", id, place: Place::NOWHERE, facts: Facts::default() };
     let dated = |plug: &mut dyn Dialect, secs: u64, silent: bool| {
-        let now = Moment { up: Duration::from_secs(secs), ..now() };
+        let unix_ms = Moment::RELEASED_MS + secs * 1000;
+        let now = Moment { up: Duration::from_secs(secs), unix_ms, ..now() };
         let (mut step, mut dated) = (plug.ask(&Ask::Read, &now), 0);
         while let Step::Send(Request { what, .. }) = step {
             let Message::Datagram(question) = what else {
                 step = plug.hear(bytes(OK_511), &now).expect("a reading");
                 continue;
             };
-            let with_time = question.starts_with(b"00dv=all,1970");
+            let with_time = question.starts_with(b"00dv=all,2026");
             dated += u32::from(with_time);
             let answer = if with_time && silent { Reply::Silent } else { bytes(HELLO) };
             step = plug.hear(answer, &now).expect("more to say");
