@@ -97,6 +97,7 @@ const PURE: &[&str] = &[
     "sinks/mqtt/tell.rs",
     "sinks/mqtt/own.rs",
     "sinks/mqtt/peers.rs",
+    "sinks/mqtt/sizes.rs",
     "sinks/mqtt/readback.rs",
     "sinks/mqtt/refuse.rs",
     "sinks/mqtt/repeats.rs",

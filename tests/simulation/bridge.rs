@@ -582,6 +582,8 @@ impl World {
                 let (topic, payload, retain) = self.bridge().session.health(&wanted, Figures::default());
                 self.publish(link, topic, payload, retain)
             }
+            // This broker takes everything.
+            Outgoing::Measure(_) => Ok(()),
             Outgoing::Yield(peer) => panic!("there is no other bridge: {peer:?}"),
             Outgoing::LookAround { dry_run, transaction } => {
                 let run = self.bridge().run;

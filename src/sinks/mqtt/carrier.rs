@@ -6,7 +6,7 @@ use super::link::{Heard, Link, Lost, Said};
 use super::log::Lines;
 use super::session::{Figures, Input, Outgoing, Session};
 use super::sorter::{Received, Sorted, Sorter};
-use super::{Leave, Settings, Wires, cleanup};
+use super::{Leave, Settings, Wires, cleanup, measure};
 use crate::model::Note;
 use serde_json::Value;
 use std::sync::Arc;
@@ -205,6 +205,15 @@ impl<'a> Carrier<'a> {
                 tokio::spawn(async move {
                     let topics = cleanup::look(&settings.address, &settings.announcer).await;
                     drop(looked.send(Input::Looked { topics, dry_run, transaction }).await);
+                });
+            }
+            Outgoing::Measure(wanted) => {
+                let (settings, looked) = (Arc::clone(self.settings), self.looked.0.clone());
+                tokio::spawn(async move {
+                    let base = &settings.announcer.base;
+                    if let Some(passes) = measure::measure(&settings.address, base, wanted).await {
+                        drop(looked.send(Input::Measured { wanted, passes }).await);
+                    }
                 });
             }
             Outgoing::Restart => drop(self.wires.leave.try_send(Leave::Restart)),

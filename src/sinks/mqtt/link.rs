@@ -11,6 +11,7 @@
 
 use super::counters::Counters;
 use super::repeats::Repeats;
+use super::way::{Sent, Way};
 use crate::fair::{self, Room};
 #[cfg(feature = "tls")]
 use crate::file;
@@ -20,8 +21,8 @@ use rumqttc::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -99,10 +100,20 @@ pub(super) enum Said<T> {
 }
 
 /// Why a connection ended.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Lost {
-    #[error("{0}")]
-    Unreachable(String),
+    #[error("{why}")]
+    Unreachable { kind: String, why: String },
+    /// It was accepted before.
+    #[error("{why}")]
+    Cut {
+        kind: String,
+        why: String,
+        /// What was sent last.
+        last: Sent,
+        /// The largest message not acknowledged, when none as large ever was: it may be too large.
+        suspect: Option<Sent>,
+    },
     #[error("{0}; {1}")]
     Tls(String, &'static str),
     #[error("the broker refuses the login ({0}); check mqtt.username and mqtt.password")]
@@ -116,18 +127,28 @@ pub(super) enum Lost {
 }
 
 impl Lost {
-    /// The broker said no, and will say so again.
-    pub(super) fn is_refusal(&self) -> bool {
-        !matches!(self, Self::Unreachable(_))
+    fn unreachable(kind: impl std::fmt::Debug, why: impl Into<String>) -> Self {
+        Self::Unreachable { kind: format!("{kind:?}"), why: why.into() }
     }
 
-    /// Nobody needs to be told both: the one is the other once more. A certificate that has expired has so
-    /// since another second each time.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Tls(_, mine), Self::Tls(_, theirs)) => mine == theirs,
-            _ => self == other,
-        }
+    /// The files that the settings name cannot be used.
+    pub(super) fn before(why: String) -> Self {
+        Self::unreachable("settings", why)
+    }
+
+    /// The broker said no, and will say so again.
+    pub(super) fn is_refusal(&self) -> bool {
+        !matches!(self, Self::Unreachable { .. } | Self::Cut { .. })
+    }
+
+    /// Two of one kind need not be told twice, whatever their texts are.
+    pub(super) fn kind(&self) -> (std::mem::Discriminant<Self>, &str) {
+        let kind = match self {
+            Self::Unreachable { kind, .. } | Self::Cut { kind, .. } => kind.as_str(),
+            Self::Tls(_, remedy) => remedy,
+            Self::Login(_) | Self::ClientId | Self::Version | Self::TooBig => "",
+        };
+        (std::mem::discriminant(self), kind)
     }
 }
 
@@ -140,6 +161,7 @@ pub(super) struct Link<T> {
     /// Messages handed over and messages acknowledged.
     acked: watch::Receiver<u64>,
     handed: u64,
+    way: Arc<Mutex<Way>>,
     counters: Arc<Counters>,
     poll: JoinHandle<()>,
 }
@@ -176,9 +198,10 @@ impl<T: Send + 'static> Link<T> {
         events.set_network_options(network);
         let (to, said) = fair::channel(Room { each: MAX_WAITING, all: MAX_ALL_WAITING });
         let (ack, acked) = watch::channel(0);
-        let poll = Poll { to, ack, counters: Arc::clone(counters) };
+        let way = Arc::default();
+        let poll = Poll { to, ack, way: Arc::clone(&way), counters: Arc::clone(counters) };
         let poll = tokio::spawn(poll.run(events, receive));
-        Ok(Self { client, said, over: None, acked, handed: 0, counters: Arc::clone(counters), poll })
+        Ok(Self { client, said, over: None, acked, handed: 0, way, counters: Arc::clone(counters), poll })
     }
 
     /// What the connection says next; `Down` for ever once it is over. May be dropped and called
@@ -196,6 +219,10 @@ impl<T: Send + 'static> Link<T> {
 
     /// Hands a message over, QoS 1; waits while the broker is slower than we are.
     pub(super) async fn publish(&mut self, topic: &str, payload: impl Into<Vec<u8>>, retain: bool) {
+        let payload: Vec<u8> = payload.into();
+        if let Ok(mut way) = self.way.lock() {
+            way.handed.push_back(Sent { topic: topic.into(), size: topic.len() + payload.len() });
+        }
         // An error means that the polling task has ended; it has said why.
         if self.client.publish(topic, QoS::AtLeastOnce, retain, payload).await.is_ok() {
             self.handed += 1;
@@ -248,15 +275,20 @@ impl<T> Drop for Link<T> {
 struct Poll<T> {
     to: fair::Sender<String, Said<T>>,
     ack: watch::Sender<u64>,
+    way: Arc<Mutex<Way>>,
     counters: Arc<Counters>,
 }
 
 impl<T> Poll<T> {
     async fn run(self, mut events: EventLoop, mut receive: impl FnMut(&str, &[u8], bool) -> Heard<T>) {
         let mut repeats = Repeats::default();
+        let mut accepted = false;
         loop {
             let (said, topic) = match events.poll().await {
-                Ok(Event::Incoming(Packet::ConnAck(_))) => (Said::Connected, None),
+                Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                    accepted = true;
+                    (Said::Connected, None)
+                }
                 Ok(Event::Incoming(Packet::SubAck(ack))) => {
                     let codes = ack.return_codes.iter().enumerate();
                     let refused = codes.filter(|(_, code)| matches!(code, SubscribeReasonCode::Failure));
@@ -276,7 +308,12 @@ impl<T> Poll<T> {
                         Heard::Nothing => continue,
                     }
                 }
-                Ok(Event::Incoming(Packet::PubAck(_))) => {
+                Ok(Event::Outgoing(Outgoing::Publish(number))) => {
+                    self.way(|way| way.sent(number));
+                    continue;
+                }
+                Ok(Event::Incoming(Packet::PubAck(ack))) => {
+                    self.way(|way| way.acked(ack.pkid));
                     self.ack.send_modify(|acked| *acked += 1);
                     self.counters.queued.fetch_sub(1, Ordering::Relaxed);
                     continue;
@@ -284,11 +321,29 @@ impl<T> Poll<T> {
                 Ok(Event::Outgoing(Outgoing::Disconnect)) => return,
                 Ok(_) => continue,
                 Err(error) => {
-                    self.to.must_send(String::new(), Said::Down(lost(&error)));
+                    let why = lost(&error);
+                    let why = if accepted { self.cut(why) } else { why };
+                    self.to.must_send(String::new(), Said::Down(why));
                     return;
                 }
             };
             self.tell(said, topic);
+        }
+    }
+
+    fn way(&self, change: impl FnOnce(&mut Way)) {
+        if let Ok(mut way) = self.way.lock() {
+            change(&mut way);
+        }
+    }
+
+    /// The end of a connection that was accepted, with what was sent on it.
+    fn cut(&self, why: Lost) -> Lost {
+        match (why, self.way.lock()) {
+            (Lost::Unreachable { kind, why }, Ok(way)) => {
+                Lost::Cut { kind, why, last: way.last.clone(), suspect: way.suspect() }
+            }
+            (other, _) => other,
         }
     }
 
@@ -323,9 +378,12 @@ fn lost(error: &ConnectionError) -> Lost {
         )) => Lost::TooBig,
         other => {
             let error = other.to_string();
-            match remedy(&error) {
-                Some(remedy) => Lost::Tls(error, remedy),
-                None => Lost::Unreachable(error),
+            match (remedy(&error), other) {
+                (Some(remedy), _) => Lost::Tls(error, remedy),
+                (None, ConnectionError::Io(io) | ConnectionError::MqttState(StateError::Io(io))) => {
+                    Lost::unreachable(io.kind(), error)
+                }
+                (None, other) => Lost::unreachable(std::mem::discriminant(other), error),
             }
         }
     }
@@ -429,10 +487,10 @@ mod tests {
         };
         let lost = |error: String| Lost::Tls(error.clone(), remedy(&error).expect("a remedy"));
         let (first, again) = (lost(expired(1)), lost(expired(2)));
-        assert!(first != again && first.is_like(&again) && first.is_refusal());
+        assert!(first.kind() == again.kind() && first.is_refusal());
         assert!(first.to_string().contains("set the clock of this machine"), "{first}");
         let other = lost("invalid peer certificate: UnknownIssuer".into());
-        assert!(!first.is_like(&other) && other.to_string().contains("mqtt.tls.ca_file"));
+        assert!(first.kind() != other.kind() && other.to_string().contains("mqtt.tls.ca_file"));
         assert_eq!(remedy("Connection refused (os error 111)"), None);
     }
 }

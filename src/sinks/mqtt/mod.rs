@@ -5,10 +5,13 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `link.rs` | one connection; knows rumqttc |
+//! | `way.rs` | messages on their way to the broker |
 //! | `carrier.rs` | a connection from its beginning to its end, carried between link, channels and session |
 //! | `session.rs` | what is said on a connection, and what must wait; pure |
 //! | `peers.rs` | other bridges on the same base topic; pure |
 //! | `look.rs` | looks for one before this one acts |
+//! | `sizes.rs` | how large messages may be, and what is left out; pure |
+//! | `measure.rs` | finds out how large a message the broker takes |
 //! | `own.rs` | what the bridge says about itself; requests the link answers; pure |
 //! | `tell.rs` | what is published, in which order; pure |
 //! | `readback.rs` | what earlier runs have told about energy; pure |
@@ -16,6 +19,7 @@
 //! | `repeats.rs` | knows what a broker delivers twice; pure |
 //! | `sorter.rs` | what comes in goes to the hub or to the session; pure |
 //! | `counters.rs` | figures about the connection |
+//! | `trouble.rs` | connections that end: when to try again, and what is said about it |
 //! | `topics.rs` | topics and payloads, pure |
 //! | `incoming.rs` | what comes in, understood; pure |
 //! | `errands.rs` | requests to one plug, understood; pure |
@@ -39,6 +43,7 @@ mod incoming;
 pub mod link;
 pub mod log;
 mod look;
+mod measure;
 mod migration;
 mod own;
 mod peers;
@@ -46,10 +51,13 @@ mod readback;
 mod refuse;
 mod repeats;
 pub mod session;
+mod sizes;
 mod snapshot;
 pub mod sorter;
 mod tell;
 mod topics;
+mod trouble;
+mod way;
 
 pub use counters::{Counters, Counts, resident};
 pub use examine::{Examined, examine};
@@ -65,22 +73,10 @@ use link::{Address, Lost};
 use session::Session;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
-
-/// A broker that is only being restarted is back within this time; until then it is tried again
-/// quickly, so that everything is told again within a second of its return.
-const RESTART: Duration = Duration::from_secs(60);
-const QUICK_PAUSE: Duration = Duration::from_millis(700);
-
-/// Pause before connecting again after that: doubles, with jitter.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-/// A connection that lasted this long was a good one.
-const GOOD: Duration = Duration::from_secs(10);
+use trouble::Trouble;
 
 /// Everything the MQTT sink must be told.
 #[derive(Debug, Clone)]
@@ -140,9 +136,7 @@ pub async fn run(settings: Settings, mut wires: Wires, announced: BTreeMap<PlugI
     let counters = Arc::clone(&wires.counters);
     let view = Arc::clone(&wires.view.borrow_and_update());
     let mut session = Session::new(Arc::clone(&settings), announced, view, &(wires.clock)());
-    let mut pause = FIRST_PAUSE;
-    let mut lost_at = None;
-    let mut told = None;
+    let mut trouble = Trouble::default();
     let broker = format!("{}:{}", settings.address.host, settings.address.port);
     while !*wires.stop.borrow() {
         // What is told while nobody listens is gone; it was never meant to wait.
@@ -151,25 +145,23 @@ pub async fn run(settings: Settings, mut wires: Wires, announced: BTreeMap<PlugI
         let mut connected_at = None;
         let ended = match Carrier::open(&settings, &mut wires, &counters, &mut session) {
             Ok(carrier) => carrier.run(&mut connected_at).await,
-            Err(why) => Err(Lost::Unreachable(why)),
+            Err(why) => Err(Lost::before(why)),
         };
         counters.connected(false);
         let Err(why) = ended else { return };
-        if connected_at.is_some_and(|at: Instant| at.elapsed() >= GOOD) {
-            pause = FIRST_PAUSE;
-            lost_at = None;
-            told = None;
+        let (wait, news) = trouble.ended(&why, connected_at.map(|at| at.elapsed()));
+        match news {
+            true => warn!(broker, "no connection to the broker: {why}; trying again, for ever"),
+            false => debug!(broker, after = ?began.elapsed(), "still no connection: {why}"),
         }
-        let quick = lost_at.get_or_insert_with(Instant::now).elapsed() < RESTART && !why.is_refusal();
-        let wait = if quick { QUICK_PAUSE } else { pause }.mul_f64(0.75 + fastrand::f64() / 2.0);
-        if told.as_ref().is_some_and(|told: &Lost| told.is_like(&why)) {
-            debug!(broker, after = ?began.elapsed(), "still no connection: {why}");
-        } else {
-            warn!(broker, "no connection to the broker: {why}; trying again, for ever");
-            told = Some(why);
+        if let Some(wanted) = trouble.suspect(&why) {
+            let passes = measure::measure(&settings.address, &settings.announcer.base, wanted).await;
+            if let Some(passes) = passes {
+                session.handle(&(wires.clock)(), session::Input::Measured { wanted, passes });
+            }
         }
-        if !quick {
-            pause = (pause * 2).min(LONGEST_PAUSE);
+        if let Some(sentence) = trouble.explained(&why, &settings.address.client_id) {
+            warn!(broker, "{sentence}");
         }
         let stopped = wires.stop.wait_for(|stop| *stop);
         if tokio::time::timeout(wait, stopped).await.is_ok() {

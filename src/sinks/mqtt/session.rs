@@ -10,6 +10,7 @@ use super::homeassistant::{self, Announcer, Message};
 use super::incoming::Incoming;
 use super::peers::{self, Peer, Peers};
 use super::readback::{self, ReadBack};
+use super::sizes::Sizes;
 use super::sorter::{Received, Rest};
 use super::{Settings, migration, topics};
 use crate::model::{BridgeView, Event, Moment, Note, Order, PlugId, PlugView, Shape, View};
@@ -55,6 +56,13 @@ pub enum Input {
         /// The sender's mark.
         transaction: Option<String>,
     },
+    /// What [`Outgoing::Measure`] brought: of a message of `wanted` bytes the broker takes `passes`.
+    Measured {
+        /// What was asked for.
+        wanted: usize,
+        /// The largest size that passes; less when `wanted` does not.
+        passes: usize,
+    },
     /// The time named by [`Session::wake_at`] has come.
     Tick,
     /// The program stops: one last word.
@@ -90,6 +98,8 @@ pub enum Outgoing {
         /// Handed back with what was found.
         transaction: Option<String>,
     },
+    /// Find out whether the broker takes a message of so many bytes, with its topic.
+    Measure(usize),
     /// Start the program anew.
     Restart,
     /// Say nothing more on this base topic: this one has been there longer.
@@ -131,6 +141,7 @@ pub struct Session {
     pub(super) problems: BTreeMap<&'static str, String>,
     pub(super) read_back: ReadBack,
     pub(super) peers: Peers,
+    pub(super) sizes: Sizes,
     pub(super) view: Arc<View>,
     pub(super) now: Moment,
     out: VecDeque<Outgoing>,
@@ -214,6 +225,7 @@ impl Session {
             problems: BTreeMap::new(),
             read_back: ReadBack::default(),
             peers: Peers::default(),
+            sizes: Sizes::default(),
             view,
             now: *now,
             out: VecDeque::new(),
@@ -238,6 +250,7 @@ impl Session {
             }
             Input::Line(line) => self.publish(format!("{}/bridge/log", self.base()), line.to_string(), false),
             Input::Looked { topics, dry_run, transaction } => self.looked(topics, dry_run, transaction),
+            Input::Measured { wanted, passes } => self.measured(wanted, passes),
             Input::Tick => {}
             Input::Stop => return self.end(),
         }
@@ -259,6 +272,7 @@ impl Session {
         self.connections += 1;
         self.out.clear();
         self.peers.connected();
+        self.sizes.connected();
         self.told = Told { tokens: super::tell::BURST, filled_at: self.now.up, ..Told::default() };
         let base = self.base();
         let mut filters = vec![
@@ -317,7 +331,9 @@ impl Session {
             self.emptied.push_back((self.now.up, topic.clone()));
             self.age_emptied();
         }
-        self.send(Outgoing::Publish { topic, payload, retain });
+        if self.fits(&topic, topic.len() + payload.len(), retain) {
+            self.send(Outgoing::Publish { topic, payload, retain });
+        }
     }
 
     fn received(&mut self, received: Received) {

@@ -147,6 +147,7 @@ impl Session {
             self.publish(format!("{}/bridge/state", self.base()), "online", true);
         }
         self.end_read_back();
+        self.weigh();
     }
 
     /// Brings the plug that a note speaks of up to date, whatever the pace says.

@@ -45,6 +45,10 @@ pub(crate) struct Whims {
     pub(crate) cut_after: Option<usize>,
     /// Takes so long over each message.
     pub(crate) slow: Option<Duration>,
+    /// Ends a connection on which a message of more bytes comes.
+    pub(crate) cut_larger: Option<usize>,
+    /// Acknowledges messages of more bytes, and drops them.
+    pub(crate) drop_larger: Option<usize>,
     /// Claims to have kept a session.
     pub(crate) remembers: bool,
 }
@@ -196,7 +200,7 @@ async fn serve(shared: &Shared, mut stream: TcpStream) {
             match packet {
                 Packet::Connect(connect) => {
                     let session = if connect.clean_session { "clean" } else { "kept" };
-                    looks = connect.client_id.contains("-look");
+                    looks = ["-look", "-size"].iter().any(|end| connect.client_id.contains(end));
                     if !looks {
                         shared.note("$connect", format!("{} {session}", connect.client_id));
                     }
@@ -251,7 +255,13 @@ async fn serve(shared: &Shared, mut stream: TcpStream) {
                     if let Some(pause) = whims.slow {
                         sleep(pause).await;
                     }
-                    shared.take(message, true);
+                    let larger = |most: Option<usize>| most.is_some_and(|most| message.payload.len() > most);
+                    if larger(whims.cut_larger) {
+                        break 'talk;
+                    }
+                    if !larger(whims.drop_larger) {
+                        shared.take(message, true);
+                    }
                     messages += 1;
                     if whims.cut_after.is_some_and(|most| messages >= most) {
                         break 'talk;
