@@ -1,6 +1,7 @@
 //! Wires the parts together: settings in, a running bridge out.
 
 mod listener;
+pub mod misfits;
 mod own_rules;
 mod supervision;
 mod turn;
@@ -171,6 +172,7 @@ pub async fn run_as(
     let (orders, wanted) = fair::channel(Room { each: MAX_ORDERS, all: MAX_ALL_ORDERS });
     let (leave, mut leaves) = mpsc::channel(1);
     let mut watch = clock.clone();
+    tokio::spawn(misfits::mind(settings.clone(), picture.clone()));
     tokio::spawn(supervision::supervise(asks, Arc::clone(&counters), stopped.clone()));
     let wires = Wires {
         clock: Box::new(move || watch.now()),

@@ -413,7 +413,7 @@ async fn demo(mut settings: Settings, log: &Log) -> ExitCode {
 async fn configure(action: &ConfigAction, settings: &Settings, file: Option<&Path>) -> ExitCode {
     let mut out = std::io::stdout();
     match action {
-        ConfigAction::Check => printed(cli::config::check(file, &mut out)),
+        ConfigAction::Check => printed(cli::config::check(settings, file, &mut out)),
         ConfigAction::Show => printed(cli::config::show(settings, file, &mut out)),
         ConfigAction::Schema => printed(cli::config::schema(&mut out)),
         ConfigAction::Init { output, no_search } => {

@@ -7,17 +7,24 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
+use crate::bridge::{misfits, state_directory};
 use crate::config::{self, Known, Settings};
+use crate::io::store::Store;
 
 /// A plug for which `config init` writes a section: id, name, number of ports.
 pub type Found = (String, String, u8);
 
 /// Says that the settings are valid and where they were read. Invalid ones never get here.
-pub fn check(file: Option<&Path>, out: &mut dyn Write) -> io::Result<()> {
+pub fn check(settings: &Settings, file: Option<&Path>, out: &mut dyn Write) -> io::Result<()> {
     match file {
-        Some(file) => writeln!(out, "settings are valid: {}", file.display()),
-        None => writeln!(out, "settings are valid: no file, defaults and environment only"),
+        Some(file) => writeln!(out, "settings are valid: {}", file.display())?,
+        None => writeln!(out, "settings are valid: no file, defaults and environment only")?,
     }
+    // Without a state file nobody knows which plugs there are.
+    let memory = Store::peek(&state_directory(settings)).unwrap_or_default();
+    let known = misfits::remembered(&memory);
+    let found = if known.is_empty() { Vec::new() } else { misfits::misfits(settings, &known) };
+    found.iter().try_for_each(|text| writeln!(out, "note: does nothing: {text}"))
 }
 
 /// Prints the settings in effect as TOML, each with where it came from unless it is the default.

@@ -97,6 +97,11 @@ async fn ask(http: Http, quarry: Quarry, mut found: Found) -> Option<Seen> {
         found = Line::open(&http, &quarry, &found).identify().await.ok()?;
     }
     let reading = Line::open(&http, &quarry, &found).read().await;
+    // Some tell their firmware only when they are read.
+    let facts = reading.as_ref().ok().and_then(|reading| reading.facts.as_ref());
+    if let Some(firmware) = facts.and_then(|facts| facts.firmware.clone()) {
+        found.facts.firmware.get_or_insert(firmware);
+    }
     Some(Seen { found, reading })
 }
 

@@ -162,6 +162,9 @@ fn report(seen: &Seen, greeted: bool, out: &mut dyn Write) -> io::Result<bool> {
     }
     match &seen.reading {
         Ok(reading) => {
+            if let Some(firmware) = reading.facts.as_ref().and_then(|facts| facts.firmware.as_ref()) {
+                writeln!(out, "  firmware    {firmware}")?;
+            }
             for (number, port) in (1..).zip(&reading.ports) {
                 let relay = match port.relay {
                     Some(true) => "on",

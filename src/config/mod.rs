@@ -26,7 +26,7 @@ pub use catalogue::{Known, all, schema};
 pub use choice::{Discovery, Format, Level, Lock, Overload, PortDevices, PowerUnit, Restore, TopicLevel};
 pub use interval::{Interval, KeepAlive, LongInterval, OverloadTime, PlugTimeout, PollInterval, WaitTime};
 pub use layer::Origin;
-pub use problem::{Errors, Problem};
+pub use problem::{Errors, Problem, nearest};
 pub use settings::{
     Availability, Broker, Commands, Device, Finding, HomeAssistant, Inplug, Log, Maxsmart, Mqtt, Port,
     Publish, Settings, State, Tls,

@@ -125,7 +125,7 @@ fn unknown(settings: &[Known], path: &[String], depth: usize, next: &[&str]) -> 
 }
 
 /// The word that was probably meant.
-pub(super) fn nearest<'a>(given: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(given: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let given = given.to_lowercase();
     if given.len() > 64 {
         return None;

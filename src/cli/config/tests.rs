@@ -80,9 +80,12 @@ fn show_says_where_values_come_from_and_hides_secrets() {
 
 #[test]
 fn check_names_the_file() {
-    assert_eq!(printed(|out| check(Some(Path::new("f.toml")), out)), "settings are valid: f.toml\n");
+    let folder = tempfile::tempdir().unwrap();
+    let settings = load(&format!("[state]\ndirectory = {:?}", folder.path()), &[]).unwrap();
+    let file = Path::new("f.toml");
+    assert_eq!(printed(|out| check(&settings, Some(file), out)), "settings are valid: f.toml\n");
     assert_eq!(
-        printed(|out| check(None, out)),
+        printed(|out| check(&settings, None, out)),
         "settings are valid: no file, defaults and environment only\n"
     );
 }

@@ -5,7 +5,7 @@ mod broker;
 mod plugs;
 
 use super::progress::patiently;
-use crate::bridge::{quarries, state_directory, zone};
+use crate::bridge::{misfits, quarries, state_directory, zone};
 use crate::config::Settings;
 use crate::io::clock::Clock;
 use crate::io::probe::interfaces;
@@ -93,6 +93,13 @@ fn own(settings: &Settings, file: Option<&Path>) -> Vec<Finding> {
             "the program sets a damaged file aside and begins anew; restore state.json from a backup to keep names and meters",
         ),
     });
+    let known = misfits::remembered(&Store::peek(&directory).unwrap_or_default());
+    let misfits = if known.is_empty() { Vec::new() } else { misfits::misfits(settings, &known) };
+    findings.extend(
+        misfits.into_iter().map(|text| {
+            Finding::note("settings", text, "correct it, or delete it; until then it does nothing")
+        }),
+    );
     findings.push(match zone(settings).name() {
         Some(name) => Finding::fine("time zone", name),
         None => Finding::bad(
