@@ -1,0 +1,251 @@
+use super::*;
+use crate::model::{
+    Announced, Energy, Facts, Hours, Lock, Mac, Name, Offer, Options, Place, PlugId, PortOptions, PortTally,
+    PowerUnit, Remembered, Revert, Shape, Since, Tally,
+};
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+
+fn open(directory: &Path) -> Store {
+    Store::open(directory).expect("an empty directory can be used")
+}
+
+#[test]
+fn a_file_that_may_only_be_read_is_read_and_replaced() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let path = dir.path().join(STATE);
+    fs::write(&path, encode(&named("plug2mqtt-abc123")).expect("text")).expect("it is written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).expect("it is locked");
+    let store = open(dir.path());
+    assert_eq!(store.load(), named("plug2mqtt-abc123"));
+    store.save(&named("plug2mqtt-def456")).expect("it is replaced");
+    assert_eq!(store.load(), named("plug2mqtt-def456"));
+}
+
+#[test]
+fn what_is_saved_comes_back_and_only_we_may_read_it() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let inner = dir.path().join("state");
+    let store = open(&inner);
+    assert_eq!(store.load(), Memory::default());
+    let memory = Memory { version: 1, client_id: "plug2mqtt-abc123".into(), ..Memory::default() };
+    store.save(&memory).expect("saved");
+    assert_eq!(store.load(), memory);
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!((mode(&inner), mode(&inner.join("state.json"))), (0o700, 0o600));
+}
+
+fn sealed(state: &str) -> Vec<u8> {
+    format!(r#"{{"crc32":"{:08x}","state":{state}}}"#, crc32fast::hash(state.as_bytes())).into_bytes()
+}
+
+fn named(client_id: &str) -> Memory {
+    Memory { version: 1, client_id: client_id.into(), ..Memory::default() }
+}
+
+#[test]
+fn what_cannot_be_read_is_set_aside() {
+    let (newer, odd) = (sealed(r#"{"version":99}"#), sealed(r#"{"plugs":{"A B":1}}"#));
+    let changed =
+        sealed(r#"{"version":1}"#).iter().map(|b| if *b == b'1' { b'2' } else { *b }).collect::<Vec<u8>>();
+    for content in [&b"{\"version\":1,"[..], b"", b"\xff\xfe", b"42", b"{}", &newer, &odd, &changed] {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let store = open(dir.path());
+        fs::write(dir.path().join("state.json"), content).expect("written");
+        assert_eq!(store.load(), Memory::default());
+        assert_eq!(fs::read(dir.path().join("state.json.bad")).expect("kept"), content);
+        store.save(&Memory::default()).expect("can go on");
+    }
+}
+
+#[test]
+fn a_torn_file_is_known_at_every_byte_and_the_one_before_is_used() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let store = open(dir.path());
+    store.save(&named("first")).expect("saved");
+    store.save(&named("second")).expect("saved");
+    assert_eq!(store.load(), named("second"));
+    let whole = fs::read(dir.path().join("state.json")).expect("there");
+    // Without the line end it is still whole.
+    for length in 0..whole.len() - 1 {
+        let torn = whole.get(..length).expect("shorter");
+        assert!(decode(torn).is_err(), "{length}");
+        fs::write(dir.path().join("state.json"), torn).expect("written");
+        assert_eq!(store.load(), Memory { older: true, ..named("first") });
+    }
+    assert_eq!(Store::peek(dir.path()).expect("the one before"), named("first"));
+    store.save(&named("third")).expect("can go on");
+    assert_eq!(store.load(), named("third"));
+}
+
+#[test]
+fn killed_between_its_two_renames_nothing_is_lost() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let store = open(dir.path());
+    store.save(&named("first")).expect("saved");
+    fs::rename(dir.path().join("state.json"), dir.path().join("state.before.json")).expect("renamed");
+    assert_eq!(store.load(), Memory { older: true, ..named("first") });
+    assert_eq!(Store::peek(dir.path()).expect("read"), named("first"));
+}
+
+#[test]
+fn one_changed_byte_is_noticed() {
+    let whole = encode(&named("plug2mqtt-abc123")).expect("text");
+    for place in 0..whole.len() - 1 {
+        let mut changed = whole.clone();
+        changed[place] ^= 1;
+        assert_ne!(decode(&changed).ok(), Some(named("plug2mqtt-abc123")), "{place}");
+    }
+}
+
+#[test]
+fn more_than_a_house_can_make_is_set_aside_without_being_read() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let store = open(dir.path());
+    let file = File::create(dir.path().join("state.json")).expect("made");
+    // Takes no room on a disk; reading all of it would take a long time.
+    file.set_len(1 << 40).expect("a sparse file");
+    assert!(read(&dir.path().join("state.json")).is_err_and(|why| why == "more than 192 MiB"));
+    assert_eq!(store.load(), Memory::default());
+    assert!(dir.path().join("state.json.bad").is_file());
+}
+
+/// A plug with everything there can be, each as long as it can be.
+fn largest(n: usize) -> (PlugId, Remembered) {
+    let id = PlugId::new(&format!("maxsmart-{n:055}")).expect("64 characters");
+    let name = || Name::clean(&"\u{1f50c}".repeat(Name::MAX_CHARS));
+    let text = || name().map(String::from);
+    let (ports, count) = (1..=16_u8, usize::from(16_u8));
+    let energy = Energy::from_kwh(crate::model::MAX_KWH).expect("an amount");
+    let facts = Facts {
+        name: name(),
+        port_names: vec![name(); count],
+        manufacturer: "Max Hauri".into(),
+        model: "MaxSmart Power Station with a name that is long".into(),
+        model_id: text(),
+        serial: text(),
+        mac: Mac::parse("02:00:00:00:00:01"),
+        firmware: text(),
+        hardware: text(),
+        cpuid: text(),
+        server: text(),
+    };
+    let yes = true;
+    let offer = Offer {
+        ports: 16,
+        power: yes,
+        current: yes,
+        voltage: yes,
+        signal: yes,
+        clock: yes,
+        timer: yes,
+        master: yes,
+        presence: yes,
+    };
+    let options = Options {
+        poll_interval_ms: Some(u64::MAX),
+        power_change: Some(-1.797_693_134_862_315_7e308),
+        current_change: Some(-1.797_693_134_862_315_7e308),
+        power_unit: Some(PowerUnit::MilliW),
+        read_only: Some(false),
+        port: ports.clone().map(|port| (port, PortOptions { lock: Some(Lock::Both) })).collect(),
+    };
+    let hours = Hours {
+        first: 400_000_000,
+        origin: 400_000_000,
+        utc_offset_s: -43_200,
+        ports: 16,
+        metered_s: vec![3600; 26],
+        drawn: vec![u16::MAX; 26 * count],
+        running: Vec::new(),
+        running_ms: 0,
+    };
+    let tally = Tally {
+        ports: vec![PortTally { energy, watts: 4_999.123_456_789_012_5 }; count],
+        unmetered_ms: u64::MAX / 2,
+        unix_ms: 1_795_000_000_000,
+        certain_ms: Some(1_795_000_000_000),
+        since: Since { day: 400_000, month: 40_000, ports: vec![[energy, energy]; count] },
+        hours: Some(Box::new(hours)),
+    };
+    let kept = Remembered {
+        driver: "maxsmart".into(),
+        place: Place { ip: std::net::Ipv6Addr::from(u128::MAX).into(), http: u16::MAX, udp: u16::MAX },
+        hardware: Some(id.clone()),
+        facts: facts.into(),
+        offer,
+        name: name(),
+        port_names: ports.clone().filter_map(|port| Some((port, name()?))).collect(),
+        options,
+        reverts: ports.clone().map(|port| (port, Revert { unix_ms: u64::MAX, on: false })).collect(),
+        latched: ports.collect(),
+        tally,
+        deleted: false,
+    };
+    (id, kept)
+}
+
+#[test]
+fn the_largest_plugs_there_can_be_fit_and_come_back() {
+    const SOME: usize = 32;
+    let plugs: BTreeMap<PlugId, Remembered> = (0..SOME).map(largest).collect();
+    let shape = |kept: &Remembered| Shape {
+        prefix: "p".repeat(256),
+        mode: "component".into(),
+        port_devices: "child".into(),
+        offer: kept.offer,
+    };
+    // Twice as many announcements are kept, for plugs that are known no more.
+    let announced = plugs.iter().map(|(id, kept)| (id.clone(), shape(kept)));
+    let gone = (SOME..2 * SOME).map(largest).map(|(id, kept)| (id, shape(&kept)));
+    let memory = Memory {
+        version: Memory::VERSION,
+        client_id: "plug2mqtt-abc123".into(),
+        adopt: Some(false),
+        blocked: (0..SOME).map(|n| largest(n + 2 * SOME).0).collect(),
+        announced: Announced { plugs: announced.chain(gone).collect() },
+        plugs,
+        ..Memory::default()
+    };
+    let text = encode(&memory).expect("text");
+    let each = text.len() / SOME;
+    assert!(each <= MAX_PLUG, "{each} bytes for each plug");
+    // Nothing is lost by a save, a start and another save.
+    let dir = tempfile::tempdir().expect("temp dir");
+    open(dir.path()).save(&memory).expect("saved");
+    let loaded = open(dir.path()).load();
+    assert_eq!(loaded, memory);
+    let now = crate::io::clock::Clock::start().now();
+    let hub = crate::hub::Hub::new(crate::bridge::rules(&crate::config::Settings::default()), loaded, &now);
+    let again = hub.memory();
+    assert_eq!((&again.adopt, &again.blocked), (&memory.adopt, &memory.blocked));
+    for (id, old) in &memory.plugs {
+        let new = again.plugs.get(id).expect("known");
+        assert_eq!((&new.name, &new.port_names, &new.options), (&old.name, &old.port_names, &old.options));
+        assert_eq!(new.tally.ports, old.tally.ports);
+    }
+    open(dir.path()).save(&again).expect("saved");
+    assert_eq!(open(dir.path()).load().plugs.len(), SOME);
+}
+
+#[test]
+fn a_directory_in_the_place_of_the_file_is_set_aside() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let store = open(dir.path());
+    fs::create_dir(dir.path().join("state.json")).expect("made");
+    assert_eq!(store.load(), Memory::default());
+    assert!(dir.path().join("state.json.bad").is_dir());
+    store.save(&Memory::default()).expect("can go on");
+}
+
+#[test]
+fn a_directory_in_use_or_not_a_directory_is_refused_with_a_remedy() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let _first = open(dir.path());
+    let second = Store::open(dir.path()).expect_err("locked").to_string();
+    assert!(second.contains("another plug2mqtt"), "{second}");
+    let file = dir.path().join("file");
+    fs::write(&file, "x").expect("written");
+    let third = Store::open(&file).expect_err("not a directory").to_string();
+    assert!(third.contains("set state.directory"), "{third}");
+}
