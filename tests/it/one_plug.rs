@@ -50,6 +50,14 @@ fn ports_are_switched_by_number_and_name_and_locks_hold() {
         assert_eq!(relays(0), [false, true, false, true, true, true]);
         assert_eq!((&told["ports"][0]["on"], &told["ports"][1]["name"]), (&false.into(), &"Fan".into()));
         desk.fails(&["on", &old, "7"], &["no port 7", "2 (Fan)"]).await;
+        desk.ok(&["on", &old, "1,fan"]).await;
+        assert_eq!(relays(0), [true, true, false, true, true, true]);
+        // The whole plug: off when any port is on, else on, as over MQTT.
+        desk.ok(&["toggle", &old]).await;
+        assert_eq!(relays(0), [false; 6]);
+        desk.ok(&["toggle", &old]).await;
+        assert_eq!(relays(0), [true; 6]);
+        desk.ok(&["off", &old, "1,3"]).await;
         // One request for all of them.
         desk.ok(&["off", &new]).await;
         assert_eq!(relays(1), [false; 6]);

@@ -26,7 +26,7 @@ pub enum PlugCommand {
     On(Ports),
     /// Switches ports off, all when none is named.
     Off(Ports),
-    /// Switches ports the other way, all when none is named.
+    /// Switches ports the other way; without any the whole plug: off when a port is on, else on.
     Toggle(Ports),
     /// Shows the power of each port, again and again.
     Watch {
@@ -67,7 +67,7 @@ pub enum PlugCommand {
         who: Who,
         /// A port, by number or name.
         port: Option<String>,
-        /// Minutes until it goes off, or `cancel`.
+        /// Time until it goes off, as 20m, or `cancel`.
         #[arg(value_parser = minutes)]
         minutes: Option<u32>,
     },
@@ -178,7 +178,8 @@ pub struct Who {
 pub struct Ports {
     #[command(flatten)]
     who: Who,
-    /// Ports, by number or name.
+    /// Ports, by number or name, as 1,2 or 1 2.
+    #[arg(value_delimiter = ',')]
     ports: Vec<String>,
 }
 
@@ -269,11 +270,15 @@ pub enum OnOff {
 fn minutes(word: &str) -> Result<u32, String> {
     match word {
         "cancel" | "off" => Ok(0),
-        word => word
-            .parse()
-            .ok()
-            .filter(|minutes| (1..=1440).contains(minutes))
-            .ok_or_else(|| "give minutes, at most 1440, or cancel".into()),
+        word => {
+            let whole = |time: Duration| time.as_secs().is_multiple_of(60).then(|| time.as_secs() / 60);
+            let time = || humantime::parse_duration(word).ok().and_then(whole);
+            let minutes =
+                word.parse().ok().or_else(time).and_then(|minutes: u64| u32::try_from(minutes).ok());
+            minutes
+                .filter(|minutes| (1..=1440).contains(minutes))
+                .ok_or_else(|| "give whole minutes, as 20m or 1h 30m, at most 24h, or cancel".into())
+        }
     }
 }
 
@@ -355,4 +360,19 @@ async fn count(plug: &mut Plug) -> Result<usize> {
     let name = plug.name();
     let reading = patiently(&format!("asking {name}"), plug.line.read()).await;
     reading.map(|reading| reading.ports.len()).map_err(|failure| plug.failed("for its ports", &failure))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::minutes;
+
+    #[test]
+    fn times_of_a_timer_are_written_as_everywhere() {
+        for (word, wanted) in [("20m", 20), ("20", 20), ("1h 30m", 90), ("24h", 1440), ("cancel", 0)] {
+            assert_eq!(minutes(word), Ok(wanted), "{word}");
+        }
+        for word in ["90s", "0m", "25h", "soon", "-1", "1441", "9999999999999m"] {
+            assert!(minutes(word).is_err(), "{word}");
+        }
+    }
 }

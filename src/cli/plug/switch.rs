@@ -40,13 +40,18 @@ pub(super) async fn switch(
     let before = read(&mut plug).await?;
     let count = before.ports.len();
     let all: Vec<u8> = (1..).take(count).collect();
-    let named: Vec<u8> = ports.ports.iter().map(|word| plug.port(word, count)).collect::<Result<_>>()?;
+    let words = ports.ports.iter().filter(|word| !word.is_empty());
+    let named: Vec<u8> = words.map(|word| plug.port(word, count)).collect::<Result<_>>()?;
+    let whole = named.is_empty();
+    let any_on = before.ports.iter().any(|port| port.relay == Some(true));
     let mut wishes = BTreeMap::new();
-    for port in if named.is_empty() { &all } else { &named } {
+    for port in if whole { &all } else { &named } {
         let relay = before.ports.get(usize::from(*port) - 1).and_then(|port| port.relay);
         let on = match (wish, relay) {
             (Wish::On, _) => true,
             (Wish::Off, _) => false,
+            // As over MQTT: off when any is on, else on.
+            (Wish::Toggle, _) if whole && any_on => false,
             (Wish::Toggle, Some(on)) => !on,
             (Wish::Toggle, None) => bail!("{} does not tell how port {port} is; say on or off", plug.name()),
         };
