@@ -236,7 +236,7 @@ impl Plug {
     /// Poll now, tell everything at the answer.
     pub(super) fn refresh(&mut self, now: &Moment) {
         self.everything = true;
-        self.look_now(now);
+        self.schedule.refresh(now);
     }
 
     /// The same for somebody who wants to see all of it, what has not changed as well.

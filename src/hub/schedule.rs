@@ -21,6 +21,9 @@ const SMALL: u32 = 32;
 /// an interval.
 const TOGETHER: u32 = 100;
 
+/// Pause between two polls that were asked for.
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
+
 /// When one plug is asked next.
 #[derive(Debug)]
 pub(super) struct Schedule {
@@ -34,13 +37,23 @@ pub(super) struct Schedule {
     ordinal: u32,
     /// Nothing is begun before: another conversation has its address.
     held: Duration,
+    /// Nobody gets it asked out of turn before.
+    refresh_from: Duration,
 }
 
 impl Schedule {
     /// Due at once.
     pub(super) fn new(now: &Moment, ordinal: u32) -> Self {
         let burst = VecDeque::new();
-        Self { due: now.up, burst, misses: 0, back_off: None, ordinal, held: Duration::ZERO }
+        Self {
+            due: now.up,
+            burst,
+            misses: 0,
+            back_off: None,
+            ordinal,
+            held: Duration::ZERO,
+            refresh_from: Duration::ZERO,
+        }
     }
 
     /// When it is asked next.
@@ -60,6 +73,15 @@ impl Schedule {
     /// Ask at once.
     pub(super) fn look_now(&mut self, now: &Moment) {
         self.due = now.up;
+    }
+
+    /// Somebody wants it asked now, as many did before: once a second is enough for all of them.
+    pub(super) fn refresh(&mut self, now: &Moment) {
+        let at = now.up.max(self.refresh_from);
+        if at < self.due {
+            self.due = at;
+            self.refresh_from = at + REFRESH_EVERY;
+        }
     }
 
     /// Begin nothing for so long.

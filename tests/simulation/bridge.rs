@@ -585,7 +585,7 @@ impl World {
             // This broker takes everything.
             Outgoing::Measure(_) => Ok(()),
             Outgoing::Yield(peer) => panic!("there is no other bridge: {peer:?}"),
-            Outgoing::LookAround { dry_run, transaction } => {
+            Outgoing::LookAround => {
                 let run = self.bridge().run;
                 let ours = format!("\"{BASE}/bridge/state\"");
                 let mine = |topic: &str, payload: &str| {
@@ -597,7 +597,7 @@ impl World {
                 let topics = self.broker.retained.iter().filter(|(topic, payload)| mine(topic, payload));
                 let topics = topics.map(|(topic, _)| topic.clone()).collect();
                 let delay = self.random.ms(700, 2000);
-                self.later(delay, Event::LookedAround { run, link, topics, dry_run, transaction });
+                self.later(delay, Event::LookedAround { run, link, topics });
                 Ok(())
             }
             Outgoing::Restart => {
@@ -607,19 +607,12 @@ impl World {
         }
     }
 
-    pub(crate) fn looked_around(
-        &mut self,
-        run: u64,
-        link: u64,
-        topics: Vec<String>,
-        dry_run: bool,
-        transaction: Option<String>,
-    ) -> Checked {
+    pub(crate) fn looked_around(&mut self, run: u64, link: u64, topics: Vec<String>) -> Checked {
         let same = |bridge: &Bridge| bridge.run == run && bridge.link == Some(link);
         if !self.bridge.as_ref().is_some_and(same) {
             return Ok(());
         }
-        self.session(session::Input::Looked { topics: Ok(topics), dry_run, transaction })
+        self.session(session::Input::Looked(Ok(topics)))
     }
 
     /// The broker's end of this connection, if messages still pass.

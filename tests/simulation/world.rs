@@ -45,7 +45,7 @@ pub(crate) enum Event {
     Down { run: u64, link: u64 },
     Subscribed { link: u64 },
     ToBridge { link: u64, topic: String, payload: String, retain: bool },
-    LookedAround { run: u64, link: u64, topics: Vec<String>, dry_run: bool, transaction: Option<String> },
+    LookedAround { run: u64, link: u64, topics: Vec<String> },
     Due { run: u64, command: u64 },
     Trouble(Trouble),
     Client,
@@ -250,9 +250,7 @@ impl World {
             }
             Event::Subscribed { link } => self.acknowledged(link),
             Event::ToBridge { link, topic, payload, retain } => self.arrives(link, &topic, &payload, retain),
-            Event::LookedAround { run, link, topics, dry_run, transaction } => {
-                self.looked_around(run, link, topics, dry_run, transaction)
-            }
+            Event::LookedAround { run, link, topics } => self.looked_around(run, link, topics),
             Event::Due { run, command } => {
                 let same = self.bridge.as_ref().is_some_and(|bridge| bridge.run == run);
                 self.check.due(command, same)

@@ -200,11 +200,11 @@ impl<'a> Carrier<'a> {
                 let (topic, payload, retain) = self.session.health(&wanted, self.figures());
                 self.link.publish(&topic, payload, retain).await;
             }
-            Outgoing::LookAround { dry_run, transaction } => {
+            Outgoing::LookAround => {
                 let (settings, looked) = (Arc::clone(self.settings), self.looked.0.clone());
                 tokio::spawn(async move {
                     let topics = cleanup::look(&settings.address, &settings.announcer).await;
-                    drop(looked.send(Input::Looked { topics, dry_run, transaction }).await);
+                    drop(looked.send(Input::Looked(topics)).await);
                 });
             }
             Outgoing::Measure(wanted) => {

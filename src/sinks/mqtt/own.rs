@@ -8,6 +8,12 @@ use super::topics::{self, LinkStats};
 use serde_json::{Value, json};
 use tracing::info;
 
+/// Requests for a cleanup that may wait for one look.
+const MAX_CLEANUPS: usize = 16;
+
+/// Topics named in an answer.
+const MAX_NAMED: usize = 1000;
+
 impl Session {
     pub(super) fn own(&mut self, own: Own) {
         match own {
@@ -21,7 +27,7 @@ impl Session {
                 info!("restarting, as requested");
                 self.send(Outgoing::Restart);
             }
-            Own::Cleanup { dry_run, transaction } => self.send(Outgoing::LookAround { dry_run, transaction }),
+            Own::Cleanup { dry_run, transaction } => self.clean_up(dry_run, transaction),
         }
     }
 
@@ -70,24 +76,41 @@ impl Session {
         (!all.is_empty()).then(|| all.join("; "))
     }
 
-    pub(super) fn looked(
-        &mut self,
-        topics: Result<Vec<String>, String>,
-        dry_run: bool,
-        transaction: Option<String>,
-    ) {
+    /// One look serves all who ask meanwhile.
+    fn clean_up(&mut self, dry_run: bool, transaction: Option<String>) {
+        if self.cleanups.len() >= MAX_CLEANUPS {
+            let why = format!("{MAX_CLEANUPS} cleanups wait already; wait for their answers");
+            return self.respond("cleanup", transaction.as_deref(), Err(why));
+        }
+        if self.cleanups.is_empty() {
+            self.send(Outgoing::LookAround);
+        }
+        self.cleanups.push((dry_run, transaction));
+    }
+
+    /// Answers all who have asked for a cleanup.
+    pub(super) fn looked(&mut self, topics: Result<Vec<String>, String>) {
+        let asked = std::mem::take(&mut self.cleanups);
         let topics = match topics {
             Ok(topics) => topics,
-            Err(why) => return self.respond("cleanup", transaction.as_deref(), Err(why)),
+            Err(why) => {
+                for (_, transaction) in asked {
+                    self.respond("cleanup", transaction.as_deref(), Err(why.clone()));
+                }
+                return;
+            }
         };
         let owned = migration::owned(self.announcer(), &self.view);
         let orphans: Vec<String> = topics.into_iter().filter(|topic| !owned.contains(topic)).collect();
-        if !dry_run {
+        if asked.iter().any(|(dry_run, _)| !dry_run) {
             self.empty(orphans.clone());
             info!(topics = orphans.len(), "cleaned up retained topics nobody owns");
         }
-        let data = json!({"dry_run": dry_run, "topics": orphans});
-        self.respond("cleanup", transaction.as_deref(), Ok(data));
+        let named: Vec<&String> = orphans.iter().take(MAX_NAMED).collect();
+        for (dry_run, transaction) in asked {
+            let data = json!({"dry_run": dry_run, "count": orphans.len(), "topics": named});
+            self.respond("cleanup", transaction.as_deref(), Ok(data));
+        }
     }
 
     pub(super) fn respond(&mut self, verb: &str, mark: Option<&str>, result: Result<Value, String>) {

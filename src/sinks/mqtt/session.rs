@@ -48,14 +48,7 @@ pub enum Input {
     Line(Value),
     /// What [`Outgoing::LookAround`] brought: all retained topics that may be ours, or why there
     /// are none.
-    Looked {
-        /// The topics.
-        topics: Result<Vec<String>, String>,
-        /// Only say what would be cleaned up.
-        dry_run: bool,
-        /// The sender's mark.
-        transaction: Option<String>,
-    },
+    Looked(Result<Vec<String>, String>),
     /// What [`Outgoing::Measure`] brought: of a message of `wanted` bytes the broker takes `passes`.
     Measured {
         /// What was asked for.
@@ -92,12 +85,7 @@ pub enum Outgoing {
     /// Publish what [`Session::health`] says.
     Health(Health),
     /// Look for retained topics that may be ours, on a connection of its own.
-    LookAround {
-        /// Handed back with what was found.
-        dry_run: bool,
-        /// Handed back with what was found.
-        transaction: Option<String>,
-    },
+    LookAround,
     /// Find out whether the broker takes a message of so many bytes, with its topic.
     Measure(usize),
     /// Start the program anew.
@@ -142,6 +130,8 @@ pub struct Session {
     pub(super) read_back: ReadBack,
     pub(super) peers: Peers,
     pub(super) sizes: Sizes,
+    /// Who waits for a look around: whether it is only to say what it would do, and the sender's mark.
+    pub(super) cleanups: Vec<(bool, Option<String>)>,
     pub(super) view: Arc<View>,
     pub(super) now: Moment,
     out: VecDeque<Outgoing>,
@@ -226,6 +216,7 @@ impl Session {
             read_back: ReadBack::default(),
             peers: Peers::default(),
             sizes: Sizes::default(),
+            cleanups: Vec::new(),
             view,
             now: *now,
             out: VecDeque::new(),
@@ -249,7 +240,7 @@ impl Session {
                 self.say_note(&note);
             }
             Input::Line(line) => self.publish(format!("{}/bridge/log", self.base()), line.to_string(), false),
-            Input::Looked { topics, dry_run, transaction } => self.looked(topics, dry_run, transaction),
+            Input::Looked(topics) => self.looked(topics),
             Input::Measured { wanted, passes } => self.measured(wanted, passes),
             Input::Tick => {}
             Input::Stop => return self.end(),
@@ -273,6 +264,7 @@ impl Session {
         self.out.clear();
         self.peers.connected();
         self.sizes.connected();
+        self.cleanups.clear();
         self.told = Told { tokens: super::tell::BURST, filled_at: self.now.up, ..Told::default() };
         let base = self.base();
         let mut filters = vec![

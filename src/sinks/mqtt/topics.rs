@@ -182,6 +182,9 @@ pub(super) fn info(plug: &PlugView) -> Json {
     })
 }
 
+/// Bytes that `bridge/devices` has at the most.
+const MAX_DEVICES: usize = 1 << 20;
+
 /// `bridge/devices`: one line for each plug, taken in or not.
 ///
 /// Written line by line: as one tree, the list of a large fleet takes many times its text.
@@ -201,11 +204,17 @@ pub(super) fn devices(view: &View) -> String {
         })
     };
     let mut text = String::from("[");
-    for plug in view.plugs.values() {
+    // Those that were taken in come first, should there be too many.
+    let (ours, others): (Vec<_>, Vec<_>) = view.plugs.values().partition(|plug| plug.adopted);
+    for plug in ours.into_iter().chain(others) {
+        let line = line(plug).to_string();
+        if text.len() + line.len() > MAX_DEVICES {
+            break;
+        }
         if text.len() > 1 {
             text.push(',');
         }
-        text += &line(plug).to_string();
+        text += &line;
     }
     text.push(']');
     text

@@ -400,3 +400,38 @@ fn who_says_that_it_is_offline_is_contradicted_once_a_second_at_most() {
     assert_eq!(says(&out, "state").as_deref(), Some("online"), "and the last word is the truth");
     assert_eq!(story.hears(4000, "state", "online"), []);
 }
+
+#[test]
+fn one_look_serves_all_who_want_a_cleanup_and_each_is_answered() {
+    let mut story = Story::new();
+    story.connect(0);
+    let mut looks = 0;
+    let mut answers = Vec::new();
+    let mut take = |out: Vec<Outgoing>| {
+        looks += out.iter().filter(|out| **out == Outgoing::LookAround).count();
+        answers
+            .extend(says(&out, "response/cleanup").map(|text| serde_json::from_str::<Value>(&text).unwrap()));
+        looks
+    };
+    for n in 0..30 {
+        take(story.hears(n, "request/cleanup", &json!({"dry_run": true, "transaction": n}).to_string()));
+    }
+    assert_eq!(take(story.handle(40, Input::Tick)), 1);
+    let busy = answers.len();
+    let out = story.handle(50, Input::Looked(Ok(vec!["home/maxsmart-gone/1/state".into()])));
+    let told = out
+        .iter()
+        .filter(|out| matches!(out, Outgoing::Publish { topic, .. } if topic.ends_with("/cleanup")));
+    assert_eq!((busy, told.count()), (14, 16));
+    assert!(out.iter().all(|out| !matches!(out, Outgoing::Publish { payload, .. } if payload.is_empty())));
+}
+
+#[test]
+fn the_list_of_devices_has_an_end_and_those_taken_in_come_first() {
+    let strangers = (0..12_000).map(|n| PlugView { adopted: false, ..strip(n) });
+    let view = picture(strangers.chain([strip(999_999)]));
+    let devices = topics::devices(&view);
+    assert!((1_000_000..1_100_000).contains(&devices.len()), "{}", devices.len());
+    let devices: Vec<Value> = serde_json::from_str(&devices).unwrap();
+    assert_eq!(devices[0]["adopted"], true);
+}
