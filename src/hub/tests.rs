@@ -498,16 +498,3 @@ fn a_plug_that_only_refuses_is_told_offline_within_three_intervals() {
     world.secs(16);
     assert!(!world.view(A).online);
 }
-
-#[test]
-fn a_plug_that_is_asked_for_again_and_again_is_asked_once_a_second() {
-    let mut world = strip();
-    world.secs(10);
-    let before = world.reads.len();
-    for _ in 0..4000 {
-        world.feed(Input::Commanded(Order::Refresh(id(A))));
-        world.run(Duration::from_millis(5));
-    }
-    let asked = world.reads.len() - before;
-    assert!((18..=30).contains(&asked), "{asked} times in 20 s");
-}

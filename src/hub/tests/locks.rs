@@ -23,3 +23,16 @@ fn a_timed_command_brings_no_port_where_it_is_locked_out() {
     assert!(!world.fake(1).relays[0]);
     assert!(world.hub.memory().plugs[&id(A)].reverts.is_empty(), "the way back is forgotten");
 }
+
+#[test]
+fn a_plug_that_is_asked_for_again_and_again_is_asked_once_a_second() {
+    let mut world = strip();
+    world.secs(10);
+    let before = world.reads.len();
+    for _ in 0..4000 {
+        world.feed(Input::Commanded(Order::Refresh(id(A))));
+        world.run(Duration::from_millis(5));
+    }
+    let asked = world.reads.len() - before;
+    assert!((18..=30).contains(&asked), "{asked} times in 20 s");
+}
