@@ -1,5 +1,6 @@
-//! Days of the week and times of the day as people write them.
+//! Days of the week, times of the day, dates and amounts as people write them.
 
+use jiff::civil::Date;
 use std::fmt;
 use std::str::FromStr;
 
@@ -108,6 +109,42 @@ pub fn time(minute: u16) -> String {
     format!("{:02}:{:02}", minute / 60, minute % 60)
 }
 
+/// Reads a date as `2026-12-24` or `24.12.2026`. One with slashes is not guessed: which is the month?
+///
+/// # Errors
+///
+/// That it is none, with both forms.
+pub fn date(text: &str) -> Result<Date, String> {
+    let text = text.trim();
+    let parts = |separator: char| -> Option<Vec<i16>> {
+        let digits = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        text.split(separator)
+            .map(|part| Some(part).filter(digits).and_then(|part| part.parse().ok()))
+            .collect()
+    };
+    let read = match (parts('-').as_deref(), parts('.').as_deref()) {
+        (Some(&[year, month, day]), _) | (_, Some(&[day, month, year])) if year >= 1970 => {
+            let small = |number: i16| i8::try_from(number).ok();
+            small(month).zip(small(day)).and_then(|(month, day)| Date::new(year, month, day).ok())
+        }
+        _ => None,
+    };
+    read.ok_or_else(|| format!("{text:?} is no date; write 2026-12-24 or 24.12.2026"))
+}
+
+/// Reads an amount of money, `0.31` or `0,31`, without signs between thousands.
+///
+/// # Errors
+///
+/// That it is none, with the right form.
+pub fn amount(text: &str) -> Result<f64, String> {
+    let text = text.trim();
+    let (whole, part) = text.split_once(['.', ',']).unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let read = (digits(whole) && digits(part)).then(|| format!("{whole}.{part}").parse().ok()).flatten();
+    read.ok_or_else(|| format!("{text:?} is no amount; write 0.31 or 0,31"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,5 +180,30 @@ mod tests {
             assert_eq!(minute(text), want, "{text}");
         }
         assert_eq!(time(1325), "22:05");
+    }
+
+    #[test]
+    fn dates_are_read_as_people_write_them_and_never_guessed() {
+        let eve = Date::constant(2026, 12, 24);
+        for text in ["2026-12-24", " 24.12.2026 "] {
+            assert_eq!(date(text), Ok(eve), "{text}");
+        }
+        assert_eq!(date("4.1.2027"), Ok(Date::constant(2027, 1, 4)));
+        for wrong in
+            ["24/12/2026", "24.12.26", "24.12.", "31.11.2026", "2026-13-01", "tomorrow", "", "-1-2-3"]
+        {
+            let why = date(wrong).expect_err(wrong);
+            assert!(why.contains("write 2026-12-24 or 24.12.2026"), "{why}");
+        }
+    }
+
+    #[test]
+    fn amounts_have_a_point_or_a_comma() {
+        for (text, want) in [("0.31", 0.31), ("0,31", 0.31), (" 12 ", 12.0), ("5,0", 5.0)] {
+            assert_eq!(amount(text), Ok(want), "{text}");
+        }
+        for wrong in ["1.234,56", "-1", "nan", "inf", "1e3", ",5", "0.31 CHF", ""] {
+            assert!(amount(wrong).expect_err(wrong).contains("write 0.31 or 0,31"), "{wrong}");
+        }
     }
 }

@@ -14,7 +14,7 @@ mod reading;
 mod skill;
 mod view;
 
-pub use days::{Days, minute, time};
+pub use days::{Days, amount, date, minute, time};
 pub use energy::{Energy, MAX_KWH};
 pub use errand::{
     Errand, MasterWish, Meaning, PresenceWish, Record, RecordRow, Report, RuleContent, RuleWish,

@@ -11,7 +11,7 @@ use super::find::Plug;
 use super::progress::patiently;
 use crate::config::Settings;
 use crate::errand::{self, Task};
-use crate::model::{Days, Errand, Report, minute};
+use crate::model::{Days, Errand, Report, amount, date, minute};
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use std::io::Write;
@@ -106,8 +106,8 @@ pub enum PlugCommand {
         /// Which plug.
         #[command(flatten)]
         who: Who,
-        /// Price of a kilowatt-hour.
-        #[arg(requires = "currency")]
+        /// Price of a kilowatt-hour, as 0.31 or 0,31.
+        #[arg(requires = "currency", value_parser = amount)]
         cost: Option<f64>,
         /// EUR, USD, JPY or CHF.
         #[arg(value_parser = currency)]
@@ -218,8 +218,8 @@ pub struct RuleArgs {
     /// Days on which it comes again, as Mon-Fri, Sat,Sun or daily.
     #[arg(long, conflicts_with = "date")]
     days: Option<Days>,
-    /// The one day on which it comes, as 2026-12-24.
-    #[arg(long)]
+    /// The one day on which it comes, as 2026-12-24 or 24.12.2026.
+    #[arg(long, value_parser = date)]
     date: Option<jiff::civil::Date>,
     /// Keep it out of force.
     #[arg(long, conflicts_with = "enabled")]

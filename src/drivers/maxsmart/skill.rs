@@ -59,7 +59,9 @@ pub(super) fn refused(skill: &Skill) -> Option<String> {
                 (!limit).then(|| "the limit is 2, 5, 10 or 35 W".into())
             }
         }
-        Skill::SetPrice(price) => (!(0.0..=99.99).contains(&price.cost)).then(|| "no such price".into()),
+        Skill::SetPrice(price) => {
+            (!(0.0..=99.99).contains(&price.cost)).then(|| "a price is 0 to 99.99".into())
+        }
         Skill::ChangeRules(RuleChange::Add(rule) | RuleChange::Change(rule)) => {
             let empty = rule.ports.iter().all(Option::is_none);
             let never = rule.days.is_empty() && rule.once.is_none();

@@ -2,7 +2,8 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::model::{
-    Currency, Days, Errand, MasterWish, PlugId, PresenceWish, Price, RuleContent, RuleWish, Span, minute,
+    Currency, Days, Errand, MasterWish, PlugId, PresenceWish, Price, RuleContent, RuleWish, Span, amount,
+    date, minute,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
@@ -33,7 +34,7 @@ pub(super) struct ErrandJson {
     change: Option<RuleJson>,
     delete: Option<i64>,
     span: Option<String>,
-    price: Option<f64>,
+    price: Option<Json>,
     currency: Option<String>,
     leader: Option<Json>,
     #[serde(default)]
@@ -127,11 +128,11 @@ impl ErrandJson {
     }
 
     fn price(&self) -> Result<Option<Price>, String> {
-        match (self.price, self.currency.as_deref()) {
+        match (&self.price, self.currency.as_deref()) {
             (None, None) => Ok(None),
             (Some(cost), Some(code)) => {
                 let currency = Currency::of_code(code).ok_or("plugs know EUR, USD, JPY and CHF")?;
-                Ok(Some(Price { cost, currency }))
+                Ok(Some(Price { cost: cost_of(cost)?, currency }))
             }
             _ => Err("give \"price\" and \"currency\"".into()),
         }
@@ -140,7 +141,6 @@ impl ErrandJson {
 
 impl RuleJson {
     fn content(&self) -> Result<RuleContent, String> {
-        let date = |text: &str| text.trim().parse().map_err(|_| "a date looks like 2026-12-24".to_owned());
         if self.days.is_some() && self.date.is_some() {
             return Err("a rule comes on days or on one date, not both".into());
         }
@@ -152,6 +152,15 @@ impl RuleJson {
             date: self.date.as_deref().map(date).transpose()?,
             enabled: self.enabled,
         })
+    }
+}
+
+/// A number, also as text as people write it.
+fn cost_of(json: &Json) -> Result<f64, String> {
+    match json {
+        Json::Number(number) => number.as_f64().ok_or_else(|| format!("{number} is no price")),
+        Json::String(text) => amount(text),
+        other => Err(format!("{other} is no price; write 0.31")),
     }
 }
 

@@ -359,6 +359,11 @@ fn requests_to_one_plug_have_the_words_of_the_command_line() {
         (
             "rules",
             r#","change":{"id":7,"date":"2026-12-24","enabled":false}"#,
+            Errand::Rules(Some(RuleWish::Change(7, date.clone()))),
+        ),
+        (
+            "rules",
+            r#","change":{"id":7,"date":"24.12.2026","enabled":false}"#,
             Errand::Rules(Some(RuleWish::Change(7, date))),
         ),
         ("rules", r#","delete":7"#, Errand::Rules(Some(RuleWish::Delete(7)))),
@@ -368,6 +373,7 @@ fn requests_to_one_plug_have_the_words_of_the_command_line() {
             Errand::History { span: Span::Days, port: Some(1), meaning: None },
         ),
         ("price", r#","price":0.31,"currency":"chf""#, Errand::Price(Some(chf))),
+        ("price", r#","price":"0,31","currency":"chf""#, Errand::Price(Some(chf))),
         ("master", r#","leader":1,"slaves":[2,3],"limit_w":5"#, Errand::Master(Some(lead))),
         (
             "master",
@@ -406,6 +412,9 @@ fn requests_to_one_plug_have_the_words_of_the_command_line() {
         ("history", r#","span":"weeks""#, "months"),
         ("price", r#","price":1"#, "currency"),
         ("price", r#","price":1,"currency":"XXX""#, "CHF"),
+        ("price", r#","price":"1.234,56","currency":"CHF""#, "write 0.31"),
+        ("price", r#","price":true,"currency":"CHF""#, "write 0.31"),
+        ("rules", r#","add":{"date":"24/12/2026"}"#, "24.12.2026"),
         ("master", r#","leader":"all""#, "none"),
         ("presence", r#","from":"6pm""#, "22:10"),
         ("call", "", "command"),
