@@ -4,7 +4,7 @@ use super::progress::patiently;
 use crate::bridge::{quarries, rules};
 use crate::config::Settings;
 use crate::drivers;
-use crate::hub::Hub;
+use crate::hub::{Hub, NOBODY};
 use crate::io::clock::Clock;
 use crate::io::http::Http;
 use crate::io::line::Line;
@@ -130,11 +130,7 @@ pub fn others(strays: &[Stray], out: &mut dyn Write) -> io::Result<()> {
 /// When `out` cannot be written.
 pub fn table(seen: &[Seen], columns: usize, out: &mut dyn Write) -> io::Result<()> {
     if seen.is_empty() {
-        return writeln!(
-            out,
-            "no plugs answered. Broadcasts do not cross routers: name plugs on other networks with \
-             maxsmart.hosts or inplug.hosts, their networks with maxsmart.scan or inplug.scan, or try `plug2mqtt probe ADDRESS`."
-        );
+        return writeln!(out, "{NOBODY}");
     }
     let mut rows = vec![super::table::row(["ID", "ADDRESS", "NAME", "MODEL", "FIRMWARE", "PORTS", "NOW"])];
     for seen in seen {

@@ -24,6 +24,13 @@ const SAME_ROUND: Duration = Duration::from_secs(10);
 const CROWD: u8 = 32;
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
+/// A search and first talks with those it found are over by then.
+const OVER: Duration = Duration::from_secs(5);
+
+/// What is said when a search finds nobody, here and by commands that search.
+pub const NOBODY: &str = "no plugs answered. Broadcasts do not cross routers: name plugs on other networks with \
+     maxsmart.hosts or inplug.hosts, their networks with maxsmart.scan or inplug.scan, or try `plug2mqtt probe ADDRESS`.";
+
 /// When to search next.
 #[derive(Debug)]
 pub(super) struct Search {
@@ -31,6 +38,8 @@ pub(super) struct Search {
     /// Searches for the missing become rarer.
     pause: Duration,
     last: Option<Duration>,
+    /// When it is seen whether the first search has found anybody.
+    verdict: Option<Duration>,
     /// New plugs by address, since when.
     crowds: BTreeMap<IpAddr, (Duration, u8)>,
     /// Scans that wait for their time to be up.
@@ -47,11 +56,12 @@ pub(super) struct Scan {
 
 impl Search {
     pub(super) fn new(up: Duration) -> Self {
-        Self { at: up, pause: SOON_AGAIN, last: None, crowds: BTreeMap::new(), scans: Vec::new() }
+        let (crowds, scans) = (BTreeMap::new(), Vec::new());
+        Self { at: up, pause: SOON_AGAIN, last: None, verdict: Some(up + OVER), crowds, scans }
     }
 
     pub(super) fn wake_at(&self) -> Duration {
-        self.scans.iter().map(|scan| scan.until).fold(self.at, Duration::min)
+        self.scans.iter().map(|scan| scan.until).chain(self.verdict).fold(self.at, Duration::min)
     }
 
     /// Search at once, and again soon for what is missing then.
@@ -147,8 +157,22 @@ impl Hub {
         Some(plug)
     }
 
+    /// Says once that nobody is there, when the first search has found nobody and nobody is known. Whoever is
+    /// known and silent is told by name.
+    fn judge_first_search(&mut self, now: &Moment) {
+        if self.search.verdict.is_none_or(|at| at > now.up) {
+            return;
+        }
+        let asking = self.hosts.asking() && self.plugs.is_empty();
+        self.search.verdict = asking.then_some(now.up + OVER);
+        if !asking && self.plugs.is_empty() && !self.rules.families.is_empty() {
+            warn!("{NOBODY} It is searched again every {} s", self.rules.discovery.as_secs());
+        }
+    }
+
     /// Searches when it is time, and ends scans whose time is up.
     pub(super) fn search_tick(&mut self, now: &Moment) {
+        self.judge_first_search(now);
         if self.search.at <= now.up && !self.stopping {
             let missing = self.plugs.values().filter(|plug| plug.kept() && plug.missing());
             let missing: Vec<(&'static str, Place)> =

@@ -47,6 +47,11 @@ impl Hosts {
         }
     }
 
+    /// Whether somebody is being asked who they are.
+    pub(super) fn asking(&self) -> bool {
+        self.asking > 0 || !self.waiting.is_empty()
+    }
+
     /// Somebody was heard there.
     pub(super) fn heard(&mut self, driver: &'static str, place: Place) {
         self.silent.remove(&(driver, place));

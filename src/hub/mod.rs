@@ -68,6 +68,7 @@ mod strays;
 mod tests;
 mod ticket;
 
+pub use census::NOBODY;
 pub use rules::{Consequence, Limit, Pace, PlugRules, Restore, Rules};
 
 use crate::model::{

@@ -1,6 +1,51 @@
 //! Who is who: plugs found, followed, confused, taken in, named and removed.
 
 use super::*;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("the log").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// How often the log says within an hour that no plug answers.
+fn told_of_nobody(mut world: World, at_once: impl FnOnce(&mut World)) -> usize {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        world.secs(1);
+        at_once(&mut world);
+        world.secs(3600);
+    });
+    let text = String::from_utf8(log.0.lock().expect("the log").clone()).expect("text");
+    text.matches(NOBODY).count()
+}
+
+#[test]
+fn a_first_search_that_finds_nobody_is_told_once() {
+    assert_eq!(told_of_nobody(World::new(rules()), |_| {}), 1);
+    let heard = |world: &mut World| {
+        world.fake(1).relays = vec![true];
+        world.feed(Input::Heard(found(1, 1, 1)));
+    };
+    assert_eq!(told_of_nobody(World::new(rules()), heard), 0, "somebody was found");
+    // Whoever is known is told by name when it is silent.
+    let silent = |world: &mut World| world.fake(1).fails = Some(Failure::Silent);
+    assert_eq!(told_of_nobody(strip(), silent), 0);
+    let families = BTreeMap::new();
+    assert_eq!(told_of_nobody(World::new(Rules { families, ..rules() }), |_| {}), 0, "nobody is looked for");
+}
 
 #[test]
 fn when_something_is_missing_it_is_searched_for() {
