@@ -28,7 +28,7 @@ const BAD_SETTINGS: u8 = 78;
     version,
     about,
     max_term_width = 80,
-    after_help = "Without a command the bridge runs. Exit codes: 0 done, 1 no answer, 2 usage, 78 settings."
+    after_help = "Without a command the bridge runs. Exit codes: 0 done, 1 nobody found or no answer, 2 usage, 78 settings or a taken port."
 )]
 struct Flags {
     /// Settings file (default: plug2mqtt.toml here, else /etc/plug2mqtt/plug2mqtt.toml, else none).
@@ -204,12 +204,12 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, log: &Log) 
         Some(Command::Run { take_over }) => run(&flags, settings, log, *take_over).await,
         Some(Command::Demo) => demo(settings, log).await,
         Some(Command::Discover { json }) => match cli::discover::look(&settings).await {
-            Ok((seen, _)) if *json => printed(cli::discover::json(&seen, &mut out)),
+            Ok((seen, _)) if *json => found(&seen, cli::discover::json(&seen, &mut out)),
             Ok((seen, others)) => {
                 let columns = screen::columns(&out);
                 let mut prose = Prose::new(out, columns);
                 let table = cli::discover::table(&seen, columns.unwrap_or(screen::USUAL), &mut prose);
-                printed(table.and_then(|()| cli::discover::others(&others, &mut prose)))
+                found(&seen, table.and_then(|()| cli::discover::others(&others, &mut prose)))
             }
             Err(why) => failed(&why),
         },
@@ -232,31 +232,16 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, log: &Log) 
             }
         }
         Some(Command::Record { plug, output }) => {
-            match cli::record::record(&settings, plug, output.as_deref(), &mut out).await {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(why) => failed(&format!("{why:#}")),
-            }
+            ended(cli::record::record(&settings, plug, output.as_deref(), &mut out).await)
         }
         Some(Command::Replay { file, ip, udp_port, http_port }) => {
             let stop = stop_signal();
-            match cli::record::replay(file, *ip, *udp_port, *http_port, &mut out, stop).await {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(why) => failed(&format!("{why:#}")),
-            }
+            ended(cli::record::replay(file, *ip, *udp_port, *http_port, &mut out, stop).await)
         }
-        Some(Command::Plug(command)) => match cli::plug::obey(&settings, command, &mut out).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(why) => match why.downcast::<std::io::Error>() {
-                Ok(error) => printed(Err(error)),
-                Err(why) => failed(&format!("{why:#}")),
-            },
-        },
+        Some(Command::Plug(command)) => ended(cli::plug::obey(&settings, command, &mut out).await),
         Some(Command::ShowDiscovery { plug }) => {
             let memory = Store::peek(&bridge::state_directory(&settings));
-            match memory.and_then(|memory| cli::discover::show_discovery(&settings, memory, plug, &mut out)) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(why) => failed(&why.to_string()),
-            }
+            ended(memory.and_then(|memory| cli::discover::show_discovery(&settings, memory, plug, &mut out)))
         }
         Some(Command::Config { action }) => configure(action, &settings, file).await,
         Some(Command::Simulate { plugs, udp_port, inplug_port, http_port, broadcast, number }) => {
@@ -267,11 +252,8 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, log: &Log) 
                 inplug_port: *inplug_port,
                 broadcast: broadcast.clone(),
             };
-            match cli::demo::simulate(plugs, &stage, (&mut out, &mut std::io::stderr()), stop_signal()).await
-            {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(why) => failed(&format!("{why:#}")),
-            }
+            let outs: (&mut dyn Write, &mut dyn Write) = (&mut out, &mut std::io::stderr());
+            ended(cli::demo::simulate(plugs, &stage, outs, stop_signal()).await)
         }
     }
 }
@@ -459,6 +441,26 @@ fn complain(text: &str) {
 fn failed(text: &str) -> ExitCode {
     complain(text);
     ExitCode::from(NO_ANSWER)
+}
+
+/// How a command ends; a reader that has gone (`| head`) is no failure.
+fn ended(result: anyhow::Result<()>) -> ExitCode {
+    let Err(why) = result else { return ExitCode::SUCCESS };
+    match why.downcast_ref::<std::io::Error>() {
+        Some(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        _ => {
+            complain(&format!("{why:#}"));
+            ExitCode::from(cli::exit_code(&why))
+        }
+    }
+}
+
+/// That nobody was found is told apart, for scripts.
+fn found(seen: &[cli::discover::Seen], result: std::io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) if seen.is_empty() => ExitCode::from(NO_ANSWER),
+        result => printed(result),
+    }
 }
 
 /// A reader that has gone (`| head`) is no failure.

@@ -1,5 +1,6 @@
 //! `demo` and `simulate`: simulated plugs, on loopback or wherever this machine has an address.
 
+use super::Fault;
 use crate::config::{Broadcast, Settings};
 use crate::sim::{self, Faults, Inplug, Load, Model, Place, Served, Shelf, Strip};
 use anyhow::{Context, Result, bail};
@@ -205,7 +206,7 @@ pub async fn simulate(
 ) -> Result<()> {
     let (mut strips, mut inplugs) = (Vec::new(), Vec::new());
     for (number, word) in (usize::from(stage.number)..).zip(words) {
-        match plug(word, number)? {
+        match plug(word, number).map_err(|why| Fault::Usage(format!("{why:#}")))? {
             (ip, Kind::Strip(strip)) => strips.push((ip, *strip)),
             (ip, Kind::Inplug(inplug)) => inplugs.push((ip, inplug)),
         }
@@ -283,8 +284,14 @@ fn remedy(error: io::Error, place: &str) -> anyhow::Error {
         }
         _ => "",
     };
-    anyhow::anyhow!("cannot serve on {place} ({error}){remedy}")
+    let text = format!("cannot serve on {place} ({error}){remedy}");
+    if error.kind() == io::ErrorKind::AddrInUse {
+        return Fault::Settings(text).into();
+    }
+    anyhow::Error::msg(text)
 }
+
+const ALONE: &str = "on 0.0.0.0 or with --broadcast give one plug; more need addresses of their own";
 
 /// The plugs of one family in service.
 struct Family<M> {
@@ -309,11 +316,8 @@ impl<M: Model> Family<M> {
                 .map_err(|error| remedy(error, "these addresses"))?;
             return Ok(Self { served: shelf.plugs().to_vec(), _shelf: Some(shelf) });
         }
-        let [(ip, plug)] = plugs
-            .try_into()
-            .ok()
-            .filter(|_| alone)
-            .context("on 0.0.0.0 or with --broadcast give one plug; more need addresses of their own")?;
+        let [(ip, plug)] =
+            plugs.try_into().ok().filter(|_| alone).ok_or_else(|| Fault::Usage(ALONE.into()))?;
         let place = Place { ip, udp_port, http_port, broadcasts: stage.broadcast.clone() };
         let plug = sim::serve(plug, place).await.map_err(|error| remedy(error, &ip.to_string()))?;
         Ok(Self { served: vec![plug], _shelf: None })
@@ -423,6 +427,8 @@ mod tests {
         ] {
             let text = remedy(kind.into(), "127.0.9.1").to_string();
             assert!(text.contains(wanted) && text.contains("127.0.9.1"), "{text}");
+            let code = crate::cli::exit_code(&remedy(kind.into(), "127.0.9.1"));
+            assert_eq!(code == 78, kind == io::ErrorKind::AddrInUse, "{code} {text}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Finds the plug a user means: by address, by what the bridge remembers, by asking around. The clock
 //! of nobody is touched on the way.
 
+use super::Fault;
 use super::progress::patiently;
 use crate::bridge::{quarries, rules, state_directory, zone};
 use crate::config::Settings;
@@ -78,10 +79,11 @@ impl Plug {
         match (by_number, by_name.next(), by_name.next()) {
             (Some(port), ..) | (None, Some(port), None) => Ok(port),
             (None, Some(_), Some(_)) => {
-                bail!("{} has several ports named {word}; give a number", self.name())
+                bail!(Fault::Usage(format!("{} has several ports named {word}; give a number", self.name())))
             }
             (None, None, _) => {
-                bail!("{} has no port {word}; it has {}", self.name(), self.ports_in_words(count))
+                let there = self.ports_in_words(count);
+                bail!(Fault::Usage(format!("{} has no port {word}; it has {there}", self.name())))
             }
         }
     }

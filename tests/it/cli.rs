@@ -113,8 +113,10 @@ fn discover_and_probe_print_what_is_there() {
         assert_eq!(code, Some(1), "{out}");
         assert!(out.contains("maxsmart.hosts"), "{out}");
         let (code, out, _) = ran(folder, &["discover", "--config", arg(&file)]).await;
-        assert_eq!(code, Some(0));
+        assert_eq!(code, Some(1));
         assert!(out.contains("no plugs answered") && out.contains("maxsmart.hosts"), "{out}");
+        let (code, out, _) = ran(folder, &["discover", "--json", "--config", arg(&file)]).await;
+        assert_eq!((code, out.trim()), (Some(1), "[]"));
     });
 }
 
@@ -255,6 +257,7 @@ fn simulated_plugs_are_listed_with_a_line_that_finds_them() {
         });
         let text = tokio::time::timeout(PATIENCE, text).await.unwrap().unwrap();
         assert!(text.contains("Kitchen strip") && text.contains("at 127.0.18.14"), "{text}");
+        assert_eq!(ran(folder.path(), &["simulate", "127.0.9.1=teapot"]).await.0, Some(2));
         let line = text.lines().find(|line| line.ends_with(" discover")).unwrap().to_owned();
         let words: Vec<&str> = line.split_whitespace().skip(1).collect();
         let (code, out, err) = ran(folder.path(), &words).await;

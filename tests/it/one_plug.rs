@@ -49,7 +49,9 @@ fn ports_are_switched_by_number_and_name_and_locks_hold() {
         let told = desk.json(&["toggle", &old, "1", "2"]).await;
         assert_eq!(relays(0), [false, true, false, true, true, true]);
         assert_eq!((&told["ports"][0]["on"], &told["ports"][1]["name"]), (&false.into(), &"Fan".into()));
-        desk.fails(&["on", &old, "7"], &["no port 7", "2 (Fan)"]).await;
+        desk.misused(&["on", &old, "7"], &["no port 7", "2 (Fan)"]).await;
+        desk.misused(&["timer", &old, "lamp shade"], &["no port lamp shade"]).await;
+        desk.misused(&["rename", &old, " "], &["visible character"]).await;
         desk.ok(&["on", &old, "1,fan"]).await;
         assert_eq!(relays(0), [true, true, false, true, true, true]);
         // The whole plug: off when any port is on, else on, as over MQTT.

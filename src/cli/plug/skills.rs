@@ -2,6 +2,7 @@
 
 use super::{OnOff, Who, count, run, shown};
 use crate::bridge::zone;
+use crate::cli::Fault;
 use crate::cli::find::find;
 use crate::cli::progress::patiently;
 use crate::cli::table::{row, write};
@@ -18,7 +19,8 @@ pub(super) async fn rename(
     port: Option<&str>,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let wanted = Name::clean(name).context("a name needs at least one visible character")?;
+    let nameless = || Fault::Usage("a name needs at least one visible character".into());
+    let wanted = Name::clean(name).ok_or_else(nameless)?;
     let mut plug = find(settings, &who.plug).await?;
     plug.may_change()?;
     let port = match port {

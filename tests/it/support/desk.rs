@@ -57,8 +57,17 @@ impl Desk {
 
     /// A command that fails, with a sentence that says so.
     pub(crate) async fn fails(&self, words: &[&str], parts: &[&str]) {
+        self.ends(1, words, parts).await;
+    }
+
+    /// A command that cannot be meant, with a sentence that says so.
+    pub(crate) async fn misused(&self, words: &[&str], parts: &[&str]) {
+        self.ends(2, words, parts).await;
+    }
+
+    async fn ends(&self, wanted: i32, words: &[&str], parts: &[&str]) {
         let (code, out, err) = self.run(words).await;
-        assert_eq!(code, Some(1), "{words:?}: {out}{err}");
+        assert_eq!(code, Some(wanted), "{words:?}: {out}{err}");
         for part in parts {
             assert!(err.contains(part), "{words:?}: {part} is missing: {err}");
         }
