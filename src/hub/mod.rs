@@ -65,7 +65,7 @@ mod since;
 mod stats;
 mod strays;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod ticket;
 
 pub use census::NOBODY;

@@ -28,7 +28,8 @@ fn place(last: u8) -> Place {
     Place { ip: std::net::Ipv4Addr::new(127, 0, 0, last).into(), http: 80, udp: 8888 }
 }
 
-fn rules() -> Rules {
+/// Rules as a house has them.
+pub(crate) fn rules() -> Rules {
     let pace = Pace {
         poll: Duration::from_secs(5),
         burst: Duration::from_secs(2),

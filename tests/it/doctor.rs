@@ -35,6 +35,10 @@ fn a_house_in_order_is_in_order() {
         let desk = Desk::beside(house);
         let (code, lines) = findings(&desk, &[]).await;
         assert_eq!(code, Some(0), "{lines:?}");
+        // The settings of this house name two plugs that others have.
+        let (strangers, lines): (Vec<String>, Vec<String>) =
+            lines.into_iter().partition(|line| line.contains("is no plug that is known; did you mean"));
+        assert_eq!(strangers.len(), 2, "{strangers:?}");
         assert!(lines.iter().all(|line| line.starts_with("ok ")), "{lines:?}");
         has(&lines, &["settings: ", "plug2mqtt.toml is valid"]);
         has(&lines, &["state: ", "remembers 1 plugs"]);

@@ -63,7 +63,6 @@ fn commands_that_make_no_sense_get_a_clear_result_and_switch_nothing() {
             ("bridge/set".into(), "OFF"),
             ("bridge/get".into(), ""),
             ("bridge/1/set".into(), "OFF"),
-            ("UPPER case/1/set".into(), "OFF"),
             ("//set".into(), "OFF"),
         ] {
             house.publish(&topic, payload, false).await;
@@ -72,6 +71,14 @@ fn commands_that_make_no_sense_get_a_clear_result_and_switch_nothing() {
         assert_eq!((&result["id"], &result["status"]), (&json!("last"), &json!("ok")), "{result}");
         let results = house.since(mark).iter().filter(|m| m.topic.ends_with("/response")).count();
         assert_eq!(results, 1);
+        // To a name: the answer lists the ids.
+        let result = house.command("Office strip/1/set", r#"{"state":"OFF","id":5}"#).await;
+        assert_eq!((&result["error"], &result["id"]), (&json!("unknown_device"), &json!("5")), "{result}");
+        assert!(result["detail"].as_str().is_some_and(|detail| detail.contains(STRIP)), "{result}");
+        assert_eq!(
+            house.command("maxsmart-nobody/1/set", "OFF").await["detail"].as_str().map(|d| d.contains(STRIP)),
+            Some(true)
+        );
         house.close().await;
     });
 }

@@ -216,7 +216,7 @@ fn the_largest_plugs_there_can_be_fit_and_come_back() {
     let loaded = open(dir.path()).load();
     assert_eq!(loaded, memory);
     let now = crate::io::clock::Clock::start().now();
-    let hub = crate::hub::Hub::new(crate::bridge::rules(&crate::config::Settings::default()), loaded, &now);
+    let hub = crate::hub::Hub::new(crate::hub::tests::rules(), loaded, &now);
     let again = hub.memory();
     assert_eq!((&again.adopt, &again.blocked), (&memory.adopt, &memory.blocked));
     for (id, old) in &memory.plugs {

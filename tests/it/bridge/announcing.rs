@@ -53,7 +53,9 @@ fn a_connection_begins_in_the_order_of_the_contract() {
                 "plug2mqtt/+/+/set",
                 "plug2mqtt/+/get",
                 "plug2mqtt/+/set",
-                "plug2mqtt/bridge/request/+"
+                "plug2mqtt/bridge/request/+",
+                "plug2mqtt/bridge/response/health_check",
+                "plug2mqtt/bridge/state"
             ]
         );
         house.close().await;

@@ -42,6 +42,8 @@ fn topics_are_taken_apart_and_others_left_alone() {
     for other in [
         "home/p/bridge/set",
         "home/p/bridge/get",
+        "home/p//set",
+        "home/p//1/set",
         "home/p/a/b/c/set",
         "home/p",
         "home/pp/x/set",
