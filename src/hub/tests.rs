@@ -10,6 +10,7 @@ mod hosts;
 mod ledger;
 mod locks;
 mod restart;
+mod settings;
 
 use super::*;
 use crate::model::{
@@ -17,6 +18,7 @@ use crate::model::{
     OptionsChange, PlugView, PortOptions, PortReading, Reading, Request, Response, Switch, SwitchOrder, Wish,
 };
 use ledger::Disk;
+pub(crate) use settings::rules;
 
 const A: &str = "maxsmart-swp6000000000001";
 
@@ -26,39 +28,6 @@ fn id(text: &str) -> PlugId {
 
 fn place(last: u8) -> Place {
     Place { ip: std::net::Ipv4Addr::new(127, 0, 0, last).into(), http: 80, udp: 8888 }
-}
-
-/// Rules as a house has them.
-pub(crate) fn rules() -> Rules {
-    let pace = Pace {
-        poll: Duration::from_secs(5),
-        burst: Duration::from_secs(2),
-        burst_polls: 4,
-        timeout: Duration::from_secs(5),
-        ask: Duration::from_secs(10),
-        set_clock: true,
-        zone_known: true,
-        clock_from_ms: Moment::RELEASED_MS,
-        rating_w: Some(3680),
-    };
-    Rules {
-        families: BTreeMap::from([("maxsmart", pace)]),
-        power_change: 1.0,
-        current_change: 0.02,
-        voltage_change: 1.0,
-        energy_change: Energy::from_kwh(0.001).expect("an amount"),
-        history: true,
-        heartbeat: Duration::from_secs(300),
-        discovery: Duration::from_secs(300),
-        adopt: true,
-        allow: BTreeSet::new(),
-        deny: BTreeSet::new(),
-        command_timeout: Duration::from_secs(10),
-        misses: 3,
-        read_only: false,
-        plugs: BTreeMap::new(),
-        log_level: LogLevel::Info,
-    }
 }
 
 fn found(serial: u8, mac: u8, at: u8) -> Found {

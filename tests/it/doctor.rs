@@ -49,7 +49,7 @@ fn a_house_in_order_is_in_order() {
         assert!(desk.house.retained().await.keys().all(|topic| !topic.contains("doctor")));
         desk.house.wait_after(mark, "its own test", on("plug2mqtt/bridge/doctor", "")).await;
         let people = desk.ok(&["doctor"]).await;
-        assert!(people.lines().last().unwrap().starts_with("0 bad, 0 worth knowing, "), "{people}");
+        assert!(people.lines().last().unwrap().starts_with("0 bad, 2 worth knowing, "), "{people}");
         // Where broadcasts do not go, a plug is reached only as long as it keeps its address.
         let (code, lines) = findings(&desk, &["-s", "maxsmart.broadcast=[\"127.99.99.99\"]"]).await;
         assert_eq!(code, Some(0), "{lines:?}");
