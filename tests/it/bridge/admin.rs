@@ -159,7 +159,11 @@ fn cleanup_finds_what_nobody_owns_and_removes_it_only_when_told() {
         house.wait_after(0, "energy", |m| m.topic.ends_with("0001/energy")).await;
         let before = house.retained().await;
         let look = house.request("cleanup", r#"{"dry_run":true}"#).await;
-        assert_eq!(look["data"], json!({"dry_run": true, "topics": orphans}), "{look}");
+        assert_eq!(
+            look["data"],
+            json!({"dry_run": true, "count": orphans.len(), "topics": orphans}),
+            "{look}"
+        );
         let now = house.retained().await;
         let moved: Vec<_> = now
             .keys()
