@@ -403,14 +403,10 @@ async fn configure(action: &ConfigAction, settings: &Settings, file: Option<&Pat
                 true => Vec::new(),
                 false => cli::discover::look(settings).await.unwrap_or_default().0,
             };
-            let plugs: Vec<cli::config::Found> = seen
-                .iter()
-                .filter_map(|seen| {
-                    let ports = u8::try_from(seen.reading.as_ref().ok()?.ports.len()).ok()?;
-                    let name = seen.found.facts.name.as_ref().map(ToString::to_string).unwrap_or_default();
-                    Some((seen.found.id.as_ref()?.to_string(), name, ports))
-                })
-                .collect();
+            // Without a state file no names were given yet.
+            let memory = Store::peek(&bridge::state_directory(settings)).unwrap_or_default();
+            let plugs: Vec<_> =
+                seen.iter().filter_map(|seen| cli::config::Found::of(seen, &memory)).collect();
             match cli::config::init(&plugs, output.as_deref(), &mut out) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error.to_string()),

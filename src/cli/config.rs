@@ -7,12 +7,45 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
+use super::discover::Seen;
 use crate::bridge::{misfits, state_directory};
 use crate::config::{self, Known, Settings};
 use crate::io::store::Store;
+use crate::model::Memory;
 
-/// A plug for which `config init` writes a section: id, name, number of ports.
-pub type Found = (String, String, u8);
+/// What the line for editors names; `config schema` writes it.
+const SCHEMA: &str = "plug2mqtt.schema.json";
+
+/// A plug for which `config init` writes a section.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its id.
+    pub id: String,
+    /// The name it has.
+    pub name: String,
+    /// The names its ports have, as many as there are.
+    pub ports: Vec<String>,
+}
+
+impl Found {
+    /// A plug that told how it is, with the names it was given over MQTT, else those it has itself.
+    #[must_use]
+    pub fn of(seen: &Seen, memory: &Memory) -> Option<Self> {
+        let (facts, id) = (&seen.found.facts, seen.found.id.as_ref()?);
+        let kept = memory.plugs.get(id);
+        let name = kept.and_then(|kept| kept.name.as_ref()).or(facts.name.as_ref());
+        let port = |(number, own): (u8, usize)| {
+            let given = kept.and_then(|kept| kept.port_names.get(&number));
+            let name = given.or(facts.port_names.get(own).and_then(Option::as_ref));
+            name.map_or_else(|| format!("Port {number}"), ToString::to_string)
+        };
+        Some(Self {
+            id: id.to_string(),
+            name: name.map(ToString::to_string).unwrap_or_default(),
+            ports: (1..).zip(0..seen.reading.as_ref().ok()?.ports.len()).map(port).collect(),
+        })
+    }
+}
 
 /// Says that the settings are valid and where they were read. Invalid ones never get here.
 pub fn check(settings: &Settings, file: Option<&Path>, out: &mut dyn Write) -> io::Result<()> {
@@ -114,8 +147,11 @@ pub fn init(plugs: &[Found], output: Option<&Path>, out: &mut dyn Write) -> io::
 }
 
 fn template(plugs: &[Found]) -> String {
-    let mut text = String::from(
-        "# Settings of plug2mqtt. Every line that is commented out shows the default; remove the\n\
+    let mut text = format!(
+        "#:schema ./{SCHEMA}\n\
+         # Editors complete and check the settings when that file is there: plug2mqtt config schema > {SCHEMA}\n\
+         #\n\
+         # Settings of plug2mqtt. Every line that is commented out shows the default; remove the\n\
          # leading # to change it. Check with: plug2mqtt config check\n",
     );
     let mut section = Vec::new();
@@ -128,10 +164,14 @@ fn template(plugs: &[Found]) -> String {
         add(&mut text, format_args!("# {} Allowed: {}\n", known.doc, known.allowed.replace('`', "")));
         add(&mut text, format_args!("#{} = {}\n", known.key(), toml(&known.default)));
     }
-    let example = ("maxsmart-swp6000000000001".to_owned(), "Office strip".to_owned(), 1);
+    let example = Found {
+        id: "maxsmart-swp6000000000001".into(),
+        name: "Office strip".into(),
+        ports: vec!["Desk lamp".into()],
+    };
     let (plugs, mark) = if plugs.is_empty() { (std::slice::from_ref(&example), "#") } else { (plugs, "") };
     text.push_str("\n# What is special about single plugs, by id:\n");
-    for (id, name, ports) in plugs {
+    for Found { id, name, ports } in plugs {
         add(&mut text, format_args!("\n{mark}[device.{}]\n", quote(id)));
         add(&mut text, format_args!("#name = {}\n", quote(name)));
         for setting in settings.iter().filter(|known| known.section() == ["device", "<id>"]) {
@@ -154,13 +194,11 @@ fn template(plugs: &[Found]) -> String {
                 format_args!("# {} of a port: {} Allowed: {allowed}\n", setting.key(), setting.doc),
             );
         }
-        for port in 1..=*ports {
-            add(
-                &mut text,
-                format_args!(
-                    "#port.{port} = {{ name = \"Port {port}\", lock = \"none\", restore = \"leave\" }}\n"
-                ),
-            );
+        for (port, name) in (1..).zip(ports) {
+            let (port, name): (u8, _) = (port, quote(name));
+            let line =
+                format_args!("#port.{port} = {{ name = {name}, lock = \"none\", restore = \"leave\" }}\n");
+            add(&mut text, line);
         }
     }
     text

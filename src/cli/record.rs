@@ -34,6 +34,10 @@ const PERSONAL: [(&str, &str); 9] = [
     ("cpuid", ""),
 ];
 
+/// What of its owner is still in a recording, as it cannot be told from what a fault is about.
+const STAYS: &str = "Serial, MAC and credentials are replaced. What stays: names of the plug and its ports, rules, \
+     timers and random switching, the price, the consumption it has recorded, its clock, and its server";
+
 /// Asks a plug everything that changes nothing, and writes what it said to `file`, else to `out`.
 ///
 /// # Errors
@@ -67,8 +71,7 @@ pub async fn record(settings: &Settings, word: &str, file: Option<&Path>, out: &
             })?;
             writeln!(
                 out,
-                "{} exchanges with {name} are in {}. Serial, MAC and credentials are replaced; names are as they were: \
-                 look at it before you send it to anybody.",
+                "{} exchanges with {name} are in {}. {STAYS}: look at it before you send it to anybody.",
                 log.all().len(),
                 file.display()
             )?;
@@ -94,7 +97,8 @@ async fn everything(line: &mut Line) {
 }
 
 fn written(log: &Log, serial: Option<&str>) -> String {
-    let mut text = format!("# plug2mqtt recording 1\n# by plug2mqtt {}\n", env!("CARGO_PKG_VERSION"));
+    let mut text =
+        format!("# plug2mqtt recording 1\n# by plug2mqtt {}\n# {STAYS}.\n", env!("CARGO_PKG_VERSION"));
     for exchange in log.all() {
         let sent = match &exchange.sent {
             Message::Get(target) => format!("GET {}", request(target)),

@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::model::{Facts, Place, Reading};
 
 fn load(text: &str, env: &[(&str, &str)]) -> Result<Settings, String> {
     let folder = tempfile::tempdir().expect("a folder");
@@ -17,7 +18,8 @@ fn printed(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
 }
 
 fn plugs() -> Vec<Found> {
-    vec![("maxsmart-swp6".into(), "Odd \"name\"\n[mqtt]\nurl = 5 \u{7f}".into(), 6)]
+    let odd = "Odd \"name\"\n[mqtt]\nurl = 5 \u{7f}".to_owned();
+    vec![Found { id: "maxsmart-swp6".into(), name: odd.clone(), ports: vec![odd, "Fan".into()] }]
 }
 
 #[test]
@@ -32,7 +34,7 @@ fn what_init_writes_loads_with_every_line_switched_on() {
     for plugs in [Vec::new(), plugs()] {
         let text = printed(|out| init(&plugs, None, out));
         let on = |line: &str| match line.strip_prefix('#') {
-            Some(rest) if !rest.starts_with(' ') => rest.to_owned(),
+            Some(rest) if !rest.starts_with([' ', ':']) => rest.to_owned(),
             _ => line.to_owned(),
         };
         let text = text.lines().map(on).collect::<Vec<_>>().join("\n");
@@ -44,6 +46,27 @@ fn what_init_writes_loads_with_every_line_switched_on() {
         let mut plain = serde_json::to_value(&settings).unwrap();
         plain["device"] = serde_json::json!({});
         assert_eq!(plain, serde_json::to_value(Settings::default()).unwrap());
+    }
+}
+
+#[test]
+fn init_writes_the_names_that_plugs_have() {
+    let name = |text: &str| crate::model::Name::clean(text);
+    let id = crate::model::PlugId::of("maxsmart", "swp6000000000001").unwrap();
+    let facts =
+        Facts { name: name("STRIP"), port_names: vec![name("PORT1"), name("Fan")], ..Facts::default() };
+    let place = "127.0.0.1".parse().map(|ip| Place { ip, udp: 1, http: 2 }).unwrap();
+    let found = crate::model::Found { driver: "maxsmart", id: Some(id.clone()), place, facts };
+    let reading = Reading { ports: vec![Default::default(); 3], ..Default::default() };
+    let seen = Seen { found, reading: Ok(reading) };
+    let own = Found::of(&seen, &Memory::default()).unwrap();
+    assert_eq!((own.name.as_str(), own.ports.join(",")), ("STRIP", "PORT1,Fan,Port 3".into()));
+    let text = printed(|out| init(&[own], None, out));
+    assert!(text.starts_with("#:schema ./plug2mqtt.schema.json\n"), "{text}");
+    for line in
+        ["[device.\"maxsmart-swp6000000000001\"]", "#name = \"STRIP\"", "#port.2 = { name = \"Fan\", lock"]
+    {
+        assert!(text.contains(&format!("\n{line}")), "{line}\n{text}");
     }
 }
 
