@@ -1,5 +1,6 @@
 //! Reports as JSON: the same over MQTT and from the command line.
 
+use super::warning;
 use crate::model::{RecordRow, Report, Rule, Timer, time};
 use serde_json::{Map, Value, json};
 
@@ -16,7 +17,7 @@ pub fn json(id: &str, report: &Report) -> Value {
             };
             json!({"timers": timers.iter().map(one).collect::<Vec<_>>()})
         }
-        Report::Rules(rules) => {
+        Report::Rules(rules, clock) => {
             let one = |(rule, date): &(Rule, Option<String>)| {
                 let days = rule.once.is_none().then(|| rule.days.to_string());
                 json!({
@@ -24,7 +25,11 @@ pub fn json(id: &str, report: &Report) -> Value {
                     "ports": rule.ports,
                 })
             };
-            json!({"rules": rules.iter().map(one).collect::<Vec<_>>()})
+            let rules = rules.iter().map(one).collect::<Vec<_>>();
+            match clock.as_ref().and_then(|clock| Some((clock.drift_s, warning(clock)?))) {
+                Some((drift_s, warning)) => json!({"rules": rules, "drift_s": drift_s, "warning": warning}),
+                None => json!({"rules": rules}),
+            }
         }
         Report::Record(record) => {
             let cost = |wh: f64| record.price.map(|price| rounded(wh / 1000.0 * price, 1e4));
@@ -34,10 +39,14 @@ pub fn json(id: &str, report: &Report) -> Value {
                     "ports": row.ports,
                 })
             };
-            json!({
+            let mut all = json!({
                 "port": record.port, "price": record.price, "currency": record.currency.map(|c| c.to_string()),
                 "learnt": record.learnt, "rows": record.rows.iter().map(one).collect::<Vec<_>>(),
-            })
+            });
+            if let (Some(all), Some(warning)) = (all.as_object_mut(), &record.warning) {
+                all.insert("warning".into(), Value::from(warning.as_str()));
+            }
+            all
         }
         Report::Price(price) => {
             let (price, currency) = price.map(|price| (price.cost, price.currency.to_string())).unzip();

@@ -2,15 +2,17 @@
 //! it said. Pure, so that the bridge and the command line go the same way; knows the vocabulary and
 //! nothing else.
 
+mod clock;
 mod json;
 mod record;
 mod wish;
 
+pub use clock::{drift, warning};
 pub use json::json;
 
 use crate::model::{
-    Answer, Ask, Errand, Failure, Lock, Master, Meaning, Moment, Presence, Report, RuleChange, RuleWish,
-    Skill, Timer, Told, UNKNOWN_SKILL,
+    Answer, Ask, Clock, Errand, Failure, Lock, Master, Meaning, Moment, Presence, Report, RuleChange,
+    RuleWish, Skill, Timer, Told, UNKNOWN_SKILL,
 };
 use jiff::civil::DateTime;
 use std::collections::VecDeque;
@@ -42,12 +44,16 @@ pub struct Task {
     timers: Vec<(u8, Option<Timer>)>,
     /// The change that is asked for, once it is known what was.
     change: Option<Change>,
+    /// The clock by which new rules come, where the plug told it.
+    clock: Option<Clock>,
     /// Somebody has learnt what the figures of its record mean.
     learnt: bool,
 }
 
 #[derive(Debug)]
 enum Change {
+    /// The same as the next one, once the clock by which the rule will come was asked for.
+    Clocked(RuleChange, usize),
     /// With the number of rules there were.
     Rules(RuleChange, usize),
     Master(Master),
@@ -66,7 +72,7 @@ impl Task {
         if let Errand::Timer { port, .. } = errand {
             todo.extend(port.map_or(1..=guard.ports, |port| port..=port));
         }
-        Ok(Self { errand, guard, todo, timers: Vec::new(), change: None, learnt: false })
+        Ok(Self { errand, guard, todo, timers: Vec::new(), change: None, clock: None, learnt: false })
     }
 
     /// What somebody wants.
@@ -86,6 +92,7 @@ impl Task {
     pub fn ask(&self) -> Ask {
         let port = self.todo.front().copied().unwrap_or_default();
         Ask::Skill(match (&self.change, &self.errand) {
+            (Some(Change::Clocked(..)), _) => Skill::Clock,
             (Some(Change::Rules(change, _)), _) => Skill::ChangeRules(change.clone()),
             (Some(Change::Master(master)), _) => Skill::SetMaster(master.clone()),
             (Some(Change::Presence(presence)), _) => Skill::SetPresence(presence.clone()),
@@ -114,6 +121,20 @@ impl Task {
     ///
     /// [`Failure::Denied`] when the plug cannot, will not or did not; says why.
     pub fn hear(&mut self, answer: Answer, now: &Moment) -> Result<Option<Report>, Failure> {
+        if let Some(Change::Clocked(change, before)) =
+            self.change.take_if(|change| matches!(change, Change::Clocked(..)))
+        {
+            self.clock = match answer {
+                Answer::Skill(Told::Clock(clock)) => clock,
+                // Without a clock that is told the rule is still a rule.
+                Answer::Refused(_) | Answer::Unsupported => None,
+                Answer::Skill(_) | Answer::History(_) | Answer::Reading(_) | Answer::Identity(_) => {
+                    return Err(mixed_up());
+                }
+            };
+            self.change = Some(Change::Rules(change, before));
+            return Ok(None);
+        }
         let told = match answer {
             Answer::Skill(told) => told,
             Answer::History(history) => {
@@ -140,15 +161,22 @@ impl Task {
                         RuleChange::Change(rule) => rules.contains(rule),
                         RuleChange::Delete(id) => !rules.iter().any(|rule| rule.id == *id),
                     };
-                    if obeyed { Ok(Some(listed(rules, now))) } else { Err(disobeyed()) }
+                    if obeyed { Ok(Some(listed(rules, self.clock, now))) } else { Err(disobeyed()) }
                 }
                 (_, Errand::Rules(Some(wish))) => {
                     let change =
                         wish::rule_change(wish, &rules, &self.guard, now).map_err(Failure::Denied)?;
-                    self.change = Some(Change::Rules(change, rules.len()));
+                    self.change = Some(match &change {
+                        RuleChange::Add(rule) | RuleChange::Change(rule) if rule.enabled => {
+                            Change::Clocked(change, rules.len())
+                        }
+                        RuleChange::Add(_) | RuleChange::Change(_) | RuleChange::Delete(_) => {
+                            Change::Rules(change, rules.len())
+                        }
+                    });
                     Ok(None)
                 }
-                _ => Ok(Some(listed(rules, now))),
+                _ => Ok(Some(listed(rules, None, now))),
             },
             Told::Master(master) => match (self.change.take(), &self.errand) {
                 (Some(Change::Master(wanted)), _) if wanted != master => Err(disobeyed()),
@@ -248,13 +276,13 @@ impl Guard {
     }
 }
 
-fn listed(rules: Vec<crate::model::Rule>, now: &Moment) -> Report {
+fn listed(rules: Vec<crate::model::Rule>, clock: Option<Clock>, now: &Moment) -> Report {
     let dated = |mut rule: crate::model::Rule| {
         let comes = rule.comes(now);
         rule.minute = comes.map_or(rule.minute, minute);
         (rule, comes.map(|comes| comes.strftime("%Y-%m-%d").to_string()))
     };
-    Report::Rules(rules.into_iter().map(dated).collect())
+    Report::Rules(rules.into_iter().map(dated).collect(), clock)
 }
 
 fn minute(time: DateTime) -> u16 {

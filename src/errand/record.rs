@@ -1,5 +1,6 @@
 //! A plug's record made readable: when each bucket began, and watt-hours.
 
+use super::clock::misdated;
 use crate::model::{Currency, History, Meaning, Moment, Record, RecordRow, Span};
 use jiff::ToSpan;
 use jiff::civil::DateTime;
@@ -13,17 +14,24 @@ pub(super) fn record(
     now: &Moment,
 ) -> Record {
     let meaning = meaning.unwrap_or(Meaning::USUAL);
+    let dated = history.date.as_deref().and_then(date);
+    let back = i64::try_from(count(history)).unwrap_or(0) - 1;
     Record {
         port,
         price: history.cost,
         currency: history.currency.map(Currency::of_number),
         learnt,
+        warning: dated.and_then(|dated| misdated(history, dated, back, now)),
         rows: rows(history, port, meaning, now),
     }
 }
 
+fn count(history: &History) -> usize {
+    history.rows.iter().map(Vec::len).max().unwrap_or(0)
+}
+
 fn rows(history: &History, port: Option<u8>, meaning: Meaning, now: &Moment) -> Vec<RecordRow> {
-    let count = history.rows.iter().map(Vec::len).max().unwrap_or(0);
+    let count = count(history);
     let dated = history.date.as_deref().and_then(date);
     let told = dated.unwrap_or_else(|| now.local());
     let back = i64::try_from(count).unwrap_or(0) - 1;
@@ -91,5 +99,34 @@ mod tests {
         let undated = times(Span::Hours, None, true);
         assert_eq!(undated, ["2026-11-21 10:00", "2026-11-21 11:00", "2026-11-21 12:00"]);
         assert_eq!(times(Span::Hours, Some("nonsense"), false), undated);
+    }
+
+    #[test]
+    fn dates_of_a_clock_that_is_wrong_are_explained_and_right_ones_are_not() {
+        let now =
+            Moment { up: Duration::ZERO, unix_ms: 1_795_258_800_000, utc_offset_s: 3600, dst_s: 0, nonce: 0 };
+        let warning = |span, date: &str, count: usize| {
+            let rows = vec![vec![Some(1.0); count]];
+            let history = History { span, date: Some(date.into()), rows, cost: None, currency: None };
+            record(&history, None, None, false, &now).warning
+        };
+        // By the newest and by the oldest.
+        for (span, count, dates) in [
+            (Span::Hours, 24, ["2026-11-21-12", "2026-11-20-13"]),
+            (Span::Days, 31, ["2026-11-21", "2026-10-22"]),
+            (Span::Months, 12, ["2026-11", "2025-12"]),
+        ] {
+            for date in dates {
+                assert_eq!(warning(span, date, count), None, "{date}");
+            }
+            let never = warning(span, "2013-12-26", count).expect("years ago");
+            assert!(
+                never.contains("2013-12-26, as nobody has set it") && never.contains("set it:"),
+                "{never}"
+            );
+            let wrong = warning(span, "2026-05-02", count).expect("half a year off");
+            assert!(wrong.contains("2026-05-02 and is wrong"), "{wrong}");
+        }
+        assert!(warning(Span::Hours, "1970-01-01-03", 24).is_some_and(|why| why.contains("present hour")));
     }
 }

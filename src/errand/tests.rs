@@ -1,7 +1,7 @@
 //! Errands against plugs that are a list of answers.
 
 use super::*;
-use crate::model::{Days, MasterWish, Name, PresenceWish, Role, Rule, RuleContent};
+use crate::model::{Clock, Days, MasterWish, Name, PresenceWish, Role, Rule, RuleContent};
 use std::time::Duration;
 
 fn now() -> Moment {
@@ -87,12 +87,14 @@ fn a_change_of_rules_begins_with_what_they_are() {
     let listed = |rules: Vec<Rule>| Answer::Skill(Told::Rules(rules));
     let new = Rule { ports: vec![None, Some(true), None, Some(false), None, None], minute: 1330, ..rule(0) };
     let add = |content| Errand::Rules(Some(RuleWish::Add(content)));
-    let answers = vec![listed(vec![rule(7)]), listed(vec![rule(7), Rule { id: 8, ..new.clone() }])];
+    let untold = || Answer::Unsupported;
+    let answers = vec![listed(vec![rule(7)]), untold(), listed(vec![rule(7), Rule { id: 8, ..new.clone() }])];
     let (asked, end) = play(add(content(&[2], &[4])), answers);
-    assert_eq!(asked, [Ask::Skill(Skill::Rules), Ask::Skill(Skill::ChangeRules(RuleChange::Add(new)))]);
-    assert!(matches!(end, Ok(Report::Rules(rules)) if rules.len() == 2));
+    let change = Skill::ChangeRules(RuleChange::Add(new));
+    assert_eq!(asked, [Skill::Rules, Skill::Clock, change].map(Ask::Skill));
+    assert!(matches!(end, Ok(Report::Rules(rules, None)) if rules.len() == 2));
     let one = || listed(vec![rule(7)]);
-    let (_, end) = play(add(content(&[2], &[4])), vec![one(), one()]);
+    let (_, end) = play(add(content(&[2], &[4])), vec![one(), untold(), one()]);
     assert!(end.expect_err("it has not done so").contains("no such change"));
 
     let later = RuleContent { at: Some(90), enabled: Some(false), ..RuleContent::default() };
@@ -106,13 +108,71 @@ fn a_change_of_rules_begins_with_what_they_are() {
     // A lock refuses what the rule would do, also when it is put in force again.
     let (_, end) = play(add(content(&[], &[6])), vec![one()]);
     assert!(end.expect_err("locked on").contains("port 6"));
-    assert!(play(add(content(&[6], &[])), vec![one(), listed(vec![rule(7), rule(8)])]).1.is_ok());
+    assert!(play(add(content(&[6], &[])), vec![one(), untold(), listed(vec![rule(7), rule(8)])]).1.is_ok());
     let dormant = Rule { enabled: false, ports: vec![None, None, None, None, None, Some(false)], ..rule(7) };
     let wake = RuleContent { enabled: Some(true), ..RuleContent::default() };
     let (_, end) = play(Errand::Rules(Some(RuleWish::Change(7, wake))), vec![listed(vec![dormant])]);
     assert!(end.expect_err("locked on").contains("port 6"));
     refused(add(RuleContent { at: None, ..content(&[1], &[]) }), "a rule needs");
     refused(add(content(&[7], &[])), "no port 7");
+}
+
+#[test]
+fn a_rule_on_a_plug_with_a_wrong_clock_is_warned_of() {
+    let content = RuleContent { on: vec![1], at: Some(60), days: Some(Days::ALL), ..RuleContent::default() };
+    let said = |clock: Answer| {
+        let listed = |rules: Vec<Rule>| Answer::Skill(Told::Rules(rules));
+        let add = Errand::Rules(Some(RuleWish::Add(content.clone())));
+        let (_, end) = play(add, vec![listed(vec![]), clock, listed(vec![rule(7)])]);
+        json("maxsmart-x1", &end.expect("added"))
+    };
+    let clock = |drift_s| {
+        let local = DateTime::constant(2013, 12, 26, 0, 0, 0, 0);
+        Answer::Skill(Told::Clock(Some(Clock { local, drift_s })))
+    };
+    let wrong = said(clock(-407_246_400));
+    assert_eq!(wrong["drift_s"], -407_246_400);
+    assert!(wrong["warning"].as_str().is_some_and(|why| why.contains("2013-12-26")), "{wrong}");
+    for fine in [clock(3), Answer::Unsupported, Answer::Refused("no".into())] {
+        let fine = said(fine);
+        assert!(fine.get("warning").is_none() && fine["rules"].is_array(), "{fine}");
+    }
+}
+
+#[test]
+fn a_date_that_is_past_is_refused_and_all_locked_ports_are_named() {
+    let listed = |rules: Vec<Rule>| Answer::Skill(Told::Rules(rules));
+    let on = |day: i8, hour: u16| RuleContent {
+        on: vec![1],
+        at: Some(hour * 60),
+        date: Some(jiff::civil::Date::constant(2026, 11, day)),
+        ..RuleContent::default()
+    };
+    let add = |content| Errand::Rules(Some(RuleWish::Add(content)));
+    for (day, hour) in [(20, 13), (21, 11), (21, 12)] {
+        let why = play(add(on(day, hour)), vec![listed(vec![])]).1.expect_err("past");
+        assert!(why.contains("is past, it is 2026-11-21 12:00 here"), "{why}");
+    }
+    assert!(
+        play(add(on(21, 13)), vec![listed(vec![]), Answer::Unsupported, listed(vec![rule(1)])]).1.is_ok()
+    );
+    let gone = DateTime::constant(2026, 11, 20, 6, 0, 0, 0);
+    let gone = Rule { enabled: false, ..rule(7) }.at(gone, &now()).expect("a rule");
+    let change = |content| Errand::Rules(Some(RuleWish::Change(7, content)));
+    let wake = RuleContent { enabled: Some(true), ..RuleContent::default() };
+    let why = play(change(wake), vec![listed(vec![gone.clone()])]).1.expect_err("it would never come");
+    assert!(why.contains("2026-11-20 06:00 is past"), "{why}");
+    let daily = RuleContent { enabled: Some(true), days: Some(Days::ALL), ..RuleContent::default() };
+    let after = Rule { enabled: true, days: Days::ALL, once: None, ..gone.clone() };
+    assert!(
+        play(change(daily), vec![listed(vec![gone]), Answer::Unsupported, listed(vec![after])]).1.is_ok()
+    );
+
+    let locks = vec![Lock::None, Lock::Off, Lock::None, Lock::None, Lock::None, Lock::On];
+    let content = RuleContent { on: vec![1, 2], off: vec![6], ..on(22, 1) };
+    let mut task = Task::new(add(content), Guard { locks, ..guard() }).expect("a task");
+    let why = task.hear(listed(vec![]), &now()).expect_err("locked").to_string();
+    assert!(why.contains("port 2 on, port 6 off at Strip"), "{why}");
 }
 
 #[test]
@@ -144,8 +204,13 @@ fn a_rule_that_comes_once_stays_where_it_is_unless_its_time_is_given() {
     let once = Rule { days: Days::default(), minute: 5, once: Some(1_795_262_417), ..rule(7) };
     let told = || Answer::Skill(Told::Rules(vec![once.clone()]));
     let changed = |content: RuleContent| {
-        let (asked, _) = play(Errand::Rules(Some(RuleWish::Change(7, content))), vec![told(), told()]);
-        let Ask::Skill(Skill::ChangeRules(RuleChange::Change(rule))) = &asked[1] else { panic!("{asked:?}") };
+        // Only a rule in force is worth a look at the clock.
+        let clock = (content.enabled != Some(false)).then_some(Answer::Unsupported);
+        let answers = [Some(told()), clock, Some(told())].into_iter().flatten().collect();
+        let (asked, _) = play(Errand::Rules(Some(RuleWish::Change(7, content))), answers);
+        let Some(Ask::Skill(Skill::ChangeRules(RuleChange::Change(rule)))) = asked.last() else {
+            panic!("{asked:?}")
+        };
         (rule.once, rule.minute, rule.enabled)
     };
     let off = RuleContent { enabled: Some(false), ..RuleContent::default() };

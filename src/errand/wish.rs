@@ -87,15 +87,36 @@ pub(super) fn rule_change(
         }
         RuleWish::Change(id, content) => (filled(known(*id)?, content, now)?, RuleChange::Change),
     };
-    for (port, wish) in (1..).zip(&rule.ports) {
-        if let Some(on) = wish.filter(|_| rule.enabled) {
-            guard.may(port, on)?;
-        }
+    let wishes = (1..).zip(&rule.ports).filter_map(|(port, wish)| wish.map(|on| (port, on)));
+    let locked = wishes.filter(|(port, on)| rule.enabled && guard.lock(*port).refuses(*on));
+    let locked: Vec<String> =
+        locked.map(|(port, on)| format!("port {port} {}", if on { "on" } else { "off" })).collect();
+    if !locked.is_empty() {
+        let locked = locked.join(", ");
+        return Err(format!(
+            "the rule would switch {locked} at {}, which is locked; unlock or leave out each of them",
+            guard.who
+        ));
     }
     Ok(change(rule))
 }
 
-fn filled(mut rule: Rule, content: &RuleContent, now: &Moment) -> Result<Rule, String> {
+/// The rule that results; one that comes once must still come.
+fn filled(rule: Rule, content: &RuleContent, now: &Moment) -> Result<Rule, String> {
+    let rule = laid_over(rule, content, now)?;
+    let timed = content.at.is_some() || content.enabled == Some(true);
+    let comes = rule.comes(now).filter(|_| content.date.is_some() || rule.enabled && timed);
+    match comes.filter(|comes| *comes <= now.local()) {
+        Some(past) => Err(format!(
+            "{} is past, it is {} here; give a date and time to come, or days",
+            past.strftime("%Y-%m-%d %H:%M"),
+            now.local().strftime("%Y-%m-%d %H:%M")
+        )),
+        None => Ok(rule),
+    }
+}
+
+fn laid_over(mut rule: Rule, content: &RuleContent, now: &Moment) -> Result<Rule, String> {
     if !content.on.is_empty() || !content.off.is_empty() {
         rule.ports.fill(None);
     }

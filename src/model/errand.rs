@@ -113,8 +113,9 @@ pub enum Report {
     Clock(Option<Clock>),
     /// The timers of the ports that were asked about.
     Timers(Vec<(u8, Option<Timer>)>),
-    /// All its rules, each with its date when it comes once.
-    Rules(Vec<(Rule, Option<String>)>),
+    /// All its rules, each with its date when it comes once; after a change with the clock by which
+    /// they come, where the plug tells it.
+    Rules(Vec<(Rule, Option<String>)>, Option<Clock>),
     /// What it has recorded.
     Record(Record),
     /// The price somebody told it.
@@ -147,6 +148,8 @@ pub struct Record {
     pub currency: Option<Currency>,
     /// Unit and date were not assumed: they agree with what was metered.
     pub learnt: bool,
+    /// What is wrong with its dates, in a sentence.
+    pub warning: Option<String>,
     /// Oldest first.
     pub rows: Vec<RecordRow>,
 }

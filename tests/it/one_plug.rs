@@ -113,7 +113,7 @@ fn names_clock_timers_price_master_and_presence_are_set_and_read_back() {
         assert_eq!((all["timers"].as_array().unwrap().len(), &all["timers"][0]["left_s"]), (6, &Value::Null));
         assert!(desk.ok(&["timer", at, "2", "cancel"]).await.contains("Büro  -"));
 
-        assert!(desk.ok(&["price", at, "0.29", "chf"]).await.ends_with(": 0.29 CHF per kWh\n"));
+        assert!(desk.ok(&["price", at, "0,29", "chf"]).await.ends_with(": 0.29 CHF per kWh\n"));
         assert_eq!(desk.json(&["price", at]).await["currency"], "CHF");
         assert!(desk.ok(&["master", at]).await.ends_with("no port leads\n"));
         let out = desk.ok(&["master", at, "--leader", "1", "--slaves", "Büro,3", "--limit", "10"]).await;
@@ -150,7 +150,10 @@ fn rules_are_added_changed_and_deleted() {
             (&changed["rules"][0]["enabled"], &changed["rules"][0]["ports"][3]),
             (&false.into(), &false.into())
         );
-        let once = desk.ok(&["rules", at, "add", "--off", "1", "--at", "6:05", "--date", "2027-12-24"]).await;
+        let once = desk.ok(&["rules", at, "add", "--off", "1", "--at", "6:05", "--date", "24.12.2027"]).await;
+        assert!(once.contains("mind: its clock shows 2013") && once.contains("nobody has set it"), "{once}");
+        let past = ["rules", at, "add", "--off", "1", "--at", "6:05", "--date", "2020-12-24"];
+        desk.fails(&past, &["2020-12-24 06:05 is past"]).await;
         let rows: Vec<&str> = once.lines().collect();
         assert_eq!(columns(rows[1]), [id.as_str(), "06:05", "Mon-Fri", "1", "4,5", "disabled"]);
         assert_eq!(columns(rows[2])[1..], ["06:05", "2027-12-24", "1"]);
@@ -168,6 +171,8 @@ fn the_record_is_charted_listed_and_counted() {
             Desk::new(vec![strip().load(1, watts(100)), quiet(Strip::strip_5_11("SWW6000000000003"))]).await;
         let at = desk.at(0);
         let at = at.as_str();
+        let never = desk.ok(&["history", at]).await;
+        assert!(never.contains("nobody has set it since the plug started"), "{never}");
         desk.ok(&["clock", at, "set"]).await;
         let chart = desk.ok(&["history", at, "--port", "1"]).await;
         // The running hour may be too young for a bar.

@@ -72,10 +72,48 @@ pub(super) async fn history(
     let most = record.rows.iter().filter_map(|row| row.wh).fold(0.0, f64::max);
     for RecordRow { time, wh, .. } in &record.rows {
         let bar = bar(wh.unwrap_or(0.0) / most.max(f64::MIN_POSITIVE), WIDTH);
-        let figure = wh.map_or("-".into(), |wh| format!("{wh:.1} Wh"));
+        let figure = wh.map_or("-".into(), energy);
         writeln!(out, "{time:<16} {figure:>12}  {bar}")?;
     }
     let sum: f64 = record.rows.iter().filter_map(|row| row.wh).sum();
     let price = cost(sum).zip(record.currency).map(|(cost, currency)| format!(", {cost:.2} {currency}"));
-    Ok(writeln!(out, "together {:.3} kWh{}", sum / 1000.0, price.unwrap_or_default())?)
+    writeln!(out, "together {}{}", energy(sum), price.unwrap_or_default())?;
+    match record.warning {
+        Some(warning) => Ok(writeln!(out, "{warning}")?),
+        None => Ok(()),
+    }
+}
+
+/// Energy in the unit that people would take: 0.3 Wh, 840.0 Wh, 2.35 kWh, 12.4 kWh.
+fn energy(wh: f64) -> String {
+    let kwh = wh / 1000.0;
+    match wh {
+        ..0.05 if wh > 0.0 => format!("{wh:.2} Wh"),
+        ..999.95 => format!("{wh:.1} Wh"),
+        ..9995.0 => format!("{kwh:.2} kWh"),
+        ..999_950.0 => format!("{kwh:.1} kWh"),
+        _ => format!("{:.2} MWh", kwh / 1000.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::energy;
+
+    #[test]
+    fn energy_is_shown_in_the_unit_of_its_size() {
+        for (wh, want) in [
+            (0.0, "0.0 Wh"),
+            (0.02, "0.02 Wh"),
+            (0.3, "0.3 Wh"),
+            (999.94, "999.9 Wh"),
+            (999.96, "1.00 kWh"),
+            (2350.0, "2.35 kWh"),
+            (9999.0, "10.0 kWh"),
+            (12_400.0, "12.4 kWh"),
+            (72_000_000.0, "72.00 MWh"),
+        ] {
+            assert_eq!(energy(wh), want, "{wh}");
+        }
+    }
 }

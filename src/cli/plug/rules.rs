@@ -4,6 +4,7 @@ use super::{RuleArgs, RuleCommand, Who, count, run, shown};
 use crate::cli::find::{Plug, find};
 use crate::cli::table::{row, write};
 use crate::config::Settings;
+use crate::errand::warning;
 use crate::model::{Errand, Report, RuleContent, RuleWish, time};
 use anyhow::Result;
 use std::io::Write;
@@ -27,21 +28,40 @@ pub(super) async fn rules(
     };
     let about = if wish.is_some() { "to change its rules" } else { "for its rules" };
     let report = run(&mut plug, Errand::Rules(wish), ports, about).await?;
-    let Some(Report::Rules(rules)) = shown(&plug, who, report, out)? else { return Ok(()) };
+    let Some(Report::Rules(rules, clock)) = shown(&plug, who, report, out)? else { return Ok(()) };
     if rules.is_empty() {
         return Ok(writeln!(out, "{} has no rules", plug.name())?);
     }
     let mut rows = vec![row(["ID", "TIME", "DAYS", "ON", "OFF", ""])];
+    let locks = plug.guard(0).locks;
     for (rule, date) in &rules {
         let ports = |on: bool| {
             let going = (1..).zip(&rule.ports).filter(|(_, wish)| **wish == Some(on));
             going.map(|(port, _): (u8, _)| port.to_string()).collect::<Vec<_>>().join(",")
         };
         let days = date.clone().unwrap_or_else(|| rule.days.to_string());
-        let state = if rule.enabled { "" } else { "disabled" };
-        rows.push(row([&rule.id.to_string(), &time(rule.minute), &days, &ports(true), &ports(false), state]));
+        let refused = (1u8..).zip(rule.ports.iter().zip(&locks));
+        let refused = refused.filter(|(_, (wish, lock))| wish.is_some_and(|on| lock.refuses(on)));
+        let refused: Vec<String> = refused.map(|(port, _)| port.to_string()).collect();
+        let state = match (rule.enabled, refused.is_empty()) {
+            (false, _) => "disabled".into(),
+            (true, true) => String::new(),
+            (true, false) => format!("moves the locked port {}", refused.join(", ")),
+        };
+        rows.push(row([
+            &rule.id.to_string(),
+            &time(rule.minute),
+            &days,
+            &ports(true),
+            &ports(false),
+            &state,
+        ]));
     }
-    Ok(write(&rows, out)?)
+    write(&rows, out)?;
+    match clock.as_ref().and_then(warning) {
+        Some(warning) => Ok(writeln!(out, "mind: {warning}")?),
+        None => Ok(()),
+    }
 }
 
 fn content(plug: &Plug, args: &RuleArgs, count: usize) -> Result<RuleContent> {

@@ -7,6 +7,7 @@ use crate::cli::find::find;
 use crate::cli::progress::patiently;
 use crate::cli::table::{row, write};
 use crate::config::Settings;
+use crate::errand::drift;
 use crate::model::{Currency, Days, Errand, MasterWish, Name, PresenceWish, Price, Report, time};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -64,12 +65,7 @@ pub(super) async fn clock(settings: &Settings, who: &Who, set: bool, out: &mut d
     let Some(Report::Clock(clock)) = shown(&plug, who, report, out)? else { return Ok(()) };
     let Some(clock) = clock else { return Ok(writeln!(out, "{}: set; it cannot be read", plug.name())?) };
     let local = clock.local.strftime("%Y-%m-%d %H:%M:%S");
-    let drift = match clock.drift_s {
-        0 => "as here".into(),
-        ahead @ 1.. => format!("{ahead} s ahead"),
-        behind => format!("{} s behind", behind.unsigned_abs()),
-    };
-    Ok(writeln!(out, "{}: {local}, {drift}", plug.name())?)
+    Ok(writeln!(out, "{}: {local}, {}", plug.name(), drift(clock.drift_s))?)
 }
 
 pub(super) async fn timer(

@@ -160,7 +160,9 @@ fn cost_of(json: &Json) -> Result<f64, String> {
     match json {
         Json::Number(number) => number.as_f64().ok_or_else(|| format!("{number} is no price")),
         Json::String(text) => amount(text),
-        other => Err(format!("{other} is no price; write 0.31")),
+        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => {
+            Err(format!("{json} is no price; write 0.31"))
+        }
     }
 }
 
