@@ -409,6 +409,7 @@ pub fn rules(settings: &Settings) -> Rules {
         command_timeout: settings.commands.timeout.get(),
         misses: u32::from(settings.availability.misses),
         read_only: settings.commands.read_only,
+        lock_enforce: settings.commands.lock_enforce,
         plugs: plugs.collect(),
         log_level: LogLevel::parse(settings.log.level.as_str()).unwrap_or_default(),
     }

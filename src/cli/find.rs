@@ -269,7 +269,7 @@ impl Desk {
 }
 
 /// What the bridge remembers: where plugs are and what they are called.
-struct Book(Vec<Known>);
+pub(super) struct Book(Vec<Known>);
 
 struct Known {
     view: Arc<PlugView>,
@@ -281,7 +281,7 @@ struct Known {
 
 impl Book {
     /// Nothing remembered is no reason not to ask around.
-    fn open(settings: &Settings) -> Self {
+    pub(super) fn open(settings: &Settings) -> Self {
         let memory = Store::peek(&state_directory(settings)).unwrap_or_else(|_| Memory::default());
         let rules = rules(settings);
         let view = Hub::new(rules.clone(), memory.clone(), &Clock::start().now()).view();
@@ -312,6 +312,13 @@ impl Book {
         let second = found.facts.mac.and_then(|mac| id.qualified(mac));
         let by = |id: &PlugId| self.0.iter().find(|known| known.hardware == *id);
         second.as_ref().and_then(by).or_else(|| by(id))
+    }
+
+    /// How its ports are locked, port 1 first, by settings and options.
+    pub(super) fn locks(&self, found: &Found) -> Vec<Lock> {
+        let by_id = || self.0.iter().find(|known| Some(&known.view.id) == found.id.as_ref());
+        let ports = self.known(found).or_else(by_id).map(|known| known.view.ports.as_slice());
+        ports.unwrap_or_default().iter().map(|port| port.lock.unwrap_or(Lock::None)).collect()
     }
 
     fn name(&self, found: &Found) -> Option<String> {

@@ -190,6 +190,8 @@ pub struct Commands {
     pub timeout: WaitTime,
     /// Refuse every command on every plug.
     pub read_only: bool,
+    /// Put a locked port back at once that a rule in the plug, another program or a hand has moved.
+    pub lock_enforce: bool,
 }
 
 /// When a plug counts as gone.

@@ -2,11 +2,13 @@
 //! it said. Pure, so that the bridge and the command line go the same way; knows the vocabulary and
 //! nothing else.
 
+mod against;
 mod clock;
 mod json;
 mod record;
 mod wish;
 
+pub use against::against;
 pub use clock::{drift, warning};
 pub use json::json;
 

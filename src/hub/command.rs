@@ -320,7 +320,13 @@ impl Desk {
     ) {
         self.returns.watch_clock(now);
         let barred = self.orders.iter().filter(|(port, order)| !self.in_the_air(**port, order));
-        let barred = barred.filter_map(|(&port, order)| Some((port, bars(port, order.on)?)));
+        let barred = barred.filter_map(|(&port, order)| {
+            let why = bars(port, order.on)?;
+            // What is locked both ways goes back where it was.
+            let back = self.tickets.get(&order.ticket).is_some_and(|ticket| ticket.cause == Cause::Lock)
+                && (why, bars(port, !order.on)) == (CommandError::Locked, Some(CommandError::Locked));
+            (!back).then_some((port, why))
+        });
         for (port, error) in barred.collect::<Vec<_>>() {
             self.fail(port, error);
         }

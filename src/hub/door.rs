@@ -155,7 +155,7 @@ impl Plug {
             debug!(plug = %self.id, mark = order.id, "the same command once more; taken once");
             return;
         }
-        let locks: Vec<Lock> = (1..=self.kept.offer.ports).map(|port| self.lock(port)).collect();
+        let locks = self.locks();
         let relays: Vec<Option<bool>> = self.view.ports.iter().map(|port| port.relay).collect();
         let scene = Scene {
             locks: &locks,

@@ -8,8 +8,8 @@ use super::round::{Item, Round};
 use super::{Effect, Hub, Rules};
 use crate::errand::{Guard, Task};
 use crate::model::{
-    Answer, Ask, Errand, Failure, Lock, Moment, Name, Note, PlugId, Report, Response, ResponseData, Skill,
-    Span, Told,
+    Answer, Ask, Errand, Failure, Moment, Name, Note, PlugId, Report, Response, ResponseData, Skill, Span,
+    Told,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -143,8 +143,7 @@ impl Plug {
     }
 
     fn guard(&self) -> Guard {
-        let ports = self.kept.offer.ports;
-        let locks: Vec<Lock> = (1..=ports).map(|port| self.lock(port)).collect();
+        let (ports, locks) = (self.kept.offer.ports, self.locks());
         let latched = !self.kept.latched.is_empty();
         let (who, followed) = (self.id.to_string(), self.errands.followed.clone());
         Guard { who, ports, control: self.view.control, locks, latched, followed }

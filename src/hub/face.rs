@@ -15,6 +15,7 @@ const MAX_PROBLEM: usize = 200;
 impl Plug {
     /// Takes over names, locks, pace and thresholds from settings and options.
     pub(super) fn refit(&mut self, rules: &Rules, now: &Moment) {
+        self.weigh_rules(now);
         let options = &self.kept.options;
         if let Some(family) = rules.families.get(self.driver) {
             self.pace = *family;

@@ -42,6 +42,8 @@ pub(super) struct Guard {
     strayed: BTreeMap<u8, (bool, &'static str)>,
     /// What the plug does not tell any more, in words.
     untold: Option<String>,
+    /// Which rules in the plug go against a lock.
+    defied: Vec<String>,
     /// What is wrong now, in words.
     problem: Option<String>,
 }
@@ -137,6 +139,16 @@ impl Guard {
         news
     }
 
+    /// These rules in the plug go against a lock.
+    pub(super) fn defied(&mut self, rules: Vec<String>) {
+        self.defied = rules;
+    }
+
+    /// It may have cut out by itself, and is off since.
+    pub(super) fn has_cut_out(&self, port: u8) -> bool {
+        self.watches.get(usize::from(port)).is_some_and(|watch| watch.cut_out.is_some())
+    }
+
     /// Whether protection latches this port.
     pub(super) fn latches(&self, port: u8) -> bool {
         let latches = |watch: &Watch| watch.limit.consequence == Consequence::Latch;
@@ -220,6 +232,9 @@ impl Guard {
             }
         }
         if let Some(what) = &self.untold {
+            add(format_args!("{what}"));
+        }
+        for what in &self.defied {
             add(format_args!("{what}"));
         }
         let problem = (!text.is_empty()).then_some(text);

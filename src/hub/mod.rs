@@ -51,6 +51,7 @@ mod health;
 mod hosts;
 mod hours;
 mod ledger;
+mod lock;
 mod meter;
 mod plug;
 mod problem;

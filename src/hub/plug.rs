@@ -45,6 +45,7 @@ pub(super) struct Plug {
     pub(super) record: Record,
     pub(super) errands: Box<Errands>,
     pub(super) restart: Restart,
+    pub(super) locks: Box<super::lock::Locks>,
     pub(super) figures: Box<PlugFigures>,
     pub(super) thresholds: super::change::Thresholds,
     pub(super) beat_at: Duration,
@@ -137,6 +138,7 @@ impl Plug {
             record: Record::default(),
             errands: Box::default(),
             restart: Restart::default(),
+            locks: Box::default(),
             figures: Box::default(),
             kept,
             rules: own,
@@ -421,6 +423,7 @@ impl Plug {
         let back = before.is_some();
         self.came_back(now, rules, before);
         news.remember |= self.protect(now, rules, &reading.ports, &moved, back, effects);
+        self.enforce(now, rules, &moved, effects);
         news.save_within = self.meter.save_within();
         if self.desk.read(now, &reading.ports) || !moved.is_empty() {
             self.schedule.hurry(now, &self.pace);

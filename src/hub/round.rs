@@ -43,6 +43,8 @@ pub(super) enum Item {
     Master,
     Presence,
     Hardware,
+    /// Asked only while a port is locked.
+    Rules,
 }
 
 impl Item {
@@ -54,13 +56,14 @@ impl Item {
             Self::Master => Skill::Master,
             Self::Presence => Skill::Presence,
             Self::Hardware => Skill::Hardware,
+            Self::Rules => Skill::Rules,
         }
     }
 
     /// How long an answer lasts.
     fn lasts(self) -> Duration {
         match self {
-            Self::Clock | Self::Timer(_) => OFTEN,
+            Self::Clock | Self::Timer(_) | Self::Rules => OFTEN,
             Self::Master | Self::Presence | Self::Hardware => RARELY,
         }
     }
@@ -112,13 +115,13 @@ impl Round {
     }
 
     /// Asks everything again soon, but not what has had no answer.
-    fn begin(&mut self, now: &Moment, ports: u8, apart: Duration) {
+    fn begin(&mut self, now: &Moment, ports: u8, locked: bool, apart: Duration) {
         self.apart = apart;
         self.not_before = now.up + apart * FIRST;
         let ports = (1..=ports).map(Item::Timer);
-        for item in
-            [Item::Clock].into_iter().chain(ports).chain([Item::Master, Item::Presence, Item::Hardware])
-        {
+        let others = [Item::Master, Item::Presence, Item::Hardware];
+        let rules = locked.then_some(Item::Rules);
+        for item in [Item::Clock].into_iter().chain(ports).chain(others).chain(rules) {
             match self.turns.iter_mut().find(|turn| turn.item == item) {
                 Some(turn) if turn.misses > 0 => {}
                 Some(turn) => turn.at = now.up,
@@ -127,6 +130,15 @@ impl Round {
         }
         self.turns.shrink_to_fit();
         self.settle();
+    }
+
+    /// Rules are of interest while a port is locked.
+    fn mind_rules(&mut self, now: &Moment, locked: bool) {
+        if locked != self.turns.iter().any(|turn| turn.item == Item::Rules) {
+            self.turns.retain(|turn| turn.item != Item::Rules);
+            self.turns.extend(locked.then_some(Turn { item: Item::Rules, at: now.up, misses: 0 }));
+            self.settle();
+        }
     }
 
     /// Everything was asked.
@@ -194,10 +206,12 @@ impl Plug {
     /// clock is looked at when summer time has begun or ended, or ours was set: what was right by it is
     /// wrong now.
     pub(super) fn consider_round(&mut self, now: &Moment, anew: bool) {
+        let locked = self.locked();
         let round = &mut self.errands.round;
         if anew || round.turns.is_empty() {
-            round.begin(now, self.kept.offer.ports, self.pace.ask);
+            round.begin(now, self.kept.offer.ports, locked, self.pace.ask);
         }
+        round.mind_rules(now, locked);
         if round.offset_s.replace(now.utc_offset_s).is_some_and(|offset_s| offset_s != now.utc_offset_s) {
             round.ask_at(Item::Clock, now.up);
         }
@@ -266,7 +280,11 @@ impl Plug {
                     self.kept.facts = Arc::new(facts);
                 }
             }
-            Told::Name(_) | Told::Rules(_) | Told::Price(_) | Told::Raw(_) => {}
+            Told::Rules(rules) => {
+                round.known(now, Item::Rules);
+                self.rules_told(now, rules);
+            }
+            Told::Name(_) | Told::Price(_) | Told::Raw(_) => {}
         }
         if self.view.extras.as_deref() != Some(&extras) && extras != Extras::default() {
             self.show(now, |view| view.extras = Some(Arc::new(extras)));

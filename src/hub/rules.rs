@@ -35,6 +35,8 @@ pub struct Rules {
     pub misses: u32,
     /// Switch nothing at all.
     pub read_only: bool,
+    /// Put locked ports back that somebody else has moved.
+    pub lock_enforce: bool,
     /// Rules for single plugs.
     pub plugs: BTreeMap<PlugId, PlugRules>,
     /// How much is logged at start.

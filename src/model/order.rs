@@ -302,6 +302,13 @@ pub enum Event {
         /// Where it is now.
         on: bool,
     },
+    /// A locked port that somebody else had moved was put back.
+    LockEnforced {
+        /// Which port.
+        port: u8,
+        /// Where it is now.
+        on: bool,
+    },
     /// Something is wrong with the power at a port.
     Overload {
         /// Which port; 0 for the plug as a whole.

@@ -211,6 +211,8 @@ pub enum Cause {
     Overload,
     /// Put back after a restart of the plug.
     Restore,
+    /// Put back because it is locked.
+    Lock,
 }
 
 impl Cause {
@@ -222,6 +224,7 @@ impl Cause {
             Self::Timer => "timer",
             Self::Overload => "overload",
             Self::Restore => "restore",
+            Self::Lock => "lock",
         }
     }
 }

@@ -85,6 +85,7 @@ impl Plan {
             command_timeout: random.ms(1_000, 8_000),
             misses: u32::try_from(random.range(2, 4)).unwrap(),
             read_only: false,
+            lock_enforce: false,
             plugs: BTreeMap::new(),
             log_level: LogLevel::default(),
         };

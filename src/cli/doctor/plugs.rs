@@ -2,15 +2,17 @@
 
 use super::Finding;
 use crate::bridge::{quarries, state_directory, zone};
+use crate::cli::find::Book;
 use crate::cli::probe::remedy;
 use crate::config::Settings;
 use crate::drivers::maxsmart::v3_status;
+use crate::errand::against;
 use crate::io::clock::Zone;
 use crate::io::http::Http;
 use crate::io::line::Line;
 use crate::io::probe::{Quarry, Unanswered, exchange, greet, search_all};
 use crate::io::store::Store;
-use crate::model::{Facts, Failure, Found, Heard, Place, PlugId, Stray};
+use crate::model::{Answer, Ask, Facts, Failure, Found, Heard, Lock, Place, PlugId, Skill, Stray, Told};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,13 +73,15 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
             "check power and Wi-Fi of the plugs; for other networks name them with maxsmart.hosts; try `plug2mqtt probe ADDRESS`",
         ));
     }
+    let book = Book::open(settings);
     let mut examined = JoinSet::new();
     let room = Arc::new(Semaphore::new(AT_ONCE));
     for (quarry, found, searched) in patients.into_values() {
         let (http, zone, room) = (http.clone(), zone(settings), Arc::clone(&room));
+        let locks = book.locks(&found);
         examined.spawn(async move {
             let _place = room.acquire().await;
-            one(&http, zone, &quarry, &found, searched).await
+            one(&http, zone, &quarry, &found, searched, &locks).await
         });
     }
     let mut all: Vec<Vec<Finding>> = examined.join_all().await;
@@ -139,7 +143,14 @@ fn doubles<'a>(all: impl Iterator<Item = &'a Found>) -> Vec<Finding> {
 }
 
 /// One plug, by every way.
-async fn one(http: &Http, zone: Zone, quarry: &Quarry, found: &Found, searched: bool) -> Vec<Finding> {
+async fn one(
+    http: &Http,
+    zone: Zone,
+    quarry: &Quarry,
+    found: &Found,
+    searched: bool,
+    locks: &[Lock],
+) -> Vec<Finding> {
     let (place, zone_known) = (found.place, zone.name().is_some());
     let (mut ways, mut found) = (Vec::new(), found.clone());
     if place == Place::NOWHERE {
@@ -216,6 +227,7 @@ async fn one(http: &Http, zone: Zone, quarry: &Quarry, found: &Found, searched: 
     if maxsmart {
         findings.extend(clock(&mut line, zone_known, &name).await);
     }
+    findings.extend(defied(&mut line, locks, &name).await);
     findings
 }
 
@@ -241,6 +253,28 @@ async fn clock(line: &mut Line, zone_known: bool, name: &str) -> Option<Finding>
         Ok(_) | Err(Failure::Denied(_)) => None,
         Err(failure) => {
             Some(Finding::note(name, format!("asked for its clock it {failure}"), remedy(&failure)))
+        }
+    }
+}
+
+/// Rules in the plug that go against a lock.
+async fn defied(line: &mut Line, locks: &[Lock], name: &str) -> Vec<Finding> {
+    if locks.iter().all(|lock| *lock == Lock::None) {
+        return Vec::new();
+    }
+    match line.ask(&Ask::Skill(Skill::Rules)).await {
+        Ok(Answer::Skill(Told::Rules(rules))) => {
+            let finding = |(rule, what): (i64, String)| {
+                let remedy =
+                    format!("delete it with `plug2mqtt rules PLUG delete {rule}`, or unlock the port");
+                Finding::note(name, what, &remedy)
+            };
+            against(&rules, locks, &line.now()).into_iter().map(finding).collect()
+        }
+        // Some have no rules.
+        Ok(_) | Err(Failure::Denied(_)) => Vec::new(),
+        Err(failure) => {
+            vec![Finding::note(name, format!("asked for its rules it {failure}"), remedy(&failure))]
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::model::{
-    Clock, Days, Errand, Hardware, Master, Presence, PresenceWish, Report, ResponseData, Role, Skill, Span,
-    Timer, Told,
+    Clock, Days, Errand, Hardware, Master, Presence, PresenceWish, Report, ResponseData, Role, Rule, Skill,
+    Span, Timer, Told,
 };
 
 const NOON: &str = "2026-11-21T12:00:00";
@@ -17,6 +17,7 @@ pub(super) struct Able {
     timers: BTreeMap<u8, u32>,
     master: Master,
     presence: Presence,
+    pub(super) rules: Vec<Rule>,
     name: Option<Name>,
     refuses: Option<&'static str>,
 }
@@ -30,6 +31,7 @@ impl Able {
             timers: BTreeMap::new(),
             master: Master { roles: vec![Role::Neutral; 6], limit_w: Some(2) },
             presence: Presence { enabled: false, days: Days::default(), from: 0, to: 0, ports },
+            rules: Vec::new(),
             name: None,
             refuses: None,
         }
@@ -68,7 +70,7 @@ impl Able {
                 Told::Hardware(Hardware { mac: None, cpuid, server: None })
             }
             Skill::Rename { name, .. } => Told::Name(self.name.clone().or(Some(name.clone()))),
-            Skill::Rules | Skill::ChangeRules(_) => Told::Rules(Vec::new()),
+            Skill::Rules | Skill::ChangeRules(_) => Told::Rules(self.rules.clone()),
             Skill::Price | Skill::SetPrice(_) => Told::Price(None),
             Skill::Call { .. } => Told::Raw("{}".into()),
         })

@@ -30,6 +30,7 @@ pub(crate) fn rules() -> Rules {
         command_timeout: Duration::from_secs(10),
         misses: 3,
         read_only: false,
+        lock_enforce: false,
         plugs: BTreeMap::new(),
         log_level: LogLevel::Info,
     }

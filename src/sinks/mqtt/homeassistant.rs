@@ -10,12 +10,13 @@ use crate::model::{LogLevel, PlugId, PlugView, Shape};
 use serde_json::{Map, Value, json};
 
 /// Types of events a plug's event entity may show.
-const EVENT_TYPES: [&str; 8] = [
+const EVENT_TYPES: [&str; 9] = [
     "overload",
     "command_failed",
     "device_restarted",
     "return_dropped",
     "switched_locally",
+    "lock_enforced",
     "address_changed",
     "energy_filled",
     "energy_not_filled",

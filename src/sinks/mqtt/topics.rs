@@ -361,6 +361,9 @@ fn event(event: &Event, unix_ms: u64) -> Json {
         Event::SwitchedLocally { port, on } => {
             json!({"event_type": "switched_locally", "port": port, "state": on_off(*on), "ts": ts})
         }
+        Event::LockEnforced { port, on } => {
+            json!({"event_type": "lock_enforced", "port": port, "state": on_off(*on), "ts": ts})
+        }
         Event::CommandFailed { port, error } => {
             json!({"event_type": "command_failed", "port": port, "error": error.as_str(), "ts": ts})
         }
