@@ -341,13 +341,13 @@ pub fn broker_address(settings: &Settings) -> (String, u16, bool) {
     }
 }
 
-/// Examines the broker, with what earlier runs remember of plugs.
+/// Examines the broker, with what earlier runs remember of plugs, as far as that can be read.
 ///
 /// # Errors
 ///
 /// Why it does not let us in, in a sentence.
 pub async fn examine_broker(settings: &Settings) -> Result<mqtt::Examined, String> {
-    let mut memory = Store::peek(&state_directory(settings)).map_err(|error| format!("{error:#}"))?;
+    let mut memory = Store::peek(&state_directory(settings)).unwrap_or_default();
     if memory.client_id.is_empty() {
         memory.client_id = "plug2mqtt".into();
     }

@@ -241,6 +241,7 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, log: &Log) 
         Some(Command::Plug(command)) => ended(cli::plug::obey(&settings, command, &mut out).await),
         Some(Command::ShowDiscovery { plug }) => {
             let memory = Store::peek(&bridge::state_directory(&settings));
+            let memory = memory.map_err(|error| anyhow::anyhow!("{error}; {}", error.remedy()));
             ended(memory.and_then(|memory| cli::discover::show_discovery(&settings, memory, plug, &mut out)))
         }
         Some(Command::Config { action }) => configure(action, &settings, file).await,

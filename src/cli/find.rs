@@ -178,6 +178,15 @@ pub async fn find(settings: &Settings, word: &str) -> Result<Plug> {
             }
             let all: Vec<&Found> = all.iter().collect();
             let there = if all.is_empty() { "nobody".into() } else { desk.in_words(&all) };
+            let last = desk.book.last(word);
+            if !last.is_empty() {
+                bail!("{}; check that it has power and Wi-Fi. Found was {there}", last.join("; "));
+            }
+            if let Some(why) = desk.book.unread {
+                bail!(
+                    "no plug answers to {word}; found was {there}. What the bridge remembers cannot be read: {why}"
+                );
+            }
             bail!("no plug answers to {word}; found was {there}. One behind a router is found by its address")
         }
     }
@@ -269,7 +278,11 @@ impl Desk {
 }
 
 /// What the bridge remembers: where plugs are and what they are called.
-pub(super) struct Book(Vec<Known>);
+pub(super) struct Book {
+    all: Vec<Known>,
+    /// Why nothing is known, when it cannot be read, and what to do about it.
+    unread: Option<String>,
+}
 
 struct Known {
     view: Arc<PlugView>,
@@ -282,7 +295,10 @@ struct Known {
 impl Book {
     /// Nothing remembered is no reason not to ask around.
     pub(super) fn open(settings: &Settings) -> Self {
-        let memory = Store::peek(&state_directory(settings)).unwrap_or_else(|_| Memory::default());
+        let (memory, unread) = match Store::peek(&state_directory(settings)) {
+            Ok(memory) => (memory, None),
+            Err(error) => (Memory::default(), Some(format!("{error}; {}", error.remedy()))),
+        };
         let rules = rules(settings);
         let view = Hub::new(rules.clone(), memory.clone(), &Clock::start().now()).view();
         let known = |view: &Arc<PlugView>| {
@@ -292,17 +308,32 @@ impl Book {
             let hardware = told.hardware.clone().unwrap_or_else(|| view.id.clone());
             Some(Known { view: Arc::clone(view), hardware, place: told.place, unit })
         };
-        Self(view.plugs.values().filter_map(known).collect())
+        Self { all: view.plugs.values().filter_map(known).collect(), unread }
+    }
+
+    /// Those that may be meant.
+    fn meant<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a Known> {
+        self.all.iter().filter(move |known| {
+            let view = &known.view;
+            same(view.id.as_str(), word) || same(&view.name, word) || facts_match(&view.facts, word)
+        })
     }
 
     /// Where those were last that may be meant.
     fn like(&self, word: &str) -> Vec<Place> {
-        let fits = |known: &&Known| {
-            let view = &known.view;
-            let named = same(view.id.as_str(), word) || same(&view.name, word);
-            (named || facts_match(&view.facts, word)) && known.place != Place::NOWHERE
+        self.meant(word).map(|known| known.place).filter(|place| *place != Place::NOWHERE).collect()
+    }
+
+    /// The same in words, of those that are silent.
+    fn last(&self, word: &str) -> Vec<String> {
+        let one = |known: &Known| {
+            let who = format!("{} ({})", known.view.name, known.view.id);
+            match known.place {
+                Place::NOWHERE => format!("{who} does not answer, and where it was last is not known"),
+                place => format!("{who} was last at {place} and does not answer there or to a search"),
+            }
         };
-        self.0.iter().filter(fits).map(|known| known.place).collect()
+        self.meant(word).map(one).collect()
     }
 
     /// What is known of a plug that told who it is. Of those with one serial the MAC tells which it is, and
@@ -310,13 +341,13 @@ impl Book {
     fn known(&self, found: &Found) -> Option<&Known> {
         let id = found.id.as_ref()?;
         let second = found.facts.mac.and_then(|mac| id.qualified(mac));
-        let by = |id: &PlugId| self.0.iter().find(|known| known.hardware == *id);
+        let by = |id: &PlugId| self.all.iter().find(|known| known.hardware == *id);
         second.as_ref().and_then(by).or_else(|| by(id))
     }
 
     /// How its ports are locked, port 1 first, by settings and options.
     pub(super) fn locks(&self, found: &Found) -> Vec<Lock> {
-        let by_id = || self.0.iter().find(|known| Some(&known.view.id) == found.id.as_ref());
+        let by_id = || self.all.iter().find(|known| Some(&known.view.id) == found.id.as_ref());
         let ports = self.known(found).or_else(by_id).map(|known| known.view.ports.as_slice());
         ports.unwrap_or_default().iter().map(|port| port.lock.unwrap_or(Lock::None)).collect()
     }

@@ -32,6 +32,37 @@ pub struct StoreError {
     problem: String,
 }
 
+/// What another process remembers could not be read; the text names the file.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub struct PeekError {
+    path: PathBuf,
+    problem: Unread,
+}
+
+impl PeekError {
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self.problem {
+            Unread::Forbidden => {
+                "this user may not read it: run this as the user the bridge runs as, for instance with sudo -u, or as root"
+            }
+            Unread::Other(_) => {
+                "the program sets a damaged file aside and begins anew; restore state.json from a backup to keep names and meters"
+            }
+        }
+    }
+}
+
+/// Why a file is not read.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    #[error("permission denied")]
+    Forbidden,
+    #[error("{0}")]
+    Other(String),
+}
+
 /// The state file in its directory, locked for this process.
 #[derive(Debug)]
 pub struct Store {
@@ -95,16 +126,17 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When the file is there and cannot be read.
-    pub fn peek(directory: &Path) -> anyhow::Result<Memory> {
+    /// When the file is there and cannot be read, or this user may not see whether it is there.
+    pub fn peek(directory: &Path) -> Result<Memory, PeekError> {
         let look = |name: &str| {
             let path = directory.join(name);
-            read(&path).map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()))
+            read(&path).map_err(|problem| PeekError { path, problem })
         };
         match look(STATE) {
             Ok(Some(memory)) => Ok(memory),
             Ok(None) => Ok(look(BEFORE)?.unwrap_or_default()),
-            Err(problem) => look(BEFORE)?.ok_or(problem),
+            // Of two that cannot be read, the newer is the one to speak of.
+            Err(problem) => look(BEFORE).ok().flatten().ok_or(problem),
         }
     }
 
@@ -142,12 +174,13 @@ fn set_aside(path: &Path, bad: &Path) -> io::Result<()> {
 }
 
 /// What a file holds; `None` when there is none.
-fn read(path: &Path) -> Result<Option<Memory>, String> {
+fn read(path: &Path) -> Result<Option<Memory>, Unread> {
     match file::read(path, MAX_FILE) {
-        Ok(text) => decode(&text).map(Some),
+        Ok(text) => decode(&text).map(Some).map_err(Unread::Other),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(too_large()),
-        Err(error) => Err(error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(Unread::Forbidden),
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(Unread::Other(too_large())),
+        Err(error) => Err(Unread::Other(error.to_string())),
     }
 }
 

@@ -1,13 +1,22 @@
 //! `doctor`: what is fine is said to be fine, and each fault is found, with a remedy.
 
-use crate::support::{Desk, House, STRIP, Whims, on, quiet, run, strip, until};
+use crate::cli::{arg, program};
+use crate::support::{Desk, House, LOCK, STRIP, Whims, addresses, on, quiet, run, spawned, strip, until};
 use plug2mqtt::sim::{Faults, Strip};
 use serde_json::Value;
+use std::fs::{self, Permissions};
+use std::net::{TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
 /// The findings, as `level subject: text -> remedy`.
 async fn findings(desk: &Desk, words: &[&str]) -> (Option<i32>, Vec<String>) {
     let (code, out, err) = desk.run(&[&["doctor", "--json"], words].concat()).await;
-    let all: Vec<Value> = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
+    (code, lines(&out, &err))
+}
+
+fn lines(out: &str, err: &str) -> Vec<String> {
+    let all: Vec<Value> = serde_json::from_str(out).unwrap_or_else(|_| panic!("{out}{err}"));
     let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
     let line = |finding: &Value| {
         let [level, subject, what, remedy] =
@@ -15,7 +24,7 @@ async fn findings(desk: &Desk, words: &[&str]) -> (Option<i32>, Vec<String>) {
         assert!(level == "ok" || !remedy.is_empty(), "{finding} without a remedy");
         format!("{level} {subject}: {what} -> {remedy}")
     };
-    (code, all.iter().map(line).collect())
+    all.iter().map(line).collect()
 }
 
 fn has(lines: &[String], parts: &[&str]) {
@@ -81,6 +90,96 @@ fn faults_of_plugs_are_found() {
         let (code, lines) = findings(&desk, &["-s", "maxsmart.timeout=1s", "-s", &host]).await;
         assert_eq!(code, Some(1), "{lines:?}");
         has(&lines, &["bad ", &desk.at(0), "does not answer", "discovery silent", "unplug it"]);
+    });
+}
+
+/// Runs a command for which modes of files hold, also where the tests run as root: exit code, standard output,
+/// standard error.
+async fn unprivileged(desk: &Desk, words: &[&str]) -> (Option<i32>, String, String) {
+    let file = desk.house.settings_file(LOCK);
+    let words = [words, &["-c", arg(&file)]].concat();
+    let mut command = program(desk.house.folder(), &words);
+    if fs::read_dir(desk.house.state_directory()).is_ok() {
+        let mut bare = Command::new("setpriv");
+        bare.arg("--bounding-set=-dac_override,-dac_read_search").arg(command.get_program());
+        bare.args(words).current_dir(desk.house.folder()).stdin(Stdio::null());
+        command = bare;
+    }
+    let child = spawned(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn another_user_than_the_bridge_calls_no_living_plug_a_leftover() {
+    run(async {
+        let mut house = House::new(vec![strip()]).await;
+        house.start(&[], "").await;
+        house.stop().await.unwrap();
+        let desk = Desk::beside(house);
+        desk.house.publish("plug2mqtt/maxsmart-gone/state", "{}", true).await;
+        let mode = |mode| fs::set_permissions(desk.house.state_directory(), Permissions::from_mode(mode));
+        mode(0).unwrap();
+        let (code, out, err) = unprivileged(&desk, &["doctor", "--json"]).await;
+        let (_, _, nobody) = unprivileged(&desk, &["status", "nobody"]).await;
+        mode(0o700).unwrap();
+        let found = lines(&out, &err);
+        assert_eq!(code, Some(1), "{found:?}");
+        has(&found, &["bad state: ", "state.json: permission denied", "sudo -u"]);
+        has(&found, &["note leftovers: cannot be judged", "state.json", "sudo -u"]);
+        assert!(
+            !found.iter().any(|line| line.contains("nobody owns") || line.contains("backup")),
+            "{found:?}"
+        );
+        assert!(nobody.contains("no plug answers to nobody") && nobody.contains("sudo -u"), "{nobody}");
+        // Or it has a state directory of its own, with nothing in it.
+        let own = format!("state.directory={:?}", desk.house.folder().join("own"));
+        let (_, found) = findings(&desk, &["-s", &own]).await;
+        has(
+            &found,
+            &["note state: ", "not remembered in", STRIP.trim_start_matches("plug2mqtt/"), "sudo -u"],
+        );
+        has(&found, &["note leftovers: 1 retained topics", "plug2mqtt/maxsmart-gone/state"]);
+    });
+}
+
+#[test]
+fn a_plug_without_power_is_not_said_to_hang_and_where_it_was_is_told() {
+    run(async {
+        let mut house = House::new(vec![quiet(Strip::strip_5_11("SWW6000000000003").named("Desk"))]).await;
+        house.start(&[], "").await;
+        house.stop().await.unwrap();
+        let desk = Desk::beside(house);
+        desk.house.plug(0).set_faults(Faults { off: true, ..Faults::default() }).await.unwrap();
+        let (code, lines) = findings(&desk, &["-s", "maxsmart.timeout=1s"]).await;
+        assert_eq!(code, Some(1), "{lines:?}");
+        has(&lines, &["bad Desk", "cannot be reached", "discovery silent", "power and Wi-Fi"]);
+        // On a real network nobody refuses connections for it: they are waited for in vain, as at a door with a
+        // queue that is full.
+        let door = tokio::net::TcpSocket::new_v4().unwrap();
+        door.bind(format!("{}:0", addresses(1)[0]).parse().unwrap()).unwrap();
+        let at = door.local_addr().unwrap();
+        let _door = door.listen(0).unwrap();
+        let _queue = TcpStream::connect(at).unwrap();
+        let _mute = UdpSocket::bind((at.ip(), desk.house.shelf.ports().0)).unwrap();
+        let host = format!("maxsmart.hosts=[\"{at}\"]");
+        let (_, lines) = findings(&desk, &["-s", "maxsmart.timeout=1s", "-s", &host]).await;
+        has(
+            &lines,
+            &[
+                "bad ",
+                &at.ip().to_string(),
+                "does not answer",
+                "HTTP port",
+                "silent",
+                "V3 silent",
+                "power and Wi-Fi",
+            ],
+        );
+        assert!(!lines.iter().any(|line| line.contains("it hangs")), "{lines:?}");
+        let last = format!("Desk (maxsmart-sww6000000000003) was last at {}", desk.at(0));
+        desk.fails(&["status", "desk", "-s", "maxsmart.timeout=1s"], &[&last, "power", "nobody"]).await;
     });
 }
 

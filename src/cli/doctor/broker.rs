@@ -1,8 +1,9 @@
 //! The broker: its name, its door, what it lets us do, what lies around.
 
 use super::Finding;
-use crate::bridge::{broker_address, examine_broker};
+use crate::bridge::{broker_address, examine_broker, state_directory};
 use crate::config::Settings;
+use crate::io::store::Store;
 use crate::sinks::mqtt::Living;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, lookup_host};
@@ -10,7 +11,7 @@ use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Topics named in one finding.
+/// Topics or plugs named in one finding.
 const NAMED: usize = 5;
 
 pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
@@ -78,13 +79,28 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
         findings.push(Finding::bad("broker rules", text, remedy));
     }
     findings.extend(bridges(settings, &examined.living));
+    let unread = Store::peek(&state_directory(settings)).err();
+    if !examined.elsewhere.is_empty() && unread.is_none() {
+        let (count, named) = (examined.elsewhere.len(), some(&examined.elsewhere));
+        let directory = state_directory(settings);
+        let text = format!(
+            "the bridge's list on the broker has {count} plugs that are not remembered in {}: {named}",
+            directory.display()
+        );
+        let remedy =
+            "run this as the user the bridge runs as, for instance with sudo -u, or with its state.directory";
+        findings.push(Finding::note("state", text, remedy));
+    }
     findings.push(match examined.leftovers {
+        // Without it nobody knows which topics are of living plugs.
+        Ok(_) if let Some(error) = &unread => {
+            let text = format!("cannot be judged while the state file cannot be read ({error})");
+            Finding::note("leftovers", text, error.remedy())
+        }
         Err(why) => Finding::note("leftovers", why, remedy),
         Ok(topics) if topics.is_empty() => Finding::fine("leftovers", "no retained topics nobody owns"),
         Ok(topics) => {
-            let named: Vec<&str> = topics.iter().take(NAMED).map(String::as_str).collect();
-            let more = if topics.len() > NAMED { ", ..." } else { "" };
-            let text = format!("{} retained topics nobody owns: {}{more}", topics.len(), named.join(", "));
+            let text = format!("{} retained topics nobody owns: {}", topics.len(), some(&topics));
             let base = &settings.mqtt.base_topic;
             Finding::note(
                 "leftovers",
@@ -94,6 +110,13 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
         }
     });
     findings
+}
+
+/// The first of them, for people.
+fn some(all: &[String]) -> String {
+    let more = if all.len() > NAMED { ", ..." } else { "" };
+    let named: Vec<&str> = all.iter().take(NAMED).map(String::as_str).collect();
+    format!("{}{more}", named.join(", "))
 }
 
 /// Who acts on the base topic, and what is wrong with them.

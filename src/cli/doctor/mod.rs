@@ -83,15 +83,10 @@ fn own(settings: &Settings, file: Option<&Path>) -> Vec<Finding> {
     }];
     let directory = state_directory(settings);
     findings.push(match Store::peek(&directory) {
-        Ok(memory) => Finding::fine(
-            "state",
-            format!("{} remembers {} plugs", directory.display(), memory.plugs.len()),
-        ),
-        Err(error) => Finding::bad(
-            "state",
-            format!("{error:#}"),
-            "the program sets a damaged file aside and begins anew; restore state.json from a backup to keep names and meters",
-        ),
+        Ok(memory) => {
+            Finding::fine("state", format!("{} remembers {} plugs", directory.display(), memory.plugs.len()))
+        }
+        Err(error) => Finding::bad("state", error.to_string(), error.remedy()),
     });
     let known = misfits::remembered(&Store::peek(&directory).unwrap_or_default());
     let misfits = if known.is_empty() { Vec::new() } else { misfits::misfits(settings, &known) };

@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 /// Plugs examined at one time.
 const AT_ONCE: usize = 128;
 
+/// What to do about a plug of which nothing is heard at all.
+const OFF: &str = "check that it has power and Wi-Fi, and that its address is still this one";
+
 /// A clock that is off by more switches rules and timers noticeably late.
 const DRIFT_S: u64 = 30;
 
@@ -185,13 +188,14 @@ async fn one(
     }
     let maxsmart = quarry.driver.name() == "maxsmart";
     let answers = ways.first().is_some_and(|way| !way.ends_with("silent"));
-    let mut barred = false;
+    let (mut barred, mut awake) = (false, answers);
     if maxsmart {
         let web = knock(place).await;
         let question = v3_status(found.facts.serial.as_deref());
         let v3 = exchange(place, &question, PATIENCE, |reply| reply.contains(&b'{').then_some(()));
         let v3 = v3.await.map(|((), took)| took);
         barred = answers && web.is_err();
+        awake |= web.is_ok() || v3.is_ok();
         ways.push(match &web {
             Ok(took) => format!("HTTP port open in {} ms", took.as_millis()),
             Err(why) => format!("HTTP port {} {why}", place.http),
@@ -208,7 +212,9 @@ async fn one(
         Err(failure) => {
             let text = format!("at {}: {failure}; {}", place.ip, ways.join(", "));
             let barred = barred.then(|| failure.blocked(place)).flatten();
-            let remedy = barred.unwrap_or_else(|| remedy(&failure).into());
+            // One that hangs takes connections or answers searches; one without power does nothing.
+            let off = !awake && failure == Failure::Silent;
+            let remedy = barred.unwrap_or_else(|| if off { OFF.into() } else { remedy(&failure).into() });
             let mut finding = Finding::bad(&name, text, &remedy);
             if !searched {
                 finding.text = format!("{}, and no search finds it", finding.text);

@@ -89,6 +89,15 @@ fn killed_between_its_two_renames_nothing_is_lost() {
 }
 
 #[test]
+fn a_file_that_may_not_be_read_is_no_damaged_one() {
+    let remedy = |problem| PeekError { path: STATE.into(), problem }.remedy();
+    assert!(remedy(Unread::Forbidden).contains("sudo -u"));
+    let dir = tempfile::tempdir().expect("temp dir");
+    fs::write(dir.path().join(STATE), "{").expect("written");
+    assert!(Store::peek(dir.path()).expect_err("damaged").remedy().contains("backup"));
+}
+
+#[test]
 fn one_changed_byte_is_noticed() {
     let whole = encode(&named("plug2mqtt-abc123")).expect("text");
     for place in 0..whole.len() - 1 {
@@ -105,7 +114,7 @@ fn more_than_a_house_can_make_is_set_aside_without_being_read() {
     let file = File::create(dir.path().join("state.json")).expect("made");
     // Takes no room on a disk; reading all of it would take a long time.
     file.set_len(1 << 40).expect("a sparse file");
-    assert!(read(&dir.path().join("state.json")).is_err_and(|why| why == "more than 192 MiB"));
+    assert!(read(&dir.path().join("state.json")).is_err_and(|why| why.to_string() == "more than 192 MiB"));
     assert_eq!(store.load(), Memory::default());
     assert!(dir.path().join("state.json.bad").is_file());
 }

@@ -203,8 +203,8 @@ impl<'a> Carrier<'a> {
             Outgoing::LookAround => {
                 let (settings, looked) = (Arc::clone(self.settings), self.looked.0.clone());
                 tokio::spawn(async move {
-                    let topics = cleanup::look(&settings.address, &settings.announcer).await;
-                    drop(looked.send(Input::Looked(topics)).await);
+                    let around = cleanup::look(&settings.address, &settings.announcer).await;
+                    drop(looked.send(Input::Looked(around.map(|around| around.topics))).await);
                 });
             }
             Outgoing::Measure(wanted) => {

@@ -4,6 +4,7 @@
 use super::homeassistant::Announcer;
 use super::link::{Address, Heard, Link, Said};
 use crate::model::{FAMILIES, PlugId};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,21 +27,42 @@ fn usual(tail: &str) -> bool {
     (first == "bridge" && !rest.is_empty()) || family()
 }
 
-/// All retained topics of plugs and bridge below our base, and all discovery topics that speak of it.
-pub(super) async fn look(address: &Address, announcer: &Announcer) -> Result<Vec<String>, String> {
+/// What lies around.
+#[derive(Debug, Default)]
+pub(super) struct Around {
+    /// All retained topics of plugs and bridge below our base, and all discovery topics that speak of it.
+    pub(super) topics: Vec<String>,
+    /// The plugs in `bridge/devices`.
+    pub(super) listed: BTreeSet<String>,
+}
+
+/// The plugs in the text of `bridge/devices`.
+fn listed(payload: &[u8]) -> BTreeSet<String> {
+    let json = serde_json::from_slice::<Value>(payload).unwrap_or_default();
+    let plugs = json.as_array().into_iter().flatten();
+    plugs.filter_map(|plug| PlugId::new(plug["id"].as_str()?)).map(|id| id.to_string()).collect()
+}
+
+/// Looks around.
+pub(super) async fn look(address: &Address, announcer: &Announcer) -> Result<Around, String> {
     let mut address = address.clone();
     address.client_id.push_str("-cleanup");
     let (base, prefix) = (announcer.base.clone(), announcer.prefix.clone());
     let below = format!("{base}/");
     let ours = format!("\"{base}/bridge/state\"");
+    let list = format!("{base}/bridge/devices");
     let receive = move |topic: &str, payload: &[u8], retain: bool| {
         let mine =
             topic.strip_prefix(&below).is_some_and(usual) || String::from_utf8_lossy(payload).contains(&ours);
-        if retain && mine && !payload.is_empty() { Heard::Must(topic.to_owned()) } else { Heard::Nothing }
+        if !retain || !mine || payload.is_empty() {
+            return Heard::Nothing;
+        }
+        let plugs = if topic == list { listed(payload) } else { BTreeSet::new() };
+        Heard::Must((topic.to_owned(), plugs))
     };
     let mut link = Link::open(&address, None, &Arc::default(), receive)?;
     let end = Instant::now() + LONGEST;
-    let mut found = BTreeSet::new();
+    let (mut found, mut listed) = (BTreeSet::new(), BTreeSet::new());
     let mut until = end;
     loop {
         match timeout_at(until.min(end), link.next()).await {
@@ -63,7 +85,8 @@ pub(super) async fn look(address: &Address, announcer: &Announcer) -> Result<Vec
                 }
                 until = Instant::now() + QUIET;
             }
-            Ok(Said::Received(topic)) => {
+            Ok(Said::Received((topic, plugs))) => {
+                listed.extend(plugs);
                 until = Instant::now() + QUIET;
                 found.insert(topic);
                 if found.len() >= MAX_FOUND {
@@ -73,5 +96,5 @@ pub(super) async fn look(address: &Address, announcer: &Announcer) -> Result<Vec
         }
     }
     link.close().await;
-    Ok(found.into_iter().collect())
+    Ok(Around { topics: found.into_iter().collect(), listed })
 }

@@ -2,10 +2,12 @@
 //! session must, and what of ours lies around? On a connection of its own; nothing retained is
 //! touched.
 
+use super::cleanup::{self, Around};
+use super::homeassistant::{self, plug_of};
 use super::link::{Heard, Link, Said};
 use super::look::{self, Living};
-use super::{Settings, cleanup, homeassistant, migration};
-use crate::model::View;
+use super::{Settings, migration};
+use crate::model::{PlugId, View};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,25 @@ pub struct Examined {
     pub living: Vec<Living>,
     /// Retained topics of ours that nobody owns, or why that is not known.
     pub leftovers: Result<Vec<String>, String>,
+    /// Plugs that have topics and that a bridge lists on the broker, though we remember nothing of them.
+    pub elsewhere: Vec<String>,
+}
+
+/// Those of these topics that nobody owns, and plugs of which we know nothing but that a bridge lists them:
+/// another user's bridge knows what is theirs.
+fn judge(around: Around, owned: &BTreeSet<String>, view: &View) -> (Vec<String>, Vec<String>) {
+    let ours: BTreeSet<&str> = view.plugs.keys().map(PlugId::as_str).collect();
+    let strangers: BTreeSet<&str> =
+        around.listed.iter().map(String::as_str).filter(|id| !ours.contains(id)).collect();
+    let of = |topic: &str| topic.split('/').find_map(|part| strangers.get(plug_of(part)).copied());
+    let (mut leftovers, mut elsewhere) = (Vec::new(), BTreeSet::new());
+    for topic in around.topics.into_iter().filter(|topic| !owned.contains(topic)) {
+        match of(&topic) {
+            Some(id) => drop(elsewhere.insert(id.to_owned())),
+            None => leftovers.push(topic),
+        }
+    }
+    (leftovers, elsewhere.into_iter().collect())
 }
 
 /// Examines the broker; `view` is what we know of plugs.
@@ -65,6 +86,7 @@ pub async fn examine(settings: &Settings, view: &View) -> Result<Examined, Strin
         dropped: own.clone(),
         living: Vec::new(),
         leftovers: Ok(Vec::new()),
+        elsewhere: Vec::new(),
     };
     let mut until = began + PATIENCE;
     while !examined.dropped.is_empty() {
@@ -92,7 +114,38 @@ pub async fn examine(settings: &Settings, view: &View) -> Result<Examined, Strin
     examined.dropped.retain(|topic| !examined.refused.contains(topic));
     examined.living = look::living(settings).await?;
     let owned = migration::owned(&settings.announcer, view);
-    let found = cleanup::look(&settings.address, &settings.announcer).await;
-    examined.leftovers = found.map(|all| all.into_iter().filter(|topic| !owned.contains(topic)).collect());
+    let around = cleanup::look(&settings.address, &settings.announcer).await;
+    let judged = around.map(|around| judge(around, &owned, view));
+    examined.leftovers = judged.map(|(leftovers, elsewhere)| {
+        examined.elsewhere = elsewhere;
+        leftovers
+    });
     Ok(examined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Around, BTreeSet, View, judge};
+
+    #[test]
+    fn topics_of_plugs_that_a_bridge_lists_are_no_leftovers() {
+        let topics = [
+            "homeassistant/device/plug2mqtt_maxsmart-a/config",
+            "homeassistant/device/plug2mqtt_maxsmart-a_p2/config",
+            "homeassistant/device/plug2mqtt_maxsmart-gone/config",
+            "homeassistant/switch/maxsmart-a/switch_1/config",
+            "plug2mqtt/bridge/devices",
+            "plug2mqtt/maxsmart-a-000009/state",
+            "plug2mqtt/maxsmart-a/state",
+            "plug2mqtt/maxsmart-gone/state",
+        ];
+        let around = Around {
+            topics: topics.map(str::to_owned).into(),
+            listed: ["maxsmart-a", "maxsmart-b"].map(str::to_owned).into(),
+        };
+        let owned = BTreeSet::from(["plug2mqtt/bridge/devices".to_owned()]);
+        let (leftovers, elsewhere) = judge(around, &owned, &View::default());
+        assert_eq!(leftovers, [topics[2], topics[5], topics[7]]);
+        assert_eq!(elsewhere, ["maxsmart-a"]);
+    }
 }

@@ -432,6 +432,12 @@ pub(super) fn port_id(id: &PlugId, port: u8) -> String {
     format!("plug2mqtt_{id}_p{port}")
 }
 
+/// The plug in the id of a device, or in a part of a topic.
+pub(super) fn plug_of(part: &str) -> &str {
+    let id = part.strip_prefix("plug2mqtt_").unwrap_or(part);
+    id.split_once('_').map_or(id, |(id, _)| id)
+}
+
 fn port_name(plug: &PlugView, port: u8) -> String {
     let view = usize::from(port).checked_sub(1).and_then(|index| plug.ports.get(index));
     view.map_or_else(|| format!("Port {port}"), |view| view.name.to_string())
