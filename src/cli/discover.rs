@@ -164,7 +164,12 @@ fn summary(reading: &Reading) -> String {
     }
 }
 
-/// Prints what was found as a JSON array.
+/// A relay for scripts, as over MQTT.
+pub(super) fn on_off(on: bool) -> &'static str {
+    if on { "ON" } else { "OFF" }
+}
+
+/// Prints what was found as a JSON array, in the words of `<base>/bridge/devices`.
 ///
 /// # Errors
 ///
@@ -183,7 +188,7 @@ pub fn json(seen: &[Seen], out: &mut dyn Write) -> io::Result<()> {
             "mac": facts.mac.map(|mac| mac.to_string()),
             "firmware": facts.firmware,
             "ports": seen.reading.as_ref().ok().map(|reading| reading.ports.len()),
-            "states": seen.reading.as_ref().ok().map(|reading| reading.ports.iter().map(|port| port.relay).collect::<Vec<_>>()),
+            "state": seen.reading.as_ref().ok().map(|reading| reading.ports.iter().map(|port| port.relay.map(on_off)).collect::<Vec<_>>()),
             "power": seen.reading.as_ref().ok().map(|reading| reading.ports.iter().map(|port| port.watts).collect::<Vec<_>>()),
             "error": seen.reading.as_ref().err().map(ToString::to_string),
         })

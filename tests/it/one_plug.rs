@@ -1,6 +1,6 @@
 //! The commands for one plug, without broker and bridge, as people type them.
 
-use crate::support::{Desk, LOCK, quiet, run, strip, until, watts};
+use crate::support::{Desk, House, LOCK, STRIP, quiet, run, strip, until, watts};
 use plug2mqtt::sim::Strip;
 use serde_json::{Value, json};
 
@@ -48,7 +48,8 @@ fn ports_are_switched_by_number_and_name_and_locks_hold() {
         assert_eq!(relays(0), [true, false, false, true, true, true], "{out}");
         let told = desk.json(&["toggle", &old, "1", "2"]).await;
         assert_eq!(relays(0), [false, true, false, true, true, true]);
-        assert_eq!((&told["ports"][0]["on"], &told["ports"][1]["name"]), (&false.into(), &"Fan".into()));
+        let (first, second) = (&told["ports"]["1"], &told["ports"]["2"]);
+        assert_eq!((&first["state"], &second["name"]), (&"OFF".into(), &"Fan".into()));
         desk.misused(&["on", &old, "7"], &["no port 7", "2 (Fan)"]).await;
         desk.misused(&["timer", &old, "lamp shade"], &["no port lamp shade"]).await;
         desk.misused(&["rename", &old, " "], &["visible character"]).await;
@@ -213,6 +214,33 @@ fn what_a_plug_does_not_know_is_said_and_120_is_never_sent() {
         assert!(watched.contains("10.0 W  █████"), "{watched}");
         let watched = desk.ok(&["watch", &old, "--every", "100ms", "--times", "2", "--json"]).await;
         let looks: Vec<Value> = watched.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!((looks.len(), &looks[1]["ports"][0]["power"]), (2, &json!(10.0)), "{watched}");
+        assert_eq!((looks.len(), &looks[1]["ports"]["1"]["power"]), (2, &json!(10.0)), "{watched}");
+    });
+}
+
+#[test]
+fn a_script_reads_the_same_words_here_and_over_mqtt() {
+    run(async {
+        let house = House::running().await;
+        house.shows(&format!("{STRIP}/1/power"), "10").await;
+        let published = house.retained().await;
+        let json =
+            |topic: &str| serde_json::from_str::<Value>(&published[&format!("plug2mqtt/{topic}")]).unwrap();
+        let (state, devices) = (json(&format!("{STRIP}/state")), json("bridge/devices"));
+        let desk = Desk::beside(house);
+        let status = desk.json(&["status", STRIP]).await;
+        for key in status.as_object().unwrap().keys() {
+            assert!(["id", "name"].contains(&key.as_str()) || state.get(key).is_some(), "{key}: {state}");
+        }
+        for key in status["ports"]["1"].as_object().unwrap().keys() {
+            let (here, there) = (&status["ports"]["1"][key], &state["ports"]["1"][key]);
+            let alike = here == there || (here.is_f64() && here.as_f64() == there.as_f64());
+            assert!(alike, "{key}: {status} {state}");
+        }
+        let found = desk.json(&["discover"]).await;
+        for key in ["id", "driver", "model", "serial", "firmware", "ports"] {
+            assert_eq!(found[0][key], devices[0][key], "{key}");
+        }
+        assert_eq!(found[0]["state"][0], state["ports"]["1"]["state"]);
     });
 }

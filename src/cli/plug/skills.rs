@@ -38,8 +38,12 @@ pub(super) async fn rename(
     })?;
     let took = told.as_ref().is_none_or(|told| *told == wanted);
     if who.json && took {
-        let shown =
-            json!({"id": plug.id(), "port": port, "name": wanted.to_string(), "verified": told.is_some()});
+        let mut shown = json!({
+            "id": plug.id(), "name": wanted.as_str(), "kept_by": "plug", "verified": told.is_some(),
+        });
+        if let (Some(object), true) = (shown.as_object_mut(), port > 0) {
+            object.insert("port".into(), port.into());
+        }
         return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&shown)?)?);
     }
     let subject = if port == 0 { plug.id() } else { format!("port {port} of {}", plug.name()) };

@@ -1,6 +1,7 @@
 //! `status`, `on`, `off` and `toggle`.
 
 use super::{Ports, Who};
+use crate::cli::discover::on_off;
 use crate::cli::find::{Plug, find};
 use crate::cli::progress::patiently;
 use crate::cli::table::{row, write};
@@ -82,16 +83,18 @@ pub(super) async fn switch(
     Ok(())
 }
 
-/// For scripts.
+/// For scripts: in the words and the form in which the bridge publishes `<base>/<plug>/state`.
 pub(super) fn value(plug: &Plug, reading: &Reading) -> Value {
     let port = |(number, port): (u8, &crate::model::PortReading)| {
-        json!({
-            "port": number, "name": plug.port_name(number), "on": port.relay, "power": port.watts,
+        let one = json!({
+            "name": plug.port_name(number), "state": port.relay.map(on_off), "power": port.watts,
             "current": port.amps,
-        })
+        });
+        (number.to_string(), one)
     };
-    let ports: Vec<_> = (1..).zip(&reading.ports).map(port).collect();
-    json!({"id": plug.id(), "name": plug.name(), "ports": ports})
+    let ports: serde_json::Map<_, _> = (1..).zip(&reading.ports).map(port).collect();
+    let power = reading.ports.iter().filter_map(|port| port.watts).reduce(|a, b| a + b);
+    json!({"id": plug.id(), "name": plug.name(), "power": power, "ports": ports})
 }
 
 fn print(plug: &Plug, reading: &Reading, as_json: bool, out: &mut dyn Write) -> Result<()> {
