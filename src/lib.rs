@@ -26,7 +26,7 @@
 //! | [`fair`] | the channels between the two, in which nobody holds up another | what goes through them |
 //! | [`sinks`] | MQTT topics and Home Assistant's discovery | hub, drivers, io |
 //! | [`config`] | what a user may say | what it is used for |
-//! | [`file`] | how files are opened | what is in them |
+//! | [`file`](mod@file) | how files are opened | what is in them |
 //! | [`sim`] | simulated plugs, for the demo and the tests | the rest of the program |
 //! | [`bridge`] | the wiring | - |
 //!

@@ -272,18 +272,21 @@ fn explain(strips: &Family<Strip>, inplugs: &Family<Inplug>, out: &mut dyn Write
 
 /// What to do where plugs cannot be served.
 fn remedy(error: io::Error, place: &str) -> anyhow::Error {
-    let remedy = match error.kind() {
-        io::ErrorKind::PermissionDenied => {
-            "; ports below 1024 are for root: give --udp-port 0 --http-port 0 --inplug-port 0, which take free ones"
-        }
-        io::ErrorKind::AddrInUse => {
-            "; another program has the port: end it, or give --udp-port 0 --http-port 0 --inplug-port 0, which take free ones"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "; this machine has no such address: give one of its own, or one that begins with 127"
-        }
-        _ => "",
-    };
+    let remedies = [
+        (
+            io::ErrorKind::PermissionDenied,
+            "; ports below 1024 are for root: give --udp-port 0 --http-port 0 --inplug-port 0, which take free ones",
+        ),
+        (
+            io::ErrorKind::AddrInUse,
+            "; another program has the port: end it, or give --udp-port 0 --http-port 0 --inplug-port 0, which take free ones",
+        ),
+        (
+            io::ErrorKind::AddrNotAvailable,
+            "; this machine has no such address: give one of its own, or one that begins with 127",
+        ),
+    ];
+    let remedy = remedies.iter().find(|(kind, _)| *kind == error.kind()).map_or("", |(_, remedy)| *remedy);
     let text = format!("cannot serve on {place} ({error}){remedy}");
     if error.kind() == io::ErrorKind::AddrInUse {
         return Fault::Settings(text).into();

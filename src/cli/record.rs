@@ -63,11 +63,12 @@ pub async fn record(settings: &Settings, word: &str, file: Option<&Path>, out: &
     match file {
         Some(file) => {
             let written = crate::file::new(file).and_then(|mut new| new.write_all(text.as_bytes()));
-            written.map_err(|error| match error.kind() {
-                ErrorKind::AlreadyExists => {
+            written.map_err(|error| {
+                if error.kind() == ErrorKind::AlreadyExists {
                     anyhow!("{} already exists and is not overwritten; name another file", file.display())
+                } else {
+                    anyhow!("cannot write {}: {error}", file.display())
                 }
-                _ => anyhow!("cannot write {}: {error}", file.display()),
             })?;
             writeln!(
                 out,

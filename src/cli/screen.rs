@@ -94,7 +94,7 @@ mod tests {
         let long = "x".repeat(200);
         assert_eq!(wrapped(&format!("{long} y"), Some(30)), format!("{long}\n  y"));
         let mut out = Vec::new();
-        write!(Prose::new(&mut out, Some(20)), "one two three {} five\n", "four").unwrap();
+        writeln!(Prose::new(&mut out, Some(20)), "one two three {} five", "four".to_owned()).unwrap();
         assert_eq!(String::from_utf8_lossy(&out), "one two three four\n  five\n");
     }
 }

@@ -99,7 +99,7 @@ fn a_time_zone_is_looked_up_and_the_one_that_was_meant_is_named() {
             "\"../../../etc/passwd\" is no time zone; they are named like \"Europe/Berlin\"",
         ),
     ] {
-        let file = file(&format!("timezone = {given:?}\n"));
+        let file = file(format!("timezone = {given:?}\n"));
         assert_eq!(file.errors(&[], &[]), [format!("plug2mqtt.toml:1:1: timezone: {wanted}")]);
     }
     let good = file("timezone = \"Australia/Lord_Howe\"\n[mqtt]\n");

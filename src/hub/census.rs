@@ -197,8 +197,9 @@ impl Hub {
     /// Forgets plugs that were only listed, or never read, and have not been heard for long.
     pub(super) fn prune(&mut self, now: &Moment) {
         let old = self.rules.discovery * 3 + Duration::from_secs(60);
-        let gone = |plug: &&Box<Plug>| !plug.kept() && now.up.saturating_sub(plug.heard_at) > old;
-        let gone: Vec<PlugId> = self.plugs.values().filter(gone).map(|plug| plug.id.clone()).collect();
+        let gone = |plug: &&Plug| !plug.kept() && now.up.saturating_sub(plug.heard_at) > old;
+        let gone: Vec<PlugId> =
+            self.plugs.values().map(Box::as_ref).filter(gone).map(|plug| plug.id.clone()).collect();
         for id in gone {
             if let Some(plug) = self.take_plug(&id)
                 && plug.adopted

@@ -32,7 +32,7 @@ impl Plug {
         self.errands.round = super::round::Round::default();
         // What was wrong with the old one, what its record was like, and how its relays stood.
         self.guard = super::guard::Guard::default();
-        self.locks = Default::default();
+        *self.locks = Default::default();
         self.record = super::record::Record::default();
         self.meter.keep_hours(now, false);
         self.live.clear();

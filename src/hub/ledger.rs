@@ -223,7 +223,7 @@ impl Hub {
             Note::Response(Response { verb, transaction, result: Ok(_) }) => {
                 Note::Response(Response { verb, transaction, result: Err(format!("not saved: {why}")) })
             }
-            other => other,
+            other @ (Note::Response(_) | Note::Result(_) | Note::Plug(..) | Note::Bridge(_)) => other,
         });
     }
 

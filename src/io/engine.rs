@@ -229,9 +229,12 @@ impl Engine {
 
 /// Why the state file cannot be written, in words.
 fn in_words(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "disk full".into(),
-        io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".into(),
-        _ => error.to_string(),
+    let kind = error.kind();
+    if [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&kind) {
+        "disk full".into()
+    } else if kind == io::ErrorKind::ReadOnlyFilesystem {
+        "the disk is read-only".into()
+    } else {
+        error.to_string()
     }
 }

@@ -250,6 +250,7 @@ pub struct Stray {
 
 /// What a search has heard.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it arrives")]
 pub enum Heard {
     /// A plug.
     Plug(Found),

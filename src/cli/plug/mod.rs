@@ -271,7 +271,7 @@ fn minutes(word: &str) -> Result<u32, String> {
     match word {
         "cancel" | "off" => Ok(0),
         word => {
-            let whole = |time: Duration| time.as_secs().is_multiple_of(60).then(|| time.as_secs() / 60);
+            let whole = |time: Duration| time.as_secs().is_multiple_of(60).then_some(time.as_secs() / 60);
             let time = || humantime::parse_duration(word).ok().and_then(whole);
             let minutes =
                 word.parse().ok().or_else(time).and_then(|minutes: u64| u32::try_from(minutes).ok());

@@ -100,7 +100,8 @@ pub(super) fn hello(bytes: &[u8]) -> Option<Hello> {
     let answers = reply.get("response").and_then(Value::as_u64) == Some(0);
     // Something else may share the port: a plug says at least two of these.
     let tells = serial.is_some() || mac.is_some() || (data.contains_key("sn") && data.contains_key("name"));
-    if !named && !(answers && tells && reply.get("data").is_some()) {
+    let whole = answers && tells && reply.get("data").is_some();
+    if !named && !whole {
         return None;
     }
     let names = data.get("pname").and_then(Value::as_array);

@@ -170,7 +170,7 @@ fn largest(n: usize) -> (PlugId, Remembered) {
         running_ms: 0,
     };
     let tally = Tally {
-        ports: vec![PortTally { energy, watts: 4_999.123_456_789_012_5 }; count],
+        ports: vec![PortTally { energy, watts: 4_999.123_456_789_012 }; count],
         unmetered_ms: u64::MAX / 2,
         unix_ms: 1_795_000_000_000,
         certain_ms: Some(1_795_000_000_000),

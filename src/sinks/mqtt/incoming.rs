@@ -380,7 +380,7 @@ fn parse_request(payload: &[u8]) -> Result<RequestJson, (Option<Json>, String)> 
         return read(text, "request", "transaction");
     }
     let word = serde_json::from_str(text).unwrap_or_else(|_| text.to_owned());
-    let value = (!word.is_empty()).then(|| Json::String(word));
+    let value = Some(word).filter(|word| !word.is_empty()).map(Json::String);
     Ok(RequestJson { value, ..RequestJson::default() })
 }
 

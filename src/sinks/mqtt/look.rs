@@ -48,7 +48,7 @@ pub async fn look(settings: &Settings, suspicion: bool) -> Result<Option<Peer>, 
     let receive = move |topic: &str, payload: &[u8], retain: bool| {
         let own = || {
             let json = serde_json::from_slice::<Value>(payload).unwrap_or_default();
-            json["transaction"] == run.as_str()
+            json.get("transaction").and_then(Value::as_str) == Some(run.as_str())
         };
         let word = match topic {
             topic if topic == state => Some(Word::State(payload == b"online")),
@@ -123,7 +123,7 @@ pub(super) async fn living(settings: &Settings) -> Result<Vec<Living>, String> {
     let receive = move |_: &str, payload: &[u8], retain: bool| {
         let Some(peer) = Peer::answering(payload).filter(|_| !retain) else { return Heard::Nothing };
         let json = serde_json::from_slice::<Value>(payload).unwrap_or_default();
-        let problem = json["data"]["health"]["problem"].as_str().map(Into::into);
+        let problem = json.pointer("/data/health/problem").and_then(Value::as_str).map(Into::into);
         Heard::Must(Living { peer, problem })
     };
     let mut link = Link::open(&address, None, &Arc::default(), receive)?;

@@ -45,21 +45,22 @@ impl Peer {
     /// The one that says this on `bridge/info`.
     pub(super) fn informing(payload: &[u8]) -> Option<Self> {
         let json = serde_json::from_slice::<Value>(payload.get(..MAX_PAYLOAD).unwrap_or(payload)).ok()?;
-        json["version"].is_string().then(|| Self::read(&json))
+        json.get("version").is_some_and(Value::is_string).then(|| Self::read(&json))
     }
 
     /// The one that answers a `health_check` like this.
     pub(super) fn answering(payload: &[u8]) -> Option<Self> {
         let json = serde_json::from_slice::<Value>(payload.get(..MAX_PAYLOAD).unwrap_or(payload)).ok()?;
-        (json["data"]["healthy"] == true).then(|| Self::read(&json["data"]))
+        let data = json.get("data")?;
+        (data.get("healthy") == Some(&Value::Bool(true))).then(|| Self::read(data))
     }
 
     fn read(json: &Value) -> Self {
         let text = |key: &str| {
-            let text = json[key].as_str().unwrap_or_default();
+            let text = json.get(key).and_then(Value::as_str).unwrap_or_default();
             text.chars().filter(|c| c.is_ascii_graphic()).take(MAX_NAME).collect::<String>()
         };
-        let take_over = json["take_over"].as_bool().unwrap_or_default();
+        let take_over = json.get("take_over").and_then(Value::as_bool).unwrap_or_default();
         Self { run: text("run"), started: text("started"), take_over }
     }
 

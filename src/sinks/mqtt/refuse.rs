@@ -50,7 +50,7 @@ impl Session {
                 let why = self.nobody(result.plug.as_str());
                 Arc::new(Note::Result(CommandResult { detail: Some(why), ..result.clone() }))
             }
-            _ => note,
+            Note::Result(_) | Note::Plug(..) | Note::Bridge(_) | Note::Response(_) => note,
         }
     }
 

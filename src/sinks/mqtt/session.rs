@@ -357,7 +357,11 @@ impl Session {
     fn other(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Own(own) => self.own(own),
-            refused => self.refuse(refused),
+            refused @ (Incoming::Order(_)
+            | Incoming::Bad(..)
+            | Incoming::BadRequest(..)
+            | Incoming::Nobody(..)
+            | Incoming::NobodyToGet(_)) => self.refuse(refused),
         }
     }
 

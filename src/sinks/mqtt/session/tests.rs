@@ -172,9 +172,9 @@ fn who_asks_for_everything_gets_everything_once() {
     let own = format!("home/{}/", plug.id);
     let mut said: Vec<&str> = out
         .iter()
-        .filter_map(|out| match out {
-            Outgoing::Publish { topic, .. } => topic.strip_prefix(&own),
-            _ => None,
+        .filter_map(|out| {
+            let Outgoing::Publish { topic, .. } = out else { return None };
+            topic.strip_prefix(&own)
         })
         .collect();
     said.sort_unstable();
