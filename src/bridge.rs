@@ -165,7 +165,7 @@ pub async fn run_as(
             "the clock of this machine shows a time before this version was released; no clock of a plug is set by it"
         );
     }
-    let announced = memory.announced.plugs.clone();
+    let announced = memory.announced.clone();
     let hub = Hub::new(rules(settings), memory, &clock.now());
     let (view, picture) = watch::channel(hub.view());
     let (notes, heard) = fair::channel(Room { each: MAX_NOTES, all: MAX_ALL_NOTES });

@@ -227,7 +227,7 @@ fn bounded(order: &Order, payload: &[u8], allow_admin: bool) {
             assert!((1..=17).contains(&order.ports.len()), "{order:?}");
             assert!(order.hold.is_none_or(|hold| (1..=604_800).contains(&hold.as_secs())), "{order:?}");
             assert!(order.stagger <= Duration::from_secs(60), "{order:?}");
-            let short = |id: &String| id.chars().count() <= 128 && !id.chars().any(char::is_control);
+            let short = |id: &String| id.chars().count() <= 128;
             assert!(order.id.as_ref().is_none_or(short), "{order:?}");
             // Times are added to the present: none of them may overflow.
             let _ = order.ttl.map(|ttl| Duration::from_secs(1 << 40) + ttl);
@@ -239,7 +239,9 @@ fn bounded(order: &Order, payload: &[u8], allow_admin: bool) {
             assert!(allow_admin || asks || matches!(request, Request::Scan(_)), "{request:?}");
         }
         Order::Refresh(_) => {}
-        Order::Metered(_) | Order::Announced(..) | Order::Deleted(_) => panic!("from outside: {order:?}"),
+        Order::Metered(_) | Order::Announced(..) | Order::Named(_) | Order::Deleted(_) => {
+            panic!("from outside: {order:?}")
+        }
     }
 }
 

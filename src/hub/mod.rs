@@ -422,6 +422,10 @@ impl Hub {
                     self.save_soon(now);
                 }
             }
+            Order::Named(names) => {
+                self.memory.announced.names = Some(names);
+                self.save_soon(now);
+            }
             Order::Deleted(id) => {
                 if let Some(plug) = self.plugs.get_mut(&id) {
                     plug.set_deleted(now);

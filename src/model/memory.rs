@@ -39,6 +39,18 @@ impl Memory {
 pub struct Announced {
     /// The shape of each plug's announcement.
     pub plugs: BTreeMap<PlugId, Shape>,
+    /// Where all was told; `None` before anything was.
+    pub names: Option<Names>,
+}
+
+/// What the topics of a run begin with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Names {
+    /// Base topic.
+    pub base: String,
+    /// Discovery prefix.
+    pub prefix: String,
 }
 
 /// The shape of an announcement: enough to write it again and take back what is gone.

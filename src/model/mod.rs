@@ -24,8 +24,8 @@ pub use hazard::{Hazard, Remedy};
 pub use history::{History, Span};
 pub use identity::{FAMILIES, Facts, Found, Heard, Mac, Name, Place, PlugId, Stray};
 pub use memory::{
-    Announced, Hours, Memory, Offer, Options, OptionsChange, PortOptions, PortTally, Remembered, Revert,
-    Shape, Since, Tally,
+    Announced, Hours, Memory, Names, Offer, Options, OptionsChange, PortOptions, PortTally, Remembered,
+    Revert, Shape, Since, Tally,
 };
 pub use order::{
     Answer, Ask, CommandError, CommandResult, Event, LogLevel, Metered, Note, Order, Outcome, Request,

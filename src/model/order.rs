@@ -1,6 +1,6 @@
 //! What may be asked of a plug, what may be asked of the bridge, and what both say afterwards.
 
-use super::memory::Shape;
+use super::memory::{Names, Shape};
 use super::{
     Energy, Errand, Failure, Found, Hazard, History, Options, OptionsChange, Place, PlugId, Reading, Remedy,
     Report, Skill, Span, Told,
@@ -117,6 +117,8 @@ pub enum Order {
     Request(Request, Option<String>),
     /// What a sink has announced, to be remembered over restarts.
     Announced(PlugId, Option<Shape>),
+    /// All was told under these names.
+    Named(Names),
     /// A user deleted this plug's entry in Home Assistant, and settings say to respect it.
     Deleted(PlugId),
     /// What earlier runs have told about energy: no meter may show less. Until this has come once,
@@ -131,7 +133,7 @@ impl Order {
             Self::Switch(order) => Some(&order.plug),
             Self::Refresh(id) | Self::Announced(id, _) | Self::Deleted(id) => Some(id),
             Self::Request(request, _) => request.plug(),
-            Self::Metered(_) => None,
+            Self::Named(_) | Self::Metered(_) => None,
         }
     }
 }

@@ -100,6 +100,7 @@ const PURE: &[&str] = &[
     "sinks/mqtt/sizes.rs",
     "sinks/mqtt/readback.rs",
     "sinks/mqtt/refuse.rs",
+    "sinks/mqtt/former.rs",
     "sinks/mqtt/repeats.rs",
     "sinks/mqtt/sorter.rs",
     "sinks/mqtt/topics.rs",

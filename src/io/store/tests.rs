@@ -212,7 +212,7 @@ fn the_largest_plugs_there_can_be_fit_and_come_back() {
         client_id: "plug2mqtt-abc123".into(),
         adopt: Some(false),
         blocked: (0..SOME).map(|n| largest(n + 2 * SOME).0).collect(),
-        announced: Announced { plugs: announced.chain(gone).collect() },
+        announced: Announced { plugs: announced.chain(gone).collect(), names: None },
         plugs,
         ..Memory::default()
     };

@@ -91,13 +91,15 @@ pub(super) fn transition(
     Transition { first, second, emptied, pause: gone }
 }
 
+/// The retained topics of a bridge itself.
+pub(super) fn bridge_topics(base: &str) -> BTreeSet<String> {
+    ["state", "info", "problem", "devices", "health"].map(|tail| format!("{base}/bridge/{tail}")).into()
+}
+
 /// Every retained topic we own.
 pub(super) fn owned(announcer: &Announcer, view: &View) -> BTreeSet<String> {
     let base = &announcer.base;
-    let mut owned: BTreeSet<String> = ["state", "info", "problem", "devices", "health"]
-        .iter()
-        .map(|tail| format!("{base}/bridge/{tail}"))
-        .collect();
+    let mut owned = bridge_topics(base);
     owned.extend(announcer.bridge().map(|message| message.topic));
     for plug in view.plugs.values().filter(|plug| topics::shown(plug)) {
         owned.insert(topics::snapshot_topic(base, &plug.id));

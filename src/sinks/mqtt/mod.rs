@@ -25,6 +25,7 @@
 //! | `errands.rs` | requests to one plug, understood; pure |
 //! | `controls.rs` | discovery of timers, clock, groups and random switching; pure |
 //! | `homeassistant.rs` | discovery messages, pure |
+//! | `former.rs` | what was told under other names is taken back; pure |
 //! | `migration.rs` | from one announcement to the next, pure |
 //! | `log.rs` | the program's own log lines as a topic, for those who opt in |
 //! | `snapshot.rs` | everything about a plug in one JSON object |
@@ -38,6 +39,7 @@ mod controls;
 mod counters;
 mod errands;
 mod examine;
+mod former;
 pub mod homeassistant;
 mod incoming;
 pub mod link;
@@ -66,12 +68,11 @@ pub use peers::Peer;
 pub use topics::BridgeFacts;
 
 use crate::fair;
-use crate::model::{Moment, Note, Order, PlugId, Shape, View};
+use crate::model::{Announced, Moment, Note, Order, PlugId, View};
 use carrier::Carrier;
 use homeassistant::Announcer;
 use link::{Address, Lost};
 use session::Session;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -131,17 +132,21 @@ pub struct Wires {
 
 /// Keeps a connection to the broker for as long as the program runs. `announced` is what earlier
 /// runs have announced.
-pub async fn run(settings: Settings, mut wires: Wires, announced: BTreeMap<PlugId, Shape>) {
+pub async fn run(settings: Settings, mut wires: Wires, announced: Announced) {
     let settings = Arc::new(settings);
     let counters = Arc::clone(&wires.counters);
     let view = Arc::clone(&wires.view.borrow_and_update());
-    let mut session = Session::new(Arc::clone(&settings), announced, view, &(wires.clock)());
+    let mut session = Session::new(Arc::clone(&settings), announced.plugs, view, &(wires.clock)());
+    session.formerly(announced.names);
     let mut trouble = Trouble::default();
     let broker = format!("{}:{}", settings.address.host, settings.address.port);
     while !*wires.stop.borrow() {
         // What is told while nobody listens is gone; it was never meant to wait.
         wires.notes.close();
         let began = Instant::now();
+        if let Some(base) = session.former_base().map(str::to_owned) {
+            who_lives(&settings, &base, &mut session).await;
+        }
         let mut connected_at = None;
         let ended = match Carrier::open(&settings, &mut wires, &counters, &mut session) {
             Ok(carrier) => carrier.run(&mut connected_at).await,
@@ -169,4 +174,22 @@ pub async fn run(settings: Settings, mut wires: Wires, announced: BTreeMap<PlugI
         }
     }
     info!(broker, "stopped without a connection to the broker; nothing could be said");
+}
+
+/// Looks whether somebody else acts on the base topic of the run before. While that cannot be found out,
+/// what stands there is left alone.
+async fn who_lives(settings: &Settings, base: &str, session: &mut Session) {
+    let mut there = settings.clone();
+    base.clone_into(&mut there.announcer.base);
+    match look(&there, false).await {
+        Ok(None) => session.former_is_free(true),
+        Ok(Some(_)) => {
+            warn!(
+                base,
+                "another bridge acts on the base topic that was ours before; its topics are left alone"
+            );
+            session.former_is_free(false);
+        }
+        Err(why) => debug!(base, "who lives on the base topic of before is not known: {why}"),
+    }
 }

@@ -94,7 +94,11 @@ impl Session {
                 let topic = format!("{}/bridge/response/unknown", self.base());
                 self.publish(topic, response.to_string(), false);
             }
-            Order::Refresh(_) | Order::Announced(..) | Order::Deleted(_) | Order::Metered(_) => {}
+            Order::Refresh(_)
+            | Order::Announced(..)
+            | Order::Named(_)
+            | Order::Deleted(_)
+            | Order::Metered(_) => {}
         }
     }
 

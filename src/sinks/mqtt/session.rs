@@ -6,6 +6,7 @@
 //! online. After that, differences.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::former::Former;
 use super::homeassistant::{self, Announcer, Message};
 use super::incoming::Incoming;
 use super::peers::{self, Peer, Peers};
@@ -138,6 +139,7 @@ pub struct Session {
     /// Topics emptied lately: a connection broken unnoticed may have swallowed that.
     emptied: VecDeque<(Duration, String)>,
     pub(super) told: Told,
+    pub(super) former: Former,
 }
 
 /// What belongs to one connection.
@@ -222,6 +224,7 @@ impl Session {
             out: VecDeque::new(),
             emptied: VecDeque::new(),
             told: Told::default(),
+            former: Former::default(),
         }
     }
 
@@ -282,6 +285,7 @@ impl Session {
         }
         self.subscribe(filters);
         self.empty_again();
+        self.take_back_former();
         self.announce_all();
         self.begin_read_back();
     }

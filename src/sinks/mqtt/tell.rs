@@ -145,6 +145,7 @@ impl Session {
         if self.told.todo.is_empty() && !self.told.online_said {
             self.told.online_said = true;
             self.publish(format!("{}/bridge/state", self.base()), "online", true);
+            self.names_told();
         }
         self.end_read_back();
         self.weigh();

@@ -236,3 +236,40 @@ fn what_was_never_announced_is_not_taken_back() {
         }
     });
 }
+
+#[test]
+fn what_was_told_under_other_names_is_taken_back() {
+    run(async {
+        let mut house = House::new(vec![strip()]).await;
+        house.start(&[], "").await;
+        house.publish("weather", "mild", true).await;
+        house.stop().await.unwrap();
+        let old = house.retained().await;
+        assert!(old.contains_key("plug2mqtt/bridge/info") && old.contains_key(&config()), "{old:?}");
+        let names = [("mqtt.base_topic", "home/plugs"), ("home_assistant.prefix", "ha")];
+        let mark = house.mark();
+        house.launch(&names, "");
+        house.wait_after(mark, "online", on("home/plugs/bridge/state", "online")).await;
+        house.wait_after(mark, "the plug", on(&format!("home/plugs/{STRIP}/availability"), "online")).await;
+        house
+            .wait_after(mark, "announced", |m| m.topic == format!("ha/device/plug2mqtt_{STRIP}/config"))
+            .await;
+        let ours = |topic: &&String| topic.starts_with("plug2mqtt/") || topic.starts_with("homeassistant/");
+        loop {
+            let now = house.retained().await;
+            let left: Vec<&String> = now.keys().filter(ours).collect();
+            if left == ["plug2mqtt/weather"] {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        // Once, and not at each start.
+        house.stop().await.unwrap();
+        let mark = house.mark();
+        house.launch(&names, "");
+        house.wait_after(mark, "online", on("home/plugs/bridge/state", "online")).await;
+        let strange = house.since(mark).into_iter().filter(|m| ours(&&m.topic)).count();
+        assert_eq!(strange, 0);
+        house.close().await;
+    });
+}

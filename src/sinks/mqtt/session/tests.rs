@@ -435,3 +435,29 @@ fn the_list_of_devices_has_an_end_and_those_taken_in_come_first() {
     let devices: Vec<Value> = serde_json::from_str(&devices).unwrap();
     assert_eq!(devices[0]["adopted"], true);
 }
+
+#[test]
+fn what_stands_under_other_names_is_taken_back_only_where_nobody_lives() {
+    let emptied = |out: &[Outgoing]| {
+        let old = |out: &&Outgoing| matches!(out, Outgoing::Publish { topic, payload, retain: true } if topic.starts_with("old/") && payload.is_empty());
+        out.iter().filter(old).count()
+    };
+    let named = |out: &[Outgoing]| out.iter().any(|out| matches!(out, Outgoing::Order(Order::Named(_))));
+    let former = Some(crate::model::Names { base: "old".into(), prefix: "homeassistant".into() });
+    // It is not known who lives there: left for the next connection.
+    let mut story = Story::new();
+    story.session.formerly(former.clone());
+    let out = story.connect(0);
+    assert_eq!((emptied(&out), named(&out), story.session.former_base()), (0, false, Some("old")));
+    story.session.former_is_free(true);
+    let out = story.connect(10_000);
+    assert_eq!((emptied(&out), named(&out), story.session.former_base()), (5, true, None));
+    let out = story.connect(60_000);
+    assert!(!named(&out), "once");
+    // Somebody else lives there.
+    let mut story = Story::new();
+    story.session.formerly(former);
+    story.session.former_is_free(false);
+    let out = story.connect(0);
+    assert_eq!((emptied(&out), named(&out)), (0, true));
+}
