@@ -147,7 +147,9 @@ impl Hub {
     }
 
     pub(super) fn take_plug(&mut self, id: &PlugId) -> Option<Box<Plug>> {
-        let plug = self.plugs.remove(id)?;
+        let mut plug = self.plugs.remove(id)?;
+        // Who is left alone with the name drops the end of its serial when it is shown anew.
+        drop(self.unlist(id, plug.listed.own.take().as_ref()));
         if let Some(entry) = plug.agenda {
             self.agenda.remove(&(entry, id.clone()));
         }

@@ -4,13 +4,77 @@
 use super::change::Thresholds;
 use super::meter::Floors;
 use super::plug::Plug;
-use super::{PlugRules, Rules};
-use crate::model::{Lock, Moment, Place, PlugView, PortView, Remembered};
+use super::{Hub, PlugRules, Rules};
+use crate::model::{Lock, Moment, Place, PlugId, PlugView, PortView, Remembered};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// What is wrong with a plug is a sentence; the rest of a longer one is cut off.
 const MAX_PROBLEM: usize = 200;
+
+/// Characters of a name, and of the end of an id that tells two of one name apart.
+const MAX_NAME: usize = 64;
+const TAIL: usize = 4;
+
+/// What a plug calls itself, as far as the hub has taken note, and whether another one does, too.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    pub(super) own: Option<Arc<str>>,
+    namesake: bool,
+}
+
+/// Who calls itself what, of those that were given no name.
+pub(super) type Namesakes = BTreeMap<Arc<str>, BTreeSet<PlugId>>;
+
+impl Hub {
+    /// Plugs that call themselves the same are told apart until they are named.
+    pub(super) fn tell_apart(&mut self, now: &Moment, id: &PlugId) {
+        let Some(plug) = self.plugs.get_mut(id) else { return };
+        if plug.own_name() != plug.listed.own.as_deref() {
+            let own = plug.own_name().map(Arc::from);
+            let before = std::mem::replace(&mut plug.listed.own, own.clone());
+            let mut changed = self.unlist(id, before.as_ref());
+            if let Some(own) = own {
+                let alike = self.namesakes.entry(own).or_default();
+                alike.insert(id.clone());
+                // The first one learns of the second.
+                let mut others = alike.iter().filter(|other| *other != id);
+                if let (Some(other), None) = (others.next(), others.next()) {
+                    changed.push(other.clone());
+                }
+            }
+            for other in changed {
+                self.fit_name(now, &other);
+                self.settle(now, &other);
+            }
+        }
+        self.fit_name(now, id);
+    }
+
+    /// It does not call itself so any more, or has gone. Brings back who is left alone with the name.
+    pub(super) fn unlist(&mut self, id: &PlugId, name: Option<&Arc<str>>) -> Vec<PlugId> {
+        let Some((name, alike)) = name.and_then(|name| Some((name, self.namesakes.get_mut(name)?))) else {
+            return Vec::new();
+        };
+        alike.remove(id);
+        match alike.len() {
+            0 => drop(self.namesakes.remove(name)),
+            1 => return alike.iter().cloned().collect(),
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn fit_name(&mut self, now: &Moment, id: &PlugId) {
+        let Some(plug) = self.plugs.get_mut(id) else { return };
+        let alike = plug.listed.own.as_ref().and_then(|name| self.namesakes.get(name));
+        let namesake = alike.is_some_and(|alike| alike.len() > 1);
+        if std::mem::replace(&mut plug.listed.namesake, namesake) != namesake {
+            plug.refit(&self.rules, now);
+        }
+    }
+}
 
 impl Plug {
     /// Takes over names, locks, pace and thresholds from settings and options.
@@ -76,13 +140,27 @@ impl Plug {
     }
 
     fn name(&self) -> Arc<str> {
-        let facts = &self.kept.facts;
-        let chosen = self.rules.name.as_ref().or(self.kept.name.as_ref()).or(facts.name.as_ref());
-        match chosen {
-            Some(name) => name.as_str().into(),
-            None if facts.model.is_empty() => self.id.as_str().into(),
-            None => facts.model.as_str().into(),
+        if let Some(given) = self.rules.name.as_ref().or(self.kept.name.as_ref()) {
+            return given.as_str().into();
         }
+        match self.own_name() {
+            Some(name) if self.listed.namesake => {
+                let name: String = name.chars().take(MAX_NAME - TAIL - 1).collect();
+                let tail = self.id.as_str().len().saturating_sub(TAIL);
+                // It ends like the serial, or like the MAC when two claim one serial.
+                format!("{name} {}", self.id.as_str().get(tail..).unwrap_or_default().to_uppercase()).into()
+            }
+            Some(name) => name.into(),
+            None => self.id.as_str().into(),
+        }
+    }
+
+    /// What it calls itself, until it is given a name; strips come from the shop as `STRIP`.
+    fn own_name(&self) -> Option<&str> {
+        let facts = &self.kept.facts;
+        let given = self.rules.name.is_some() || self.kept.name.is_some();
+        let own = facts.name.as_ref().map_or(facts.model.as_str(), |name| name.as_str());
+        Some(own).filter(|own| !given && !own.is_empty())
     }
 
     fn port_views(&self) -> Vec<PortView> {

@@ -170,6 +170,7 @@ pub struct Hub {
     bridge: BridgeView,
     view: Arc<View>,
     ledger: ledger::Ledger,
+    namesakes: face::Namesakes,
     stats_at: Duration,
     took_ms: VecDeque<u64>,
     stopping: bool,
@@ -203,6 +204,7 @@ impl Hub {
             view: Arc::new(View { bridge: Arc::new(bridge.clone()), plugs: BTreeMap::new() }),
             bridge,
             ledger: ledger::Ledger::default(),
+            namesakes: face::Namesakes::default(),
             stats_at: now.up + STATS_EVERY,
             took_ms: VecDeque::new(),
             stopping: false,
@@ -387,6 +389,10 @@ impl Hub {
             plug.agenda = Some(due);
             self.agenda.insert((due, id.clone()));
         }
+        if plug.fresh_view {
+            self.tell_apart(now, id);
+        }
+        let Some(plug) = self.plugs.get_mut(id) else { return };
         if plug.fresh_view {
             plug.fresh_view = false;
             Arc::make_mut(&mut self.view).plugs.insert(id.clone(), Arc::clone(&plug.view));

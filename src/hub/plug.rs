@@ -36,6 +36,7 @@ pub(super) struct Plug {
     /// As told.
     pub(super) view: Arc<PlugView>,
     pub(super) fresh_view: bool,
+    pub(super) listed: super::face::Listed,
     /// As last read, port 1 first.
     pub(super) live: Vec<PortReading>,
     pub(super) live_volts: Option<f64>,
@@ -54,7 +55,6 @@ pub(super) struct Plug {
     pub(super) guard: Guard,
     /// When it was last heard in a search.
     pub(super) heard_at: Duration,
-    /// Its entry on the agenda.
     pub(super) agenda: Option<Duration>,
     /// It waits for room in the air.
     pub(super) queued: bool,
@@ -147,6 +147,7 @@ impl Plug {
             pace,
             view: Arc::new(view),
             fresh_view: true,
+            listed: Default::default(),
             live: Vec::new(),
             live_volts: None,
             live_signal: None,

@@ -440,3 +440,27 @@ fn problems_of_the_bridge_come_and_go_by_their_reason() {
     assert_eq!(say("zone", None), ["the disk is full"]);
     assert_eq!(say("disk", None), Vec::<String>::new());
 }
+
+#[test]
+fn two_plugs_of_one_name_are_told_apart_until_they_are_named() {
+    let mut world = World::new(rules());
+    let b = "maxsmart-swp6000000000002";
+    for at in [1, 2] {
+        world.fake(at);
+        let mut strip = found(at, at, at);
+        strip.facts.name = Name::clean("STRIP");
+        world.feed(Input::Heard(strip));
+        world.secs(1);
+        if at == 1 {
+            assert_eq!(&*world.view(A).name, "STRIP", "alone it is what it calls itself");
+        }
+    }
+    assert_eq!((&*world.view(A).name, &*world.view(b).name), ("STRIP 0001", "STRIP 0002"));
+    let rename = |plug: &str, name| Request::DeviceRename { id: id(plug), name };
+    assert!(world.request(rename(A, Name::clean("Desk"))).result.is_ok());
+    world.secs(10);
+    assert_eq!((&*world.view(A).name, &*world.view(b).name), ("Desk", "STRIP"));
+    assert!(world.request(rename(A, None)).result.is_ok());
+    world.secs(1);
+    assert_eq!((&*world.view(A).name, &*world.view(b).name), ("STRIP 0001", "STRIP 0002"));
+}
