@@ -75,7 +75,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When it cannot be made or written, or another process uses it.
+    /// When it cannot be made or written, another process uses it, or what is remembered there may not be
+    /// read.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let fail = |problem: String| StoreError { directory: directory.into(), problem };
         let remedy = "make it a directory this user may write, or set state.directory to another one";
@@ -89,6 +90,16 @@ impl Store {
         lock.try_lock().map_err(|_| {
             fail("is in use by another plug2mqtt; stop that one, or give this one its own directory".into())
         })?;
+        // Not damaged, and not to be set aside: it is another user's.
+        let forbidden = |name: &&&str| {
+            let read = file::read(&directory.join(name), 0);
+            read.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+        };
+        if let Some(name) = [STATE, BEFORE].iter().find(forbidden) {
+            return Err(fail(format!(
+                "{name} in it may not be read by this user; run as the one that wrote it (sudo -u), or give it to this one with chown"
+            )));
+        }
         Ok(Self { directory: directory.into(), _lock: lock })
     }
 
