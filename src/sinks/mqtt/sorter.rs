@@ -90,7 +90,8 @@ impl Sorter {
     fn own(&self, topic: &str, payload: &[u8], retain: bool) -> Option<Rest> {
         let own = |peer: &Peer| peer.run == self.settings.facts.run;
         if topic == self.state {
-            (payload != b"online").then_some(Rest::NotOnline)
+            // What lay there when we came is answered by our own word.
+            (payload != b"online" && !retain).then_some(Rest::NotOnline)
         } else if topic == self.answers {
             Peer::answering(payload).filter(|peer| !retain && !own(peer)).map(Rest::Answer)
         } else if retain {
