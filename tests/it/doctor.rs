@@ -135,7 +135,7 @@ fn another_user_than_the_bridge_calls_no_living_plug_a_leftover() {
         assert!(nobody.contains("no plug answers to nobody") && nobody.contains("sudo -u"), "{nobody}");
         // A run does not take what it may not read for damaged, and forget it.
         let state = desk.house.state_directory().join("state.json");
-        fs::set_permissions(&state, Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&state, Permissions::from_mode(0o0)).unwrap();
         let (code, _, refused) = unprivileged(&desk, &["run"]).await;
         fs::set_permissions(&state, Permissions::from_mode(0o600)).unwrap();
         assert_eq!(code, Some(78), "{refused}");
