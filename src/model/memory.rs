@@ -51,6 +51,8 @@ pub struct Names {
     pub base: String,
     /// Discovery prefix.
     pub prefix: String,
+    /// The bridge itself was announced.
+    pub bridge: bool,
 }
 
 /// The shape of an announcement: enough to write it again and take back what is gone.

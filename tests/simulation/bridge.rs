@@ -148,13 +148,17 @@ impl World {
         tell!(self, "the bridge starts, remembering {} plugs", memory.plugs.len());
         let now = self.moment();
         let settings = Arc::clone(&self.plan.settings);
-        let announced = memory.announced.plugs.clone();
+        let announced = memory.announced.clone();
         let hub = Hub::new(self.plan.rules.clone(), memory, &now);
         let view = hub.view();
+        let mut session = Session::new(Arc::clone(&settings), announced.plugs, Arc::clone(&view), &now);
+        session.formerly(announced.names);
+        // Nobody else is here.
+        session.former_is_free(true);
         self.bridge = Some(Bridge {
             run,
             started: self.now,
-            session: Session::new(Arc::clone(&settings), announced, Arc::clone(&view), &now),
+            session,
             sorter: Sorter::new(settings),
             hub,
             dialects: Dialects::default(),

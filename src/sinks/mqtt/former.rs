@@ -1,8 +1,8 @@
-//! The base topic or the discovery prefix is another one than in the run before: what was told under the
-//! old names is taken back. Pure.
+//! The base topic, the discovery prefix or the form of announcements is another one than in the run before:
+//! what was told under the old names is taken back. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::homeassistant::{Announcer, Mode};
+use super::homeassistant::Announcer;
 use super::migration;
 use super::session::{Outgoing, Session};
 use super::topics;
@@ -24,7 +24,9 @@ pub(super) struct Former {
 impl Session {
     /// What this run calls its topics.
     fn names(&self) -> Names {
-        Names { base: self.announcer().base.clone(), prefix: self.announcer().prefix.clone() }
+        let announcer = self.announcer();
+        let bridge = announcer.bridge().is_some();
+        Names { base: announcer.base.clone(), prefix: announcer.prefix.clone(), bridge }
     }
 
     /// Tells the session what the run before called its topics. What stands there is taken back at the
@@ -67,7 +69,7 @@ impl Session {
             topics.extend(migration::bridge_topics(base));
         }
         // Home Assistant warns of announcements taken back that it has never heard of.
-        if self.announced.values().any(|shape| shape.mode == Mode::Device.as_str()) {
+        if names.bridge {
             let old = Announcer {
                 base: names.base.clone(),
                 prefix: names.prefix.clone(),

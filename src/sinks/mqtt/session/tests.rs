@@ -445,7 +445,8 @@ fn what_stands_under_other_names_is_taken_back_only_where_nobody_lives() {
         out.iter().filter(old).count()
     };
     let named = |out: &[Outgoing]| out.iter().any(|out| matches!(out, Outgoing::Order(Order::Named(_))));
-    let former = Some(crate::model::Names { base: "old".into(), prefix: "homeassistant".into() });
+    let former =
+        Some(crate::model::Names { base: "old".into(), prefix: "homeassistant".into(), bridge: false });
     // It is not known who lives there: left for the next connection.
     let mut story = Story::new();
     story.session.formerly(former.clone());
