@@ -351,7 +351,7 @@ impl Desk {
                 self.cancel_revert(port);
                 continue;
             }
-            self.returns.try_again(now, port);
+            self.returns.try_again(now, port, online);
             if online {
                 self.own(now, &BTreeMap::from([(port, on)]), Cause::Timer, Duration::from_secs(10));
             }

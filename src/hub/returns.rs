@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Pause before a timed port that could not be put back is tried again.
 const AGAIN: Duration = Duration::from_secs(30);
 
+/// The same while the plug is not online.
+const SOON: Duration = Duration::from_secs(1);
+
 /// A port is switched on by itself at most this late. Off it goes however late: a heater must not
 /// stay on because nobody was there in time.
 const LATEST: Duration = Duration::from_secs(600);
@@ -143,10 +146,10 @@ impl Returns {
         due.into_iter().map(|(port, kept)| (port, kept.on)).collect()
     }
 
-    /// It is being put back; if that fails, it is tried again.
-    pub(super) fn try_again(&mut self, now: &Moment, port: u8) {
+    /// It is being put back; if that fails, it is tried again, and soon where the plug has yet to be read.
+    pub(super) fn try_again(&mut self, now: &Moment, port: u8, online: bool) {
         if let Some(timed) = self.timed.get_mut(&port) {
-            timed.at = now.up + AGAIN;
+            timed.at = now.up + if online { AGAIN } else { SOON };
         }
     }
 

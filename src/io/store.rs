@@ -86,7 +86,7 @@ impl Store {
             .create(directory)
             .map_err(|e| fail(format!("cannot be made ({e}); {remedy}")))?;
         let lock = file::for_lock(&directory.join("lock"))
-            .map_err(|e| fail(format!("the file lock in it cannot be used ({e}); {remedy}")))?;
+            .map_err(|e| fail(format!("cannot be written (its file lock: {e}); {remedy}")))?;
         lock.try_lock().map_err(|_| {
             fail("is in use by another plug2mqtt; stop that one, or give this one its own directory".into())
         })?;

@@ -364,7 +364,7 @@ fn overdue(on: bool, late: Duration, older: bool) -> World {
     let mut again = World::with_up(rules(), memory, world.up + late);
     again.fakes = world.fakes.clone();
     again.feed(Input::Commanded(Order::Metered(Vec::new())));
-    again.secs(60);
+    again.secs(3);
     again
 }
 
