@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tracing::{info, warn};
 
 /// The hub answers within this time, or something is wrong with the program.
@@ -34,6 +34,9 @@ const MAX_CLIENTS: usize = 32;
 
 /// A connection ends after this time, whatever it is doing.
 const LONGEST: Duration = Duration::from_secs(5);
+
+/// How long a port may take to be given back by the run before, which has new settings now.
+const GIVEN_BACK: Duration = Duration::from_secs(2);
 
 /// Asks for figures; the answer comes back on the channel sent.
 pub type Asks = mpsc::Sender<oneshot::Sender<Figures>>;
@@ -72,7 +75,7 @@ pub async fn start(
     mut stop: watch::Receiver<bool>,
 ) -> Result<SocketAddr, WebError> {
     let fail = |source| WebError { address, source };
-    let listener = TcpListener::bind(address).await.map_err(fail)?;
+    let listener = bind(address).await.map_err(fail)?;
     let bound = listener.local_addr().map_err(fail)?;
     let door = Door { listener, places: Arc::new(Semaphore::new(MAX_CLIENTS)) };
     info!(listen = %bound, "figures for Prometheus at /metrics");
@@ -83,6 +86,19 @@ pub async fn start(
         }
     });
     Ok(bound)
+}
+
+/// Opens the port; one that the run before is only giving back is waited for.
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let until = Instant::now() + GIVEN_BACK;
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                sleep(Duration::from_millis(50)).await;
+            }
+            bound => return bound,
+        }
+    }
 }
 
 /// Lets only so many in at one time.
@@ -319,5 +335,17 @@ mod tests {
         assert_eq!(add(&lost, None, PlugFigures::default()), ready, "nobody can ask it");
         assert_eq!(add(&lost, Some("192.0.2.2"), PlugFigures::default()), waits);
         assert_eq!(readiness(false, &figures).0, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_being_given_back_is_waited_for_and_one_that_is_taken_is_not_for_long() {
+        let before = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = before.local_addr().expect("an address");
+        assert!(bind(address).await.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse));
+        let (bound, ()) = tokio::join!(bind(address), async {
+            sleep(Duration::from_millis(200)).await;
+            drop(before);
+        });
+        assert_eq!(bound.expect("given back").local_addr().expect("an address"), address);
     }
 }
