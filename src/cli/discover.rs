@@ -8,7 +8,7 @@ use crate::hub::{Hub, NOBODY};
 use crate::io::clock::Clock;
 use crate::io::http::Http;
 use crate::io::line::Line;
-use crate::io::probe::{Quarry, search_all};
+use crate::io::probe::{Quarry, Unanswered, search_all};
 use crate::model::{Failure, Found, Heard, Memory, Place, Reading, Stray};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -43,30 +43,10 @@ pub async fn look(settings: &Settings) -> Result<(Vec<Seen>, Vec<Stray>), String
     let mut searches = JoinSet::new();
     for quarry in quarries(settings) {
         searches.spawn(async move {
-            let (heard, mut answers) = mpsc::channel(1024);
-            let asking = async {
-                let unanswered = search_all(&quarry, &[], &heard).await;
-                drop(heard);
-                for (host, why) in &unanswered.unresolved {
-                    warn!(host, "is named in {}.hosts and {why}", quarry.driver.name());
-                }
-                unanswered.silent
-            };
-            let listening = async {
-                let (mut all, mut strays) = (Vec::new(), Vec::new());
-                while let Some(heard) = answers.recv().await {
-                    match heard {
-                        Heard::Plug(found) => all.push(found),
-                        Heard::Stray(stray) => strays.push(stray),
-                    }
-                }
-                (all, strays)
-            };
-            let (silent, (mut all, strays)) = tokio::join!(asking, listening);
-            all.extend(silent.into_iter().map(|place| {
-                let facts = Default::default();
-                Found { driver: quarry.driver.name(), id: None, place, facts }
-            }));
+            let (all, strays, unresolved) = answering(&quarry).await;
+            for (host, why) in &unresolved {
+                warn!(host, "is named in {}.hosts and {why}", quarry.driver.name());
+            }
             (quarry, all, strays)
         });
     }
@@ -231,4 +211,27 @@ pub fn show_discovery(
         writeln!(out, "{}\n{}", message.topic, serde_json::to_string_pretty(&message.payload)?)?;
     }
     Ok(())
+}
+
+/// Who answers a search, plug or not, or is named in the settings, and names that lead nowhere.
+pub(super) async fn answering(quarry: &Quarry) -> (Vec<Found>, Vec<Stray>, Vec<(String, String)>) {
+    let (heard, mut answers) = mpsc::channel(1024);
+    let asking = async {
+        let unanswered = search_all(quarry, &[], &heard).await;
+        drop(heard);
+        unanswered
+    };
+    let listening = async {
+        let (mut all, mut strays) = (Vec::new(), Vec::new());
+        while let Some(heard) = answers.recv().await {
+            match heard {
+                Heard::Plug(found) => all.push(found),
+                Heard::Stray(stray) => strays.push(stray),
+            }
+        }
+        (all, strays)
+    };
+    let (Unanswered { silent, unresolved }, (all, strays)) = tokio::join!(asking, listening);
+    let stranger = |place| Found { driver: quarry.driver.name(), id: None, place, facts: Default::default() };
+    (all.into_iter().chain(silent.into_iter().map(stranger)).collect(), strays, unresolved)
 }

@@ -2,6 +2,7 @@
 
 use super::Finding;
 use crate::bridge::{quarries, state_directory, zone};
+use crate::cli::discover::answering;
 use crate::cli::find::Book;
 use crate::cli::probe::remedy;
 use crate::config::Settings;
@@ -10,14 +11,14 @@ use crate::errand::against;
 use crate::io::clock::Zone;
 use crate::io::http::Http;
 use crate::io::line::Line;
-use crate::io::probe::{Quarry, Unanswered, exchange, greet, search_all};
+use crate::io::probe::{Quarry, exchange, greet};
 use crate::io::store::Store;
-use crate::model::{Answer, Ask, Facts, Failure, Found, Heard, Lock, Place, PlugId, Skill, Stray, Told};
+use crate::model::{Answer, Ask, Facts, Failure, Found, Lock, Place, PlugId, Skill, Told};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -51,8 +52,8 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
             };
             patients.insert(plug.place, (quarry.clone(), found, false));
         }
-        let (answering, strays, unresolved) = answering(&quarry).await;
-        for found in answering {
+        let (all, strays, unresolved) = answering(&quarry).await;
+        for found in all {
             patients.insert(found.place, (quarry.clone(), found, true));
         }
         findings.extend(strays.into_iter().map(|stray| {
@@ -91,29 +92,6 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
     all.sort_by(|a, b| a.first().map(|f| &f.subject).cmp(&b.first().map(|f| &f.subject)));
     findings.extend(all.into_iter().flatten());
     findings
-}
-
-/// Who answers a search, plug or not, or is named in the settings, and names that lead nowhere.
-async fn answering(quarry: &Quarry) -> (Vec<Found>, Vec<Stray>, Vec<(String, String)>) {
-    let (heard, mut answers) = mpsc::channel(1024);
-    let asking = async {
-        let unanswered = search_all(quarry, &[], &heard).await;
-        drop(heard);
-        unanswered
-    };
-    let listening = async {
-        let (mut all, mut strays) = (Vec::new(), Vec::new());
-        while let Some(heard) = answers.recv().await {
-            match heard {
-                Heard::Plug(found) => all.push(found),
-                Heard::Stray(stray) => strays.push(stray),
-            }
-        }
-        (all, strays)
-    };
-    let (Unanswered { silent, unresolved }, (all, strays)) = tokio::join!(asking, listening);
-    let stranger = |place| Found { driver: quarry.driver.name(), id: None, place, facts: Default::default() };
-    (all.into_iter().chain(silent.into_iter().map(stranger)).collect(), strays, unresolved)
 }
 
 /// Plugs that claim to be the same one.
