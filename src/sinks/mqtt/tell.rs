@@ -45,14 +45,8 @@ impl Session {
         self.told.devices = None;
         self.told.health_of = None;
         self.say_bridge(&view);
-        match self.announcer().bridge() {
-            Some(message) => self.say_message(&message),
-            // An earlier run may have announced it, in another mode. Home Assistant warns of devices
-            // taken back that it has never heard of.
-            None if self.announced.values().any(|shape| shape.mode == Mode::Device.as_str()) => {
-                self.empty(vec![self.announcer().bridge_topic()]);
-            }
-            None => {}
+        if let Some(message) = self.announcer().bridge() {
+            self.say_message(&message);
         }
         let told = self.told.sent.keys().chain(self.told.gone.keys());
         let gone: Vec<PlugId> = told.filter(|id| !view.plugs.contains_key(*id)).cloned().collect();
