@@ -156,6 +156,8 @@ impl Hub {
         if ledger.writing.is_none() && (ledger.wanted || ledger.at.is_some_and(|at| at <= now.up)) {
             ledger.writing = Some(ledger.newest);
             (ledger.wanted, ledger.at) = (false, None);
+            self.memory.generation += 1;
+            self.memory.written_ms = now.unix_ms;
             self.effects.push_back(Effect::Save);
         }
     }
@@ -230,12 +232,17 @@ impl Hub {
     /// A change is written: what had to wait for that.
     fn carry_through(&mut self, now: &Moment, change: Change) {
         match change {
-            Change::Latch
-            | Change::Name(..)
-            | Change::Options(..)
-            | Change::Release(..)
-            | Change::Unblock(_) => {}
-            Change::Energy(id, ..) => {
+            Change::Latch | Change::Release(..) | Change::Unblock(_) => {}
+            Change::Name(id, ..) => self.refitted(now, &id),
+            Change::Options(id, before) => {
+                let power_unit = self.plugs.get(&id).map(|plug| plug.kept.options.power_unit);
+                if power_unit.is_some_and(|power_unit| power_unit != before.power_unit) {
+                    self.effects.push_back(Effect::Reattach(id.clone()));
+                }
+                self.refitted(now, &id);
+            }
+            Change::Energy(id, port, [_, set]) => {
+                info!(plug = %id, port, kwh = %set, "energy set");
                 if let Some(plug) = self.plugs.get_mut(&id) {
                     plug.show_energy(now);
                     self.settle(now, &id);
@@ -273,10 +280,7 @@ impl Hub {
             }
             Change::Options(id, was) => {
                 let Some(plug) = self.plugs.get_mut(&id) else { return };
-                let now_is = std::mem::replace(&mut plug.kept.options, *was);
-                if now_is.power_unit != plug.kept.options.power_unit {
-                    self.effects.push_back(Effect::Reattach(id.clone()));
-                }
+                plug.kept.options = *was;
                 self.refitted(now, &id);
             }
             Change::Energy(id, port, [was, set]) => {

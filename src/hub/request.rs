@@ -34,8 +34,8 @@ impl Hub {
             }
             Request::Adopt(adopt, _) => ("adopt", Ok(self.adopt(adopt))),
             Request::DeviceRemove { id, block } => ("device_remove", self.remove(&id, block)),
-            Request::DeviceRename { id, name } => ("device_rename", self.rename(now, &id, name)),
-            Request::PortRename { id, port, name } => ("port_rename", self.rename_port(now, &id, port, name)),
+            Request::DeviceRename { id, name } => ("device_rename", self.rename(&id, name)),
+            Request::PortRename { id, port, name } => ("port_rename", self.rename_port(&id, port, name)),
             Request::Errand(id, errand) => {
                 let verb = errand.verb();
                 match self.errand(now, &id, errand, transaction.clone()) {
@@ -43,9 +43,7 @@ impl Hub {
                     Err(why) => (verb, Err(why)),
                 }
             }
-            Request::DeviceOptions { id, options } => {
-                ("device_options", self.set_options(now, &id, *options))
-            }
+            Request::DeviceOptions { id, options } => ("device_options", self.set_options(&id, *options)),
             Request::EnergySet { id, port, energy } => ("energy_set", self.set_energy(&id, port, energy)),
             Request::Release { id, port } => ("release", self.release(now, &id, port)),
             Request::DeviceReplace { id, by } => ("device_replace", self.replace(now, &id, &by)),
@@ -133,15 +131,15 @@ impl Hub {
         Ok((ResponseData::Plug(id.clone()), Change::Remove(id.clone(), kept, blocked)))
     }
 
-    fn rename(&mut self, now: &Moment, id: &PlugId, name: Option<Name>) -> Outcome {
+    /// It is called so once that is written.
+    fn rename(&mut self, id: &PlugId, name: Option<Name>) -> Outcome {
         let plug = self.plugs.get_mut(id).ok_or_else(|| unknown(id))?;
         plug.may_rename(0)?;
         let was = std::mem::replace(&mut plug.kept.name, name);
-        self.refitted(now, id);
         Ok((ResponseData::Plug(id.clone()), Change::Name(id.clone(), 0, was)))
     }
 
-    fn rename_port(&mut self, now: &Moment, id: &PlugId, port: u8, name: Option<Name>) -> Outcome {
+    fn rename_port(&mut self, id: &PlugId, port: u8, name: Option<Name>) -> Outcome {
         let plug = self.plugs.get_mut(id).ok_or_else(|| unknown(id))?;
         check_port(id, port, plug.kept.offer.ports)?;
         plug.may_rename(port)?;
@@ -149,11 +147,11 @@ impl Hub {
             Some(name) => plug.kept.port_names.insert(port, name),
             None => plug.kept.port_names.remove(&port),
         };
-        self.refitted(now, id);
         Ok((ResponseData::Port(id.clone(), port), Change::Name(id.clone(), port, was)))
     }
 
-    fn set_options(&mut self, now: &Moment, id: &PlugId, change: OptionsChange) -> Outcome {
+    /// They hold once they are written.
+    fn set_options(&mut self, id: &PlugId, change: OptionsChange) -> Outcome {
         let plug = self.plugs.get_mut(id).ok_or_else(|| unknown(id))?;
         for (&port, wanted) in &change.port {
             check_port(id, port, plug.kept.offer.ports)?;
@@ -170,10 +168,6 @@ impl Hub {
         let options = merge(plug.kept.options.clone(), change);
         check_options(&options)?;
         let before = std::mem::replace(&mut plug.kept.options, options.clone());
-        if options.power_unit != before.power_unit {
-            self.effects.push_back(Effect::Reattach(id.clone()));
-        }
-        self.refitted(now, id);
         let change = Change::Options(id.clone(), Box::new(before));
         Ok((ResponseData::Options(id.clone(), Box::new(options)), change))
     }
@@ -186,7 +180,6 @@ impl Hub {
         }
         let was = plug.meter.exact(port);
         plug.meter.set(port, energy);
-        info!(plug = %id, port, kwh = %energy, "energy set");
         let shown = plug.meter.port(port);
         Ok((ResponseData::Energy(id.clone(), port, shown), Change::Energy(id.clone(), port, [was, energy])))
     }
@@ -237,7 +230,6 @@ impl Hub {
             plug.refit(&self.rules, now);
             plug.refresh(now);
         }
-        self.save_soon(now);
         self.attend(now, id);
     }
 }

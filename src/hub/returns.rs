@@ -74,7 +74,7 @@ impl Returns {
     /// They are of an older state than the last one: nobody knows which were cancelled since.
     pub(super) fn distrust(&mut self) {
         for port in self.timed.keys().copied().collect::<Vec<_>>() {
-            self.drop(port, "the newest state file could not be read");
+            self.drop(port, "the state file is not the newest one");
         }
     }
 

@@ -229,12 +229,11 @@ impl Engine {
 
 /// Why the state file cannot be written, in words.
 fn in_words(error: &io::Error) -> String {
-    let kind = error.kind();
-    if [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded].contains(&kind) {
-        "disk full".into()
-    } else if kind == io::ErrorKind::ReadOnlyFilesystem {
-        "the disk is read-only".into()
-    } else {
-        error.to_string()
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "disk full".into(),
+        io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".into(),
+        io::ErrorKind::NotFound => "state.directory is gone".into(),
+        io::ErrorKind::PermissionDenied => "state.directory may not be written any more".into(),
+        _ => error.to_string(),
     }
 }

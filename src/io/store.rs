@@ -10,7 +10,8 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use tracing::{error, info};
+use std::time::UNIX_EPOCH;
+use tracing::{error, info, warn};
 
 /// What was written last, and what was written before.
 const STATE: &str = "state.json";
@@ -21,6 +22,10 @@ const MAX_FILE: u64 = 192 * 1024 * 1024;
 
 /// The text of one plug, its announcement and its being blocked, at most: every name and list in it is bounded.
 const MAX_PLUG: usize = 24 * 1024;
+
+/// A file is a copy when it came here so much later than its text was written, milliseconds; clocks of
+/// file servers may differ by less.
+const COPIED_MS: u128 = 600_000;
 
 const _: () = assert!((MAX_PLUG * MAX_PLUGS) as u64 <= MAX_FILE, "all plugs fit into the file");
 
@@ -106,11 +111,27 @@ impl Store {
     /// What was remembered. A file that cannot be read is kept as `.bad` and reported; the one
     /// before it is used, or the program starts with nothing remembered.
     pub fn load(&self) -> Memory {
-        let newest = self.recall(STATE);
-        if let Some(memory) = newest {
-            return memory;
+        if let Some(memory) = self.recall(STATE) {
+            let why = self.put_back(&memory);
+            if let Some(why) = why {
+                warn!(file = %self.directory.join(STATE).display(), "{why}; what is timed in it is not carried out");
+            }
+            return Memory { older: why.is_some(), ..memory };
         }
         self.recall(BEFORE).map(|memory| Memory { older: true, ..memory }).unwrap_or_default()
+    }
+
+    /// How it is known that this is not what was written last, but an older file that somebody has put back.
+    fn put_back(&self, memory: &Memory) -> Option<&'static str> {
+        let path = self.directory.join(STATE);
+        let before = read(&self.directory.join(BEFORE)).ok().flatten();
+        if before.is_some_and(|before| before.generation > memory.generation) {
+            return Some("it is older than state.before.json: somebody has put it back");
+        }
+        let changed = fs::metadata(path).and_then(|about| about.modified()).ok()?;
+        let changed_ms = changed.duration_since(UNIX_EPOCH).ok()?.as_millis();
+        let apart = changed_ms.abs_diff(u128::from(memory.written_ms));
+        (memory.written_ms > 0 && apart > COPIED_MS).then_some("it was copied here long after it was written")
     }
 
     fn recall(&self, name: &str) -> Option<Memory> {

@@ -23,7 +23,11 @@ pub struct Memory {
     pub plugs: BTreeMap<PlugId, Remembered>,
     /// What was announced to Home Assistant.
     pub announced: Announced,
-    /// This is not what was written last, which cannot be read, but what was written before.
+    /// Counts what was written, so that an older file in the place of the newest is known.
+    pub generation: u64,
+    /// When it was written, milliseconds since 1970; 0 when it never was.
+    pub written_ms: u64,
+    /// This is not what was written last: that cannot be read, or an older file stands in its place.
     #[serde(skip)]
     pub older: bool,
 }

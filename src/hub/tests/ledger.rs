@@ -268,7 +268,7 @@ fn requests(world: &World) -> Vec<Request> {
 
 /// What is remembered, but for figures that always move.
 fn remembered(world: &World) -> Memory {
-    let mut memory = world.hub.memory();
+    let mut memory = Memory { generation: 0, written_ms: 0, ..world.hub.memory() };
     for plug in memory.plugs.values_mut() {
         plug.tally.unix_ms = 0;
         plug.tally.certain_ms = None;
@@ -382,7 +382,7 @@ fn an_overdue_return_goes_off_however_late_and_on_within_ten_minutes() {
 fn a_return_that_is_dropped_is_told_and_shown_until_somebody_switches() {
     for (on, late, older, problem) in [
         (true, 660, false, "port 1 was not switched back on: more than ten minutes late"),
-        (false, 0, true, "port 1 was not switched back off: the newest state file could not be read"),
+        (false, 0, true, "port 1 was not switched back off: the state file is not the newest one"),
     ] {
         let mut world = overdue(on, Duration::from_secs(late), older);
         assert_eq!(world.view(A).problem.as_deref(), Some(problem));

@@ -79,6 +79,30 @@ fn a_torn_file_is_known_at_every_byte_and_the_one_before_is_used() {
 }
 
 #[test]
+fn an_older_file_in_the_place_of_the_newest_is_known() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let (state, backup) = (dir.path().join("state.json"), dir.path().join("backup"));
+    let store = open(dir.path());
+    let now_ms = || u64::try_from(UNIX_EPOCH.elapsed().expect("after 1970").as_millis()).expect("fits");
+    let at = |generation, written_ms| Memory { generation, written_ms, ..named("x") };
+    for generation in 1..=3 {
+        store.save(&at(generation, now_ms())).expect("saved");
+        fs::copy(&state, backup.with_extension(generation.to_string())).expect("copied");
+        assert!(!store.load().older, "{generation}");
+    }
+    fs::rename(backup.with_extension("3"), &state).expect("the newest itself");
+    assert!(!store.load().older);
+    fs::rename(backup.with_extension("1"), &state).expect("put back");
+    let memory = store.load();
+    assert!(memory.older && memory.generation == 1, "{memory:?}");
+    // Also where nothing newer is left.
+    fs::remove_file(dir.path().join("state.before.json")).expect("removed");
+    assert!(!store.load().older);
+    store.save(&at(4, now_ms() - 7 * 86_400_000)).expect("saved");
+    assert!(store.load().older, "a copy of last week's");
+}
+
+#[test]
 fn killed_between_its_two_renames_nothing_is_lost() {
     let dir = tempfile::tempdir().expect("temp dir");
     let store = open(dir.path());
