@@ -7,11 +7,12 @@ use terminal_size::{Width, terminal_size_of};
 /// Columns where nobody says how many there are.
 pub const USUAL: usize = 80;
 
-/// Columns of the terminal this goes to; none when it is no terminal. `COLUMNS` has the last word.
+/// Columns of the terminal this goes to, [`USUAL`] where it does not tell; none when it is no terminal.
+/// `COLUMNS` has the last word.
 pub fn columns(to: &(impl AsFd + IsTerminal)) -> Option<usize> {
     let said = std::env::var("COLUMNS").ok().and_then(|said| said.parse().ok()).filter(|said| *said > 0);
-    let terminal = || terminal_size_of(to).map(|(Width(columns), _)| usize::from(columns));
-    said.or_else(|| to.is_terminal().then(terminal).flatten())
+    let terminal = || terminal_size_of(to).map_or(USUAL, |(Width(columns), _)| usize::from(columns));
+    said.or_else(|| to.is_terminal().then(terminal))
 }
 
 /// Breaks a line between words. What does not fit goes on below where its text begins: behind the

@@ -272,13 +272,14 @@ fn near_variable<'a>(rest: &str, names: &'a [String]) -> Option<&'a str> {
     names.get(at).map(String::as_str)
 }
 
-/// Takes `section.key` and value pairs from the command line.
+/// Takes `section.key` and value pairs from the command line; a text may be quoted, as in a file.
 pub(super) fn flags(given: &[(String, String)], known: &[Known], problems: &mut Vec<Problem>) -> Vec<Entry> {
     let mut entries = Vec::new();
     for (name, value) in given {
         let path = name.split('.').map(|part| part.trim_matches('"').to_owned()).collect();
         let origin = Origin::Flag(name.clone());
-        take(known, path, |_| origin.clone(), problems, |setting| setting.fit_text(value), &mut entries);
+        let text: String = serde_json::from_str(value).unwrap_or_else(|_| value.clone());
+        take(known, path, |_| origin.clone(), problems, |setting| setting.fit_text(&text), &mut entries);
     }
     entries
 }

@@ -58,6 +58,8 @@ fn each_layer_wins_over_the_one_below() {
     let given = file("[mqtt]\nurl = \"mqtt://file\"\nbase_topic = \"file\"\nclient_id = \"file\"");
     let env = [("PLUG2MQTT_MQTT__BASE_TOPIC", "env"), ("PLUG2MQTT_MQTT__CLIENT_ID", "env"), ("HOME", "/")];
     let mqtt = given.load(&env, &[("mqtt.client_id", "flag")]).unwrap().mqtt;
+    let quoted = given.load(&env, &[("mqtt.client_id", "\"flag\"")]).unwrap().mqtt;
+    assert_eq!(quoted.client_id.as_deref(), Some("flag"), "as in a file");
     assert_eq!(mqtt.url.unwrap().to_string(), "mqtt://file:1883");
     assert_eq!((mqtt.base_topic.as_str(), mqtt.client_id.as_deref()), ("env", Some("flag")));
 }

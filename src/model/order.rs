@@ -91,7 +91,7 @@ pub struct SwitchOrder {
     pub plug: PlugId,
     /// Which ports; port 0 is all of a strip, [`WHOLE`](Self::WHOLE) all of any plug.
     pub ports: BTreeMap<u8, Wish>,
-    /// The sender's own mark, given back in the result.
+    /// The sender's own mark, JSON text, given back in the result.
     pub id: Option<String>,
     /// Lives no longer than this.
     pub ttl: Option<Duration>,
@@ -442,7 +442,7 @@ impl CommandError {
 pub struct CommandResult {
     /// Which plug.
     pub plug: PlugId,
-    /// The sender's own mark.
+    /// The sender's own mark, JSON text.
     pub id: Option<String>,
     /// What the ports concerned are now; `None` where it is not known.
     pub ports: BTreeMap<u8, Option<bool>>,

@@ -107,12 +107,14 @@ fn nobody_else_can_say_for_good_that_it_is_offline() {
     run(async {
         let (mut house, script) = House::scripted(vec![strip()]).await;
         house.start(&[], "").await;
-        for word in ["offline", "", "perhaps"] {
-            let (mark, began) = (house.mark(), Instant::now());
-            script.publish("plug2mqtt/bridge/state", word.into(), true);
-            house.wait_after(mark, "the truth", on("plug2mqtt/bridge/state", "online")).await;
-            assert!(began.elapsed() < Duration::from_secs(4), "{word}");
-            assert_eq!(script.retained()["plug2mqtt/bridge/state"], "online");
+        for topic in ["plug2mqtt/bridge/state".to_owned(), format!("plug2mqtt/{STRIP}/availability")] {
+            for word in ["offline", "", "perhaps"] {
+                let (mark, began) = (house.mark(), Instant::now());
+                script.publish(&topic, word.into(), true);
+                house.wait_after(mark, "the truth", on(&topic, "online")).await;
+                assert!(began.elapsed() < Duration::from_secs(4), "{topic} {word}");
+                assert_eq!(script.retained()[&topic], "online");
+            }
         }
         // Nor that somebody else acts.
         let (run, mark) = (acting(&house), house.mark());

@@ -1,7 +1,9 @@
 //! From one picture of a plug to the next: which retained topics must be said again. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::topics::{Nature, Retained, in_order, info, nature, read, retained, shown, tail, text};
+use super::topics::{
+    Nature, Retained, availability, in_order, info, nature, read, retained, shown, tail, text,
+};
 use crate::entity::value;
 use crate::model::PlugView;
 
@@ -39,7 +41,7 @@ fn changed_values(
         list.push(Retained { topic: format!("{base}/{}/{tail}", new.id), payload, nature });
     };
     if old.online != new.online || again(Nature::Fact) {
-        add("availability", if new.online { "online" } else { "offline" }.into(), Nature::Fact);
+        add("availability", availability(new).into(), Nature::Fact);
     }
     if info_differs(old, new) || again(Nature::Fact) {
         add("info", info(new).to_string(), Nature::Fact);

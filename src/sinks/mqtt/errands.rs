@@ -73,7 +73,8 @@ impl ErrandJson {
     /// What is wrong with it, with the remedy.
     pub(super) fn build(self, verb: &str) -> Result<(PlugId, Errand), String> {
         let id = self.id.as_deref().ok_or("give \"id\", as in bridge/devices")?;
-        let id = PlugId::new(id).ok_or_else(|| format!("{id:?} is not the id of a plug"))?;
+        let id = PlugId::new(id)
+            .ok_or_else(|| format!("{id:?} is not the id of a plug; bridge/devices lists them"))?;
         let errand = match verb {
             "clock" => Errand::Clock { set: self.set },
             "timer" => {

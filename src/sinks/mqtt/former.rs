@@ -48,6 +48,8 @@ impl Session {
         self.former.free = free;
         if !free {
             self.former.names = None;
+            let prefix = self.announcer().prefix.clone();
+            self.announced.retain(|_, shape| shape.prefix == prefix);
         }
     }
 

@@ -111,6 +111,9 @@ struct CommandJson {
     stagger_ms: Option<u64>,
 }
 
+/// The keys of a command.
+const COMMAND: [&str; 6] = ["state", "ports", "ttl_ms", "for_s", "stagger_ms", "id"];
+
 type Refusal = (Option<String>, CommandError, String);
 
 fn command(plug: &PlugId, port: Option<&str>, payload: &[u8]) -> Result<SwitchOrder, Refusal> {
@@ -139,9 +142,12 @@ fn command(plug: &PlugId, port: Option<&str>, payload: &[u8]) -> Result<SwitchOr
     if !text.starts_with('{') {
         return Err(bad("a command is ON, OFF, TOGGLE or a JSON object with \"state\""));
     }
-    let json: CommandJson = read(text, "command", "id")
+    let json: CommandJson = own_keys("a command", &COMMAND, "id", text)
+        .and_then(|()| read(text, "command", "id"))
         .map_err(|(id, why)| (id.as_ref().map(mark), CommandError::BadPayload, why))?;
-    if json.id.as_ref().is_some_and(|id| text_of_mark(id).chars().nth(MAX_MARK).is_some()) {
+    let long =
+        |id: &Json| id.as_str().map_or_else(|| id.to_string(), Into::into).chars().nth(MAX_MARK).is_some();
+    if json.id.as_ref().is_some_and(long) {
         let why = format!("an id has at most {MAX_MARK} characters");
         return Err((json.id.as_ref().map(mark), CommandError::BadPayload, why));
     }
@@ -209,19 +215,16 @@ fn wish_json(state: &Json) -> Result<Wish, String> {
     wish(&text).ok_or_else(|| "a state is ON, OFF or TOGGLE".into())
 }
 
-/// A sender's mark, as text; of one that is too long only the beginning, for the refusal.
+/// A sender's mark, as JSON text; of one that is too long only the beginning, for the refusal.
 fn mark(json: &Json) -> String {
-    text_of_mark(json).chars().take(MAX_MARK).collect()
+    let begin = |text: &str| text.chars().take(MAX_MARK).collect::<String>();
+    json.as_str().map_or_else(|| begin(&json.to_string()), |text| Json::from(begin(text)).to_string())
 }
 
 /// The mark in a command that is not looked at any further.
 fn mark_in(payload: &[u8]) -> Option<String> {
     let json: Json = serde_json::from_str(text_of(payload).ok()?).ok()?;
     json.get("id").map(mark)
-}
-
-fn text_of_mark(json: &Json) -> String {
-    json.as_str().map_or_else(|| json.to_string(), Into::into)
 }
 
 /// JSON forms of all requests; a plain word is `value`.
@@ -282,21 +285,21 @@ const VERBS: [(&str, &[&str]); 14] = [
     ("restart", &[]),
 ];
 
-/// Each verb takes its own keys and the sender's mark; another key is misspelt, or meant for another
-/// verb, and what was meant by it would not be done.
-fn own_keys(verb: &str, keys: &[&str], payload: &[u8]) -> Result<(), (Option<Json>, String)> {
-    let Ok(text) = text_of(payload) else { return Ok(()) };
+/// A command and each verb takes its own keys and the sender's `mark`; another key is misspelt, or meant
+/// for another verb, and what was meant by it would not be done.
+fn own_keys(what: &str, keys: &[&str], mark: &str, text: &str) -> Result<(), (Option<Json>, String)> {
     // What is no object, or none that can be read, is refused by who reads it in earnest.
     let Ok(json) = serde_json::from_str::<serde_json::Map<String, Json>>(text) else { return Ok(()) };
-    let Some(foreign) = json.keys().find(|key| *key != "transaction" && !keys.contains(&key.as_str())) else {
+    let Some(foreign) = json.keys().find(|key| *key != mark && !keys.contains(&key.as_str())) else {
         return Ok(());
     };
     let foreign: String = foreign.chars().take(MAX_MARK).collect();
-    let own = match keys {
-        [] => "none but \"transaction\"".into(),
-        keys => format!("{} and transaction", keys.join(", ")),
+    let own: Vec<&str> = keys.iter().copied().filter(|key| *key != mark).collect();
+    let own = match own.as_slice() {
+        [] => format!("none but {mark:?}"),
+        own => format!("{} and {mark}", own.join(", ")),
     };
-    Err((json.get("transaction").cloned(), format!("{verb} has no key {foreign:?}; its keys are {own}")))
+    Err((json.get(mark).cloned(), format!("{what} has no key {foreign:?}; its keys are {own}")))
 }
 
 fn request(verb: &str, payload: &[u8], allow: Allow) -> Incoming {
@@ -307,17 +310,18 @@ fn request(verb: &str, payload: &[u8], allow: Allow) -> Incoming {
         let why = format!("unknown request; there are {}", all.join(", "));
         return Incoming::BadRequest("unknown".into(), None, why);
     };
-    if let Err((mark, why)) = own_keys(verb, keys, payload) {
-        return Incoming::BadRequest(verb.into(), mark.as_ref().map(transaction), why);
+    let text = text_of(payload).unwrap_or_default();
+    if let Err((sender, why)) = own_keys(verb, keys, "transaction", text) {
+        return Incoming::BadRequest(verb.into(), sender.as_ref().map(mark), why);
     }
     if errands::VERBS.iter().any(|(errand, _)| *errand == verb) {
         return errand(verb, payload, allow);
     }
     let json = match parse_request(payload) {
         Ok(json) => json,
-        Err((mark, why)) => return Incoming::BadRequest(verb.into(), mark.as_ref().map(transaction), why),
+        Err((sender, why)) => return Incoming::BadRequest(verb.into(), sender.as_ref().map(mark), why),
     };
-    let transaction = json.transaction.as_ref().map(transaction);
+    let transaction = json.transaction.as_ref().map(mark);
     if !allow.admin && !["scan", "republish", "health_check"].contains(&verb) {
         return Incoming::BadRequest(verb.into(), transaction, no_admin(verb));
     }
@@ -334,11 +338,6 @@ fn request(verb: &str, payload: &[u8], allow: Allow) -> Incoming {
     }
 }
 
-/// A sender's mark, as JSON text.
-fn transaction(json: &Json) -> String {
-    json.to_string().chars().take(MAX_MARK).collect()
-}
-
 fn no_admin(verb: &str) -> String {
     format!("{verb} is switched off by mqtt.allow_admin = false")
 }
@@ -348,9 +347,9 @@ fn errand(verb: &str, payload: &[u8], allow: Allow) -> Incoming {
     let parsed = text_of(payload).map_err(|why| (None, why));
     let json: ErrandJson = match parsed.and_then(|text| read(text, "request", "transaction")) {
         Ok(json) => json,
-        Err((mark, why)) => return Incoming::BadRequest(verb.into(), mark.as_ref().map(transaction), why),
+        Err((sender, why)) => return Incoming::BadRequest(verb.into(), sender.as_ref().map(mark), why),
     };
-    let transaction = json.transaction.as_ref().map(transaction);
+    let transaction = json.transaction.as_ref().map(mark);
     let built = json.build(verb).and_then(|(id, errand)| {
         if matches!(errand, Errand::Call { .. }) && !allow.raw {
             return Err(
@@ -387,7 +386,8 @@ fn parse_request(payload: &[u8]) -> Result<RequestJson, (Option<Json>, String)> 
 fn build_request(verb: &str, json: RequestJson) -> Result<Request, String> {
     let plug = |key: &str, text: Option<&str>| {
         let text = text.ok_or_else(|| format!("give \"{key}\""))?;
-        PlugId::new(text).ok_or_else(|| format!("{text:?} is not the id of a plug"))
+        PlugId::new(text)
+            .ok_or_else(|| format!("{text:?} is not the id of a plug; bridge/devices lists them"))
     };
     let id = || plug("id", json.id.as_deref());
     let name = || match json.name.as_deref() {
@@ -424,7 +424,7 @@ fn build_request(verb: &str, json: RequestJson) -> Result<Request, String> {
         "device_replace" => Ok(Request::DeviceReplace { id: id()?, by: plug("by", json.by.as_deref())? }),
         "release" => Ok(Request::Release { id: id()?, port: json.port }),
         "energy_set" => {
-            let energy = json.kwh.and_then(Energy::from_kwh);
+            let energy = Energy::from_kwh(json.kwh.ok_or("give \"kwh\"")?);
             let energy = energy.ok_or_else(|| format!("kwh must be 0 to {MAX_KWH}"))?;
             Ok(Request::EnergySet { id: id()?, port: json.port.ok_or("give \"port\"")?, energy })
         }

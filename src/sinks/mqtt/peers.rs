@@ -3,8 +3,10 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::session::{Outgoing, Session};
-use crate::model::{Event, Note, iso};
+use super::topics;
+use crate::model::{Event, Note, PlugId, iso};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tracing::{info, warn};
 
@@ -92,6 +94,16 @@ pub(super) fn answers(base: &str) -> String {
     format!("{base}/bridge/response/health_check")
 }
 
+/// Where the availability of all plugs is told.
+pub(super) fn availabilities(base: &str) -> String {
+    format!("{base}/+/availability")
+}
+
+/// The plug whose availability is told on this topic.
+pub(super) fn availability_of(base: &str, topic: &str) -> Option<PlugId> {
+    PlugId::new(topic.strip_prefix(base)?.strip_prefix('/')?.strip_suffix("/availability")?)
+}
+
 /// What is known of others on this base topic.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
@@ -104,17 +116,21 @@ pub(super) struct Peers {
     info_at: Option<Duration>,
     info_said: Option<Duration>,
     yielded: bool,
+    /// Plugs of which somebody says another availability than we have told, and when that is put right.
+    wrong: BTreeSet<PlugId>,
+    wrong_at: Option<Duration>,
 }
 
 impl Peers {
     /// When there is something to do.
     pub(super) fn wake_at(&self) -> Option<Duration> {
-        [self.ask_at, self.state_at, self.info_at].into_iter().flatten().min()
+        [self.ask_at, self.state_at, self.info_at, self.wrong_at].into_iter().flatten().min()
     }
 
     /// What belongs to one connection begins anew.
     pub(super) fn connected(&mut self) {
-        (self.state_at, self.info_at) = (None, None);
+        (self.state_at, self.info_at, self.wrong_at) = (None, None, None);
+        self.wrong.clear();
     }
 }
 
@@ -130,6 +146,18 @@ impl Session {
         if self.told.online_said {
             let earliest = self.peers.state_said.map_or(self.now.up, |said| said + STATE_EVERY);
             self.peers.state_at.get_or_insert(earliest.max(self.now.up));
+        }
+    }
+
+    /// The availability of a plug was told, by us or by somebody else. The last word counts: ours may
+    /// come back late.
+    pub(super) fn availability_heard(&mut self, id: PlugId, payload: &str) {
+        let Some(plug) = self.told.sent.get(&id).filter(|plug| topics::shown(plug)) else { return };
+        if payload == topics::availability(plug) {
+            self.peers.wrong.remove(&id);
+        } else {
+            self.peers.wrong.insert(id);
+            self.peers.wrong_at.get_or_insert(self.now.up + STATE_EVERY);
         }
     }
 
@@ -175,6 +203,15 @@ impl Session {
             warn!("somebody has said on {}/bridge/state that this bridge is not online; it is", self.base());
             self.publish(format!("{}/bridge/state", self.base()), "online", true);
             self.peers.state_said = Some(now);
+        }
+        if due(&mut self.peers.wrong_at) {
+            for id in std::mem::take(&mut self.peers.wrong) {
+                let Some(plug) = self.told.sent.get(&id) else { continue };
+                let (topic, word) =
+                    (format!("{}/{id}/availability", self.base()), topics::availability(plug));
+                warn!(topic, "somebody has said that it is not {word}; it is");
+                self.publish(topic, word, true);
+            }
         }
         if due(&mut self.peers.info_at) && !self.told.bridge_info.is_empty() {
             self.publish(format!("{}/bridge/info", self.base()), self.told.bridge_info.clone(), true);

@@ -6,7 +6,6 @@ use super::incoming::{self, Incoming, Topic};
 use super::session::Session;
 use super::topics::{self, Nature};
 use crate::model::{CommandError, CommandResult, Event, Note, Order, PlugId};
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,9 +89,7 @@ impl Session {
                 self.fail(order.plug, order.id, CommandError::Busy, "too many commands at once");
             }
             Order::Request(_, transaction) => {
-                let response = json!({"status": "error", "data": {}, "error": "too many requests at once", "transaction": transaction});
-                let topic = format!("{}/bridge/response/unknown", self.base());
-                self.publish(topic, response.to_string(), false);
+                self.respond("unknown", transaction.as_deref(), Err("too many requests at once".into()));
             }
             Order::Refresh(_)
             | Order::Announced(..)

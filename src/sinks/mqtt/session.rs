@@ -276,7 +276,7 @@ impl Session {
             format!("{base}/+/get"),
             format!("{base}/+/+/set"),
         ];
-        filters.extend([format!("{base}/bridge/state"), peers::answers(base)]);
+        filters.extend([format!("{base}/bridge/state"), peers::answers(base), peers::availabilities(base)]);
         if self.read_back.done() {
             filters.push(readback::mark(base));
         }
@@ -353,6 +353,7 @@ impl Session {
             Rest::Metered(metered) => self.read_back.take(&self.now, metered),
             Rest::Mark => self.read_back.marked(&self.now),
             Rest::NotOnline => self.not_online_heard(),
+            Rest::Availability(id, word) => self.availability_heard(id, &word),
             Rest::Info(peer) => self.info_heard(peer),
             Rest::Answer(peer) => self.answer_heard(peer),
         }

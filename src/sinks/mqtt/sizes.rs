@@ -6,8 +6,9 @@ use super::session::{Outgoing, Session};
 use std::collections::BTreeMap;
 use tracing::{info, warn};
 
-/// No message is larger than this, with its topic: brokers take no more, the built-in one among them.
-pub(super) const MAX_MESSAGE: usize = 2 * 1024 * 1024 - 4096;
+/// No message is larger than this, with its topic, which is 2 MiB less a page: brokers take no more, the
+/// built-in one among them.
+pub(super) const MAX_MESSAGE: usize = 2_093_056;
 
 /// Every broker takes this much.
 const SURE: usize = 2048;

@@ -1,7 +1,7 @@
 //! Everything about a plug in one JSON object, for scripts and Node-RED. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::topics::{Plain, on_off};
+use super::topics::{Plain, availability, on_off};
 use crate::model::{Energy, Extras, Master, PlugView, iso};
 use serde::Serialize;
 use serde::ser::Serializer;
@@ -61,7 +61,7 @@ impl<'a> Snapshot<'a> {
         let master = extras.and_then(|extras| extras.master.as_ref());
         Self {
             ts: iso(plug.unix_ms),
-            availability: if plug.online { "online" } else { "offline" },
+            availability: availability(plug),
             power: plug.watts.map(Plain::of),
             energy: plug.energy.map(Energy::kwh),
             unmetered_s: plug.energy.map(|_| plug.unmetered_s),

@@ -5,8 +5,11 @@
 use super::incoming::{self, Allow, Incoming, Topic};
 use super::peers::{self, Peer};
 use super::{Settings, readback};
-use crate::model::{Metered, Order};
+use crate::model::{Metered, Order, PlugId};
 use std::sync::Arc;
+
+/// Words that are told of availability are shorter.
+const MAX_WORD: usize = 16;
 
 /// Whom a message is for.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +47,8 @@ pub(super) enum Rest {
     Mark,
     /// Somebody says that this bridge is not online.
     NotOnline,
+    /// The availability of a plug, as it was told by us or anybody; longer words are cut off.
+    Availability(PlugId, String),
     /// A word on `bridge/info` that is not ours; of another bridge, or of nobody.
     Info(Option<Peer>),
     /// Another bridge has answered a `health_check`.
@@ -59,7 +64,15 @@ impl Received {
     /// It must reach the session, however much waits already: what was told earlier cannot be asked
     /// for again in this run, and what others say of us is put right.
     pub fn matters(&self) -> bool {
-        matches!(self.0, Rest::Metered(_) | Rest::Mark | Rest::NotOnline | Rest::Info(_) | Rest::Answer(_))
+        matches!(
+            self.0,
+            Rest::Metered(_)
+                | Rest::Mark
+                | Rest::NotOnline
+                | Rest::Availability(..)
+                | Rest::Info(_)
+                | Rest::Answer(_)
+        )
     }
 
     /// The hub had no room for this order.
@@ -113,15 +126,17 @@ impl Sorter {
             if [&self.mark, &self.state, &self.answers].into_iter().any(|own| topic == own) {
                 return self.own(topic, payload, retain).map_or(Sorted::Nothing, rest);
             }
-            return match retain {
-                true => readback::meter(base, topic, payload)
-                    .map_or(Sorted::Nothing, |metered| rest(Rest::Metered(metered))),
-                false => {
-                    let ours = topic.strip_prefix(prefix).is_some_and(|rest| rest.ends_with("/config"));
-                    let emptied = ours && payload.is_empty();
-                    if emptied { rest(Rest::Emptied(topic.into())) } else { Sorted::Nothing }
-                }
-            };
+            if retain {
+                let metered = readback::meter(base, topic, payload);
+                return metered.map_or(Sorted::Nothing, |metered| rest(Rest::Metered(metered)));
+            }
+            if let Some(id) = peers::availability_of(base, topic) {
+                let word = payload.get(..MAX_WORD).unwrap_or(payload);
+                return rest(Rest::Availability(id, String::from_utf8_lossy(word).into_owned()));
+            }
+            let ours = topic.strip_prefix(prefix).is_some_and(|rest| rest.ends_with("/config"));
+            let emptied = ours && payload.is_empty();
+            return if emptied { rest(Rest::Emptied(topic.into())) } else { Sorted::Nothing };
         };
         if payload.is_empty() && !matches!(parts, Topic::Get(_)) {
             // Somebody, most likely we, cleared a retained command or request.

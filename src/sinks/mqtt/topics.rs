@@ -34,6 +34,11 @@ pub(super) struct Retained {
     pub(super) nature: Nature,
 }
 
+/// What is told of a plug's availability.
+pub(super) fn availability(plug: &PlugView) -> &'static str {
+    if plug.online { "online" } else { "offline" }
+}
+
 /// Every retained topic of a plug but its snapshot; availability first, then relays, then the rest.
 /// A plug that was never read, or was not taken in, has none.
 pub(super) fn retained(base: &str, plug: &PlugView) -> Vec<Retained> {
@@ -44,7 +49,7 @@ pub(super) fn retained(base: &str, plug: &PlugView) -> Vec<Retained> {
     let mut add = |tail: &str, payload: String, nature: Nature| {
         list.push(Retained { topic: format!("{base}/{}/{tail}", plug.id), payload, nature });
     };
-    add("availability", if plug.online { "online" } else { "offline" }.into(), Nature::Fact);
+    add("availability", availability(plug).into(), Nature::Fact);
     add("info", info(plug).to_string(), Nature::Fact);
     if plug.problem.is_none() && !read(plug) {
         // Not reached in this run: what an earlier one told stands.
@@ -199,7 +204,7 @@ pub(super) fn devices(view: &View) -> String {
             "firmware": plug.facts.firmware,
             "ip": plug.ip.as_deref(),
             "ports": plug.offer.ports,
-            "availability": if plug.online { "online" } else { "offline" },
+            "availability": availability(plug),
             "adopted": plug.adopted,
         })
     };
@@ -318,7 +323,7 @@ pub(super) fn note(base: &str, note: &Note, unix_ms: u64) -> (String, Json) {
 fn command_result(result: &CommandResult) -> Json {
     let ports = result.ports.iter().map(|(port, on)| (port.to_string(), on.map(on_off).into()));
     let mut all = json!({
-        "id": result.id,
+        "id": result.id.as_deref().map(mark),
         "status": if result.error.is_none() { "ok" } else { "failed" },
         "ports": ports.collect::<Map<String, Json>>(),
         "confirmed": result.error.is_none(),
@@ -338,7 +343,7 @@ fn command_result(result: &CommandResult) -> Json {
 /// The result of a command that no plug can have: it went to what is no id.
 pub(super) fn refusal(id: Option<String>, error: CommandError, detail: &str, unix_ms: u64) -> Json {
     json!({
-        "id": id, "status": "failed", "ports": {}, "confirmed": false, "latency_ms": 0, "requests": 0,
+        "id": id.as_deref().map(mark), "status": "failed", "ports": {}, "confirmed": false, "latency_ms": 0, "requests": 0,
         "attempts": 0, "ts": iso(unix_ms), "error": error.as_str(), "detail": detail,
     })
 }
@@ -411,16 +416,20 @@ fn response(response: &Response) -> Json {
 }
 
 /// The answer to a request, with the sender's transaction mark.
-pub(super) fn answer(result: Result<Json, String>, mark: Option<&str>) -> Json {
+pub(super) fn answer(result: Result<Json, String>, sender: Option<&str>) -> Json {
     let mut all = match result {
         Ok(data) => json!({"status": "ok", "data": data}),
         Err(error) => json!({"status": "error", "data": {}, "error": error}),
     };
-    let mark = mark.and_then(|mark| serde_json::from_str::<Json>(mark).ok());
-    if let (Some(mark), Some(object)) = (mark, all.as_object_mut()) {
-        object.insert("transaction".into(), mark);
+    if let (Some(sender), Some(object)) = (sender, all.as_object_mut()) {
+        object.insert("transaction".into(), mark(sender));
     }
     all
+}
+
+/// A sender's mark as it was; JSON text that is cut off is text.
+fn mark(text: &str) -> Json {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
 }
 
 fn response_data(data: &ResponseData) -> Json {

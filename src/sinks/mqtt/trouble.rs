@@ -74,9 +74,9 @@ impl Trouble {
         let Lost::Cut { last, .. } = why else { return None };
         (self.short == SHORT).then(|| {
             format!(
-                "{SHORT} connections in a row were accepted and soon ended; what was sent last has {} bytes and went to \
-                 {:?}. If another program uses the client id {client_id}, give this one another mqtt.client_id; the \
-                 broker's log says more",
+                "{SHORT} connections in a row were accepted and soon ended. Another program may use the client id \
+                 {client_id}: give this one another mqtt.client_id. Or the broker does not take what was sent last, \
+                 {} bytes to {:?}: its log says more",
                 last.size, last.topic,
             )
         })

@@ -51,6 +51,7 @@ fn a_connection_begins_in_the_order_of_the_contract() {
             [
                 "homeassistant/status",
                 "plug2mqtt/+/+/set",
+                "plug2mqtt/+/availability",
                 "plug2mqtt/+/get",
                 "plug2mqtt/+/set",
                 "plug2mqtt/bridge/request/+",

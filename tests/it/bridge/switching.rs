@@ -265,7 +265,7 @@ async fn flood(house: &House, count: u64) {
 
 fn marks(house: &House, mark: usize) -> Vec<u64> {
     let all = results(house, mark);
-    let mut marks: Vec<u64> = all.iter().filter_map(|result| result["id"].as_str()?.parse().ok()).collect();
+    let mut marks: Vec<u64> = all.iter().filter_map(|result| result["id"].as_u64()).collect();
     marks.sort_unstable();
     marks
 }

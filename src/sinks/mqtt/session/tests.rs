@@ -347,6 +347,36 @@ fn yields(out: &[Outgoing]) -> bool {
 }
 
 #[test]
+fn a_foreign_word_on_the_availability_of_a_plug_is_put_right() {
+    let mut story = Story::new();
+    let plug = strip(1);
+    let (id, online) = (plug.id.clone(), plug.online);
+    story.handle(0, Input::Connected(picture([plug])));
+    let (right, wrong) = if online { ("online", "offline") } else { ("offline", "online") };
+    let topic = format!("home/{id}/availability");
+    let told = |out: Vec<Outgoing>| {
+        let own = |out: &&Outgoing| matches!(out, Outgoing::Publish { topic: to, payload, retain: true } if *to == topic && payload == right);
+        out.iter().filter(own).count()
+    };
+    let mut hear = |ms: u64, words: &[&str]| {
+        let mut count = 0;
+        for word in words {
+            let Sorted::Rest(received) = story.sorter.sort(&topic, word.as_bytes(), false) else {
+                panic!("{word}")
+            };
+            count += told(story.handle(ms, Input::Received(received)));
+        }
+        count + (1..5).map(|n| told(story.handle(ms + n * 500, Input::Tick))).sum::<usize>()
+    };
+    assert_eq!(hear(10_000, &[right]), 0, "an echo");
+    assert_eq!(hear(20_000, &[wrong, right]), 0, "a late echo");
+    let cases = [&[wrong][..], &[""], &["a longer word than any of ours"], &[right, wrong], &[wrong; 50]];
+    for (words, ms) in cases.into_iter().zip((30_000..).step_by(10_000)) {
+        assert_eq!(hear(ms, words), 1, "{words:?}");
+    }
+}
+
+#[test]
 fn of_two_that_act_the_later_yields_and_the_earlier_tells_it() {
     // This one was started in second 1.
     let mut story = Story::new();

@@ -129,7 +129,7 @@ fn the_snapshot_says_everything_and_null_where_nothing_is_known() {
 fn a_failed_command_names_error_and_port() {
     let result = CommandResult {
         plug: PlugId::new("maxsmart-x1").expect("an id"),
-        id: Some("scene".into()),
+        id: Some("{\"scene\":1}".into()),
         ports: [(1, Some(true)), (2, None)].into(),
         error: Some((crate::model::CommandError::Locked, Some(2))),
         detail: None,
@@ -140,7 +140,7 @@ fn a_failed_command_names_error_and_port() {
     };
     let (topic, payload) = note("p", &Note::Result(result), 0);
     assert_eq!(topic, "p/maxsmart-x1/response");
-    let want = json!({"id": "scene", "status": "failed", "error": "locked", "port": 2, "ports": {"1": "ON", "2": null},
+    let want = json!({"id": {"scene": 1}, "status": "failed", "error": "locked", "port": 2, "ports": {"1": "ON", "2": null},
         "confirmed": false, "latency_ms": 143, "requests": 3, "attempts": 1, "ts": "1970-01-01T00:00:00.000Z"});
     assert_eq!(payload, want);
 }
