@@ -58,7 +58,10 @@ pub fn load(
     entries.extend(layer::flags(flags, &known, &mut problems));
     one_secret_each(&mut entries, &known, &mut problems);
 
-    let (tree, origins) = merge::merge(entries);
+    let (tree, origins) = merge::merge(&entries).unwrap_or_else(|error| {
+        problems.push(Problem { origin: None, key: String::new(), text: error.to_string() });
+        Default::default()
+    });
     let settings = build(tree, origins, &mut problems);
     match Errors::new(problems) {
         None => Ok((settings, file)),

@@ -229,11 +229,13 @@ impl Engine {
 
 /// Why the state file cannot be written, in words.
 fn in_words(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "disk full".into(),
-        io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".into(),
-        io::ErrorKind::NotFound => "state.directory is gone".into(),
-        io::ErrorKind::PermissionDenied => "state.directory may not be written any more".into(),
-        _ => error.to_string(),
-    }
+    let known = [
+        (io::ErrorKind::StorageFull, "disk full"),
+        (io::ErrorKind::QuotaExceeded, "disk full"),
+        (io::ErrorKind::ReadOnlyFilesystem, "the disk is read-only"),
+        (io::ErrorKind::NotFound, "state.directory is gone"),
+        (io::ErrorKind::PermissionDenied, "state.directory may not be written any more"),
+    ];
+    let words = known.iter().find(|(kind, _)| *kind == error.kind());
+    words.map_or_else(|| error.to_string(), |(_, words)| (*words).into())
 }
