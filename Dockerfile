@@ -17,8 +17,8 @@ COPY src src
 COPY benches benches
 COPY examples examples
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin plug2mqtt && \
-    cp target/release/plug2mqtt /plug2mqtt && \
+    cargo build --profile dist --locked --bin plug2mqtt && \
+    cp target/dist/plug2mqtt /plug2mqtt && \
     install -d -m 0750 -o 65532 -g 65532 /state
 
 # glibc, CA certificates, time zones and nothing else; no shell.

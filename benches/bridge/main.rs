@@ -66,7 +66,11 @@ struct Args {
 #[derive(Subcommand)]
 enum Part {
     /// Counts user instructions a poll and fails above the limit.
-    Instructions,
+    Instructions {
+        /// User instructions a poll may cost.
+        #[arg(long, default_value_t = instructions::LIMIT)]
+        limit: f64,
+    },
     /// The simulated strips (started by the benchmark itself).
     #[command(hide = true)]
     Fleet { count: usize, http_port: u16, udp_port: u16 },
@@ -87,8 +91,8 @@ fn main() -> ExitCode {
             fleet::run(count, http_port, udp_port).map(|()| ExitCode::SUCCESS)
         }
         Some(Part::Floor(floor)) => floor::run(floor).map(|()| ExitCode::SUCCESS),
-        Some(Part::Instructions) => judge(&args, true),
-        None => judge(&args, false),
+        Some(Part::Instructions { limit }) => judge(&args, Some(limit)),
+        None => judge(&args, None),
     };
     result.unwrap_or_else(|error| {
         eprintln!("{error:#}");
@@ -96,12 +100,16 @@ fn main() -> ExitCode {
     })
 }
 
-fn judge(args: &Args, instructions_only: bool) -> anyhow::Result<ExitCode> {
+fn judge(args: &Args, instructions: Option<f64>) -> anyhow::Result<ExitCode> {
     scene::mosquitto().context("mosquitto is not installed: apt-get install mosquitto")?;
     let mut bench = bench(args);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let work =
-        async { if instructions_only { count(&bench).await } else { run(&mut bench, &args.only).await } };
+    let work = async {
+        match instructions {
+            Some(limit) => count(&bench, limit).await,
+            None => run(&mut bench, &args.only).await,
+        }
+    };
     LocalSet::new().block_on(&runtime, async {
         tokio::select! {
             result = work => result,
@@ -137,14 +145,10 @@ fn has_peer(python: &Path) -> bool {
     probe.status().is_ok_and(|status| status.success())
 }
 
-async fn count(bench: &Bench) -> anyhow::Result<ExitCode> {
+async fn count(bench: &Bench, limit: f64) -> anyhow::Result<ExitCode> {
     let (each, by) = instructions::a_poll(bench, bench.subject).await?;
-    let met = each <= instructions::LIMIT;
-    println!(
-        "{}: {each:.0} user instructions a poll ({by}), limit {:.0}",
-        bench.subject.name(),
-        instructions::LIMIT
-    );
+    let met = each <= limit;
+    println!("{}: {each:.0} user instructions a poll ({by}), limit {limit:.0}", bench.subject.name());
     Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
