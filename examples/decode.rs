@@ -49,7 +49,7 @@ fn reading(driver: &dyn Driver, family: &Family, bytes: &[u8]) -> Option<Reading
             }
             Step::Send(_) => {
                 let heard = dialect.hear(Reply::Bytes(bytes), &now);
-                heard.or_else(|_| dialect.hear(Reply::Silent, &now)).ok()?
+                heard.or_else(|_| dialect.hear(Reply::Timeout, &now)).ok()?
             }
         };
     }

@@ -26,13 +26,13 @@ async fn main() -> anyhow::Result<()> {
 
     match line.set_clock().await {
         Ok(Some(clock)) => println!("its clock is {} s off", clock.drift_s),
-        Ok(None) | Err(Failure::Denied(_)) => println!("its clock cannot be read"),
+        Ok(None) | Err(Failure::Rejected(_)) => println!("its clock cannot be read"),
         Err(failure) => return Err(failed(failure)),
     }
-    match line.set_timer(port, minutes).await {
-        Ok(Some(timer)) => println!("port {port} goes off in {} s", timer.left_s),
-        Ok(None) => println!("it took the timer and shows none"),
-        Err(Failure::Denied(why)) => println!("no timer: {why}"),
+    match line.set_countdown(port, minutes).await {
+        Ok(Some(countdown)) => println!("port {port} goes off in {} s", countdown.left_s),
+        Ok(None) => println!("it took the countdown and shows none"),
+        Err(Failure::Rejected(why)) => println!("no countdown: {why}"),
         Err(failure) => return Err(failed(failure)),
     }
     // Raw figures, port 1 first, oldest hour first.

@@ -33,17 +33,17 @@ pub enum Kind {
     /// Ask it now.
     Refresh,
     /// Go off in so many minutes.
-    Timer,
-    /// When the timer ends.
-    TimerEnd,
+    Countdown,
+    /// When the countdown ends.
+    CountdownEnd,
     /// By how many seconds its clock is ahead.
     ClockDrift,
     /// The port that others follow.
-    Master,
+    Leader,
     /// Watts above which they do.
-    MasterLimit,
+    LeaderLimit,
     /// Random switching.
-    Presence,
+    PresenceSimulation,
 }
 
 /// One entity of a plug.
@@ -82,12 +82,12 @@ impl Entity {
             Kind::LastSeen => "last_seen",
             Kind::Event => "event",
             Kind::Refresh => "refresh",
-            Kind::Timer => "timer",
-            Kind::TimerEnd => "timer_end",
+            Kind::Countdown => "countdown",
+            Kind::CountdownEnd => "countdown_end",
             Kind::ClockDrift => "clock_drift",
-            Kind::Master => "master",
-            Kind::MasterLimit => "master_limit",
-            Kind::Presence => "presence",
+            Kind::Leader => "leader",
+            Kind::LeaderLimit => "leader_limit",
+            Kind::PresenceSimulation => "presence_simulation",
         }
     }
 }
@@ -111,17 +111,17 @@ pub fn entities(offer: Offer) -> Vec<Entity> {
         add(offer.power, Kind::EnergyToday, Some(port));
         add(offer.power, Kind::EnergyMonth, Some(port));
         add(offer.current, Kind::Current, Some(port));
-        add(offer.timer, Kind::Timer, Some(port));
-        add(offer.timer, Kind::TimerEnd, Some(port));
+        add(offer.countdown, Kind::Countdown, Some(port));
+        add(offer.countdown, Kind::CountdownEnd, Some(port));
     }
     let strip = offer.ports > 1;
     add(strip, Kind::Switch, Some(0));
     add(strip && offer.power, Kind::Power, None);
     add(strip && offer.power, Kind::Energy, None);
     add(offer.voltage, Kind::Voltage, None);
-    add(offer.master, Kind::Master, None);
-    add(offer.master, Kind::MasterLimit, None);
-    add(offer.presence, Kind::Presence, None);
+    add(offer.leader, Kind::Leader, None);
+    add(offer.leader, Kind::LeaderLimit, None);
+    add(offer.presence_simulation, Kind::PresenceSimulation, None);
     add(true, Kind::Problem, None);
     add(offer.signal, Kind::Signal, None);
     add(offer.clock, Kind::ClockDrift, None);
@@ -135,7 +135,12 @@ pub fn entities(offer: Offer) -> Vec<Entity> {
 pub fn is_slow(kind: Kind) -> bool {
     matches!(
         kind,
-        Kind::Timer | Kind::TimerEnd | Kind::ClockDrift | Kind::Master | Kind::MasterLimit | Kind::Presence
+        Kind::Countdown
+            | Kind::CountdownEnd
+            | Kind::ClockDrift
+            | Kind::Leader
+            | Kind::LeaderLimit
+            | Kind::PresenceSimulation
     )
 }
 
@@ -161,20 +166,20 @@ pub fn value(plug: &PlugView, entity: Entity) -> Option<Value> {
         (Kind::Problem, _) => Some(Value::OnOff(plug.problem.is_some())),
         (Kind::Latency, _) => plug.latency_ms.map(Value::Milliseconds),
         (Kind::LastSeen, _) => plug.last_seen_ms.map(Value::Time),
-        (Kind::Timer, Some(n)) => Some(Value::Number(extras?.timers.get(&n)?.minutes.into())),
-        (Kind::TimerEnd, Some(n)) => {
+        (Kind::Countdown, Some(n)) => Some(Value::Number(extras?.timers.get(&n)?.minutes.into())),
+        (Kind::CountdownEnd, Some(n)) => {
             let timer = extras?.timers.get(&n)?;
             Some(if timer.minutes > 0 { Value::Time(timer.ends_ms) } else { Value::Nothing })
         }
         #[expect(clippy::cast_precision_loss, reason = "seconds of a century")]
         (Kind::ClockDrift, _) => Some(Value::Number(extras?.drift_s? as f64)),
-        (Kind::Master, _) => {
-            let leader = extras?.master.as_ref()?.leader();
+        (Kind::Leader, _) => {
+            let leader = extras?.leader.as_ref()?.leader();
             Some(leader.map_or(Value::Word("none"), |port| Value::Number(port.into())))
         }
-        (Kind::MasterLimit, _) => Some(Value::Number(extras?.master.as_ref()?.limit_w?.into())),
-        (Kind::Presence, _) => extras?.presence.map(Value::OnOff),
-        (Kind::EnergyToday | Kind::EnergyMonth | Kind::Timer | Kind::TimerEnd, None) => None,
+        (Kind::LeaderLimit, _) => Some(Value::Number(extras?.leader.as_ref()?.limit_w?.into())),
+        (Kind::PresenceSimulation, _) => extras?.presence.map(Value::OnOff),
+        (Kind::EnergyToday | Kind::EnergyMonth | Kind::Countdown | Kind::CountdownEnd, None) => None,
         (Kind::Switch | Kind::Current, None) => None,
         (Kind::Event | Kind::Refresh, _) => None,
     }

@@ -40,7 +40,7 @@
 //!
 //! [`Line`](io::line::Line) is one plug: found by [`search`](io::probe::search) or by its address, asked in
 //! plain words, no bridge or broker needed. What a plug cannot do is
-//! [`Failure::Denied`](model::Failure::Denied). `examples/` has whole programs.
+//! [`Failure::Rejected`](model::Failure::Rejected). `examples/` has whole programs.
 //!
 //! ```no_run
 //! # async fn short() -> Result<(), Box<dyn std::error::Error>> {
@@ -51,7 +51,7 @@
 //! let mut plug = Line::to(&Http::new()?, &maxsmart, "192.168.1.30".parse()?).await?;
 //! let reading = plug.switch(Switch::All(true)).await?;
 //! let hours = plug.history(Span::Hours).await?;
-//! plug.set_timer(2, 20).await?;
+//! plug.set_countdown(2, 20).await?;
 //! # Ok(()) }
 //! ```
 //!

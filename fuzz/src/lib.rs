@@ -96,7 +96,7 @@ pub fn reply(bytes: &[u8]) {
         4 => Ask::Skill(Skill::Clock),
         5 => Ask::Skill(Skill::Rules),
         6 => Ask::Skill(Skill::Price),
-        7 => Ask::Skill(Skill::Master),
+        7 => Ask::Skill(Skill::Leader),
         8 => Ask::Skill(Skill::Presence),
         9 => Ask::Skill(Skill::Hardware),
         10 => Ask::Skill(Skill::Timer(1)),
@@ -132,7 +132,9 @@ fn converse(dialect: &mut dyn Dialect, ask: &Ask, bytes: &[u8]) -> Result<Answer
         let Step::Send(request) = step else { break };
         assert!(!request.patience.is_zero() && request.patience <= TIMEOUT);
         step = match dialect.hear(Reply::Bytes(bytes), &now()) {
-            Err(Failure::Nonsense(_) | Failure::Stranger(_)) => dialect.hear(Reply::Silent, &now())?,
+            Err(Failure::InvalidResponse(_) | Failure::WrongDevice(_)) => {
+                dialect.hear(Reply::Timeout, &now())?
+            }
             heard => heard?,
         };
     }
@@ -277,7 +279,7 @@ pub fn state(bytes: &[u8]) {
         while let Some(effect) = hub.effect() {
             if let Effect::Talk { who, .. } = effect {
                 let result = match turn % 3 {
-                    0 => Err(Failure::Silent),
+                    0 => Err(Failure::Timeout),
                     1 => Ok(Answer::Reading(Default::default())),
                     _ => Ok(Answer::Unsupported),
                 };

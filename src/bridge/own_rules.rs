@@ -18,7 +18,7 @@ pub(super) fn paces(settings: &Settings) -> BTreeMap<&'static str, Pace> {
                 burst: maxsmart.burst_interval.get(),
                 burst_polls: maxsmart.burst_polls,
                 timeout: maxsmart.timeout.get(),
-                ask: maxsmart.ask_interval.get(),
+                ask: maxsmart.slow_poll_interval.get(),
                 set_clock: maxsmart.set_clock,
                 zone_known,
                 clock_from_ms,
@@ -56,8 +56,8 @@ pub(super) fn of(device: &config::Device) -> PlugRules {
         config::Lock::Both => Lock::Both,
     };
     let restore = |restore| match restore {
-        config::Restore::Leave => None,
-        config::Restore::Last => Some(Restore::Last),
+        config::Restore::None => None,
+        config::Restore::Previous => Some(Restore::Previous),
         config::Restore::On => Some(Restore::On),
         config::Restore::Off => Some(Restore::Off),
     };
@@ -74,7 +74,11 @@ pub(super) fn of(device: &config::Device) -> PlugRules {
         port_names: device.port.iter().filter_map(|(&n, port)| Some((n, name(&port.name)?))).collect(),
         locks: device.port.iter().map(|(&n, port)| (n, lock(port.lock))).collect(),
         limits: limits(device),
-        restore: device.port.iter().filter_map(|(&n, port)| Some((n, restore(port.restore)?))).collect(),
+        restore: device
+            .port
+            .iter()
+            .filter_map(|(&n, port)| Some((n, restore(port.restore_after_restart)?)))
+            .collect(),
     }
 }
 

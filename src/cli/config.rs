@@ -196,8 +196,9 @@ fn template(plugs: &[Found]) -> String {
         }
         for (port, name) in (1..).zip(ports) {
             let (port, name): (u8, _) = (port, quote(name));
-            let line =
-                format_args!("#port.{port} = {{ name = {name}, lock = \"none\", restore = \"leave\" }}\n");
+            let line = format_args!(
+                "#port.{port} = {{ name = {name}, lock = \"none\", restore_after_restart = \"none\" }}\n"
+            );
             add(&mut text, line);
         }
     }

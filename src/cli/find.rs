@@ -49,12 +49,12 @@ impl Plug {
         let firmware = firmware.map(|version| format!(", firmware {version}")).unwrap_or_default();
         let who = format!("{} ({}{firmware})", self.name(), self.id());
         match failure {
-            Failure::Denied(why) => anyhow::anyhow!("{who} was asked {what}: no, {why}"),
+            Failure::Rejected(why) => anyhow::anyhow!("{who} was asked {what}: no, {why}"),
             Failure::Unreachable(_)
-            | Failure::Silent
+            | Failure::Timeout
             | Failure::Closed
-            | Failure::Nonsense(_)
-            | Failure::Stranger(_) => anyhow::anyhow!("{who} was asked {what} and {failure}"),
+            | Failure::InvalidResponse(_)
+            | Failure::WrongDevice(_) => anyhow::anyhow!("{who} was asked {what} and {failure}"),
         }
     }
 
@@ -238,7 +238,7 @@ impl Desk {
                 Err(error) => bail!("asking {ip}: {error}"),
             }
         }
-        bail!("{ip} {}", why.unwrap_or(Failure::Silent))
+        bail!("{ip} {}", why.unwrap_or(Failure::Timeout))
     }
 
     fn open(&self, found: Found) -> Result<Plug> {

@@ -198,15 +198,15 @@ fn report(seen: &Seen, greeted: bool, out: &mut dyn Write) -> io::Result<bool> {
 pub(super) fn remedy(failure: &Failure) -> &'static str {
     match failure {
         Failure::Unreachable(_) => "check that the address is right and that the plug has power and Wi-Fi",
-        Failure::Silent => {
+        Failure::Timeout => {
             "it hangs or is overloaded: close the vendor's app and other programs that poll it, or unplug it for ten seconds"
         }
         Failure::Closed => {
             "it does not know this command: firmware of a kind not seen before; please report it"
         }
-        Failure::Nonsense(_) => "please report it with the output of this command",
-        Failure::Stranger(_) => "two devices share this address; check the DHCP server",
-        Failure::Denied(_) => {
+        Failure::InvalidResponse(_) => "please report it with the output of this command",
+        Failure::WrongDevice(_) => "two devices share this address; check the DHCP server",
+        Failure::Rejected(_) => {
             "if that does not say what to do, please report it with the output of this command"
         }
     }

@@ -86,7 +86,7 @@ pub async fn record(settings: &Settings, word: &str, file: Option<&Path>, out: &
 async fn everything(line: &mut Line) {
     drop(line.identify().await);
     let ports = line.read().await.map_or(0, |reading| reading.ports.len());
-    let one = [Skill::Clock, Skill::Rules, Skill::Price, Skill::Master, Skill::Presence, Skill::Hardware];
+    let one = [Skill::Clock, Skill::Rules, Skill::Price, Skill::Leader, Skill::Presence, Skill::Hardware];
     let relays = Skill::Call { command: 513, arguments: None };
     let timers = (1..).take(ports).map(Skill::Timer);
     for skill in one.into_iter().chain([relays]).chain(timers) {

@@ -70,7 +70,7 @@ pub enum Overload {
     Tell,
     /// It is told and switched off.
     Off,
-    /// It is told, switched off, and commands to switch it on are refused until it is released.
+    /// It is told, switched off, and commands to switch it on are refused until `overload_reset`.
     Latch,
 }
 
@@ -80,9 +80,9 @@ pub enum Overload {
 pub enum Restore {
     /// It is left as the plug has it.
     #[default]
-    Leave,
+    None,
     /// Where it was before.
-    Last,
+    Previous,
     /// On.
     On,
     /// Off.

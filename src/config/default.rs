@@ -83,7 +83,7 @@ impl Default for Maxsmart {
             http_port: 80,
             poll_interval: Interval::seconds(5),
             burst_interval: Interval::seconds(2),
-            ask_interval: Interval::seconds(10),
+            slow_poll_interval: Interval::seconds(10),
             burst_polls: 4,
             timeout: Interval::seconds(5),
             set_clock: true,

@@ -232,7 +232,7 @@ pub struct Maxsmart {
     #[schemars(range(min = 0, max = 20))]
     pub burst_polls: u8,
     /// Time between two questions about clock, timers and what else only some plugs can do.
-    pub ask_interval: PollInterval,
+    pub slow_poll_interval: PollInterval,
     /// Time a plug has to answer.
     pub timeout: PlugTimeout,
     /// Whether the clocks of the plugs are kept at local time.
@@ -289,9 +289,9 @@ pub struct Device {
     /// Most power for the plug as a whole, in W. Without it what the family is built for, 3680 for MaxSmart and Revogi.
     #[schemars(range(min = 1.0, max = 5000.0))]
     pub max_power: Option<f64>,
-    /// Time for which more than `max_power` is put up with.
+    /// How long `max_power` may be exceeded before the overload action.
     pub overload_after: OverloadTime,
-    /// What happens then: nothing, an event, switching off, or switching off and refusing ON until `release`.
+    /// What happens then: nothing, an event, switching off, or switching off and refusing ON until `overload_reset`.
     pub overload: Overload,
     /// What is special about its ports, by number, 1 to 16.
     pub port: BTreeMap<u8, Port>,
@@ -309,13 +309,13 @@ pub struct Port {
     /// Most power for this port, in W. Without it what the family is built for.
     #[schemars(range(min = 1.0, max = 5000.0))]
     pub max_power: Option<f64>,
-    /// Time for which more than `max_power` is put up with. Without it that of the plug.
+    /// How long `max_power` may be exceeded before the overload action. Without it that of the plug.
     pub overload_after: Option<OverloadTime>,
     /// What happens then. Without it what the plug says.
     #[schemars(with = "Overload")]
     pub overload: Option<Overload>,
-    /// Where it goes after a restart of the plug that is known as such: where it was, on, off, or nowhere.
-    pub restore: Restore,
+    /// State after a detected restart of the plug: left as the plug has it, as before the restart, on, or off.
+    pub restore_after_restart: Restore,
 }
 
 /// The web listener for Prometheus and for health checks.

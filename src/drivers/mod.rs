@@ -19,7 +19,7 @@
 //! with `Encrypt.ECDHE` in it all later bodies are AES-256-CBC under a key made of uuid, account
 //! key and MAC. [`Ask::Read`] is up to three steps (`System.All`, `Electricity`, `Runtime`), each
 //! signed with the nonce of [`Moment`] as message id and its wall clock. Each reply's `from` is
-//! held against the uuid: another one is [`Failure::Stranger`]. [`Ask::Switch`] is one `ToggleX`
+//! held against the uuid: another one is [`Failure::WrongDevice`]. [`Ask::Switch`] is one `ToggleX`
 //! per port, then `System.All` to read back. A reset connection on an unencrypted plug means that an
 //! update brought encryption: [`forget`](Dialect::forget) drops the abilities, the next
 //! conversation asks for them again. What the plug pushes over MQTT would enter the hub as
@@ -35,7 +35,7 @@
 //! means the key has expired: `hear` goes back to hello and key exchange once and then repeats the
 //! step it was at, all in the same conversation. Error -4 to the meter is remembered in the dialect,
 //! the reading then has no watts and the sinks offer no sensor. A datagram that is not the answer to
-//! the request in hand (count, id, checksum) is [`Failure::Nonsense`]; the transport keeps listening
+//! the request in hand (count, id, checksum) is [`Failure::InvalidResponse`]; the transport keeps listening
 //! until its time is up. A switch is 0x6a `02` followed by status in the same conversation. `forget`
 //! drops the key. A keep-alive is a step whose answer nobody waits for, before the others.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -89,8 +89,8 @@ pub trait Dialect: Send {
     ///
     /// # Errors
     ///
-    /// Any [`Failure`] ends the conversation, except that after [`Failure::Nonsense`] or
-    /// [`Failure::Stranger`] a datagram transport keeps listening for the right answer and calls
+    /// Any [`Failure`] ends the conversation, except that after [`Failure::InvalidResponse`] or
+    /// [`Failure::WrongDevice`] a datagram transport keeps listening for the right answer and calls
     /// again: an error must leave the dialect where it was.
     fn hear(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure>;
 
@@ -176,7 +176,7 @@ pub enum Reply<'a> {
     /// Nobody listens there.
     Unreachable,
     /// Nothing within the request's patience.
-    Silent,
+    Timeout,
 }
 
 impl Reply<'_> {
@@ -186,7 +186,7 @@ impl Reply<'_> {
             Self::Bytes(_) => None,
             Self::Closed => Some(Failure::Closed),
             Self::Unreachable => Some(Failure::Unreachable("nobody listens there".into())),
-            Self::Silent => Some(Failure::Silent),
+            Self::Timeout => Some(Failure::Timeout),
         }
     }
 }

@@ -10,14 +10,14 @@ pub fn json(id: &str, report: &Report) -> Value {
         Report::Clock(clock) => {
             json!({"time": clock.map(|clock| clock.local.to_string()), "drift_s": clock.map(|clock| clock.drift_s)})
         }
-        Report::Timers(timers) => {
+        Report::Countdowns(timers) => {
             let one = |(port, timer): &(u8, Option<Timer>)| {
                 let (minutes, left) = (timer.map(|timer| timer.minutes), timer.map(|timer| timer.left_s));
                 json!({"port": port, "minutes": minutes, "left_s": left})
             };
-            json!({"timers": timers.iter().map(one).collect::<Vec<_>>()})
+            json!({"countdowns": timers.iter().map(one).collect::<Vec<_>>()})
         }
-        Report::Rules(rules, clock) => {
+        Report::Schedule(rules, clock) => {
             let one = |(rule, date): &(Rule, Option<String>)| {
                 let days = rule.once.is_none().then(|| rule.days.to_string());
                 json!({
@@ -52,10 +52,10 @@ pub fn json(id: &str, report: &Report) -> Value {
             let (price, currency) = price.map(|price| (price.cost, price.currency.to_string())).unzip();
             json!({"price": price, "currency": currency})
         }
-        Report::Master(master) => {
-            json!({"leader": master.leader(), "slaves": master.slaves(), "limit_w": master.limit_w})
+        Report::Leader(group) => {
+            json!({"leader": group.leader(), "followers": group.followers(), "limit_w": group.limit_w})
         }
-        Report::Presence(presence) => {
+        Report::PresenceSimulation(presence) => {
             let ports = (1u8..).zip(&presence.ports).filter(|(_, on)| **on).map(|(port, _)| port);
             json!({
                 "enabled": presence.enabled, "days": presence.days.to_string(), "from": time(presence.from),

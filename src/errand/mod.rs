@@ -13,7 +13,7 @@ pub use clock::{drift, warning};
 pub use json::json;
 
 use crate::model::{
-    Answer, Ask, Clock, Errand, Failure, Lock, Master, Meaning, Moment, Presence, Report, RuleChange,
+    Answer, Ask, Clock, Errand, Failure, LeaderGroup, Lock, Meaning, Moment, Presence, Report, RuleChange,
     RuleWish, Skill, Timer, Told, UNKNOWN_SKILL,
 };
 use jiff::civil::DateTime;
@@ -58,7 +58,7 @@ enum Change {
     Clocked(RuleChange, usize),
     /// With the number of rules there were.
     Rules(RuleChange, usize),
-    Master(Master),
+    Leader(LeaderGroup),
     Presence(Presence),
 }
 
@@ -71,7 +71,7 @@ impl Task {
     pub fn new(errand: Errand, guard: Guard) -> Result<Self, String> {
         guard.check(&errand)?;
         let mut todo = VecDeque::new();
-        if let Errand::Timer { port, .. } = errand {
+        if let Errand::Countdown { port, .. } = errand {
             todo.extend(port.map_or(1..=guard.ports, |port| port..=port));
         }
         Ok(Self { errand, guard, todo, timers: Vec::new(), change: None, clock: None, learnt: false })
@@ -96,20 +96,20 @@ impl Task {
         Ask::Skill(match (&self.change, &self.errand) {
             (Some(Change::Clocked(..)), _) => Skill::Clock,
             (Some(Change::Rules(change, _)), _) => Skill::ChangeRules(change.clone()),
-            (Some(Change::Master(master)), _) => Skill::SetMaster(master.clone()),
+            (Some(Change::Leader(group)), _) => Skill::SetLeader(group.clone()),
             (Some(Change::Presence(presence)), _) => Skill::SetPresence(presence.clone()),
             (None, Errand::History { span, .. }) => return Ask::History(*span),
             (None, Errand::Clock { set: true }) => Skill::SetClock,
             (None, Errand::Clock { set: false }) => Skill::Clock,
-            (None, Errand::Timer { minutes: Some(minutes), .. }) => {
+            (None, Errand::Countdown { minutes: Some(minutes), .. }) => {
                 Skill::SetTimer { port, minutes: *minutes }
             }
-            (None, Errand::Timer { minutes: None, .. }) => Skill::Timer(port),
-            (None, Errand::Rules(_)) => Skill::Rules,
+            (None, Errand::Countdown { minutes: None, .. }) => Skill::Timer(port),
+            (None, Errand::Schedule(_)) => Skill::Rules,
             (None, Errand::Price(None)) => Skill::Price,
             (None, Errand::Price(Some(price))) => Skill::SetPrice(*price),
-            (None, Errand::Master(_)) => Skill::Master,
-            (None, Errand::Presence(_)) => Skill::Presence,
+            (None, Errand::Leader(_)) => Skill::Leader,
+            (None, Errand::PresenceSimulation(_)) => Skill::Presence,
             (None, Errand::Call { command, arguments }) => {
                 Skill::Call { command: *command, arguments: arguments.clone() }
             }
@@ -121,7 +121,7 @@ impl Task {
     ///
     /// # Errors
     ///
-    /// [`Failure::Denied`] when the plug cannot, will not or did not; says why.
+    /// [`Failure::Rejected`] when the plug cannot, will not or did not; says why.
     pub fn hear(&mut self, answer: Answer, now: &Moment) -> Result<Option<Report>, Failure> {
         if let Some(Change::Clocked(change, before)) =
             self.change.take_if(|change| matches!(change, Change::Clocked(..)))
@@ -143,11 +143,11 @@ impl Task {
                 let Errand::History { port, meaning, .. } = &self.errand else { return Err(mixed_up()) };
                 return Ok(Some(Report::Record(record::record(&history, *port, *meaning, self.learnt, now))));
             }
-            Answer::Refused(why) => return Err(Failure::Denied(why)),
+            Answer::Refused(why) => return Err(Failure::Rejected(why)),
             Answer::Unsupported if matches!(self.errand, Errand::History { .. }) => {
-                return Err(Failure::Denied("it keeps no record, or does not tell it".into()));
+                return Err(Failure::Rejected("it keeps no record, or does not tell it".into()));
             }
-            Answer::Unsupported => return Err(Failure::Denied(UNKNOWN_SKILL.into())),
+            Answer::Unsupported => return Err(Failure::Rejected(UNKNOWN_SKILL.into())),
             Answer::Reading(_) | Answer::Identity(_) => return Err(mixed_up()),
         };
         match told {
@@ -165,9 +165,9 @@ impl Task {
                     };
                     if obeyed { Ok(Some(listed(rules, self.clock, now))) } else { Err(disobeyed()) }
                 }
-                (_, Errand::Rules(Some(wish))) => {
+                (_, Errand::Schedule(Some(wish))) => {
                     let change =
-                        wish::rule_change(wish, &rules, &self.guard, now).map_err(Failure::Denied)?;
+                        wish::rule_change(wish, &rules, &self.guard, now).map_err(Failure::Rejected)?;
                     self.change = Some(match &change {
                         RuleChange::Add(rule) | RuleChange::Change(rule) if rule.enabled => {
                             Change::Clocked(change, rules.len())
@@ -180,36 +180,36 @@ impl Task {
                 }
                 _ => Ok(Some(listed(rules, None, now))),
             },
-            Told::Master(master) => match (self.change.take(), &self.errand) {
-                (Some(Change::Master(wanted)), _) if wanted != master => Err(disobeyed()),
-                (None, Errand::Master(Some(wish))) => {
-                    let wanted = wish::master(wish, master, &self.guard).map_err(Failure::Denied)?;
-                    self.change = Some(Change::Master(wanted));
+            Told::Leader(group) => match (self.change.take(), &self.errand) {
+                (Some(Change::Leader(wanted)), _) if wanted != group => Err(disobeyed()),
+                (None, Errand::Leader(Some(wish))) => {
+                    let wanted = wish::group(wish, group, &self.guard).map_err(Failure::Rejected)?;
+                    self.change = Some(Change::Leader(wanted));
                     Ok(None)
                 }
-                _ => Ok(Some(Report::Master(master))),
+                _ => Ok(Some(Report::Leader(group))),
             },
             Told::Presence(presence) => match (self.change.take(), &self.errand) {
                 (Some(Change::Presence(wanted)), _) if wanted != presence => Err(disobeyed()),
-                (None, Errand::Presence(Some(wish))) => {
-                    let wanted = wish::presence(wish, presence, &self.guard).map_err(Failure::Denied)?;
+                (None, Errand::PresenceSimulation(Some(wish))) => {
+                    let wanted = wish::presence(wish, presence, &self.guard).map_err(Failure::Rejected)?;
                     self.change = Some(Change::Presence(wanted));
                     Ok(None)
                 }
-                _ => Ok(Some(Report::Presence(presence))),
+                _ => Ok(Some(Report::PresenceSimulation(presence))),
             },
             Told::Hardware(_) => Err(mixed_up()),
         }
     }
 
     fn timer(&mut self, timer: Option<Timer>) -> Result<Option<Report>, Failure> {
-        let Errand::Timer { minutes, .. } = &self.errand else { return Err(mixed_up()) };
+        let Errand::Countdown { minutes, .. } = &self.errand else { return Err(mixed_up()) };
         let Some(port) = self.todo.pop_front() else { return Err(mixed_up()) };
         if minutes.is_some_and(|minutes| (minutes > 0) != timer.is_some()) {
             return Err(disobeyed());
         }
         self.timers.push((port, timer));
-        Ok(self.todo.is_empty().then(|| Report::Timers(std::mem::take(&mut self.timers))))
+        Ok(self.todo.is_empty().then(|| Report::Countdowns(std::mem::take(&mut self.timers))))
     }
 
     fn renamed(&self, told: Option<&crate::model::Name>) -> Result<Option<Report>, Failure> {
@@ -236,7 +236,7 @@ impl Guard {
                 return Err(format!("{} has no port {port}; it has 1 to {}", self.who, self.ports));
             }
         }
-        if let Errand::Timer { port, minutes: Some(minutes) } = errand {
+        if let Errand::Countdown { port, minutes: Some(minutes) } = errand {
             let port = port.ok_or("a timer is set for one port: name it")?;
             match minutes {
                 0 => {}
@@ -253,10 +253,10 @@ impl Guard {
         if matches!(errand, Errand::Call { .. }) && self.latched {
             let who = &self.who;
             return Err(format!(
-                "{who} has latched ports, which a raw command could switch on; release them first"
+                "{who} has latched ports, which a raw command could switch on; reset them first (overload_reset)"
             ));
         }
-        if let Errand::Rules(Some(RuleWish::Add(content))) = errand
+        if let Errand::Schedule(Some(RuleWish::Add(content))) = errand
             && !content.is_whole()
         {
             return Err(wish::INCOMPLETE.into());
@@ -284,7 +284,7 @@ fn listed(rules: Vec<crate::model::Rule>, clock: Option<Clock>, now: &Moment) ->
         rule.minute = comes.map_or(rule.minute, minute);
         (rule, comes.map(|comes| comes.strftime("%Y-%m-%d").to_string()))
     };
-    Report::Rules(rules.into_iter().map(dated).collect(), clock)
+    Report::Schedule(rules.into_iter().map(dated).collect(), clock)
 }
 
 fn minute(time: DateTime) -> u16 {
@@ -292,11 +292,11 @@ fn minute(time: DateTime) -> u16 {
 }
 
 fn disobeyed() -> Failure {
-    Failure::Denied("it said yes and shows no such change".into())
+    Failure::Rejected("it said yes and shows no such change".into())
 }
 
 fn mixed_up() -> Failure {
-    Failure::Nonsense("an answer to something else".into())
+    Failure::InvalidResponse("an answer to something else".into())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Errands against plugs that are a list of answers.
 
 use super::*;
-use crate::model::{Clock, Days, MasterWish, Name, PresenceWish, Role, Rule, RuleContent};
+use crate::model::{Clock, Days, LeaderWish, Name, PresenceSimulationWish, Role, Rule, RuleContent};
 use std::time::Duration;
 
 fn now() -> Moment {
@@ -19,10 +19,10 @@ fn rule(id: i64) -> Rule {
     Rule { id, enabled: true, ports, days: Days::ALL, minute: 60, once: None }
 }
 
-fn roles(leader: u8, slaves: &[u8]) -> Vec<Role> {
+fn roles(leader: u8, followers: &[u8]) -> Vec<Role> {
     let role = |port: u8| match port {
-        port if port == leader => Role::Master,
-        port if slaves.contains(&port) => Role::Slave,
+        port if port == leader => Role::Leader,
+        port if followers.contains(&port) => Role::Follower,
         _ => Role::Neutral,
     };
     (1..=6).map(role).collect()
@@ -58,21 +58,24 @@ fn every_port_is_asked_for_its_timer_and_one_is_set() {
     let timer = Timer { minutes: 20, left_s: 1200 };
     let told = |timer| Answer::Skill(Told::Timer(timer));
     let answers = vec![told(None), told(Some(timer)), told(None), told(None), told(None), told(None)];
-    let (asked, end) = play(Errand::Timer { port: None, minutes: None }, answers);
+    let (asked, end) = play(Errand::Countdown { port: None, minutes: None }, answers);
     let want: Vec<Ask> = (1..=6).map(|port| Ask::Skill(Skill::Timer(port))).collect();
     assert_eq!(asked, want);
-    let Ok(Report::Timers(timers)) = end else { panic!("{end:?}") };
+    let Ok(Report::Countdowns(timers)) = end else { panic!("{end:?}") };
     assert_eq!((timers.len(), timers[1]), (6, (2, Some(timer))));
-    let set = |minutes| Errand::Timer { port: Some(2), minutes: Some(minutes) };
-    assert_eq!(play(set(20), vec![told(Some(timer))]).1, Ok(Report::Timers(vec![(2, Some(timer))])));
+    let set = |minutes| Errand::Countdown { port: Some(2), minutes: Some(minutes) };
+    assert_eq!(play(set(20), vec![told(Some(timer))]).1, Ok(Report::Countdowns(vec![(2, Some(timer))])));
     for (minutes, shown) in [(20, None), (0, Some(timer))] {
         assert!(play(set(minutes), vec![told(shown)]).1.is_err(), "it did not obey");
     }
-    refused(Errand::Timer { port: Some(6), minutes: Some(5) }, "port 6 of Strip is locked");
-    refused(Errand::Timer { port: Some(7), minutes: None }, "it has 1 to 6");
-    refused(Errand::Timer { port: None, minutes: Some(5) }, "name it");
+    refused(Errand::Countdown { port: Some(6), minutes: Some(5) }, "port 6 of Strip is locked");
+    refused(Errand::Countdown { port: Some(7), minutes: None }, "it has 1 to 6");
+    refused(Errand::Countdown { port: None, minutes: Some(5) }, "name it");
     refused(set(1441), "1 to 1440");
-    assert!(Task::new(Errand::Timer { port: Some(6), minutes: Some(0) }, guard()).is_ok(), "only cancelled");
+    assert!(
+        Task::new(Errand::Countdown { port: Some(6), minutes: Some(0) }, guard()).is_ok(),
+        "only cancelled"
+    );
 }
 
 #[test]
@@ -86,13 +89,13 @@ fn a_change_of_rules_begins_with_what_they_are() {
     };
     let listed = |rules: Vec<Rule>| Answer::Skill(Told::Rules(rules));
     let new = Rule { ports: vec![None, Some(true), None, Some(false), None, None], minute: 1330, ..rule(0) };
-    let add = |content| Errand::Rules(Some(RuleWish::Add(content)));
+    let add = |content| Errand::Schedule(Some(RuleWish::Add(content)));
     let untold = || Answer::Unsupported;
     let answers = vec![listed(vec![rule(7)]), untold(), listed(vec![rule(7), Rule { id: 8, ..new.clone() }])];
     let (asked, end) = play(add(content(&[2], &[4])), answers);
     let change = Skill::ChangeRules(RuleChange::Add(new));
     assert_eq!(asked, [Skill::Rules, Skill::Clock, change].map(Ask::Skill));
-    assert!(matches!(end, Ok(Report::Rules(rules, None)) if rules.len() == 2));
+    assert!(matches!(end, Ok(Report::Schedule(rules, None)) if rules.len() == 2));
     let one = || listed(vec![rule(7)]);
     let (_, end) = play(add(content(&[2], &[4])), vec![one(), untold(), one()]);
     assert!(end.expect_err("it has not done so").contains("no such change"));
@@ -100,10 +103,10 @@ fn a_change_of_rules_begins_with_what_they_are() {
     let later = RuleContent { at: Some(90), enabled: Some(false), ..RuleContent::default() };
     let changed = Rule { minute: 90, enabled: false, ..rule(7) };
     let (asked, end) =
-        play(Errand::Rules(Some(RuleWish::Change(7, later))), vec![one(), listed(vec![changed.clone()])]);
+        play(Errand::Schedule(Some(RuleWish::Change(7, later))), vec![one(), listed(vec![changed.clone()])]);
     assert_eq!(asked[1], Ask::Skill(Skill::ChangeRules(RuleChange::Change(changed))));
     assert!(end.is_ok());
-    let (_, end) = play(Errand::Rules(Some(RuleWish::Delete(9))), vec![one()]);
+    let (_, end) = play(Errand::Schedule(Some(RuleWish::Delete(9))), vec![one()]);
     assert!(end.expect_err("which?").contains("no rule 9; there is 7"));
     // A lock refuses what the rule would do, also when it is put in force again.
     let (_, end) = play(add(content(&[], &[6])), vec![one()]);
@@ -111,7 +114,7 @@ fn a_change_of_rules_begins_with_what_they_are() {
     assert!(play(add(content(&[6], &[])), vec![one(), untold(), listed(vec![rule(7), rule(8)])]).1.is_ok());
     let dormant = Rule { enabled: false, ports: vec![None, None, None, None, None, Some(false)], ..rule(7) };
     let wake = RuleContent { enabled: Some(true), ..RuleContent::default() };
-    let (_, end) = play(Errand::Rules(Some(RuleWish::Change(7, wake))), vec![listed(vec![dormant])]);
+    let (_, end) = play(Errand::Schedule(Some(RuleWish::Change(7, wake))), vec![listed(vec![dormant])]);
     assert!(end.expect_err("locked on").contains("port 6"));
     refused(add(RuleContent { at: None, ..content(&[1], &[]) }), "a rule needs");
     refused(add(content(&[7], &[])), "no port 7");
@@ -122,7 +125,7 @@ fn a_rule_on_a_plug_with_a_wrong_clock_is_warned_of() {
     let content = RuleContent { on: vec![1], at: Some(60), days: Some(Days::ALL), ..RuleContent::default() };
     let said = |clock: Answer| {
         let listed = |rules: Vec<Rule>| Answer::Skill(Told::Rules(rules));
-        let add = Errand::Rules(Some(RuleWish::Add(content.clone())));
+        let add = Errand::Schedule(Some(RuleWish::Add(content.clone())));
         let (_, end) = play(add, vec![listed(vec![]), clock, listed(vec![rule(7)])]);
         json("maxsmart-x1", &end.expect("added"))
     };
@@ -148,7 +151,7 @@ fn a_date_that_is_past_is_refused_and_all_locked_ports_are_named() {
         date: Some(jiff::civil::Date::constant(2026, 11, day)),
         ..RuleContent::default()
     };
-    let add = |content| Errand::Rules(Some(RuleWish::Add(content)));
+    let add = |content| Errand::Schedule(Some(RuleWish::Add(content)));
     for (day, hour) in [(20, 13), (21, 11), (21, 12)] {
         let why = play(add(on(day, hour)), vec![listed(vec![])]).1.expect_err("past");
         assert!(why.contains("is past, it is 2026-11-21 12:00 here"), "{why}");
@@ -158,7 +161,7 @@ fn a_date_that_is_past_is_refused_and_all_locked_ports_are_named() {
     );
     let gone = DateTime::constant(2026, 11, 20, 6, 0, 0, 0);
     let gone = Rule { enabled: false, ..rule(7) }.at(gone, &now()).expect("a rule");
-    let change = |content| Errand::Rules(Some(RuleWish::Change(7, content)));
+    let change = |content| Errand::Schedule(Some(RuleWish::Change(7, content)));
     let wake = RuleContent { enabled: Some(true), ..RuleContent::default() };
     let why = play(change(wake), vec![listed(vec![gone.clone()])]).1.expect_err("it would never come");
     assert!(why.contains("2026-11-20 06:00 is past"), "{why}");
@@ -177,25 +180,25 @@ fn a_date_that_is_past_is_refused_and_all_locked_ports_are_named() {
 
 #[test]
 fn a_leader_keeps_the_slaves_there_are_and_locked_ports_follow_nobody() {
-    let is = |leader, slaves: &[u8]| Master { roles: roles(leader, slaves), limit_w: Some(5) };
-    let told = |master: &Master| Answer::Skill(Told::Master(master.clone()));
-    let lead = |leader, slaves: &[u8]| {
-        Errand::Master(Some(MasterWish { leader: Some(leader), slaves: slaves.into(), limit_w: None }))
+    let is = |leader, followers: &[u8]| LeaderGroup { roles: roles(leader, followers), limit_w: Some(5) };
+    let told = |group: &LeaderGroup| Answer::Skill(Told::Leader(group.clone()));
+    let lead = |leader, followers: &[u8]| {
+        Errand::Leader(Some(LeaderWish { leader: Some(leader), followers: followers.into(), limit_w: None }))
     };
     let (before, after) = (is(1, &[2, 3]), is(2, &[3]));
     let (asked, end) = play(lead(Some(2), &[]), vec![told(&before), told(&after)]);
-    assert_eq!(asked[1], Ask::Skill(Skill::SetMaster(after.clone())));
-    assert_eq!(end, Ok(Report::Master(after)));
+    assert_eq!(asked[1], Ask::Skill(Skill::SetLeader(after.clone())));
+    assert_eq!(end, Ok(Report::Leader(after)));
     let none = is(0, &[]);
-    assert_eq!(play(lead(None, &[]), vec![told(&before), told(&none)]).1, Ok(Report::Master(none.clone())));
-    assert!(play(lead(Some(1), &[]), vec![told(&none)]).1.expect_err("nobody follows").contains("slaves"));
+    assert_eq!(play(lead(None, &[]), vec![told(&before), told(&none)]).1, Ok(Report::Leader(none.clone())));
+    assert!(play(lead(Some(1), &[]), vec![told(&none)]).1.expect_err("nobody follows").contains("followers"));
     assert!(play(lead(Some(1), &[6]), vec![told(&none)]).1.expect_err("locked").contains("port 6"));
     assert!(play(lead(Some(1), &[2]), vec![told(&none), told(&none)]).1.is_err(), "it did not obey");
     // Those that followed before it was ended.
     let guard = Guard { followed: vec![2, 3], ..guard() };
     let mut task = Task::new(lead(Some(1), &[]), guard).expect("a task");
     assert_eq!(task.hear(told(&none), &now()), Ok(None));
-    assert_eq!(task.ask(), Ask::Skill(Skill::SetMaster(before)));
+    assert_eq!(task.ask(), Ask::Skill(Skill::SetLeader(before)));
 }
 
 #[test]
@@ -207,7 +210,7 @@ fn a_rule_that_comes_once_stays_where_it_is_unless_its_time_is_given() {
         // Only a rule in force is worth a look at the clock.
         let clock = (content.enabled != Some(false)).then_some(Answer::Unsupported);
         let answers = [Some(told()), clock, Some(told())].into_iter().flatten().collect();
-        let (asked, _) = play(Errand::Rules(Some(RuleWish::Change(7, content))), answers);
+        let (asked, _) = play(Errand::Schedule(Some(RuleWish::Change(7, content))), answers);
         let Some(Ask::Skill(Skill::ChangeRules(RuleChange::Change(rule)))) = asked.last() else {
             panic!("{asked:?}")
         };
@@ -225,15 +228,20 @@ fn a_rule_that_comes_once_stays_where_it_is_unless_its_time_is_given() {
 fn random_switching_keeps_what_is_not_said_and_spares_locked_ports() {
     let off = Presence { enabled: false, days: Days::default(), from: 0, to: 0, ports: vec![false; 6] };
     let told = |presence: &Presence| Answer::Skill(Told::Presence(presence.clone()));
-    let on = PresenceWish { enabled: Some(true), ..PresenceWish::default() };
-    let wish = |wish: &PresenceWish| Errand::Presence(Some(wish.clone()));
+    let on = PresenceSimulationWish { enabled: Some(true), ..PresenceSimulationWish::default() };
+    let wish = |wish: &PresenceSimulationWish| Errand::PresenceSimulation(Some(wish.clone()));
     assert!(play(wish(&on), vec![told(&off)]).1.expect_err("when?").contains("days"));
-    let whole =
-        PresenceWish { days: Some(Days::ALL), from: Some(1080), to: Some(1380), ports: vec![2], ..on };
+    let whole = PresenceSimulationWish {
+        days: Some(Days::ALL),
+        from: Some(1080),
+        to: Some(1380),
+        ports: vec![2],
+        ..on
+    };
     let ports = vec![false, true, false, false, false, false];
     let lived = Presence { enabled: true, days: Days::ALL, from: 1080, to: 1380, ports };
-    assert_eq!(play(wish(&whole), vec![told(&off), told(&lived)]).1, Ok(Report::Presence(lived)));
-    let locked = PresenceWish { ports: vec![6], ..whole };
+    assert_eq!(play(wish(&whole), vec![told(&off), told(&lived)]).1, Ok(Report::PresenceSimulation(lived)));
+    let locked = PresenceSimulationWish { ports: vec![6], ..whole };
     assert!(play(wish(&locked), vec![told(&off)]).1.expect_err("locked").contains("port 6"));
 }
 
@@ -265,7 +273,7 @@ fn nothing_is_changed_that_is_read_only_and_raw_commands_heed_locks() {
     let latched = Guard { latched: true, ..free.clone() };
     assert!(Task::new(Errand::Call { command: 511, arguments: None }, free).is_ok());
     let call = Task::new(Errand::Call { command: 511, arguments: None }, latched);
-    assert!(call.expect_err("latched").contains("release"));
+    assert!(call.expect_err("latched").contains("overload_reset"));
 }
 
 #[test]

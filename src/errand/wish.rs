@@ -2,8 +2,8 @@
 
 use super::Guard;
 use crate::model::{
-    Days, Errand, Lock, Master, MasterWish, Moment, Presence, PresenceWish, Role, Rule, RuleChange,
-    RuleContent, RuleWish,
+    Days, Errand, LeaderGroup, LeaderWish, Lock, Moment, Presence, PresenceSimulationWish, Role, Rule,
+    RuleChange, RuleContent, RuleWish,
 };
 
 pub(super) const INCOMPLETE: &str =
@@ -14,12 +14,12 @@ impl Errand {
     pub fn changes(&self) -> bool {
         match self {
             Self::Clock { set } => *set,
-            Self::Timer { minutes, .. } => minutes.is_some(),
-            Self::Rules(wish) => wish.is_some(),
+            Self::Countdown { minutes, .. } => minutes.is_some(),
+            Self::Schedule(wish) => wish.is_some(),
             Self::History { .. } => false,
             Self::Price(wish) => wish.is_some(),
-            Self::Master(wish) => wish.is_some(),
-            Self::Presence(wish) => wish.is_some(),
+            Self::Leader(wish) => wish.is_some(),
+            Self::PresenceSimulation(wish) => wish.is_some(),
             Self::Call { .. } | Self::Rename { .. } => true,
         }
     }
@@ -28,12 +28,12 @@ impl Errand {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Clock { .. } => "clock",
-            Self::Timer { .. } => "timer",
-            Self::Rules(_) => "rules",
+            Self::Countdown { .. } => "countdown",
+            Self::Schedule(_) => "schedule",
             Self::History { .. } => "history",
             Self::Price(_) => "price",
-            Self::Master(_) => "master",
-            Self::Presence(_) => "presence",
+            Self::Leader(_) => "leader",
+            Self::PresenceSimulation(_) => "presence_simulation",
             Self::Call { .. } => "call",
             Self::Rename { port: 0, .. } => "device_rename",
             Self::Rename { .. } => "port_rename",
@@ -44,14 +44,14 @@ impl Errand {
     pub(super) fn ports(&self) -> Vec<u8> {
         let of = |content: &RuleContent| content.on.iter().chain(&content.off).copied().collect();
         match self {
-            Self::Timer { port, .. } | Self::History { port, .. } => port.iter().copied().collect(),
-            Self::Rules(Some(RuleWish::Add(content) | RuleWish::Change(_, content))) => of(content),
-            Self::Master(Some(wish)) => {
-                wish.leader.flatten().into_iter().chain(wish.slaves.clone()).collect()
+            Self::Countdown { port, .. } | Self::History { port, .. } => port.iter().copied().collect(),
+            Self::Schedule(Some(RuleWish::Add(content) | RuleWish::Change(_, content))) => of(content),
+            Self::Leader(Some(wish)) => {
+                wish.leader.flatten().into_iter().chain(wish.followers.clone()).collect()
             }
-            Self::Presence(Some(wish)) => wish.ports.clone(),
+            Self::PresenceSimulation(Some(wish)) => wish.ports.clone(),
             Self::Rename { port, .. } => Some(*port).filter(|port| *port > 0).into_iter().collect(),
-            Self::Rules(_) | Self::Master(None) | Self::Presence(None) => Vec::new(),
+            Self::Schedule(_) | Self::Leader(None) | Self::PresenceSimulation(None) => Vec::new(),
             Self::Clock { .. } | Self::Price(_) | Self::Call { .. } => Vec::new(),
         }
     }
@@ -144,39 +144,43 @@ fn laid_over(mut rule: Rule, content: &RuleContent, now: &Moment) -> Result<Rule
 }
 
 /// The group that results.
-pub(super) fn master(wish: &MasterWish, mut is: Master, guard: &Guard) -> Result<Master, String> {
-    let mut before = is.slaves();
+pub(super) fn group(wish: &LeaderWish, mut is: LeaderGroup, guard: &Guard) -> Result<LeaderGroup, String> {
+    let mut before = is.followers();
     if before.is_empty() {
         before.clone_from(&guard.followed);
     }
     match wish.leader {
-        None if wish.slaves.is_empty() => {}
-        None => return Err("name the leader along with the slaves".into()),
+        None if wish.followers.is_empty() => {}
+        None => return Err("name the leader along with the followers".into()),
         Some(None) => is.roles.fill(Role::Neutral),
         Some(Some(leader)) => {
-            let slaves = if wish.slaves.is_empty() { before } else { wish.slaves.clone() };
-            let slaves: Vec<u8> = slaves.into_iter().filter(|port| *port != leader).collect();
-            if slaves.is_empty() {
-                return Err("a leader needs ports that follow: name the slaves".into());
+            let followers = if wish.followers.is_empty() { before } else { wish.followers.clone() };
+            let followers: Vec<u8> = followers.into_iter().filter(|port| *port != leader).collect();
+            if followers.is_empty() {
+                return Err("a leader needs ports that follow: name the followers".into());
             }
-            for port in &slaves {
+            for port in &followers {
                 guard.may(*port, true).and(guard.may(*port, false))?;
             }
             for (port, role) in (1u8..).zip(&mut is.roles) {
                 *role = match port {
-                    port if port == leader => Role::Master,
-                    port if slaves.contains(&port) => Role::Slave,
+                    port if port == leader => Role::Leader,
+                    port if followers.contains(&port) => Role::Follower,
                     _ => Role::Neutral,
                 };
             }
         }
     }
-    is.limit_w = wish.limit_w.or(is.limit_w).or(Some(Master::LIMITS[0]));
+    is.limit_w = wish.limit_w.or(is.limit_w).or(Some(LeaderGroup::LIMITS[0]));
     Ok(is)
 }
 
 /// The random switching that results.
-pub(super) fn presence(wish: &PresenceWish, mut is: Presence, guard: &Guard) -> Result<Presence, String> {
+pub(super) fn presence(
+    wish: &PresenceSimulationWish,
+    mut is: Presence,
+    guard: &Guard,
+) -> Result<Presence, String> {
     if !wish.ports.is_empty() {
         is.ports = (1..=guard.ports).map(|port| wish.ports.contains(&port)).collect();
     }

@@ -166,7 +166,7 @@ impl Desk {
         before: Option<Timed>,
         was: Option<Timed>,
     ) {
-        if ticket.cause == Cause::Timer {
+        if ticket.cause == Cause::Countdown {
             return;
         }
         let back = ticket.hold.map(|hold| Timed::after(wait + hold, !on, now));
@@ -300,7 +300,7 @@ impl Desk {
             };
             order.failed = Some(CommandError::Timeout);
             order.not_before = now.up + retry_after(order.attempts);
-            if let Failure::Denied(why) = failure {
+            if let Failure::Rejected(why) = failure {
                 if let Some(ticket) = self.tickets.get_mut(&ticket) {
                     ticket.detail = Some(why.clone());
                 }
@@ -353,7 +353,7 @@ impl Desk {
             }
             self.returns.try_again(now, port, online);
             if online {
-                self.own(now, &BTreeMap::from([(port, on)]), Cause::Timer, Duration::from_secs(10));
+                self.own(now, &BTreeMap::from([(port, on)]), Cause::Countdown, Duration::from_secs(10));
             }
         }
         if self.ended.iter().any(|ticket| ticket.gate > 0 && ticket.patience() <= now.up) {
@@ -439,7 +439,7 @@ impl Desk {
         let Some(order) = self.orders.remove(&port) else { return };
         let Some(ticket) = self.tickets.get_mut(&order.ticket) else { return };
         let changed = match (ticket.hold, ticket.cause) {
-            (_, Cause::Timer) => self.returns.put(port, None),
+            (_, Cause::Countdown) => self.returns.put(port, None),
             (Some(hold), _) => self.returns.put(port, Some(Timed::after(hold, !order.on, now))),
             (None, _) => false,
         };

@@ -226,7 +226,7 @@ impl Plug {
         match answer.and_then(|answer| ticket.task.hear(answer, now)) {
             Ok(None) => self.errands.waiting.push_front(ticket),
             Ok(Some(report)) => self.finish(now, rules, ticket, Ok(report), effects),
-            Err(Failure::Denied(why)) => self.finish(now, rules, ticket, Err(why), effects),
+            Err(Failure::Rejected(why)) => self.finish(now, rules, ticket, Err(why), effects),
             Err(failure) => self.finish(now, rules, ticket, Err(failure.to_string()), effects),
         }
         remember

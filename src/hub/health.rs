@@ -28,7 +28,9 @@ impl Plug {
             let remedy = remedy.unwrap_or_default();
             warn!(plug = %self.id, at = %self.kept.place, name = %self.view.name, "was found, and cannot be read: {why}{remedy}");
         }
-        if unread || matches!(failure, Failure::Nonsense(_) | Failure::Stranger(_) | Failure::Denied(_)) {
+        if unread
+            || matches!(failure, Failure::InvalidResponse(_) | Failure::WrongDevice(_) | Failure::Rejected(_))
+        {
             self.show(now, |view| view.problem = Some(why.clone()));
         }
         if misses < rules.misses {

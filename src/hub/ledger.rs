@@ -62,7 +62,7 @@ pub(super) enum Change {
     /// A meter: what it showed before and what it was set to.
     Energy(PlugId, u8, [Energy; 2]),
     /// Ports that were released.
-    Release(PlugId, BTreeSet<u8>),
+    OverloadReset(PlugId, BTreeSet<u8>),
     /// Whether new plugs are taken, and what was remembered about that before.
     Adopt(bool, Option<bool>),
     /// A plug goes; with what is remembered of one that is not asked, and whether it is blocked from
@@ -232,7 +232,7 @@ impl Hub {
     /// A change is written: what had to wait for that.
     fn carry_through(&mut self, now: &Moment, change: Change) {
         match change {
-            Change::Latch | Change::Release(..) | Change::Unblock(_) => {}
+            Change::Latch | Change::OverloadReset(..) | Change::Unblock(_) => {}
             Change::Name(id, ..) => self.refitted(now, &id),
             Change::Options(id, before) => {
                 let power_unit = self.plugs.get(&id).map(|plug| plug.kept.options.power_unit);
@@ -290,7 +290,7 @@ impl Hub {
                 energy.add(plug.meter.exact(port).beyond(set));
                 plug.meter.set(port, energy);
             }
-            Change::Release(id, ports) => {
+            Change::OverloadReset(id, ports) => {
                 let Some(plug) = self.plugs.get_mut(&id) else { return };
                 plug.latch(now, &ports);
                 self.settle(now, &id);

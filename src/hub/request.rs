@@ -45,7 +45,7 @@ impl Hub {
             }
             Request::DeviceOptions { id, options } => ("device_options", self.set_options(&id, *options)),
             Request::EnergySet { id, port, energy } => ("energy_set", self.set_energy(&id, port, energy)),
-            Request::Release { id, port } => ("release", self.release(now, &id, port)),
+            Request::OverloadReset { id, port } => ("overload_reset", self.reset_overload(now, &id, port)),
             Request::DeviceReplace { id, by } => ("device_replace", self.replace(now, &id, &by)),
             Request::LogLevel(level) => {
                 self.bridge.log_level = level;
@@ -184,7 +184,7 @@ impl Hub {
         Ok((ResponseData::Energy(id.clone(), port, shown), Change::Energy(id.clone(), port, [was, energy])))
     }
 
-    fn release(&mut self, now: &Moment, id: &PlugId, port: Option<u8>) -> Outcome {
+    fn reset_overload(&mut self, now: &Moment, id: &PlugId, port: Option<u8>) -> Outcome {
         let plug = self.plugs.get_mut(id).ok_or_else(|| unknown(id))?;
         if let Some(port) = port {
             check_port(id, port, plug.kept.offer.ports)?;
@@ -192,7 +192,7 @@ impl Hub {
         let freed = plug.release(now, port);
         info!(plug = %id, ?freed, "released");
         self.settle(now, id);
-        Ok((ResponseData::Released(id.clone(), freed.clone()), Change::Release(id.clone(), freed)))
+        Ok((ResponseData::OverloadReset(id.clone(), freed.clone()), Change::OverloadReset(id.clone(), freed)))
     }
 
     fn replace(&mut self, now: &Moment, id: &PlugId, by: &PlugId) -> Outcome {

@@ -183,7 +183,7 @@ impl Plug {
                 None => continue,
                 Some(Restore::On) => Some(true),
                 Some(Restore::Off) => Some(false),
-                Some(Restore::Last) => then.was,
+                Some(Restore::Previous) => then.was,
             };
             let Some(on) = wanted.filter(|_| live.relay.is_some() && live.relay != wanted) else { continue };
             // A port that was on for a while only must not come on for good; one that has moved since

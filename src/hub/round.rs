@@ -40,7 +40,7 @@ const TOLD_MS: u64 = 3_000;
 pub(super) enum Item {
     Clock,
     Timer(u8),
-    Master,
+    Leader,
     Presence,
     Hardware,
     /// Asked only while a port is locked.
@@ -53,7 +53,7 @@ impl Item {
             Self::Clock if sets_clock => Skill::SetClock,
             Self::Clock => Skill::Clock,
             Self::Timer(port) => Skill::Timer(port),
-            Self::Master => Skill::Master,
+            Self::Leader => Skill::Leader,
             Self::Presence => Skill::Presence,
             Self::Hardware => Skill::Hardware,
             Self::Rules => Skill::Rules,
@@ -64,7 +64,7 @@ impl Item {
     fn lasts(self) -> Duration {
         match self {
             Self::Clock | Self::Timer(_) | Self::Rules => OFTEN,
-            Self::Master | Self::Presence | Self::Hardware => RARELY,
+            Self::Leader | Self::Presence | Self::Hardware => RARELY,
         }
     }
 
@@ -119,7 +119,7 @@ impl Round {
         self.apart = apart;
         self.not_before = now.up + apart * FIRST;
         let ports = (1..=ports).map(Item::Timer);
-        let others = [Item::Master, Item::Presence, Item::Hardware];
+        let others = [Item::Leader, Item::Presence, Item::Hardware];
         let rules = locked.then_some(Item::Rules);
         for item in [Item::Clock].into_iter().chain(ports).chain(others).chain(rules) {
             match self.turns.iter_mut().find(|turn| turn.item == item) {
@@ -240,7 +240,7 @@ impl Plug {
             }
             Told::Timer(timer) => {
                 let (Skill::Timer(port) | Skill::SetTimer { port, .. }) = *skill else { return };
-                round.shown.timer = true;
+                round.shown.countdown = true;
                 let told = extras.timers.get(&port).copied();
                 extras.timers.insert(port, countdown(now, *timer, told));
                 round.known(now, Item::Timer(port));
@@ -249,20 +249,20 @@ impl Plug {
                     round.ask_at(Item::Timer(port), end);
                 }
             }
-            Told::Master(master) => {
-                round.known(now, Item::Master);
-                if master.roles.len() != ports {
+            Told::Leader(group) => {
+                round.known(now, Item::Leader);
+                if group.roles.len() != ports {
                     // That of another plug, or none.
                     return;
                 }
-                round.shown.master |= ports > 1;
-                if !master.slaves().is_empty() {
-                    self.errands.followed = master.slaves();
+                round.shown.leader |= ports > 1;
+                if !group.followers().is_empty() {
+                    self.errands.followed = group.followers();
                 }
-                extras.master = Some(master.clone());
+                extras.leader = Some(group.clone());
             }
             Told::Presence(presence) => {
-                round.shown.presence |= presence.ports.len() == ports;
+                round.shown.presence_simulation |= presence.ports.len() == ports;
                 round.known(now, Item::Presence);
                 extras.presence = Some(presence.enabled);
             }
@@ -301,9 +301,9 @@ impl Plug {
         let (old, shown) = (self.kept.offer, round.shown);
         self.kept.offer = Offer {
             clock: old.clock | shown.clock,
-            timer: old.timer | shown.timer,
-            master: old.master | shown.master,
-            presence: old.presence | shown.presence,
+            countdown: old.countdown | shown.countdown,
+            leader: old.leader | shown.leader,
+            presence_simulation: old.presence_simulation | shown.presence_simulation,
             ..old
         };
         let new = std::mem::take(&mut round.renewed) | (self.kept.offer != old);

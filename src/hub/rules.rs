@@ -104,7 +104,7 @@ pub struct PlugRules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restore {
     /// Where it was before.
-    Last,
+    Previous,
     /// On.
     On,
     /// Off.

@@ -161,16 +161,16 @@ impl World {
             self.skills.push((self.up, skill.clone()));
         }
         let (result, took) = match self.fakes.get_mut(&place) {
-            None => (Err(Failure::Silent), limit),
+            None => (Err(Failure::Timeout), limit),
             Some(fake) => match &fake.fails {
-                Some(Failure::Silent) => (Err(Failure::Silent), limit),
+                Some(Failure::Timeout) => (Err(Failure::Timeout), limit),
                 Some(failure) => (Err(failure.clone()), fake.slow),
                 None if fake.slow > limit => {
                     // It obeys, but its answer comes too late.
                     if let Ask::Switch(_) = ask {
                         fake.answer(ask);
                     }
-                    (Err(Failure::Silent), limit)
+                    (Err(Failure::Timeout), limit)
                 }
                 None => (Ok(fake.answer(ask)), fake.slow),
             },
@@ -349,7 +349,7 @@ fn no_more_than_sixteen_young_polls_are_in_the_air_and_slow_ones_hold_up_nobody(
     for n in 1..=200 {
         world.fake(n).slow = Duration::from_millis(1);
         if n % 10 == 0 {
-            world.fake(n).fails = Some(Failure::Silent);
+            world.fake(n).fails = Some(Failure::Timeout);
         }
         let mut found = found(1, n, n);
         found.id = PlugId::of("maxsmart", &format!("swp6{n:012}"));
@@ -441,7 +441,7 @@ fn values_that_cannot_be_are_counted_and_the_old_ones_stay() {
 #[test]
 fn a_plug_is_offline_after_three_misses_and_then_asked_ever_more_rarely() {
     let mut world = strip();
-    world.fake(1).fails = Some(Failure::Silent);
+    world.fake(1).fails = Some(Failure::Timeout);
     world.secs(14);
     assert!(world.view(A).online, "hysteresis");
     world.secs(10);

@@ -64,7 +64,9 @@ impl Conversation {
             Ok(bytes) => {
                 return match dialect.hear(Reply::Bytes(bytes), now) {
                     // Strays and answers that make no sense are passed over until the time is up.
-                    Err(failure @ (Failure::Nonsense(_) | Failure::Stranger(_))) if self.again.is_some() => {
+                    Err(failure @ (Failure::InvalidResponse(_) | Failure::WrongDevice(_)))
+                        if self.again.is_some() =>
+                    {
                         self.stray = Some(failure);
                         Turn::Listen
                     }
@@ -75,10 +77,10 @@ impl Conversation {
         };
         let reply = match failure {
             Failure::Closed => Reply::Closed,
-            Failure::Silent => Reply::Silent,
+            Failure::Timeout => Reply::Timeout,
             Failure::Unreachable(_) => Reply::Unreachable,
             // The transport itself could make nothing of it.
-            Failure::Nonsense(_) | Failure::Stranger(_) | Failure::Denied(_) => {
+            Failure::InvalidResponse(_) | Failure::WrongDevice(_) | Failure::Rejected(_) => {
                 return Turn::Over(Box::new(Err(failure)));
             }
         };
@@ -93,7 +95,7 @@ impl Conversation {
     /// The time named by [`wake_at`](Self::wake_at) has come.
     pub fn time(&mut self, dialect: &mut dyn Dialect, now: &Moment) -> Turn {
         if now.up >= self.until {
-            return self.hear(dialect, Err(Failure::Silent), now);
+            return self.hear(dialect, Err(Failure::Timeout), now);
         }
         match &mut self.again {
             Some((at, pause)) if *at <= now.up => {
@@ -113,7 +115,7 @@ impl Conversation {
         };
         let patience = request.patience.min(self.deadline.saturating_sub(now.up));
         if self.requests >= MAX_STEPS || patience.is_zero() {
-            return Turn::Over(Box::new(Err(Failure::Silent)));
+            return Turn::Over(Box::new(Err(Failure::Timeout)));
         }
         self.requests += 1;
         self.until = now.up + patience;

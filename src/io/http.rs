@@ -103,7 +103,7 @@ impl Http {
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Vec<u8>, Failure> {
         let response = request.header(CONNECTION, CLOSE).send().await.map_err(|error| classify(&error))?;
         if !response.status().is_success() {
-            return Err(Failure::Nonsense(format!("HTTP status {}", response.status().as_u16())));
+            return Err(Failure::InvalidResponse(format!("HTTP status {}", response.status().as_u16())));
         }
         body(response).await
     }
@@ -118,7 +118,10 @@ async fn body(mut response: Response) -> Result<Vec<u8>, Failure> {
         match response.chunk().await {
             Ok(Some(chunk)) => {
                 if bytes.len() + chunk.len() > MAX_BODY {
-                    return Err(Failure::Nonsense(format!("a reply of more than {} KiB", MAX_BODY / 1024)));
+                    return Err(Failure::InvalidResponse(format!(
+                        "a reply of more than {} KiB",
+                        MAX_BODY / 1024
+                    )));
                 }
                 bytes.extend_from_slice(&chunk);
                 if scan.complete(&chunk) {
@@ -136,13 +139,13 @@ fn classify(error: &reqwest::Error) -> Failure {
     let text = chain(error);
     // A late body is both a timeout and a decoding error; the timeout is the cause.
     if error.is_timeout() {
-        Failure::Silent
+        Failure::Timeout
     } else if error.is_connect() {
         Failure::Unreachable(text)
     } else if closed(error) {
         Failure::Closed
     } else {
-        Failure::Nonsense(text)
+        Failure::InvalidResponse(text)
     }
 }
 

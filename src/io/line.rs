@@ -103,7 +103,7 @@ impl Line {
     /// See [`Failure`].
     pub async fn identify(&mut self) -> Result<Found, Failure> {
         let Answer::Identity(found) = self.ask(&Ask::Identify).await? else {
-            return Err(Failure::Nonsense("no identity".into()));
+            return Err(Failure::InvalidResponse("no identity".into()));
         };
         Ok(found)
     }
@@ -118,7 +118,7 @@ impl Line {
             Answer::History(history) => Ok(Some(history)),
             Answer::Unsupported => Ok(None),
             Answer::Reading(_) | Answer::Identity(_) | Answer::Skill(_) | Answer::Refused(_) => {
-                Err(Failure::Nonsense("no history".into()))
+                Err(Failure::InvalidResponse("no history".into()))
             }
         }
     }
@@ -134,6 +134,6 @@ impl Line {
 }
 
 fn reading(answer: Answer) -> Result<Reading, Failure> {
-    let Answer::Reading(reading) = answer else { return Err(Failure::Nonsense("no reading".into())) };
+    let Answer::Reading(reading) = answer else { return Err(Failure::InvalidResponse("no reading".into())) };
     Ok(reading)
 }

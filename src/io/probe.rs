@@ -242,7 +242,7 @@ async fn send(socket: &UdpSocket, probe: &Probe, to: Ipv4Addr, first: bool) {
 ///
 /// # Errors
 ///
-/// [`Failure::Silent`] after `patience`, or what the network says.
+/// [`Failure::Timeout`] after `patience`, or what the network says.
 pub async fn greet(quarry: &Quarry, place: Place, patience: Duration) -> Result<(Found, Duration), Failure> {
     let probes = quarry.driver.probes(&quarry.family, &Clock::start().now());
     let bytes = probes.into_iter().next().map(|probe| probe.bytes).unwrap_or_default();
@@ -258,7 +258,7 @@ pub async fn greet(quarry: &Quarry, place: Place, patience: Duration) -> Result<
 ///
 /// # Errors
 ///
-/// [`Failure::Silent`] after `patience`, or what the network says.
+/// [`Failure::Timeout`] after `patience`, or what the network says.
 pub async fn exchange<T>(
     place: Place,
     bytes: &[u8],
@@ -276,7 +276,7 @@ pub async fn exchange<T>(
             }
         }
     }
-    Err(Failure::Silent)
+    Err(Failure::Timeout)
 }
 
 /// Own address and broadcast address of every IPv4 interface but loopback.

@@ -1,10 +1,10 @@
 //! What some plugs can do beyond reading and switching, over a line to one plug. A plug that does not
-//! know what is asked, or says no, is a [`Failure::Denied`] with the reason.
+//! know what is asked, or says no, is a [`Failure::Rejected`] with the reason.
 
 use super::line::Line;
 use crate::model::{
-    Answer, Ask, Clock, Failure, Hardware, Master, Name, Presence, Price, Rule, RuleChange, Skill, Timer,
-    Told, UNKNOWN_SKILL,
+    Answer, Ask, Clock, Failure, Hardware, LeaderGroup, Name, Presence, Price, Rule, RuleChange, Skill,
+    Timer, Told, UNKNOWN_SKILL,
 };
 
 impl Line {
@@ -12,12 +12,12 @@ impl Line {
     ///
     /// # Errors
     ///
-    /// See [`Failure`]; here and below [`Failure::Denied`] when the plug cannot or will not.
+    /// See [`Failure`]; here and below [`Failure::Rejected`] when the plug cannot or will not.
     pub async fn skill(&mut self, skill: Skill) -> Result<Told, Failure> {
         match self.ask(&Ask::Skill(skill)).await? {
             Answer::Skill(told) => Ok(told),
-            Answer::Refused(why) => Err(Failure::Denied(why)),
-            Answer::Unsupported => Err(Failure::Denied(UNKNOWN_SKILL.into())),
+            Answer::Refused(why) => Err(Failure::Rejected(why)),
+            Answer::Unsupported => Err(Failure::Rejected(UNKNOWN_SKILL.into())),
             Answer::Reading(_) | Answer::Identity(_) | Answer::History(_) => Err(mixed_up()),
         }
     }
@@ -55,12 +55,12 @@ impl Line {
         Ok(clock)
     }
 
-    /// The timer that runs for a port.
+    /// The countdown that runs for a port.
     ///
     /// # Errors
     ///
     /// See [`Line::skill`].
-    pub async fn timer(&mut self, port: u8) -> Result<Option<Timer>, Failure> {
+    pub async fn countdown(&mut self, port: u8) -> Result<Option<Timer>, Failure> {
         let Told::Timer(timer) = self.skill(Skill::Timer(port)).await? else { return Err(mixed_up()) };
         Ok(timer)
     }
@@ -70,7 +70,7 @@ impl Line {
     /// # Errors
     ///
     /// See [`Line::skill`].
-    pub async fn set_timer(&mut self, port: u8, minutes: u32) -> Result<Option<Timer>, Failure> {
+    pub async fn set_countdown(&mut self, port: u8, minutes: u32) -> Result<Option<Timer>, Failure> {
         let told = self.skill(Skill::SetTimer { port, minutes }).await?;
         let Told::Timer(timer) = told else { return Err(mixed_up()) };
         Ok(timer)
@@ -123,9 +123,9 @@ impl Line {
     /// # Errors
     ///
     /// See [`Line::skill`].
-    pub async fn master(&mut self) -> Result<Master, Failure> {
-        let Told::Master(master) = self.skill(Skill::Master).await? else { return Err(mixed_up()) };
-        Ok(master)
+    pub async fn group(&mut self) -> Result<LeaderGroup, Failure> {
+        let Told::Leader(group) = self.skill(Skill::Leader).await? else { return Err(mixed_up()) };
+        Ok(group)
     }
 
     /// Sets which port leads which.
@@ -133,11 +133,11 @@ impl Line {
     /// # Errors
     ///
     /// See [`Line::skill`].
-    pub async fn set_master(&mut self, master: Master) -> Result<Master, Failure> {
-        let Told::Master(master) = self.skill(Skill::SetMaster(master)).await? else {
+    pub async fn set_master(&mut self, group: LeaderGroup) -> Result<LeaderGroup, Failure> {
+        let Told::Leader(group) = self.skill(Skill::SetLeader(group)).await? else {
             return Err(mixed_up());
         };
-        Ok(master)
+        Ok(group)
     }
 
     /// When the plug switches at random.
@@ -184,5 +184,5 @@ impl Line {
 }
 
 fn mixed_up() -> Failure {
-    Failure::Nonsense("an answer to something else".into())
+    Failure::InvalidResponse("an answer to something else".into())
 }

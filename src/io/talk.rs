@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 ///
 /// # Errors
 ///
-/// See [`Failure`]; the deadline gives [`Failure::Silent`].
+/// See [`Failure`]; the deadline gives [`Failure::Timeout`].
 pub async fn talk(
     http: &Http,
     clock: &mut Clock,
@@ -33,12 +33,12 @@ pub async fn talk(
             Turn::Send(Message::Get(target)) => {
                 let until = Instant::from_std(clock.instant(conversation.wake_at()));
                 let reply = timeout_at(until, http.get(place, &target)).await;
-                hear(clock, dialect, &mut conversation, reply.unwrap_or(Err(Failure::Silent)))
+                hear(clock, dialect, &mut conversation, reply.unwrap_or(Err(Failure::Timeout)))
             }
             Turn::Send(Message::Post(target, body)) => {
                 let until = Instant::from_std(clock.instant(conversation.wake_at()));
                 let reply = timeout_at(until, http.post(place, &target, body)).await;
-                hear(clock, dialect, &mut conversation, reply.unwrap_or(Err(Failure::Silent)))
+                hear(clock, dialect, &mut conversation, reply.unwrap_or(Err(Failure::Timeout)))
             }
             // Only datagrams are repeated and waited for again.
             Turn::Again | Turn::Listen => conversation.time(dialect, &clock.now()),

@@ -70,7 +70,7 @@ impl Dialect for Tap {
             Reply::Bytes(bytes) => Heard::Bytes(bytes.to_vec()),
             Reply::Closed => Heard::Closed,
             Reply::Unreachable => Heard::Unreachable,
-            Reply::Silent => Heard::Silent,
+            Reply::Timeout => Heard::Silent,
         };
         if let Some(sent) = self.sent.clone() {
             self.log.add(sent, heard);

@@ -1,7 +1,7 @@
 //! What somebody may want of one plug beyond reading and switching, and what comes of it. An errand
 //! is one or more asks: whoever changes rules must know them first.
 
-use super::{Clock, Currency, Days, Master, Name, Presence, Price, Rule, Span, Timer};
+use super::{Clock, Currency, Days, LeaderGroup, Name, Presence, Price, Rule, Span, Timer};
 use jiff::civil::Date;
 
 /// Something to find out or to change at one plug.
@@ -13,14 +13,14 @@ pub enum Errand {
         set: bool,
     },
     /// The timers that switch ports off; or set one.
-    Timer {
+    Countdown {
         /// One port, 1 to N; all when none is named.
         port: Option<u8>,
         /// Minutes from now, 0 cancels. Needs a port.
         minutes: Option<u32>,
     },
     /// Its rules; or a change of them.
-    Rules(Option<RuleWish>),
+    Schedule(Option<RuleWish>),
     /// What it has recorded.
     History {
         /// How long the buckets are.
@@ -33,9 +33,9 @@ pub enum Errand {
     /// What a kilowatt-hour costs; or tell it.
     Price(Option<Price>),
     /// Which port leads which; or set it.
-    Master(Option<MasterWish>),
+    Leader(Option<LeaderWish>),
     /// When it switches at random; or set it.
-    Presence(Option<PresenceWish>),
+    PresenceSimulation(Option<PresenceSimulationWish>),
     /// Any command of its protocol.
     Call {
         /// Its number.
@@ -82,18 +82,18 @@ pub struct RuleContent {
 
 /// Which port is to lead, as far as it is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MasterWish {
+pub struct LeaderWish {
     /// The port that leads; `Some(None)` for none.
     pub leader: Option<Option<u8>>,
     /// The ports that follow; those that do already when none are named.
-    pub slaves: Vec<u8>,
+    pub followers: Vec<u8>,
     /// Watts above which they are on.
     pub limit_w: Option<u16>,
 }
 
 /// When there is to be random switching, as far as it is said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PresenceWish {
+pub struct PresenceSimulationWish {
     /// Whether it is on.
     pub enabled: Option<bool>,
     /// On which days it begins.
@@ -112,18 +112,18 @@ pub enum Report {
     /// Its clock; `None` when it was set and cannot be read.
     Clock(Option<Clock>),
     /// The timers of the ports that were asked about.
-    Timers(Vec<(u8, Option<Timer>)>),
+    Countdowns(Vec<(u8, Option<Timer>)>),
     /// All its rules, each with its date when it comes once; after a change with the clock by which
     /// they come, where the plug tells it.
-    Rules(Vec<(Rule, Option<String>)>, Option<Clock>),
+    Schedule(Vec<(Rule, Option<String>)>, Option<Clock>),
     /// What it has recorded.
     Record(Record),
     /// The price somebody told it.
     Price(Option<Price>),
     /// Which port leads which.
-    Master(Master),
+    Leader(LeaderGroup),
     /// Random switching.
-    Presence(Presence),
+    PresenceSimulation(Presence),
     /// The answer to a raw command, JSON with secrets masked.
     Raw(String),
     /// A new name.

@@ -92,13 +92,13 @@ pub struct Offer {
     pub clock: bool,
     /// It keeps timers that switch ports off.
     #[serde(skip_serializing_if = "is_false")]
-    pub timer: bool,
+    pub countdown: bool,
     /// One of its ports can lead others.
     #[serde(skip_serializing_if = "is_false")]
-    pub master: bool,
+    pub leader: bool,
     /// It switches at random.
     #[serde(skip_serializing_if = "is_false")]
-    pub presence: bool,
+    pub presence_simulation: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

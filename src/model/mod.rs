@@ -17,7 +17,7 @@ mod view;
 pub use days::{Days, amount, date, minute, time};
 pub use energy::{Energy, MAX_KWH};
 pub use errand::{
-    Errand, MasterWish, Meaning, PresenceWish, Record, RecordRow, Report, RuleContent, RuleWish,
+    Errand, LeaderWish, Meaning, PresenceSimulationWish, Record, RecordRow, Report, RuleContent, RuleWish,
 };
 pub use figures::{Figures, Outcomes, PlugFigures, PortFigures, RANGES_S, Times};
 pub use hazard::{Hazard, Remedy};
@@ -33,7 +33,7 @@ pub use order::{
 };
 pub use reading::{Failure, MAX_PORTS, MAX_WATTS, PortReading, PowerUnit, Reading};
 pub use skill::{
-    Clock, Currency, Hardware, Master, Presence, Price, Role, Rule, RuleChange, Skill, Timer, Told,
+    Clock, Currency, Hardware, LeaderGroup, Presence, Price, Role, Rule, RuleChange, Skill, Timer, Told,
     UNKNOWN_SKILL, local,
 };
 pub use view::{BridgeView, Cause, Countdown, Extras, Lock, PlugView, PortView, Stats, View};

@@ -149,7 +149,7 @@ impl Request {
             | Self::DeviceOptions { id, .. }
             | Self::EnergySet { id, .. }
             | Self::DeviceReplace { id, .. }
-            | Self::Release { id, .. } => Some(id),
+            | Self::OverloadReset { id, .. } => Some(id),
             Self::Scan(_) | Self::Adopt(..) | Self::LogLevel(_) => None,
         }
     }
@@ -222,7 +222,7 @@ pub enum Request {
         by: PlugId,
     },
     /// Let ports be switched on again that protection has latched off.
-    Release {
+    OverloadReset {
         /// Which plug.
         id: PlugId,
         /// Which port, 1 to N; all when none is named.
@@ -490,7 +490,7 @@ pub enum ResponseData {
     /// The options of a plug after the change.
     Options(PlugId, Box<Options>),
     /// Ports that were latched off and are not any more.
-    Released(PlugId, BTreeSet<u8>),
+    OverloadReset(PlugId, BTreeSet<u8>),
     /// A meter after it was set.
     Energy(PlugId, u8, Energy),
     /// What a plug said.

@@ -60,16 +60,16 @@ pub struct Reading {
 pub enum Failure {
     /// Nobody listens at the address, or there is no way to it.
     Unreachable(String),
-    /// No answer within the time allowed.
-    Silent,
-    /// The connection was closed without a word.
+    /// No response within the time allowed.
+    Timeout,
+    /// The connection was closed without a response.
     Closed,
-    /// An answer that makes no sense; says what.
-    Nonsense(String),
-    /// Another plug answers at this address; says which.
-    Stranger(String),
-    /// The plug understood and said no; says why.
-    Denied(String),
+    /// A response that makes no sense; says what.
+    InvalidResponse(String),
+    /// Another device responds at this address; says which.
+    WrongDevice(String),
+    /// The plug understood the request and rejected it; says why.
+    Rejected(String),
 }
 
 impl Failure {
@@ -77,11 +77,11 @@ impl Failure {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
-            Self::Silent => "silent",
+            Self::Timeout => "timeout",
             Self::Closed => "closed",
-            Self::Nonsense(_) => "nonsense",
-            Self::Stranger(_) => "stranger",
-            Self::Denied(_) => "denied",
+            Self::InvalidResponse(_) => "invalid_response",
+            Self::WrongDevice(_) => "wrong_device",
+            Self::Rejected(_) => "rejected",
         }
     }
 }
@@ -90,7 +90,7 @@ impl Failure {
     /// What to do about a plug that answers the search and then fails so, where its web server is another door
     /// than the one the search goes through.
     pub fn blocked(&self, place: Place) -> Option<String> {
-        let barred = matches!(self, Self::Silent | Self::Unreachable(_)) && place.http != place.udp;
+        let barred = matches!(self, Self::Timeout | Self::Unreachable(_)) && place.http != place.udp;
         let Place { http, udp, .. } = place;
         barred.then(|| {
             format!(
@@ -107,11 +107,11 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(why) => write!(f, "cannot be reached ({why})"),
-            Self::Silent => f.write_str("does not answer"),
-            Self::Closed => f.write_str("closes the connection without a word"),
-            Self::Nonsense(what) => write!(f, "answers with nonsense ({what})"),
-            Self::Stranger(who) => write!(f, "another plug answers at its address ({who})"),
-            Self::Denied(why) => write!(f, "refuses ({why})"),
+            Self::Timeout => f.write_str("does not answer"),
+            Self::Closed => f.write_str("closed the connection without responding"),
+            Self::InvalidResponse(what) => write!(f, "sent an invalid response ({what})"),
+            Self::WrongDevice(who) => write!(f, "another device responds at its address ({who})"),
+            Self::Rejected(why) => write!(f, "rejected the request ({why})"),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What some plugs can do beyond being read and switched: names, a clock, timers, rules, a price,
-//! master and slave, random switching. Asked and told here in words of the trade; numbers and
+//! group and follower, random switching. Asked and told here in words of the trade; numbers and
 //! spellings of the wire stay in the drivers.
 
 use super::{Mac, Moment, Name, days::Days};
@@ -42,9 +42,9 @@ pub enum Skill {
     /// Set what it costs; the plug only keeps it.
     SetPrice(Price),
     /// Which port leads which?
-    Master,
+    Leader,
     /// Set which port leads which.
-    SetMaster(Master),
+    SetLeader(LeaderGroup),
     /// When is there random switching?
     Presence,
     /// Set random switching.
@@ -85,7 +85,7 @@ pub enum Told {
     /// The price somebody told it.
     Price(Option<Price>),
     /// Which port leads which.
-    Master(Master),
+    Leader(LeaderGroup),
     /// Random switching.
     Presence(Presence),
     /// The numbers of its hardware.
@@ -252,39 +252,39 @@ impl fmt::Display for Currency {
     }
 }
 
-/// What a port does in a group of master and slaves.
+/// What a port does in a group of group and followers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Goes on and off with the load of the master.
-    Slave,
-    /// Leads the slaves.
-    Master,
+    /// Goes on and off with the load of the group.
+    Follower,
+    /// Leads the followers.
+    Leader,
     /// Has no part in it.
     Neutral,
 }
 
 /// One port leads others by the power it draws.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Master {
+pub struct LeaderGroup {
     /// The role of each port, port 1 first.
     pub roles: Vec<Role>,
-    /// Watts above which the slaves are on: one of [`LIMITS`](Self::LIMITS), `None` when the plug
+    /// Watts above which the followers are on: one of [`LIMITS`](Self::LIMITS), `None` when the plug
     /// tells something else.
     pub limit_w: Option<u16>,
 }
 
-impl Master {
+impl LeaderGroup {
     /// The limits a plug takes, in watts.
     pub const LIMITS: [u16; 4] = [2, 5, 10, 35];
 
     /// The port that leads, 1 to N.
     pub fn leader(&self) -> Option<u8> {
-        (1..).zip(&self.roles).find(|(_, role)| **role == Role::Master).map(|(port, _)| port)
+        (1..).zip(&self.roles).find(|(_, role)| **role == Role::Leader).map(|(port, _)| port)
     }
 
     /// The ports that follow.
-    pub fn slaves(&self) -> Vec<u8> {
-        (1..).zip(&self.roles).filter(|(_, role)| **role == Role::Slave).map(|(port, _)| port).collect()
+    pub fn followers(&self) -> Vec<u8> {
+        (1..).zip(&self.roles).filter(|(_, role)| **role == Role::Follower).map(|(port, _)| port).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What everybody may see: a picture of all plugs, cheap to hand around and to compare.
 
-use super::{Energy, Facts, LogLevel, Master, Offer, PlugId};
+use super::{Energy, Facts, LeaderGroup, LogLevel, Offer, PlugId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -161,7 +161,7 @@ pub struct Extras {
     /// Timers by port; those of missing ports are not known.
     pub timers: BTreeMap<u8, Countdown>,
     /// Which port leads which.
-    pub master: Option<Master>,
+    pub leader: Option<LeaderGroup>,
     /// Whether it switches at random.
     pub presence: Option<bool>,
 }
@@ -206,7 +206,7 @@ pub enum Cause {
     /// A hand at the plug, or something else outside the bridge.
     Local,
     /// The end of a timed command.
-    Timer,
+    Countdown,
     /// Protection against overload.
     Overload,
     /// Put back after a restart of the plug.
@@ -221,7 +221,7 @@ impl Cause {
         match self {
             Self::Mqtt => "mqtt",
             Self::Local => "local",
-            Self::Timer => "timer",
+            Self::Countdown => "countdown",
             Self::Overload => "overload",
             Self::Restore => "restore",
             Self::Lock => "lock",

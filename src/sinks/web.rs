@@ -330,7 +330,7 @@ mod tests {
         let ready = (StatusCode::OK, "ready\n");
         assert_eq!(add(&asked, Some("192.0.2.1"), PlugFigures::default()), waits);
         let mut polled = PlugFigures::default();
-        polled.polls.count("silent");
+        polled.polls.count("timeout");
         assert_eq!(add(&asked, Some("192.0.2.1"), polled), ready, "whatever came of it");
         assert_eq!(add(&lost, None, PlugFigures::default()), ready, "nobody can ask it");
         assert_eq!(add(&lost, Some("192.0.2.2"), PlugFigures::default()), waits);

@@ -58,11 +58,11 @@ OF_EACH_PORT = {
     "energy_today": ("sensor", "energy", "kWh", "total_increasing", False, "{port} energy today", "Energy today"),
     "energy_month": ("sensor", "energy", "kWh", "total_increasing", False, "{port} energy this month", "Energy this month"),
     "current": ("sensor", "current", "A", "measurement", False, "{port} current", "Current"),
-    "timer": ("number", "duration", "min", None, True, "{port} turn off in", "Turn off in"),
-    "timer_end": ("sensor", "timestamp", None, None, True, "{port} turns off at", "Turns off at"),
+    "countdown": ("number", "duration", "min", None, True, "{port} turn off in", "Turn off in"),
+    "countdown_end": ("sensor", "timestamp", None, None, True, "{port} turns off at", "Turns off at"),
 }
 OF_EACH_PLUG = {
-    "presence": ("switch", None, None, None, True, "Presence simulation"),
+    "presence_simulation": ("switch", None, None, None, True, "Presence simulation"),
     "clock_drift": ("sensor", "duration", "s", "measurement", True, "Clock drift"),
     "problem": ("binary_sensor", "problem", None, None, True, "Problem"),
     "latency": ("sensor", "duration", "ms", "measurement", False, "Response time"),
@@ -74,8 +74,8 @@ OF_STRIPS = {
     "all_switch": ("switch", "outlet", None, None, True, "All"),
     "power": ("sensor", "power", "W", "measurement", True, "Total power"),
     "energy": ("sensor", "energy", "kWh", "total_increasing", True, "Total energy"),
-    "master": ("select", None, None, None, True, "Master port"),
-    "master_limit": ("select", None, None, None, True, "Master limit"),
+    "leader": ("select", None, None, None, True, "Leader port"),
+    "leader_limit": ("select", None, None, None, True, "Leader limit"),
 }
 OF_BRIDGE = {
     "connection": ("binary_sensor", "connectivity", None, None, True, "Connection"),

@@ -145,7 +145,7 @@ async fn eventful_run() -> Run {
     settings.broker.listen.set_port(0);
     settings.maxsmart.poll_interval = "200ms".parse().unwrap();
     settings.maxsmart.burst_interval = "200ms".parse().unwrap();
-    settings.maxsmart.ask_interval = "200ms".parse().unwrap();
+    settings.maxsmart.slow_poll_interval = "200ms".parse().unwrap();
     settings.maxsmart.timeout = "1s".parse().unwrap();
     settings.discovery.interval = "1s".parse().unwrap();
     let protected = Port {
@@ -181,7 +181,9 @@ async fn script(shelf: &Shelf, port: u16) -> Run {
     for plug in [STRIP, PLUG, "maxsmart-sww6000000000003"] {
         client.until("snapshot", |heard| heard.topic == format!("{BASE}/{plug}/state")).await;
     }
-    client.until("the end of the round", |heard| heard.topic == format!("{BASE}/{STRIP}/presence")).await;
+    client
+        .until("the end of the round", |heard| heard.topic == format!("{BASE}/{STRIP}/presence_simulation"))
+        .await;
 
     let result = client.command(STRIP, "5/set", r#"{"state":"OFF","id":"docs-1"}"#, None).await;
     assert_eq!((&result["id"], &result["ports"]), (&json!("docs-1"), &json!({"5": "OFF"})));
@@ -232,13 +234,13 @@ async fn script(shelf: &Shelf, port: u16) -> Run {
     assert!(replace["error"].as_str().unwrap().contains("still answers"), "{replace}");
     for (verb, more) in [
         ("clock", json!({})),
-        ("timer", json!({"port": 2, "minutes": 20})),
-        ("rules", json!({"add": {"on": [2], "off": [4], "at": "22:10", "days": "Mon-Fri"}})),
+        ("countdown", json!({"port": 2, "minutes": 20})),
+        ("schedule", json!({"add": {"on": [2], "off": [4], "at": "22:10", "days": "Mon-Fri"}})),
         ("history", json!({})),
         ("price", json!({"price": 0.31, "currency": "CHF"})),
-        ("master", json!({"leader": 2, "slaves": [3, 4], "limit_w": 5})),
+        ("leader", json!({"leader": 2, "followers": [3, 4], "limit_w": 5})),
         (
-            "presence",
+            "presence_simulation",
             json!({"enabled": true, "days": "Fri-Sun", "from": "18:30", "to": "1:00", "ports": [2, 3]}),
         ),
         ("port_rename", json!({"port": 1, "name": "Desk lamp", "device_too": true, "transaction": 17})),
@@ -250,7 +252,7 @@ async fn script(shelf: &Shelf, port: u16) -> Run {
     }
     let raw = client.request("call", &json!({"id": STRIP, "command": 511})).await;
     assert_eq!(raw["status"], "error", "{raw}");
-    let released = client.request("release", &id(json!({"port": 6}))).await;
+    let released = client.request("overload_reset", &id(json!({"port": 6}))).await;
     assert_eq!(released["data"]["ports"], json!([6]), "{released}");
     client.request("log_level", &json!({"level": "info"})).await;
     client.request("cleanup", &json!({"dry_run": true})).await;
@@ -295,7 +297,7 @@ async fn script(shelf: &Shelf, port: u16) -> Run {
     client.request("device_remove", &json!({"id": PLUG})).await;
     client.event(None, "device_found").await;
     client.event(None, "device_adopted").await;
-    let presence = format!("{BASE}/{PLUG}/presence");
+    let presence = format!("{BASE}/{PLUG}/presence_simulation");
     client.until("its round", |heard| heard.topic == presence && !heard.payload.is_empty()).await;
     client.say("homeassistant/status", "online", false).await;
     client.until("the word that all is told", online).await;

@@ -193,7 +193,7 @@ fn converse_skipping_first(driver: &dyn Driver, bytes: &[u8]) -> Result<Answer, 
     converse(attach(driver).as_mut(), &Ask::Read, |message| match message {
         Message::Datagram(_) => {
             datagrams += 1;
-            if datagrams == 1 { Reply::Silent } else { Reply::Bytes(bytes) }
+            if datagrams == 1 { Reply::Timeout } else { Reply::Bytes(bytes) }
         }
         Message::Get(_) | Message::Post(..) => Reply::Unreachable,
     })
@@ -224,7 +224,7 @@ fn random_and_damaged_replies_end_in_an_answer_or_a_failure() {
                 3 => Ask::Skill(Skill::Clock),
                 _ => Ask::Skill(Skill::Call { command: 511, arguments: None }),
             };
-            let faults = [Reply::Closed, Reply::Unreachable, Reply::Silent];
+            let faults = [Reply::Closed, Reply::Unreachable, Reply::Timeout];
             let answer = converse(dialect.as_mut(), &ask, |_| {
                 if random.u8(..8) == 0 { faults[random.usize(..3)] } else { Reply::Bytes(&bytes) }
             });

@@ -290,7 +290,7 @@ fn more_than_any_plug_has_to_say_is_cut_off() {
             said.push(read(place).await);
         }
         assert!(matches!(said[0], Ok(Answer::Reading(_))), "{said:?}");
-        let Err(Failure::Nonsense(why)) = &said[1] else { panic!("{said:?}") };
+        let Err(Failure::InvalidResponse(why)) = &said[1] else { panic!("{said:?}") };
         assert_eq!(why, "a reply of more than 64 KiB");
     });
 }

@@ -51,7 +51,7 @@ fn ports_are_switched_by_number_and_name_and_locks_hold() {
         let (first, second) = (&told["ports"]["1"], &told["ports"]["2"]);
         assert_eq!((&first["state"], &second["name"]), (&"OFF".into(), &"Fan".into()));
         desk.misused(&["on", &old, "7"], &["no port 7", "2 (Fan)"]).await;
-        desk.misused(&["timer", &old, "lamp shade"], &["no port lamp shade"]).await;
+        desk.misused(&["countdown", &old, "lamp shade"], &["no port lamp shade"]).await;
         desk.misused(&["rename", &old, " "], &["visible character"]).await;
         desk.ok(&["on", &old, "1,fan"]).await;
         assert_eq!(relays(0), [true, true, false, true, true, true]);
@@ -79,7 +79,7 @@ fn ports_are_switched_by_number_and_name_and_locks_hold() {
         for strip in [&old, &twin] {
             desk.fails(&["off", strip], &["port 6", "locked"]).await;
         }
-        desk.fails(&["timer", &old, "6", "5"], &["port 6", "locked"]).await;
+        desk.fails(&["countdown", &old, "6", "5"], &["port 6", "locked"]).await;
         let shut = ["", "-000001", "-000009"]
             .map(|tail| format!("device.maxsmart-swp6000000000001{tail}.read_only=true"));
         let shut: Vec<&str> = shut.iter().flat_map(|setting| ["-s", setting.as_str()]).collect();
@@ -91,7 +91,7 @@ fn ports_are_switched_by_number_and_name_and_locks_hold() {
 }
 
 #[test]
-fn names_clock_timers_price_master_and_presence_are_set_and_read_back() {
+fn names_clock_countdowns_price_leader_and_presence_simulation_are_set_and_read_back() {
     run(async {
         let desk = Desk::new(vec![strip()]).await;
         let at = desk.at(0);
@@ -108,25 +108,39 @@ fn names_clock_timers_price_master_and_presence_are_set_and_read_back() {
         let clock = desk.json(&["clock", at, "set"]).await;
         assert!(clock["drift_s"].as_i64().unwrap().abs() <= 2, "{clock}");
 
-        let timer = desk.json(&["timer", at, "Büro", "20"]).await;
-        assert!((1190..=1200).contains(&timer["timers"][0]["left_s"].as_i64().unwrap()), "{timer}");
-        let all = desk.json(&["timer", at]).await;
-        assert_eq!((all["timers"].as_array().unwrap().len(), &all["timers"][0]["left_s"]), (6, &Value::Null));
-        assert!(desk.ok(&["timer", at, "2", "cancel"]).await.contains("Büro  -"));
+        let timer = desk.json(&["countdown", at, "Büro", "20"]).await;
+        assert!((1190..=1200).contains(&timer["countdowns"][0]["left_s"].as_i64().unwrap()), "{timer}");
+        let all = desk.json(&["countdown", at]).await;
+        assert_eq!(
+            (all["countdowns"].as_array().unwrap().len(), &all["countdowns"][0]["left_s"]),
+            (6, &Value::Null)
+        );
+        assert!(desk.ok(&["countdown", at, "2", "cancel"]).await.contains("Büro  -"));
 
         assert!(desk.ok(&["price", at, "0,29", "chf"]).await.ends_with(": 0.29 CHF per kWh\n"));
         assert_eq!(desk.json(&["price", at]).await["currency"], "CHF");
-        assert!(desk.ok(&["master", at]).await.ends_with("no port leads\n"));
-        let out = desk.ok(&["master", at, "--leader", "1", "--slaves", "Büro,3", "--limit", "10"]).await;
+        assert!(desk.ok(&["leader", at]).await.ends_with("no port leads\n"));
+        let out = desk.ok(&["leader", at, "--leader", "1", "--followers", "Büro,3", "--limit", "10"]).await;
         assert!(out.ends_with("port 1 leads port 2, 3 above 10 W\n"), "{out}");
-        desk.fails(&["master", at, "--limit", "7"], &["2, 5, 10 or 35 W"]).await;
-        assert_eq!(desk.json(&["master", at, "--none"]).await["leader"], Value::Null);
+        desk.fails(&["leader", at, "--limit", "7"], &["2, 5, 10 or 35 W"]).await;
+        assert_eq!(desk.json(&["leader", at, "--none"]).await["leader"], Value::Null);
 
-        desk.fails(&["presence", at, "on"], &["needs days", "18:30"]).await;
-        let words =
-            ["presence", at, "on", "--days", "fri-sun", "--from", "18:30", "--to", "1:00", "--ports", "2,4"];
+        desk.fails(&["presence-simulation", at, "on"], &["needs days", "18:30"]).await;
+        let words = [
+            "presence-simulation",
+            at,
+            "on",
+            "--days",
+            "fri-sun",
+            "--from",
+            "18:30",
+            "--to",
+            "1:00",
+            "--ports",
+            "2,4",
+        ];
         assert!(desk.ok(&words).await.ends_with("is on, Fri-Sun 18:30-01:00, port 2, 4\n"));
-        assert_eq!(desk.json(&["presence", at, "off"]).await["enabled"], false);
+        assert_eq!(desk.json(&["presence-simulation", at, "off"]).await["enabled"], false);
     });
 }
 
@@ -136,32 +150,33 @@ fn rules_are_added_changed_and_deleted() {
         let desk = Desk::new(vec![strip()]).await;
         let at = desk.at(0);
         let at = at.as_str();
-        assert!(desk.ok(&["rules", at]).await.ends_with("has no rules\n"));
-        desk.fails(&["rules", at, "add", "--on", "1"], &["at 22:10", "Mon-Fri"]).await;
+        assert!(desk.ok(&["schedule", at]).await.ends_with("has no rules\n"));
+        desk.fails(&["schedule", at, "add", "--on", "1"], &["at 22:10", "Mon-Fri"]).await;
         let added = desk
-            .json(&["rules", at, "add", "--on", "1", "--off", "4,5", "--at", "22:10", "--days", "mon-fri"])
+            .json(&["schedule", at, "add", "--on", "1", "--off", "4,5", "--at", "22:10", "--days", "mon-fri"])
             .await;
         let id = added["rules"][0]["id"].to_string();
         assert_eq!(
             (&added["rules"][0]["time"], &added["rules"][0]["days"]),
             (&"22:10".into(), &"Mon-Fri".into())
         );
-        let changed = desk.json(&["rules", at, "change", &id, "--at", "6:05", "--disabled"]).await;
+        let changed = desk.json(&["schedule", at, "change", &id, "--at", "6:05", "--disabled"]).await;
         assert_eq!(
             (&changed["rules"][0]["enabled"], &changed["rules"][0]["ports"][3]),
             (&false.into(), &false.into())
         );
-        let once = desk.ok(&["rules", at, "add", "--off", "1", "--at", "6:05", "--date", "24.12.2027"]).await;
+        let once =
+            desk.ok(&["schedule", at, "add", "--off", "1", "--at", "6:05", "--date", "24.12.2027"]).await;
         assert!(once.contains("mind: its clock shows 2013") && once.contains("nobody has set it"), "{once}");
-        let past = ["rules", at, "add", "--off", "1", "--at", "6:05", "--date", "2020-12-24"];
+        let past = ["schedule", at, "add", "--off", "1", "--at", "6:05", "--date", "2020-12-24"];
         desk.fails(&past, &["2020-12-24 06:05 is past"]).await;
         let rows: Vec<&str> = once.lines().collect();
         assert_eq!(columns(rows[1]), [id.as_str(), "06:05", "Mon-Fri", "1", "4,5", "disabled"]);
         assert_eq!(columns(rows[2])[1..], ["06:05", "2027-12-24", "1"]);
-        let left = desk.json(&["rules", at, "delete", &id]).await;
+        let left = desk.json(&["schedule", at, "delete", &id]).await;
         assert_eq!(left["rules"].as_array().map(Vec::len), Some(1));
-        desk.fails(&["rules", at, "delete", &id], &["has no rule"]).await;
-        assert_eq!(desk.run(&["rules", at, "add", "--on", "1", "--at", "25:00"]).await.0, Some(2));
+        desk.fails(&["schedule", at, "delete", &id], &["has no rule"]).await;
+        assert_eq!(desk.run(&["schedule", at, "add", "--on", "1", "--at", "25:00"]).await.0, Some(2));
     });
 }
 
@@ -195,7 +210,9 @@ fn what_a_plug_does_not_know_is_said_and_120_is_never_sent() {
         let young = quiet(Strip::strip_3_36("SWP6000000000004"));
         let desk = Desk::new(vec![strip(), young]).await;
         let (old, young) = (desk.at(0), desk.at(1));
-        for words in [["rules", &young], ["timer", &young], ["master", &young], ["presence", &young]] {
+        for words in
+            [["schedule", &young], ["countdown", &young], ["leader", &young], ["presence-simulation", &young]]
+        {
             desk.fails(&words, &["firmware 3.36", "does not know"]).await;
         }
         desk.fails(&["rename", &young, "x"], &["the bridge can keep it"]).await;

@@ -37,7 +37,7 @@ async fn every_fault(http: bool) {
     let id = |n: usize| format!("maxsmart-swp60000000001{n:02}");
     let mut house = House::new(plugs).await;
     // Nothing but polls: a busy machine has enough to do with them.
-    house.start(&[("maxsmart.ask_interval", "1h")], "").await;
+    house.start(&[("maxsmart.slow_poll_interval", "1h")], "").await;
     for n in 1..=faults.len() {
         house.shows(&format!("{}/availability", id(n)), "online").await;
     }

@@ -247,7 +247,7 @@ fn talk(
                 harm(&mut bytes);
                 dialect.hear(Reply::Bytes(&bytes), &NOW)?
             }
-            None => dialect.hear(Reply::Silent, &NOW)?,
+            None => dialect.hear(Reply::Timeout, &NOW)?,
         };
     }
 }

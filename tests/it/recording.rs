@@ -41,7 +41,7 @@ fn a_recorded_plug_says_it_again_under_another_serial() {
                     assert_eq!(again["name"], "Büro");
                     assert_eq!(desk.json(&["price", &ip]).await["price"], 0.21);
                     // The control characters of a plug without a timer, too.
-                    assert_eq!(desk.json(&["timer", &ip, "2"]).await[0]["left_s"], Value::Null);
+                    assert_eq!(desk.json(&["countdown", &ip, "2"]).await[0]["left_s"], Value::Null);
                 }
                 stop.send(()).unwrap();
             };

@@ -646,7 +646,7 @@ impl World {
             owned.extend(announcer.messages(plug).into_iter().map(|message| message.topic));
             let tails =
                 ["state", "availability", "info", "power", "energy", "problem", "latency", "last_seen"];
-            let slow = ["clock_drift", "master", "master_limit", "presence"];
+            let slow = ["clock_drift", "leader", "leader_limit", "presence_simulation"];
             owned.extend(tails.iter().chain(&slow).map(|tail| format!("{BASE}/{id}/{tail}")));
             for port in 0..=plug.offer.ports {
                 let tails = [
@@ -654,8 +654,8 @@ impl World {
                     "power",
                     "current",
                     "energy",
-                    "timer",
-                    "timer_end",
+                    "countdown",
+                    "countdown_end",
                     "energy_today",
                     "energy_month",
                 ];

@@ -91,7 +91,7 @@ impl World {
             16 => ("cleanup", r#"{"dry_run":true}"#.to_owned()),
             17 => ("health_check", "{}".to_owned()),
             18 => ("restart", "{}".to_owned()),
-            19 if port.is_multiple_of(2) => ("release", format!(r#"{{"id":"{id}"}}"#)),
+            19 if port.is_multiple_of(2) => ("overload_reset", format!(r#"{{"id":"{id}"}}"#)),
             20..=28 => return self.errand(id, port),
             _ => ("nonsense", "{".to_owned()),
         };
@@ -103,11 +103,14 @@ impl World {
         let (verb, more) = match self.random.range(0, 9) {
             0 => ("clock", ""),
             1 => ("clock", r#","set":true"#),
-            2 => ("timer", ""),
-            3 => ("rules", ""),
+            2 => ("countdown", ""),
+            3 => ("schedule", ""),
             4 => ("price", r#","price":0.3,"currency":"CHF""#),
-            5 => ("master", r#","leader":1,"slaves":[2]"#),
-            6 => ("presence", r#","enabled":true,"days":"daily","from":"18:00","to":"1:00","ports":[1]"#),
+            5 => ("leader", r#","leader":1,"followers":[2]"#),
+            6 => (
+                "presence_simulation",
+                r#","enabled":true,"days":"daily","from":"18:00","to":"1:00","ports":[1]"#,
+            ),
             7 => ("history", ""),
             8 => ("call", r#","command":511"#),
             _ => ("port_rename", r#","name":"Lamp","device_too":true"#),

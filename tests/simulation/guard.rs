@@ -148,7 +148,7 @@ impl Guard {
             let on = match restore {
                 Restore::On => Some(true),
                 Restore::Off => Some(false),
-                Restore::Last => last,
+                Restore::Previous => last,
             };
             Some((port, on?))
         });

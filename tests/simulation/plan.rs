@@ -46,7 +46,7 @@ impl Plan {
             let ports: Vec<u8> = (0..=6).filter(|_| random.chance(70)).collect();
             let limits = ports.into_iter().map(|port| (port, limit(random))).collect();
             let ports: Vec<u8> = (1..=6).filter(|_| random.chance(50)).collect();
-            let restore = [Restore::Last, Restore::On, Restore::Off];
+            let restore = [Restore::Previous, Restore::On, Restore::Off];
             let restore = ports.into_iter().map(|port| (port, random.pick(&restore))).collect();
             self.rules.plugs.insert(id.clone(), PlugRules { limits, restore, ..PlugRules::default() });
         }

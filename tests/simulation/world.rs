@@ -383,12 +383,12 @@ fn body(bytes: &[u8]) -> Result<Vec<u8>, Failure> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
     let Some(end) = end else { return Err(Failure::Closed) };
     if !bytes.starts_with(b"HTTP/1.1 200 ") {
-        return Err(Failure::Nonsense("HTTP status".into()));
+        return Err(Failure::InvalidResponse("HTTP status".into()));
     }
     let body = &bytes[end + 4..];
     match body.len() {
         0 => Err(Failure::Closed),
         1..=65_536 => Ok(body.to_vec()),
-        _ => Err(Failure::Nonsense("a reply of more than 64 KiB".into())),
+        _ => Err(Failure::InvalidResponse("a reply of more than 64 KiB".into())),
     }
 }

@@ -191,7 +191,7 @@ async fn one(
             let text = format!("at {}: {failure}; {}", place.ip, ways.join(", "));
             let barred = barred.then(|| failure.blocked(place)).flatten();
             // One that hangs takes connections or answers searches; one without power does nothing.
-            let off = !awake && failure == Failure::Silent;
+            let off = !awake && failure == Failure::Timeout;
             let remedy = barred.unwrap_or_else(|| if off { OFF.into() } else { remedy(&failure).into() });
             let mut finding = Finding::bad(&name, text, &remedy);
             if !searched {
@@ -234,7 +234,7 @@ async fn clock(line: &mut Line, zone_known: bool, name: &str) -> Option<Finding>
                 "set it with `plug2mqtt clock PLUG set`; rules, timers and the record depend on it",
             ))
         }
-        Ok(_) | Err(Failure::Denied(_)) => None,
+        Ok(_) | Err(Failure::Rejected(_)) => None,
         Err(failure) => {
             Some(Finding::note(name, format!("asked for its clock it {failure}"), remedy(&failure)))
         }
@@ -256,7 +256,7 @@ async fn defied(line: &mut Line, locks: &[Lock], name: &str) -> Vec<Finding> {
             against(&rules, locks, &line.now()).into_iter().map(finding).collect()
         }
         // Some have no rules.
-        Ok(_) | Err(Failure::Denied(_)) => Vec::new(),
+        Ok(_) | Err(Failure::Rejected(_)) => Vec::new(),
         Err(failure) => {
             vec![Finding::note(name, format!("asked for its rules it {failure}"), remedy(&failure))]
         }

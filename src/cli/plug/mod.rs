@@ -60,8 +60,8 @@ pub enum PlugCommand {
         #[arg(value_enum)]
         action: Option<ClockAction>,
     },
-    /// Shows the timers that switch ports off, or sets one.
-    Timer {
+    /// Shows the countdowns that switch ports off, or starts one.
+    Countdown {
         /// Which plug.
         #[command(flatten)]
         who: Who,
@@ -71,8 +71,8 @@ pub enum PlugCommand {
         #[arg(value_parser = minutes)]
         minutes: Option<u32>,
     },
-    /// Shows the rules by which the plug switches by itself, or changes them.
-    Rules {
+    /// Shows the schedule by which the plug switches on its own, or changes it.
+    Schedule {
         /// Which plug.
         #[command(flatten)]
         who: Who,
@@ -114,25 +114,25 @@ pub enum PlugCommand {
         currency: Option<crate::model::Currency>,
     },
     /// Shows which port leads others by the power it draws, or sets it.
-    Master {
+    Leader {
         /// Which plug.
         #[command(flatten)]
         who: Who,
         /// The port that leads.
-        #[arg(long, requires = "slaves")]
+        #[arg(long, requires = "followers")]
         leader: Option<String>,
         /// The ports that follow.
         #[arg(long, value_delimiter = ',', requires = "leader")]
-        slaves: Vec<String>,
+        followers: Vec<String>,
         /// Watts above which they are on: 2, 5, 10 or 35.
         #[arg(long)]
         limit: Option<u16>,
         /// No port leads any more.
-        #[arg(long, conflicts_with_all = ["leader", "slaves"])]
+        #[arg(long, conflicts_with_all = ["leader", "followers"])]
         none: bool,
     },
-    /// Shows random switching, or sets it.
-    Presence {
+    /// Shows the presence simulation (random switching), or sets it.
+    PresenceSimulation {
         /// Which plug.
         #[command(flatten)]
         who: Who,
@@ -307,10 +307,10 @@ pub async fn obey(settings: &Settings, command: &PlugCommand, out: &mut dyn Writ
             skills::rename(settings, who, name, port.as_deref(), out).await
         }
         PlugCommand::Clock { who, action } => skills::clock(settings, who, action.is_some(), out).await,
-        PlugCommand::Timer { who, port, minutes } => {
-            skills::timer(settings, who, port.as_deref(), *minutes, out).await
+        PlugCommand::Countdown { who, port, minutes } => {
+            skills::countdown(settings, who, port.as_deref(), *minutes, out).await
         }
-        PlugCommand::Rules { who, change } => rules::rules(settings, who, change.as_ref(), out).await,
+        PlugCommand::Schedule { who, change } => rules::rules(settings, who, change.as_ref(), out).await,
         PlugCommand::History { who, span, port, csv, unit, dated_first } => {
             let wish = history::Wish { span: *span, unit: *unit, dated_first: *dated_first, csv: *csv };
             history::history(settings, who, port.as_deref(), wish, out).await
@@ -318,13 +318,13 @@ pub async fn obey(settings: &Settings, command: &PlugCommand, out: &mut dyn Writ
         PlugCommand::Price { who, cost, currency } => {
             skills::price(settings, who, (*cost).zip(*currency), out).await
         }
-        PlugCommand::Master { who, leader, slaves, limit, none } => {
-            let change = skills::Lead { leader: leader.as_deref(), slaves, limit: *limit, none: *none };
-            skills::master(settings, who, &change, out).await
+        PlugCommand::Leader { who, leader, followers, limit, none } => {
+            let change = skills::Lead { leader: leader.as_deref(), followers, limit: *limit, none: *none };
+            skills::leader(settings, who, &change, out).await
         }
-        PlugCommand::Presence { who, state, days, from, to, ports } => {
+        PlugCommand::PresenceSimulation { who, state, days, from, to, ports } => {
             let change = skills::Lived { state: *state, days: *days, from: *from, to: *to, ports };
-            skills::presence(settings, who, &change, out).await
+            skills::presence_simulation(settings, who, &change, out).await
         }
         PlugCommand::Call { plug, command, arguments } => {
             skills::call(settings, plug, *command, arguments.clone(), out).await

@@ -27,8 +27,8 @@ pub(super) async fn rules(
         Some(RuleCommand::Delete { id }) => Some(RuleWish::Delete(*id)),
     };
     let about = if wish.is_some() { "to change its rules" } else { "for its rules" };
-    let report = run(&mut plug, Errand::Rules(wish), ports, about).await?;
-    let Some(Report::Rules(rules, clock)) = shown(&plug, who, report, out)? else { return Ok(()) };
+    let report = run(&mut plug, Errand::Schedule(wish), ports, about).await?;
+    let Some(Report::Schedule(rules, clock)) = shown(&plug, who, report, out)? else { return Ok(()) };
     if rules.is_empty() {
         return Ok(writeln!(out, "{} has no rules", plug.name())?);
     }

@@ -1,4 +1,4 @@
-//! `rename`, `clock`, `timer`, `price`, `master`, `presence` and `call`.
+//! `rename`, `clock`, `timer`, `price`, `group`, `presence` and `call`.
 
 use super::{OnOff, Who, count, run, shown};
 use crate::bridge::zone;
@@ -8,7 +8,7 @@ use crate::cli::progress::patiently;
 use crate::cli::table::{row, write};
 use crate::config::Settings;
 use crate::errand::drift;
-use crate::model::{Currency, Days, Errand, MasterWish, Name, PresenceWish, Price, Report, time};
+use crate::model::{Currency, Days, Errand, LeaderWish, Name, PresenceSimulationWish, Price, Report, time};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::io::Write;
@@ -72,7 +72,7 @@ pub(super) async fn clock(settings: &Settings, who: &Who, set: bool, out: &mut d
     Ok(writeln!(out, "{}: {local}, {}", plug.name(), drift(clock.drift_s))?)
 }
 
-pub(super) async fn timer(
+pub(super) async fn countdown(
     settings: &Settings,
     who: &Who,
     port: Option<&str>,
@@ -82,8 +82,8 @@ pub(super) async fn timer(
     let mut plug = find(settings, &who.plug).await?;
     let ports = count(&mut plug).await?;
     let port = port.map(|word| plug.port(word, ports)).transpose()?;
-    let report = run(&mut plug, Errand::Timer { port, minutes }, ports, "for a timer").await?;
-    let Some(Report::Timers(timers)) = shown(&plug, who, report, out)? else { return Ok(()) };
+    let report = run(&mut plug, Errand::Countdown { port, minutes }, ports, "for a countdown").await?;
+    let Some(Report::Countdowns(timers)) = shown(&plug, who, report, out)? else { return Ok(()) };
     let mut rows = vec![row(["PORT", "NAME", "OFF IN", "OF"])];
     for (port, timer) in &timers {
         let left = timer.map_or("-".into(), |t| format!("{}:{:02}", t.left_s / 60, t.left_s % 60));
@@ -113,12 +113,12 @@ pub(super) async fn price(
 /// What is to lead.
 pub(super) struct Lead<'a> {
     pub(super) leader: Option<&'a str>,
-    pub(super) slaves: &'a [String],
+    pub(super) followers: &'a [String],
     pub(super) limit: Option<u16>,
     pub(super) none: bool,
 }
 
-pub(super) async fn master(
+pub(super) async fn leader(
     settings: &Settings,
     who: &Who,
     change: &Lead<'_>,
@@ -127,18 +127,18 @@ pub(super) async fn master(
     let mut plug = find(settings, &who.plug).await?;
     let ports = if change.leader.is_some() { count(&mut plug).await? } else { 0 };
     let leader = change.leader.map(|word| plug.port(word, ports)).transpose()?;
-    let slaves = change.slaves.iter().map(|word| plug.port(word, ports)).collect::<Result<_>>()?;
+    let followers = change.followers.iter().map(|word| plug.port(word, ports)).collect::<Result<_>>()?;
     let leader = leader.map(Some).or(change.none.then_some(None));
-    let wish = MasterWish { leader, slaves, limit_w: change.limit };
-    let wish = Some(wish).filter(|wish| *wish != MasterWish::default());
-    let report = run(&mut plug, Errand::Master(wish), ports, "which port leads").await?;
-    let Some(Report::Master(master)) = shown(&plug, who, report, out)? else { return Ok(()) };
-    let Some(leader) = master.leader() else {
+    let wish = LeaderWish { leader, followers, limit_w: change.limit };
+    let wish = Some(wish).filter(|wish| *wish != LeaderWish::default());
+    let report = run(&mut plug, Errand::Leader(wish), ports, "which port leads").await?;
+    let Some(Report::Leader(group)) = shown(&plug, who, report, out)? else { return Ok(()) };
+    let Some(leader) = group.leader() else {
         return Ok(writeln!(out, "{}: no port leads", plug.name())?);
     };
-    let slaves: Vec<String> = master.slaves().iter().map(ToString::to_string).collect();
-    let limit = master.limit_w.map_or("an unknown limit".into(), |watts| format!("{watts} W"));
-    Ok(writeln!(out, "{}: port {leader} leads port {} above {limit}", plug.name(), slaves.join(", "))?)
+    let followers: Vec<String> = group.followers().iter().map(ToString::to_string).collect();
+    let limit = group.limit_w.map_or("an unknown limit".into(), |watts| format!("{watts} W"));
+    Ok(writeln!(out, "{}: port {leader} leads port {} above {limit}", plug.name(), followers.join(", "))?)
 }
 
 /// What random switching is to be.
@@ -150,7 +150,7 @@ pub(super) struct Lived<'a> {
     pub(super) ports: &'a [String],
 }
 
-pub(super) async fn presence(
+pub(super) async fn presence_simulation(
     settings: &Settings,
     who: &Who,
     change: &Lived<'_>,
@@ -160,10 +160,10 @@ pub(super) async fn presence(
     let count = if change.ports.is_empty() { 0 } else { count(&mut plug).await? };
     let ports = change.ports.iter().map(|word| plug.port(word, count)).collect::<Result<_>>()?;
     let enabled = change.state.map(|state| state == OnOff::On);
-    let wish = PresenceWish { enabled, days: change.days, from: change.from, to: change.to, ports };
-    let wish = Some(wish).filter(|wish| *wish != PresenceWish::default());
-    let report = run(&mut plug, Errand::Presence(wish), count, "about random switching").await?;
-    let Some(Report::Presence(presence)) = shown(&plug, who, report, out)? else { return Ok(()) };
+    let wish = PresenceSimulationWish { enabled, days: change.days, from: change.from, to: change.to, ports };
+    let wish = Some(wish).filter(|wish| *wish != PresenceSimulationWish::default());
+    let report = run(&mut plug, Errand::PresenceSimulation(wish), count, "about random switching").await?;
+    let Some(Report::PresenceSimulation(presence)) = shown(&plug, who, report, out)? else { return Ok(()) };
     let state = if presence.enabled { "on" } else { "off" };
     let ports = (1..).zip(&presence.ports).filter(|(_, on)| **on);
     let ports: Vec<String> = ports.map(|(port, _): (u8, _)| port.to_string()).collect();

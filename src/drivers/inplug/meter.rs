@@ -61,8 +61,8 @@ impl Tongue {
                 }
                 if never { absent(missed, proven) } else { self.meter }
             }
-            Err(Failure::Silent) if !proven && missed + 1 >= MUTE => Meter::Resting { left: SPARED, proven },
-            Err(Failure::Silent) => again,
+            Err(Failure::Timeout) if !proven && missed + 1 >= MUTE => Meter::Resting { left: SPARED, proven },
+            Err(Failure::Timeout) => again,
             Err(failure) => return Err(failure),
         };
         Ok(())

@@ -194,7 +194,7 @@ impl Dialect for Tongue {
 
     fn hear(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
         let Some(exchange) = self.plan.front().copied() else {
-            return Err(Failure::Nonsense("an answer to nothing".into()));
+            return Err(Failure::InvalidResponse("an answer to nothing".into()));
         };
         match exchange {
             Exchange::KeepAlive => {}
@@ -202,7 +202,7 @@ impl Dialect for Tongue {
                 let hello = self.hear_hello(reply)?;
                 if exchange == Exchange::Identity {
                     let found = found(self.place, &hello);
-                    let found = found.ok_or_else(|| Failure::Denied(no_plug(&hello)))?;
+                    let found = found.ok_or_else(|| Failure::Rejected(no_plug(&hello)))?;
                     return Ok(Step::Done(Box::new(Answer::Identity(found))));
                 }
             }
@@ -295,11 +295,11 @@ impl Tongue {
 
     /// The payload of the answer to what is on the wire, or what it refuses with.
     fn payload(&self, reply: Reply<'_>) -> Heard {
-        let nothing = || Failure::Nonsense("an answer to nothing".into());
+        let nothing = || Failure::InvalidResponse("an answer to nothing".into());
         match reply {
             Reply::Bytes(bytes) => wire::open(bytes, self.envelope.as_ref().ok_or_else(nothing)?),
-            Reply::Closed | Reply::Unreachable | Reply::Silent => {
-                Err(reply.failure().unwrap_or(Failure::Silent))
+            Reply::Closed | Reply::Unreachable | Reply::Timeout => {
+                Err(reply.failure().unwrap_or(Failure::Timeout))
             }
         }
     }
@@ -317,10 +317,10 @@ impl Tongue {
     }
 
     fn hear_hello(&mut self, reply: Reply<'_>) -> Result<wire::Hello, Failure> {
-        let Reply::Bytes(bytes) = reply else { return Err(reply.failure().unwrap_or(Failure::Silent)) };
-        let hello = wire::hello_reply(bytes).ok_or_else(|| Failure::Nonsense("not a hello".into()))?;
+        let Reply::Bytes(bytes) = reply else { return Err(reply.failure().unwrap_or(Failure::Timeout)) };
+        let hello = wire::hello_reply(bytes).ok_or_else(|| Failure::InvalidResponse("not a hello".into()))?;
         match self.facts.mac {
-            Some(mac) if mac != hello.mac => return Err(Failure::Stranger(stranger(hello.mac))),
+            Some(mac) if mac != hello.mac => return Err(Failure::WrongDevice(stranger(hello.mac))),
             _ => self.facts.mac = Some(hello.mac),
         }
         if let Some(Found { facts, .. }) = found(self.place, &hello) {
@@ -333,17 +333,17 @@ impl Tongue {
     }
 
     fn hear_keys(&mut self, reply: Reply<'_>) -> Result<(), Failure> {
-        if reply == Reply::Silent && self.locked {
-            return Err(Failure::Denied(LOCKED.into()));
+        if reply == Reply::Timeout && self.locked {
+            return Err(Failure::Rejected(LOCKED.into()));
         }
         match self.payload(reply)? {
             Ok(plain) => {
-                let short = || Failure::Nonsense("a key exchange without a key".into());
+                let short = || Failure::InvalidResponse("a key exchange without a key".into());
                 let (id, key) = wire::session(&plain).ok_or_else(short)?;
                 self.session = Some(Session { id, key });
                 Ok(())
             }
-            Err(Refusal::LOCKED) => Err(Failure::Denied(LOCKED.into())),
+            Err(Refusal::LOCKED) => Err(Failure::Rejected(LOCKED.into())),
             Err(refusal) => Err(refused(refusal)),
         }
     }
@@ -351,7 +351,7 @@ impl Tongue {
     /// Nice to know; whatever comes of it, it is not asked again.
     fn hear_firmware(&mut self, heard: Heard) -> Result<(), Failure> {
         match heard {
-            Err(failure @ Failure::Nonsense(_)) => return Err(failure),
+            Err(failure @ Failure::InvalidResponse(_)) => return Err(failure),
             Ok(Ok(plain)) => {
                 if let Some(number) = wire::firmware(&plain) {
                     self.facts.firmware = Some(number.to_string());
@@ -370,7 +370,7 @@ impl Tongue {
         // Not a refusal: what is no plug must be forgotten.
         let state = state.ok_or_else(|| {
             let device = self.device.unwrap_or_default();
-            Failure::Nonsense(format!("type {device:#06x} does not speak like an SP2 plug"))
+            Failure::InvalidResponse(format!("type {device:#06x} does not speak like an SP2 plug"))
         })?;
         self.others = Some(if kind.is_some_and(|kind| kind.night_light) { state & 2 } else { 0 });
         self.reading.ports = vec![PortReading { relay: Some(state & 1 == 1), ..PortReading::default() }];
@@ -386,8 +386,8 @@ fn answered(heard: Heard) -> Result<Vec<u8>, Failure> {
 /// What passes is waited for: the transport goes on asking while there is time.
 fn refused(refusal: Refusal) -> Failure {
     match refusal.passes() {
-        true => Failure::Nonsense(refusal.words()),
-        false => Failure::Denied(refusal.words()),
+        true => Failure::InvalidResponse(refusal.words()),
+        false => Failure::Rejected(refusal.words()),
     }
 }
 

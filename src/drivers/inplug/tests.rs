@@ -124,7 +124,7 @@ fn play(tongue: &mut dyn Dialect, ask: &Ask, script: &[Says]) -> Result<Answer, 
         let Step::Send(request) = &step else { panic!("line {line} is not reached: {step:?}") };
         let Message::Datagram(bytes) = &request.what else { panic!("{request:?}") };
         let answer = reply(bytes, *says);
-        step = tongue.hear(answer.as_deref().map_or(Reply::Silent, Reply::Bytes), &now())?;
+        step = tongue.hear(answer.as_deref().map_or(Reply::Timeout, Reply::Bytes), &now())?;
     }
     match step {
         Step::Done(answer) => Ok(*answer),
@@ -194,13 +194,13 @@ fn a_session_lost_twice_in_one_conversation_is_a_failure() {
     let mut tongue = in_session();
     let script = [Says::Error(-7), HELLO, Says::Key, Says::Error(-7)];
     let failure = play(tongue.as_mut(), &Ask::Read, &script);
-    assert_eq!(failure, Err(Failure::Denied("error -7: the key has expired".into())));
+    assert_eq!(failure, Err(Failure::Rejected("error -7: the key has expired".into())));
 }
 
 #[test]
 fn another_plug_at_the_address_is_a_stranger_and_gets_no_command() {
     let other = Says::Hello(0x2716, "02:00:00:00:00:12", false);
-    let stranger = Err(Failure::Stranger("inplug-020000000012".into()));
+    let stranger = Err(Failure::WrongDevice("inplug-020000000012".into()));
     assert_eq!(play(tongue().as_mut(), &switch(true), &[other]), stranger);
     // Also in a session, which its own key may fit.
     assert_eq!(play(in_session().as_mut(), &switch(true), &[other]), stranger);
@@ -211,7 +211,7 @@ fn another_plug_at_the_address_is_a_stranger_and_gets_no_command() {
 #[test]
 fn after_a_failure_everything_is_asked_anew() {
     let mut tongue = in_session();
-    assert_eq!(play(tongue.as_mut(), &Ask::Read, &[Says::Nothing]), Err(Failure::Silent));
+    assert_eq!(play(tongue.as_mut(), &Ask::Read, &[Says::Nothing]), Err(Failure::Timeout));
     tongue.forget();
     let script = [HELLO, Says::Key, Says::Payload(ON), Says::Payload(FIVE_WATTS)];
     let read = reading(play(tongue.as_mut(), &Ask::Read, &script));
@@ -225,11 +225,11 @@ fn a_locked_plug_is_told_as_locked_with_the_remedy() {
     let locked = Says::Hello(0x2716, MAC, true);
     for answer in [Says::Error(-1), Says::Nothing] {
         match play(tongue().as_mut(), &Ask::Read, &[locked, answer]) {
-            Err(Failure::Denied(why)) => assert!(why.contains("locked") && why.contains("app"), "{why}"),
+            Err(Failure::Rejected(why)) => assert!(why.contains("locked") && why.contains("app"), "{why}"),
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(play(tongue().as_mut(), &Ask::Read, &[HELLO, Says::Nothing]), Err(Failure::Silent));
+    assert_eq!(play(tongue().as_mut(), &Ask::Read, &[HELLO, Says::Nothing]), Err(Failure::Timeout));
     // It may have been let in before it was locked.
     let script = [locked, Says::Key, Says::Nothing, Says::Payload(ON), Says::Payload(FIVE_WATTS)];
     assert_eq!(relay(play(tongue().as_mut(), &Ask::Read, &script)), Some(true));
@@ -369,16 +369,16 @@ fn what_does_not_answer_like_a_plug_is_none() {
     let script =
         [Says::Hello(0x1234, MAC, false), Says::Key, Says::Nothing, Says::Payload(&[1, 0, 0, 0, 77])];
     let failure = play(tongue().as_mut(), &Ask::Read, &script);
-    assert_eq!(failure, Err(Failure::Nonsense("type 0x1234 does not speak like an SP2 plug".into())));
+    assert_eq!(failure, Err(Failure::InvalidResponse("type 0x1234 does not speak like an SP2 plug".into())));
 }
 
 #[test]
 fn refusals_that_pass_are_waited_for() {
     for error in [-3, -8, -10] {
         let failure = play(in_session().as_mut(), &Ask::Read, &[Says::Error(error)]);
-        assert!(matches!(failure, Err(Failure::Nonsense(_))), "{failure:?}");
+        assert!(matches!(failure, Err(Failure::InvalidResponse(_))), "{failure:?}");
     }
-    assert!(matches!(play(in_session().as_mut(), &Ask::Read, &[Says::Error(-6)]), Err(Failure::Denied(_))));
+    assert!(matches!(play(in_session().as_mut(), &Ask::Read, &[Says::Error(-6)]), Err(Failure::Rejected(_))));
 }
 
 #[test]
@@ -389,7 +389,7 @@ fn a_stray_packet_leaves_the_conversation_where_it_was() {
     let later = Moment { nonce: 0x1235, ..now() };
     let other = tongue_with_count(&bytes, 1);
     for stray in [&b""[..], b"noise", &hello(0x2716, MAC, false), &other] {
-        assert!(matches!(tongue.hear(Reply::Bytes(stray), &later), Err(Failure::Nonsense(_))));
+        assert!(matches!(tongue.hear(Reply::Bytes(stray), &later), Err(Failure::InvalidResponse(_))));
     }
     let right = reply(&bytes, Says::Payload(ON)).expect("a reply");
     assert!(matches!(tongue.hear(Reply::Bytes(&right), &later), Ok(Step::Send(_))));
@@ -429,7 +429,7 @@ fn who_are_you_is_answered_by_hello() {
         other => panic!("{other:?}"),
     }
     let remote = Says::Hello(0x2737, MAC, false);
-    assert!(matches!(play(tongue().as_mut(), &Ask::Identify, &[remote]), Err(Failure::Denied(_))));
+    assert!(matches!(play(tongue().as_mut(), &Ask::Identify, &[remote]), Err(Failure::Rejected(_))));
     let lamp = hello(0x647a, MAC, false);
     assert_eq!(Inplug.stray(&lamp), "Luceco Castra \"Heater\", type 0x647a, is a lamp: it is left alone");
     assert_eq!(play(tongue().as_mut(), &Ask::History(Span::Hours), &[]), Ok(Answer::Unsupported));
@@ -459,7 +459,7 @@ fn payloads_of_chance_behind_right_sums_end_in_an_answer_or_a_failure() {
                     _ => Says::Random(random.u64(..)),
                 };
                 let reply = reply(&bytes, says);
-                match tongue.hear(reply.as_deref().map_or(Reply::Silent, Reply::Bytes), &now()) {
+                match tongue.hear(reply.as_deref().map_or(Reply::Timeout, Reply::Bytes), &now()) {
                     Ok(next) => step = next,
                     Err(failure) => break Err(failure),
                 }

@@ -212,14 +212,14 @@ pub(super) fn seal(to: &Envelope, payload: &[u8]) -> Vec<u8> {
 
 /// Opens the reply to a packet sealed with this envelope: its payload, or what the plug refuses with.
 pub(super) fn open(packet: &[u8], of: &Envelope) -> Result<Result<Vec<u8>, Refusal>, Failure> {
-    let nonsense = |what: &str| Failure::Nonsense(what.into());
-    let short = || nonsense("shorter than a head");
+    let invalid = |what: &str| Failure::InvalidResponse(what.into());
+    let short = || invalid("shorter than a head");
     let payload = packet.get(HEAD..).ok_or_else(short)?;
     if !packet.starts_with(&MAGIC) || !is_signed(packet) {
-        return Err(nonsense("no packet of this family, or a damaged one"));
+        return Err(invalid("no packet of this family, or a damaged one"));
     }
     if word(packet, TYPE) != Some(of.purpose.number() + REPLY) || word(packet, 0x28) != Some(of.count) {
-        return Err(nonsense("the answer to another question"));
+        return Err(invalid("the answer to another question"));
     }
     // Before anything behind it: refusals come with no payload, or with one that means nothing.
     let error = bytes(packet, 0x22).map(i16::from_le_bytes).ok_or_else(short)?;
@@ -227,14 +227,14 @@ pub(super) fn open(packet: &[u8], of: &Envelope) -> Result<Result<Vec<u8>, Refus
         return Ok(Err(Refusal(error)));
     }
     if of.purpose == Purpose::Command && bytes(packet, 0x30).map(u32::from_le_bytes) != Some(of.id) {
-        return Err(nonsense("the answer to another session"));
+        return Err(invalid("the answer to another session"));
     }
     if payload.len() < BLOCK {
-        return Err(nonsense("no payload"));
+        return Err(invalid("no payload"));
     }
-    let plain = of.key.decrypt(payload).ok_or_else(|| nonsense("not whole blocks"))?;
+    let plain = of.key.decrypt(payload).ok_or_else(|| invalid("not whole blocks"))?;
     if word(packet, 0x34) != Some(checksum(plain.iter().copied())) {
-        return Err(nonsense("it cannot be decrypted"));
+        return Err(invalid("it cannot be decrypted"));
     }
     Ok(Ok(plain))
 }

@@ -17,12 +17,12 @@ impl Tongue {
             Skill::SetClock
             | Skill::ChangeRules(_)
             | Skill::SetPrice(_)
-            | Skill::SetMaster(_)
+            | Skill::SetLeader(_)
             | Skill::SetPresence(_) => &[Exchange::Act, Exchange::Look],
             Skill::Clock
             | Skill::Rules
             | Skill::Price
-            | Skill::Master
+            | Skill::Leader
             | Skill::Presence
             | Skill::Hardware
             | Skill::Call { .. } => &[Exchange::Look],
@@ -62,22 +62,24 @@ impl Tongue {
                 self.clock = skill::heard_clock(bytes, now).ok();
             }
             Reply::Closed => {}
-            Reply::Unreachable | Reply::Silent => return Err(reply.failure().unwrap_or(Failure::Silent)),
+            Reply::Unreachable | Reply::Timeout => return Err(reply.failure().unwrap_or(Failure::Timeout)),
         }
         self.plan.pop_front();
         Ok(self.next(now))
     }
 
     pub(super) fn hear_act(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
-        let Some(skill) = &self.skill else { return Err(Failure::Nonsense("an answer to nothing".into())) };
+        let Some(skill) = &self.skill else {
+            return Err(Failure::InvalidResponse("an answer to nothing".into()));
+        };
         let bytes = match reply {
             Reply::Bytes(bytes) => bytes,
             Reply::Closed => return done(Answer::Unsupported),
-            Reply::Unreachable | Reply::Silent => return Err(reply.failure().unwrap_or(Failure::Silent)),
+            Reply::Unreachable | Reply::Timeout => return Err(reply.failure().unwrap_or(Failure::Timeout)),
         };
         if *skill == Skill::SetClock {
             let hello =
-                wire::hello(bytes).ok_or_else(|| Failure::Nonsense("not a discovery reply".into()))?;
+                wire::hello(bytes).ok_or_else(|| Failure::InvalidResponse("not a discovery reply".into()))?;
             self.same_plug(&hello)?;
             if self.way == Some(Way::V3) {
                 // It cannot be read back there.
@@ -87,7 +89,7 @@ impl Tongue {
             let command = skill::act(skill, None, None, now).map_or(0, |(command, _)| command);
             match wire::accepted(wire::mine(bytes, self.serial.as_deref())?, command.into()) {
                 Ok(()) => {}
-                Err(Failure::Denied(why)) => return done(Answer::Refused(why)),
+                Err(Failure::Rejected(why)) => return done(Answer::Refused(why)),
                 Err(failure) => return Err(failure),
             }
         }
@@ -96,19 +98,21 @@ impl Tongue {
     }
 
     pub(super) fn hear_look(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
-        let Some(skill) = &self.skill else { return Err(Failure::Nonsense("an answer to nothing".into())) };
+        let Some(skill) = &self.skill else {
+            return Err(Failure::InvalidResponse("an answer to nothing".into()));
+        };
         let bytes = match reply {
             Reply::Bytes(bytes) => bytes,
             // It has the name; that it cannot be heard is no failure.
-            Reply::Silent if matches!(skill, Skill::Rename { .. }) => {
+            Reply::Timeout if matches!(skill, Skill::Rename { .. }) => {
                 return done(Answer::Skill(Told::Name(None)));
             }
             Reply::Closed => return done(Answer::Unsupported),
-            Reply::Unreachable | Reply::Silent => return Err(reply.failure().unwrap_or(Failure::Silent)),
+            Reply::Unreachable | Reply::Timeout => return Err(reply.failure().unwrap_or(Failure::Timeout)),
         };
         if let Skill::Rename { port, .. } = skill {
             let hello =
-                wire::hello(bytes).ok_or_else(|| Failure::Nonsense("not a discovery reply".into()))?;
+                wire::hello(bytes).ok_or_else(|| Failure::InvalidResponse("not a discovery reply".into()))?;
             self.same_plug(&hello)?;
             let name = match port.checked_sub(1) {
                 None => hello.facts.name,
@@ -121,15 +125,15 @@ impl Tongue {
             Ok(Told::Hardware(Hardware { mac: Some(theirs), .. }))
                 if self.mac.is_some_and(|mine| mine != theirs) =>
             {
-                Err(Failure::Stranger(format!("MAC {theirs}")))
+                Err(Failure::WrongDevice(format!("MAC {theirs}")))
             }
             Ok(told) => {
                 self.tells_clock |= matches!(told, Told::Clock(_));
                 done(Answer::Skill(told))
             }
-            Err(Failure::Denied(why)) => done(Answer::Refused(why)),
+            Err(Failure::Rejected(why)) => done(Answer::Refused(why)),
             // A reply without anything in it: firmware that knows the number and nothing more.
-            Err(Failure::Nonsense(what)) if what == wire::NO_DATA => done(Answer::Unsupported),
+            Err(Failure::InvalidResponse(what)) if what == wire::NO_DATA => done(Answer::Unsupported),
             Err(failure) => Err(failure),
         }
     }

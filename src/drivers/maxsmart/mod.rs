@@ -209,7 +209,7 @@ impl Dialect for Tongue {
 
     fn hear(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
         match self.plan.front().copied() {
-            None => Err(Failure::Nonsense("an answer to nothing".into())),
+            None => Err(Failure::InvalidResponse("an answer to nothing".into())),
             Some(Exchange::Hello) => self.hear_hello(reply, now),
             Some(Exchange::Time) => {
                 self.time_at = Some(now.up + TOLD_EVERY);
@@ -309,7 +309,7 @@ impl Tongue {
         let identifying = self.plan.get(1) == Some(&Exchange::Hardware);
         if let Reply::Bytes(bytes) = reply {
             let hello =
-                wire::hello(bytes).ok_or_else(|| Failure::Nonsense("not a discovery reply".into()))?;
+                wire::hello(bytes).ok_or_else(|| Failure::InvalidResponse("not a discovery reply".into()))?;
             if identifying {
                 let found =
                     Found { driver: Maxsmart.name(), id: hello.id(), place: self.place, facts: hello.facts };
@@ -333,7 +333,7 @@ impl Tongue {
             }
             self.evasive = self.evasive.saturating_add(1);
             if self.evasive < STREAK {
-                return Err(Failure::Silent);
+                return Err(Failure::Timeout);
             }
         }
         // Otherwise silence proves nothing: routers drop datagrams.
@@ -358,7 +358,7 @@ impl Tongue {
             (_, None) => *mine == theirs,
         };
         if !ours {
-            return Err(Failure::Stranger(theirs.to_string()));
+            return Err(Failure::WrongDevice(theirs.to_string()));
         }
         Ok(())
     }
@@ -378,7 +378,7 @@ impl Tongue {
         found.id = wire::hardware_id(&data, &mut found.facts);
         match found.id {
             Some(_) => Ok(Step::Done(Box::new(Answer::Identity(found)))),
-            None => Err(Failure::Nonsense("it has neither serial nor MAC nor cpuid".into())),
+            None => Err(Failure::InvalidResponse("it has neither serial nor MAC nor cpuid".into())),
         }
     }
 
@@ -399,14 +399,14 @@ impl Tongue {
                 Ok(Step::Done(Box::new(Answer::Reading(reading))))
             }
             // A stray datagram: keep listening for the right one.
-            Err(failure @ (Failure::Nonsense(_) | Failure::Stranger(_)))
+            Err(failure @ (Failure::InvalidResponse(_) | Failure::WrongDevice(_)))
                 if way == Way::V3
-                    && !matches!(failure, Failure::Nonsense(ref what) if what == wire::NO_DATA) =>
+                    && !matches!(failure, Failure::InvalidResponse(ref what) if what == wire::NO_DATA) =>
             {
                 Err(failure)
             }
             // It names another serial: the other dialect would only say so again.
-            Err(failure @ Failure::Stranger(_)) => Err(failure),
+            Err(failure @ Failure::WrongDevice(_)) => Err(failure),
             Err(failure) => {
                 self.tried.push(way);
                 if self.way.is_none() && self.way().is_some() {
@@ -423,12 +423,12 @@ impl Tongue {
             Reply::Bytes(bytes) => {
                 match wire::mine(bytes, self.serial.as_deref()).and_then(|bytes| wire::history(bytes, span)) {
                     Ok(history) => Answer::History(history),
-                    Err(Failure::Denied(_)) => Answer::Unsupported,
+                    Err(Failure::Rejected(_)) => Answer::Unsupported,
                     Err(failure) => return Err(failure),
                 }
             }
             Reply::Closed => Answer::Unsupported,
-            Reply::Unreachable | Reply::Silent => return Err(reply.failure().unwrap_or(Failure::Silent)),
+            Reply::Unreachable | Reply::Timeout => return Err(reply.failure().unwrap_or(Failure::Timeout)),
         };
         self.heard_at = Some(now.up);
         Ok(Step::Done(Box::new(answer)))

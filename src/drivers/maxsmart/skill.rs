@@ -3,8 +3,8 @@
 
 use super::wire;
 use crate::model::{
-    Clock, Currency, Days, Failure, Hardware, MAX_PORTS, Mac, Master, Moment, Name, Presence, Price, Role,
-    Rule, RuleChange, Skill, Timer, Told, local,
+    Clock, Currency, Days, Failure, Hardware, LeaderGroup, MAX_PORTS, Mac, Moment, Name, Presence, Price,
+    Role, Rule, RuleChange, Skill, Timer, Told, local,
 };
 use serde_json::{Map, Value, json};
 
@@ -50,10 +50,10 @@ pub(super) fn refused(skill: &Skill) -> Option<String> {
             let arguments = arguments.as_deref().map(serde_json::from_str::<Map<String, Value>>);
             arguments.and_then(Result::err).map(|error| format!("the arguments are no JSON object: {error}"))
         }
-        Skill::SetMaster(master) => {
-            let masters = master.roles.iter().filter(|role| **role == Role::Master).count();
-            let limit = master.limit_w.is_some_and(|watts| Master::LIMITS.contains(&watts));
-            if masters > 1 {
+        Skill::SetLeader(group) => {
+            let leaders = group.roles.iter().filter(|role| **role == Role::Leader).count();
+            let limit = group.limit_w.is_some_and(|watts| LeaderGroup::LIMITS.contains(&watts));
+            if leaders > 1 {
                 Some("only one port can be the master".into())
             } else {
                 (!limit).then(|| "the limit is 2, 5, 10 or 35 W".into())
@@ -78,7 +78,7 @@ pub(super) fn refused(skill: &Skill) -> Option<String> {
         | Skill::Rules
         | Skill::ChangeRules(RuleChange::Delete(_))
         | Skill::Price
-        | Skill::Master
+        | Skill::Leader
         | Skill::Presence
         | Skill::Hardware => None,
     }
@@ -93,7 +93,7 @@ pub(super) fn clock(serial: Option<&str>) -> String {
 pub(super) fn heard_clock(bytes: &[u8], now: &Moment) -> Result<Clock, Failure> {
     let data = wire::data(bytes, 502)?;
     let clock = data.get("time").and_then(Value::as_str).and_then(|text| Clock::read(text, now));
-    clock.ok_or_else(|| Failure::Nonsense("no time".into()))
+    clock.ok_or_else(|| Failure::InvalidResponse("no time".into()))
 }
 
 /// The request that changes something, and the number of its answer; `None` when the skill only
@@ -116,9 +116,10 @@ pub(super) fn act(
         Skill::SetPrice(price) => {
             (205, json!({"cost": format!("{:.2}", price.cost), "money": price.currency.number()}))
         }
-        Skill::SetMaster(master) => {
-            let roles: Vec<u8> = master.roles.iter().map(|role| role_number(*role)).collect();
-            let limit = Master::LIMITS.iter().position(|watts| Some(*watts) == master.limit_w).unwrap_or(0);
+        Skill::SetLeader(group) => {
+            let roles: Vec<u8> = group.roles.iter().map(|role| role_number(*role)).collect();
+            let limit =
+                LeaderGroup::LIMITS.iter().position(|watts| Some(*watts) == group.limit_w).unwrap_or(0);
             (202, json!({"master": roles, "limit": limit}))
         }
         Skill::SetPresence(presence) => {
@@ -131,7 +132,7 @@ pub(super) fn act(
         | Skill::Timer(_)
         | Skill::Rules
         | Skill::Price
-        | Skill::Master
+        | Skill::Leader
         | Skill::Presence
         | Skill::Hardware
         | Skill::Call { .. } => return None,
@@ -171,7 +172,7 @@ pub(super) fn look(skill: &Skill, serial: Option<&str>) -> Option<(u16, String)>
         Skill::Timer(port) | Skill::SetTimer { port, .. } => (515, json!({"port": port})),
         Skill::Rules | Skill::ChangeRules(_) => (516, json!({"page": 0})),
         Skill::Price | Skill::SetPrice(_) => (510, json!({"type": 0})),
-        Skill::Master | Skill::SetMaster(_) => (512, json!({})),
+        Skill::Leader | Skill::SetLeader(_) => (512, json!({})),
         Skill::Presence | Skill::SetPresence(_) => (517, json!({})),
         Skill::Hardware => (124, json!({})),
         Skill::Call { command, arguments } => {
@@ -205,7 +206,7 @@ pub(super) fn heard(
     now: &Moment,
 ) -> Result<Told, Failure> {
     Ok(match skill {
-        Skill::Rename { .. } => return Err(Failure::Nonsense("names are told by discovery".into())),
+        Skill::Rename { .. } => return Err(Failure::InvalidResponse("names are told by discovery".into())),
         Skill::Clock | Skill::SetClock => Told::Clock(Some(heard_clock(bytes, now)?)),
         Skill::Timer(_) | Skill::SetTimer { .. } => {
             let data = wire::data(bytes, 515)?;
@@ -228,17 +229,17 @@ pub(super) fn heard(
             let price = |(cost, number)| Price { cost, currency: Currency::of_number(number) };
             Told::Price(cost.zip(currency).map(price))
         }
-        Skill::Master | Skill::SetMaster(_) => {
+        Skill::Leader | Skill::SetLeader(_) => {
             let data = wire::data(bytes, 512)?;
             let roles = list(data.get("master"), |value| match number(value) {
-                Some(0) => Role::Slave,
-                Some(1) => Role::Master,
+                Some(0) => Role::Follower,
+                Some(1) => Role::Leader,
                 _ => Role::Neutral,
             });
             let limit = data.get("limit").and_then(number).and_then(|number| usize::try_from(number).ok());
-            Told::Master(Master {
+            Told::Leader(LeaderGroup {
                 roles,
-                limit_w: limit.and_then(|place| Master::LIMITS.get(place)).copied(),
+                limit_w: limit.and_then(|place| LeaderGroup::LIMITS.get(place)).copied(),
             })
         }
         Skill::Presence | Skill::SetPresence(_) => {
@@ -293,8 +294,8 @@ fn rule(value: &Value) -> Option<Rule> {
 
 fn role_number(role: Role) -> u8 {
     match role {
-        Role::Slave => 0,
-        Role::Master => 1,
+        Role::Follower => 0,
+        Role::Leader => 1,
         Role::Neutral => 2,
     }
 }

@@ -58,16 +58,16 @@ impl Reply<'_> {
         match self.response.whole() {
             Some(theirs) if theirs == response => {}
             Some(theirs) => {
-                return Err(Failure::Nonsense(format!("answer to {theirs} instead of {response}")));
+                return Err(Failure::InvalidResponse(format!("answer to {theirs} instead of {response}")));
             }
-            None => return Err(Failure::Nonsense("no response number".into())),
+            None => return Err(Failure::InvalidResponse("no response number".into())),
         }
         match self.code.whole() {
             Some(200) => {}
-            Some(code) => return Err(Failure::Denied(format!("code {code} to command {response}"))),
-            None => return Err(Failure::Nonsense("no code".into())),
+            Some(code) => return Err(Failure::Rejected(format!("code {code} to command {response}"))),
+            None => return Err(Failure::InvalidResponse("no code".into())),
         }
-        let data = self.data.as_ref().ok_or_else(|| Failure::Nonsense(NO_DATA.into()))?;
+        let data = self.data.as_ref().ok_or_else(|| Failure::InvalidResponse(NO_DATA.into()))?;
         data.reading(unit)
     }
 }
@@ -77,7 +77,7 @@ impl Data<'_> {
         let (switch, watt, amp) = (self.switch.0.as_deref(), self.watt.0.as_deref(), self.amp.0.as_deref());
         let count = switch.or(watt).map_or(0, <[Item<'_>]>::len);
         if count == 0 {
-            return Err(Failure::Nonsense(NO_DATA.into()));
+            return Err(Failure::InvalidResponse(NO_DATA.into()));
         }
         let mut refused = Vec::new();
         if count > MAX_PORTS {

@@ -77,14 +77,14 @@ fn an_http_plug_is_asked_who_it_is_once_and_then_only_how() {
     plug.forget();
     // It does say who it is: silence may be that of another plug at its address.
     for _ in 1..STREAK {
-        let dead = [("00dv", Reply::Silent), ("511", Reply::Silent)];
-        assert_eq!(play(plug.as_mut(), &Ask::Read, &dead), Err(Failure::Silent));
+        let dead = [("00dv", Reply::Timeout), ("511", Reply::Timeout)];
+        assert_eq!(play(plug.as_mut(), &Ask::Read, &dead), Err(Failure::Timeout));
         plug.forget();
     }
     let off = Ask::Switch(Switch::All(false));
-    let evasive = [("00dv", Reply::Silent), ("511", bytes(OK_511)), ("00dv", Reply::Silent)];
+    let evasive = [("00dv", Reply::Timeout), ("511", bytes(OK_511)), ("00dv", Reply::Timeout)];
     for _ in 1..STREAK {
-        assert_eq!(play(plug.as_mut(), &off, &evasive), Err(Failure::Silent), "nothing is switched");
+        assert_eq!(play(plug.as_mut(), &off, &evasive), Err(Failure::Timeout), "nothing is switched");
         plug.forget();
     }
     let read = [evasive.as_slice(), &[("511", bytes(OK_511))]].concat();
@@ -103,7 +103,7 @@ fn each_way_has_the_whole_time_and_each_goes_first_in_turn() {
         let step = plug.hear(bytes(HELLO), &now());
         let Ok(Step::Send(Request { what, patience })) = step else { panic!("{step:?}") };
         assert_eq!(patience, Duration::from_secs(5));
-        plug.hear(Reply::Silent, &now()).expect("the other way");
+        plug.hear(Reply::Timeout, &now()).expect("the other way");
         plug.forget();
         matches!(what, Message::Get(_))
     };
@@ -123,7 +123,7 @@ fn a_plug_not_heard_for_a_while_is_asked_who_it_is_again() {
     assert!(asked(plug.as_mut(), SURE + Duration::from_millis(1)));
     let other = HELLO.replace("SWP1000000000001", "SWP1000000000002");
     let heard = plug.hear(bytes(&other), &now());
-    assert_eq!(heard, Err(Failure::Stranger("maxsmart-swp1000000000002".into())));
+    assert_eq!(heard, Err(Failure::WrongDevice("maxsmart-swp1000000000002".into())));
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_plug_that_does_not_tell_its_clock_is_told_the_time_now_and_then() {
             };
             let with_time = question.starts_with(b"00dv=all,2026");
             dated += u32::from(with_time);
-            let answer = if with_time && silent { Reply::Silent } else { bytes(HELLO) };
+            let answer = if with_time && silent { Reply::Timeout } else { bytes(HELLO) };
             step = plug.hear(answer, &now).expect("more to say");
         }
         assert!(matches!(step, Step::Done(answer) if matches!(*answer, Answer::Reading(_))));
@@ -176,14 +176,14 @@ fn of_two_plugs_with_one_serial_the_first_is_known_by_its_mac() {
     let mut plug = attach(&found);
     plug.ask(&Ask::Read, &now());
     let second = HELLO.replace("02:00:00:00:00:01", "02:00:00:00:00:02");
-    assert!(matches!(plug.hear(bytes(&second), &now()), Err(Failure::Stranger(_))));
+    assert!(matches!(plug.hear(bytes(&second), &now()), Err(Failure::WrongDevice(_))));
     assert!(matches!(plug.hear(bytes(HELLO), &now()), Ok(Step::Send(_))));
 }
 
 #[test]
 fn a_closed_web_server_means_v3_and_the_choice_is_remembered() {
     let mut plug = tongue("");
-    let first = [("00dv", Reply::Silent), ("511", Reply::Unreachable), (r#""cmd":90"#, bytes(OK_90))];
+    let first = [("00dv", Reply::Timeout), ("511", Reply::Unreachable), (r#""cmd":90"#, bytes(OK_90))];
     assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &first)), Some(false));
     assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &[(r#""cmd":90"#, bytes(OK_90))])), Some(false));
 }
@@ -192,7 +192,7 @@ fn a_closed_web_server_means_v3_and_the_choice_is_remembered() {
 fn firmware_5_is_asked_by_v3_first() {
     let mut plug = tongue("5.11");
     assert_eq!(
-        relay(play(plug.as_mut(), &Ask::Read, &[("00dv", Reply::Silent), ("90", bytes(OK_90))])),
+        relay(play(plug.as_mut(), &Ask::Read, &[("00dv", Reply::Timeout), ("90", bytes(OK_90))])),
         Some(false)
     );
 }
@@ -200,15 +200,15 @@ fn firmware_5_is_asked_by_v3_first() {
 #[test]
 fn a_v3_status_without_data_means_http() {
     let mut plug = tongue("5.0");
-    let script = [("00dv", Reply::Silent), ("90", bytes(NO_DATA_90)), ("511", bytes(OK_511))];
+    let script = [("00dv", Reply::Timeout), ("90", bytes(NO_DATA_90)), ("511", bytes(OK_511))];
     assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &script)), Some(true));
 }
 
 #[test]
 fn after_a_streak_of_failures_the_dialect_is_chosen_anew() {
     let mut plug = tongue("1.30");
-    play(plug.as_mut(), &Ask::Read, &[("00dv", Reply::Silent), ("511", bytes(OK_511))]).expect("HTTP");
-    let dead = [("00dv", Reply::Silent), ("511", Reply::Unreachable)];
+    play(plug.as_mut(), &Ask::Read, &[("00dv", Reply::Timeout), ("511", bytes(OK_511))]).expect("HTTP");
+    let dead = [("00dv", Reply::Timeout), ("511", Reply::Unreachable)];
     for streak in 0..STREAK {
         // After a failure the identity question comes back.
         let script = if streak == 0 { &dead[1..] } else { &dead[..] };
@@ -216,7 +216,7 @@ fn after_a_streak_of_failures_the_dialect_is_chosen_anew() {
         assert!(matches!(failure, Err(Failure::Unreachable(_))), "{failure:?}");
         plug.forget();
     }
-    let script = [("00dv", Reply::Silent), ("511", Reply::Unreachable), ("90", bytes(OK_90))];
+    let script = [("00dv", Reply::Timeout), ("511", Reply::Unreachable), ("90", bytes(OK_90))];
     assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &script)), Some(false));
 }
 
@@ -226,11 +226,11 @@ fn a_question_that_not_every_firmware_knows_shakes_no_trust() {
     play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))]).expect("HTTP");
     for _ in 0..2 * STREAK {
         let clock = Ask::Skill(Skill::Clock);
-        assert_eq!(play(plug.as_mut(), &clock, &[("502", Reply::Silent)]), Err(Failure::Silent));
+        assert_eq!(play(plug.as_mut(), &clock, &[("502", Reply::Timeout)]), Err(Failure::Timeout));
         plug.forget();
         let record = Ask::History(Span::Hours);
-        let silent = [("00dv", bytes(HELLO)), ("510", Reply::Silent)];
-        assert_eq!(play(plug.as_mut(), &record, &silent), Err(Failure::Silent));
+        let silent = [("00dv", bytes(HELLO)), ("510", Reply::Timeout)];
+        assert_eq!(play(plug.as_mut(), &record, &silent), Err(Failure::Timeout));
         plug.forget();
         // It is HTTP as before; only who is there is asked again.
         let well = [("00dv", bytes(HELLO)), ("511", bytes(OK_511))];
@@ -253,7 +253,7 @@ fn a_switch_is_read_back_in_the_same_conversation() {
     );
     let no = [("00dv", bytes(HELLO)), ("cmd=200", bytes(r#"{"response":200,"code":400}"#))];
     let refused = play(plug.as_mut(), &on, &no);
-    assert!(matches!(refused, Err(Failure::Denied(_))), "{refused:?}");
+    assert!(matches!(refused, Err(Failure::Rejected(_))), "{refused:?}");
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn a_switch_to_a_plug_never_spoken_to_finds_out_its_dialect_by_reading_first() {
     let mut plug = tongue("");
     let all = Ask::Switch(Switch::All(false));
     let script = [
-        ("00dv", Reply::Silent),
+        ("00dv", Reply::Timeout),
         ("511", Reply::Closed),
         ("90", bytes(OK_90)),
         (r#""cmd":20,"port":0,"state":0"#, bytes(OK_20)),
@@ -275,15 +275,15 @@ fn another_plug_at_the_address_is_a_stranger_and_nothing_is_switched() {
     let mut plug = tongue("1.30");
     let theirs = HELLO.replace("SWP1000000000001", "SWP1000000000002");
     let on = Ask::Switch(Switch::Ports(BTreeMap::from([(1, true)])));
-    let stranger = Err(Failure::Stranger("maxsmart-swp1000000000002".into()));
+    let stranger = Err(Failure::WrongDevice("maxsmart-swp1000000000002".into()));
     assert_eq!(play(plug.as_mut(), &on, &[("00dv", bytes(&theirs))]), stranger);
     // As it has just told that, it is not believed later because it keeps silent.
     let hello = [("00dv", bytes(HELLO)), ("511", bytes(OK_511))];
     assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &hello)), Some(true));
-    let mute = [("00dv", Reply::Silent), ("511", bytes(OK_511)), ("00dv", Reply::Silent)];
+    let mute = [("00dv", Reply::Timeout), ("511", bytes(OK_511)), ("00dv", Reply::Timeout)];
     for _ in 0..2 * STREAK {
         plug.forget();
-        assert_eq!(play(plug.as_mut(), &on, &mute), Err(Failure::Silent), "nothing is switched");
+        assert_eq!(play(plug.as_mut(), &on, &mute), Err(Failure::Timeout), "nothing is switched");
         plug.forget();
         assert_eq!(play(plug.as_mut(), &on, &[("00dv", bytes(&theirs))]), stranger);
     }
@@ -296,14 +296,14 @@ fn who_is_there_is_asked_before_every_relay_though_nothing_failed() {
     assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &[("511", bytes(OK_511))])), Some(true));
     let theirs = HELLO.replace("SWP1000000000001", "SWP1000000000002");
     let on = Ask::Switch(Switch::Ports(BTreeMap::from([(1, true)])));
-    let stranger = Err(Failure::Stranger("maxsmart-swp1000000000002".into()));
+    let stranger = Err(Failure::WrongDevice("maxsmart-swp1000000000002".into()));
     for _ in 0..2 * STREAK {
         assert_eq!(play(plug.as_mut(), &on, &[("00dv", bytes(&theirs))]), stranger);
     }
     // One that does not tell it any more is asked a few times, then left in peace.
-    let mute = [("00dv", Reply::Silent), ("511", bytes(OK_511)), ("00dv", Reply::Silent)];
+    let mute = [("00dv", Reply::Timeout), ("511", bytes(OK_511)), ("00dv", Reply::Timeout)];
     for _ in 1..STREAK {
-        assert_eq!(play(plug.as_mut(), &on, &mute), Err(Failure::Silent));
+        assert_eq!(play(plug.as_mut(), &on, &mute), Err(Failure::Timeout));
         plug.forget();
     }
     let done = [("cmd=200", bytes(OK_200)), ("511", bytes(OK_511))];
@@ -314,7 +314,7 @@ fn who_is_there_is_asked_before_every_relay_though_nothing_failed() {
 #[test]
 fn a_web_server_that_names_another_serial_is_a_strangers() {
     let theirs = |reply: &str| reply.replacen("\"code\"", "\"sn\":\"SWP1000000000009\",\"code\"", 1);
-    let stranger = Err(Failure::Stranger("SWP1000000000009".into()));
+    let stranger = Err(Failure::WrongDevice("SWP1000000000009".into()));
     let (status, switched) = (theirs(OK_511), theirs(OK_200));
     // Also while it is not known yet how it speaks.
     let mut plug = tongue("1.30");
@@ -344,7 +344,8 @@ fn a_plug_that_tells_no_relay_shows_what_was_acknowledged_and_watts_prove_on() {
     let idle = r#"V3{"response":90,"code":200,"data":{"watt":[0],"amp":[0]}}"#;
     let loaded = r#"V3{"response":90,"code":200,"data":{"watt":[9000],"amp":[40]}}"#;
     let mut plug = tongue("5.0");
-    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &[("00dv", Reply::Silent), ("90", bytes(idle))])), None);
+    let script = [("00dv", Reply::Timeout), ("90", bytes(idle))];
+    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &script)), None);
     let off = Ask::Switch(Switch::Ports(BTreeMap::from([(1, false)])));
     assert_eq!(relay(play(plug.as_mut(), &off, &[("20", bytes(OK_20)), ("90", bytes(idle))])), Some(false));
     assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &[("90", bytes(loaded))])), Some(true));
@@ -407,7 +408,8 @@ fn a_plug_without_a_record_says_so_in_any_way_it_likes() {
     assert_eq!(play(plug.as_mut(), &Ask::History(Span::Hours), &no), Ok(Answer::Unsupported));
     let months = OK_510.replace("\"type\":0", "\"type\":2");
     let other = [("510", bytes(&months))];
-    assert!(matches!(play(plug.as_mut(), &Ask::History(Span::Hours), &other), Err(Failure::Nonsense(_))));
+    let history = play(plug.as_mut(), &Ask::History(Span::Hours), &other);
+    assert!(matches!(history, Err(Failure::InvalidResponse(_))));
     let mut v3 = tongue("5.11");
     let script = [("00dv", bytes(HELLO)), (r#""cmd":90"#, bytes(OK_90))];
     assert_eq!(play(v3.as_mut(), &Ask::History(Span::Days), &script), Ok(Answer::Unsupported));
@@ -452,10 +454,10 @@ fn a_name_is_verified_by_discovery() {
     assert_eq!(skill(plug.as_mut(), rename(0), &[took, ("00dv", bytes(HELLO))]), told(Some(&name)));
     // A plug with one port tells no name for it.
     assert_eq!(skill(plug.as_mut(), rename(1), &[took, ("00dv", bytes(HELLO))]), told(None));
-    assert_eq!(skill(plug.as_mut(), rename(0), &[took, ("00dv", Reply::Silent)]), told(None));
+    assert_eq!(skill(plug.as_mut(), rename(0), &[took, ("00dv", Reply::Timeout)]), told(None));
     let stranger = HELLO.replace("SWP1000000000001", "SWP1000000000002");
     let answer = skill(plug.as_mut(), rename(0), &[took, ("00dv", bytes(&stranger))]);
-    assert!(matches!(answer, Err(Failure::Stranger(_))), "{answer:?}");
+    assert!(matches!(answer, Err(Failure::WrongDevice(_))), "{answer:?}");
 }
 
 #[test]
@@ -465,11 +467,11 @@ fn a_refusal_is_an_answer_and_silence_is_not() {
     let no = [("cmd=205", bytes(r#"{"response":205,"code":400}"#))];
     let answer = skill(plug.as_mut(), Skill::SetPrice(price), &no);
     assert!(matches!(answer, Ok(Answer::Refused(_))), "{answer:?}");
-    let unknown = skill(plug.as_mut(), Skill::Master, &[("cmd=512", Reply::Closed)]);
+    let unknown = skill(plug.as_mut(), Skill::Leader, &[("cmd=512", Reply::Closed)]);
     assert_eq!(unknown, Ok(Answer::Unsupported));
-    assert_eq!(skill(plug.as_mut(), Skill::Rules, &[("cmd=516", Reply::Silent)]), Err(Failure::Silent));
+    assert_eq!(skill(plug.as_mut(), Skill::Rules, &[("cmd=516", Reply::Timeout)]), Err(Failure::Timeout));
     let nonsense = skill(plug.as_mut(), Skill::Clock, &[("cmd=502", bytes(OK_511))]);
-    assert!(matches!(nonsense, Err(Failure::Nonsense(_))), "{nonsense:?}");
+    assert!(matches!(nonsense, Err(Failure::InvalidResponse(_))), "{nonsense:?}");
     // Not one byte leaves for a factory reset.
     let reset = skill(plug.as_mut(), Skill::Call { command: 120, arguments: None }, &[]);
     assert!(matches!(reset, Ok(Answer::Refused(_))), "{reset:?}");
@@ -489,7 +491,7 @@ fn without_a_web_server_the_clock_can_be_set_and_raw_commands_sent() {
     assert!(matches!(raw, Ok(Answer::Skill(Told::Raw(_)))), "{raw:?}");
     let stray = OK_90.replace("V3{", r#"V3{"sn":"SWP1000000000009","#);
     let raw = skill(plug.as_mut(), call, &[(r#""cmd":90"#, bytes(&stray))]);
-    assert!(matches!(raw, Err(Failure::Stranger(_))), "{raw:?}");
+    assert!(matches!(raw, Err(Failure::WrongDevice(_))), "{raw:?}");
     // With one, it is read back.
     let mut plug = known("1.30");
     let script = [("00dv=all,1970-01-01", bytes(HELLO)), ("cmd=502", bytes(TIME))];

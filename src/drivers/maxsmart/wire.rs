@@ -36,10 +36,10 @@ pub(super) fn history(bytes: &[u8], span: Span) -> Result<History, Failure> {
     if let Some(theirs) = data.get("type").and_then(number)
         && theirs != span_number(span) as f64
     {
-        return Err(Failure::Nonsense(format!("a record of type {theirs}")));
+        return Err(Failure::InvalidResponse(format!("a record of type {theirs}")));
     }
     let rows = data.get("watt").and_then(Value::as_array);
-    let rows = rows.ok_or_else(|| Failure::Nonsense("a record without figures".into()))?;
+    let rows = rows.ok_or_else(|| Failure::InvalidResponse("a record without figures".into()))?;
     // A one-port plug may give its only row bare.
     let bare = rows.iter().any(|row| !row.is_array());
     let row = |row: &[Value]| row.iter().take(MAX_BUCKETS).map(number).collect();
@@ -168,7 +168,7 @@ pub(super) fn mine<'a>(bytes: &'a [u8], serial: Option<&str>) -> Result<&'a [u8]
 /// A serial named in a reply must be the one expected; either may be unknown.
 pub(super) fn same_serial(theirs: Option<String>, mine: Option<&str>) -> Result<(), Failure> {
     match (theirs, mine) {
-        (Some(theirs), Some(mine)) if !theirs.eq_ignore_ascii_case(mine) => Err(Failure::Stranger(theirs)),
+        (Some(theirs), Some(mine)) if !theirs.eq_ignore_ascii_case(mine) => Err(Failure::WrongDevice(theirs)),
         _ => Ok(()),
     }
 }
@@ -176,19 +176,21 @@ pub(super) fn same_serial(theirs: Option<String>, mine: Option<&str>) -> Result<
 /// The head of a reply: the right number and code 200.
 fn checked(bytes: &[u8], response: u64) -> Result<Map<String, Value>, Failure> {
     let Value::Object(reply) = json(bytes)? else {
-        return Err(Failure::Nonsense("not a JSON object".into()));
+        return Err(Failure::InvalidResponse("not a JSON object".into()));
     };
     let number =
         |key: &str| reply.get(key).and_then(|v| v.as_u64().or_else(|| v.as_str()?.trim().parse().ok()));
     match number("response") {
         Some(theirs) if theirs == response => {}
-        Some(theirs) => return Err(Failure::Nonsense(format!("answer to {theirs} instead of {response}"))),
-        None => return Err(Failure::Nonsense("no response number".into())),
+        Some(theirs) => {
+            return Err(Failure::InvalidResponse(format!("answer to {theirs} instead of {response}")));
+        }
+        None => return Err(Failure::InvalidResponse("no response number".into())),
     }
     match number("code") {
         Some(200) => Ok(reply),
-        Some(code) => Err(Failure::Denied(format!("code {code} to command {response}"))),
-        None => Err(Failure::Nonsense("no code".into())),
+        Some(code) => Err(Failure::Rejected(format!("code {code} to command {response}"))),
+        None => Err(Failure::InvalidResponse("no code".into())),
     }
 }
 
@@ -201,7 +203,7 @@ pub(super) fn accepted(bytes: &[u8], response: u64) -> Result<(), Failure> {
 pub(super) fn data(bytes: &[u8], response: u64) -> Result<Map<String, Value>, Failure> {
     match checked(bytes, response)?.remove("data") {
         Some(Value::Object(data)) => Ok(data),
-        _ => Err(Failure::Nonsense(NO_DATA.into())),
+        _ => Err(Failure::InvalidResponse(NO_DATA.into())),
     }
 }
 
@@ -257,7 +259,8 @@ pub(super) fn first_object<T>(
     bytes: &[u8],
     parse: impl Fn(&str) -> Option<serde_json::Result<T>>,
 ) -> Result<T, Failure> {
-    let start = bytes.iter().position(|&b| b == b'{').ok_or_else(|| Failure::Nonsense("no JSON".into()))?;
+    let start =
+        bytes.iter().position(|&b| b == b'{').ok_or_else(|| Failure::InvalidResponse("no JSON".into()))?;
     let bytes = bytes.get(start..).unwrap_or_default();
     if let Ok(text) = std::str::from_utf8(bytes)
         && let Some(Ok(value)) = parse(text)
@@ -267,8 +270,8 @@ pub(super) fn first_object<T>(
     let text: String = String::from_utf8_lossy(bytes).chars().filter(|&c| c >= ' ').collect();
     match parse(&text) {
         Some(Ok(value)) => Ok(value),
-        Some(Err(error)) => Err(Failure::Nonsense(format!("broken JSON: {error}"))),
-        None => Err(Failure::Nonsense("no JSON".into())),
+        Some(Err(error)) => Err(Failure::InvalidResponse(format!("broken JSON: {error}"))),
+        None => Err(Failure::InvalidResponse("no JSON".into())),
     }
 }
 

@@ -41,7 +41,7 @@ fn a_first_search_that_finds_nobody_is_told_once() {
     };
     assert_eq!(told_of_nobody(World::new(rules()), heard), 0, "somebody was found");
     // Whoever is known is told by name when it is silent.
-    let silent = |world: &mut World| world.fake(1).fails = Some(Failure::Silent);
+    let silent = |world: &mut World| world.fake(1).fails = Some(Failure::Timeout);
     assert_eq!(told_of_nobody(strip(), silent), 0);
     let families = BTreeMap::new();
     assert_eq!(told_of_nobody(World::new(Rules { families, ..rules() }), |_| {}), 0, "nobody is looked for");
@@ -350,7 +350,9 @@ fn one_address_brings_few_new_plugs_an_hour_and_ghosts_are_forgotten() {
 
 #[test]
 fn a_plug_that_answers_the_search_and_nothing_else_is_found_once_and_told_once() {
-    for failure in [Failure::Silent, Failure::Unreachable("refused".into()), Failure::Nonsense("[]".into())] {
+    for failure in
+        [Failure::Timeout, Failure::Unreachable("refused".into()), Failure::InvalidResponse("[]".into())]
+    {
         let mut world = World::new(rules());
         world.fake(1).fails = Some(failure.clone());
         for _ in 0..40 {
@@ -379,10 +381,10 @@ fn a_plug_that_answers_the_search_and_nothing_else_is_found_once_and_told_once()
 #[test]
 fn what_is_wrong_with_a_plug_is_short() {
     let mut world = strip();
-    world.fake(1).fails = Some(Failure::Nonsense("ä".repeat(5000)));
+    world.fake(1).fails = Some(Failure::InvalidResponse("ä".repeat(5000)));
     world.secs(60);
     let problem = world.view(A).problem.clone().expect("something is wrong");
-    assert!(problem.starts_with("answers with nonsense (ä") && problem.ends_with("ä..."), "{problem}");
+    assert!(problem.starts_with("sent an invalid response (ä") && problem.ends_with("ä..."), "{problem}");
     assert_eq!(problem.chars().count(), 203);
 }
 
@@ -399,11 +401,11 @@ fn who_asks_for_everything_is_told_so_by_the_next_reading() {
 #[test]
 fn what_to_do_about_a_closed_door_names_the_door() {
     let said = |failure: Failure, place: Place| failure.blocked(place);
-    let silent = said(Failure::Silent, place(1)).expect("a remedy");
+    let silent = said(Failure::Timeout, place(1)).expect("a remedy");
     assert!(silent.contains("UDP 8888") && silent.contains("let TCP 80 through"), "{silent}");
     assert!(said(Failure::Unreachable("refused".into()), place(1)).is_some());
-    assert!(said(Failure::Nonsense("[]".into()), place(1)).is_none(), "it was let through");
-    assert!(said(Failure::Silent, Place { http: 80, udp: 80, ..place(1) }).is_none(), "one door only");
+    assert!(said(Failure::InvalidResponse("[]".into()), place(1)).is_none(), "it was let through");
+    assert!(said(Failure::Timeout, Place { http: 80, udp: 80, ..place(1) }).is_none(), "one door only");
 }
 
 #[test]

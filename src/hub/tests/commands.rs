@@ -216,7 +216,7 @@ fn a_plug_asked_once_an_hour_is_looked_at_until_it_answers() {
 fn a_steady_sender_does_not_hide_that_a_plug_is_dead() {
     let mut world = strip();
     world.secs(60);
-    world.fake(1).fails = Some(Failure::Silent);
+    world.fake(1).fails = Some(Failure::Timeout);
     for _ in 0..60 {
         let mut order = world.order(&[(1, Wish::Toggle)]);
         order.ttl = Some(Duration::from_millis(300));
@@ -280,7 +280,7 @@ fn a_timed_command_goes_back_by_itself_unless_somebody_else_decides() {
     assert_eq!(world.hub.memory().plugs[&id(A)].reverts.len(), 1, "outlives a restart");
     world.secs(3);
     assert!(world.fake(1).relays[0]);
-    assert_eq!(world.view(A).ports[0].cause, Some(Cause::Timer));
+    assert_eq!(world.view(A).ports[0].cause, Some(Cause::Countdown));
     assert!(world.hub.memory().plugs[&id(A)].reverts.is_empty());
     assert_eq!(world.results().len(), 1, "the way back is nobody's command");
 

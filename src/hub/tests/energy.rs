@@ -261,7 +261,7 @@ fn what_cannot_replace_is_refused_with_the_remedy() {
     world.secs(5);
     let fewer = replace(&mut world).expect_err("five ports have no heir");
     assert!(fewer.contains("has 1 ports and maxsmart-swp6000000000001 has 6"), "{fewer}");
-    world.fake(2).fails = Some(Failure::Silent);
+    world.fake(2).fails = Some(Failure::Timeout);
     world.secs(60);
     let silent = replace(&mut world).expect_err("nobody there");
     assert!(silent.contains("does not answer; it must be adopted and online"), "{silent}");
@@ -277,7 +277,7 @@ fn outage(record: Option<History>) -> World {
         world.fake(1).watts = 100.0 + 50.0 * f64::from(hour);
         world.secs(3600);
     }
-    world.fake(1).fails = Some(Failure::Silent);
+    world.fake(1).fails = Some(Failure::Timeout);
     world.secs(70 * 60);
     world.fake(1).fails = None;
     world.fake(1).record = record;
@@ -395,7 +395,7 @@ fn told_today(world: &mut World, time: u64) -> Vec<f64> {
 #[test]
 fn a_day_ends_with_all_that_it_had_and_the_next_begins_there() {
     // 2026-11-18 12:06:40 local time; midnight is 42 800 s later, when the plug is there or away.
-    for away in [None, Some(Failure::Silent), Some(Failure::Closed)] {
+    for away in [None, Some(Failure::Timeout), Some(Failure::Closed)] {
         let mut world = strip(Some(Vec::new()));
         world.secs(42_800 - 300);
         world.fake(1).fails = away.clone();

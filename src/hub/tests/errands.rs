@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::model::{
-    Clock, Days, Errand, Hardware, Master, Presence, PresenceWish, Report, ResponseData, Role, Rule, Skill,
-    Span, Timer, Told,
+    Clock, Days, Errand, Hardware, LeaderGroup, Presence, PresenceSimulationWish, Report, ResponseData, Role,
+    Rule, Skill, Span, Timer, Told,
 };
 
 const NOON: &str = "2026-11-21T12:00:00";
@@ -15,7 +15,7 @@ pub(super) struct Able {
     /// It says yes to a new time and keeps its own.
     pub(super) keeps_time: bool,
     timers: BTreeMap<u8, u32>,
-    master: Master,
+    group: LeaderGroup,
     presence: Presence,
     pub(super) rules: Vec<Rule>,
     name: Option<Name>,
@@ -29,7 +29,7 @@ impl Able {
             drift_s: 0,
             keeps_time: false,
             timers: BTreeMap::new(),
-            master: Master { roles: vec![Role::Neutral; 6], limit_w: Some(2) },
+            group: LeaderGroup { roles: vec![Role::Neutral; 6], limit_w: Some(2) },
             presence: Presence { enabled: false, days: Days::default(), from: 0, to: 0, ports },
             rules: Vec::new(),
             name: None,
@@ -55,10 +55,10 @@ impl Able {
                 let minutes = self.timers.get(port).copied().filter(|minutes| *minutes > 0);
                 Told::Timer(minutes.map(|minutes| Timer { minutes, left_s: minutes * 60 }))
             }
-            Skill::Master => Told::Master(self.master.clone()),
-            Skill::SetMaster(master) => {
-                self.master = master.clone();
-                Told::Master(self.master.clone())
+            Skill::Leader => Told::Leader(self.group.clone()),
+            Skill::SetLeader(group) => {
+                self.group = group.clone();
+                Told::Leader(self.group.clone())
             }
             Skill::Presence => Told::Presence(self.presence.clone()),
             Skill::SetPresence(presence) => {
@@ -124,7 +124,8 @@ fn sets(world: &World) -> usize {
 #[test]
 fn a_request_is_answered_once_and_what_the_plug_said_is_shown() {
     let mut world = settled();
-    let Ok(Report::Timers(timers)) = report(&mut world, Errand::Timer { port: Some(2), minutes: Some(20) })
+    let Ok(Report::Countdowns(timers)) =
+        report(&mut world, Errand::Countdown { port: Some(2), minutes: Some(20) })
     else {
         panic!("a report")
     };
@@ -134,13 +135,13 @@ fn a_request_is_answered_once_and_what_the_plug_said_is_shown() {
     let left_ms = extras.timers[&2].ends_ms - moment(world.up).unix_ms;
     assert!((1_155_000..=1_200_000).contains(&left_ms), "{left_ms}");
     // All at once: six conversations, and one answer.
-    let all = report(&mut world, Errand::Timer { port: None, minutes: None });
-    assert!(matches!(all, Ok(Report::Timers(all)) if all.len() == 6));
-    let on = PresenceWish { enabled: Some(true), ..PresenceWish::default() };
-    let why = report(&mut world, Errand::Presence(Some(on))).expect_err("no days");
+    let all = report(&mut world, Errand::Countdown { port: None, minutes: None });
+    assert!(matches!(all, Ok(Report::Countdowns(all)) if all.len() == 6));
+    let on = PresenceSimulationWish { enabled: Some(true), ..PresenceSimulationWish::default() };
+    let why = report(&mut world, Errand::PresenceSimulation(Some(on))).expect_err("no days");
     assert!(why.starts_with(A) && why.contains("days"), "{why}");
     world.fake(1).able = None;
-    let why = report(&mut world, Errand::Rules(None)).expect_err("it cannot");
+    let why = report(&mut world, Errand::Schedule(None)).expect_err("it cannot");
     assert!(why.contains("firmware does not know"), "{why}");
     assert!(world.view(A).online && world.view(A).problem.is_none());
     let nobody = Request::Errand(id("maxsmart-nobody"), Errand::Clock { set: false });
@@ -173,7 +174,7 @@ fn silence_ends_a_request_and_makes_no_plug_offline() {
     hand_in(&mut world, Errand::Clock { set: false }, "1");
     world.run(Duration::from_millis(100));
     let [response] = &responses(&mut world)[..] else { panic!("one response") };
-    assert!(response.result.as_ref().is_err_and(|why| why.contains("closes the connection")), "{response:?}");
+    assert!(response.result.as_ref().is_err_and(|why| why.contains("closed the connection")), "{response:?}");
     assert!(world.view(A).online && world.view(A).problem.is_none());
     world.secs(60);
     assert!(!world.view(A).online, "its polls fail, too");
@@ -189,7 +190,7 @@ fn commands_go_before_requests_and_polls_go_on() {
     world.fake(1).slow = Duration::from_millis(300);
     world.reads.clear();
     for n in 0..8 {
-        hand_in(&mut world, Errand::Timer { port: None, minutes: None }, &n.to_string());
+        hand_in(&mut world, Errand::Countdown { port: None, minutes: None }, &n.to_string());
     }
     world.run(Duration::from_millis(50));
     world.switch(&[(1, Wish::Off)]);
@@ -245,7 +246,7 @@ fn a_name_goes_to_the_plug_or_is_kept_here() {
     assert!(why.contains("no names here"), "{why}");
     assert_eq!(&*world.view(A).name, "Lamp");
     assert_eq!(world.hub.memory().plugs[&id(A)].name, Some(lamp.clone()));
-    world.fake(1).fails = Some(Failure::Silent);
+    world.fake(1).fails = Some(Failure::Timeout);
     world.secs(60);
     world.notes.clear();
     let Ok(Report::Renamed { kept_here: Some(_), .. }) = report(&mut world, rename(3)) else {
@@ -264,13 +265,13 @@ fn locks_and_read_only_hold_for_what_a_plug_does_by_itself() {
     let locked = PlugRules { locks: BTreeMap::from([(6, Lock::On)]), ..PlugRules::default() };
     let mut world = able(Rules { plugs: BTreeMap::from([(id(A), locked)]), ..rules() });
     world.notes.clear();
-    let timer = |port| Errand::Timer { port: Some(port), minutes: Some(5) };
+    let timer = |port| Errand::Countdown { port: Some(port), minutes: Some(5) };
     assert!(report(&mut world, timer(6)).is_err_and(|why| why.contains("locked")));
     assert!(report(&mut world, timer(5)).is_ok());
     let mut world = able(Rules { read_only: true, ..rules() });
     world.notes.clear();
     assert!(report(&mut world, timer(5)).is_err_and(|why| why.contains("read-only")));
-    assert!(report(&mut world, Errand::Timer { port: None, minutes: None }).is_ok());
+    assert!(report(&mut world, Errand::Countdown { port: None, minutes: None }).is_ok());
     assert!(!world.skills.iter().any(|(_, skill)| matches!(skill, Skill::SetTimer { .. })));
 }
 
@@ -282,7 +283,7 @@ fn the_round_asks_everything_once_well_apart_and_then_rarely() {
     let apart = |pair: &[(Duration, Skill)]| pair[1].0 - pair[0].0 >= Duration::from_secs(10);
     assert!(world.skills.windows(2).all(apart), "{:?}", world.skills);
     let offer = world.view(A).offer;
-    assert!(offer.clock && offer.timer && offer.master && offer.presence);
+    assert!(offer.clock && offer.countdown && offer.leader && offer.presence_simulation);
     assert_eq!(world.hub.memory().plugs[&id(A)].offer, offer, "remembered");
     assert_eq!(world.view(A).facts.cpuid.as_deref(), Some("AABBCCDDEEFF554433221100"));
     let extras = world.view(A).extras.clone().expect("extras");
@@ -305,7 +306,7 @@ fn a_plug_that_knows_none_of_it_is_left_alone() {
     world.secs(24 * 3600);
     assert_eq!(world.view(A).extras, None);
     let offer = world.view(A).offer;
-    assert!(!offer.clock && !offer.timer && !offer.master && !offer.presence);
+    assert!(!offer.clock && !offer.countdown && !offer.leader && !offer.presence_simulation);
     assert!(world.skills.len() < 40, "{} questions in a day", world.skills.len());
     assert!(world.view(A).online);
 }
@@ -313,7 +314,7 @@ fn a_plug_that_knows_none_of_it_is_left_alone() {
 #[test]
 fn the_end_of_a_timer_is_looked_at() {
     let mut world = settled();
-    report(&mut world, Errand::Timer { port: Some(2), minutes: Some(3) }).expect("set");
+    report(&mut world, Errand::Countdown { port: Some(2), minutes: Some(3) }).expect("set");
     world.fake(1).able.as_mut().expect("able").timers.clear();
     world.secs(130);
     let shown = |world: &World| world.view(A).extras.as_ref().expect("extras").timers[&2].minutes;
@@ -344,7 +345,7 @@ fn a_clock_that_is_off_is_set_also_when_summer_time_ends() {
     world.secs(40);
     assert_eq!((sets(&world), shown(&world)), (2, Some(0)));
     // After a power cut, too.
-    world.fake(1).fails = Some(Failure::Silent);
+    world.fake(1).fails = Some(Failure::Timeout);
     world.secs(120);
     let fake = world.fake(1);
     fake.fails = None;

@@ -100,11 +100,11 @@ fn a_latched_port_stays_off_until_it_is_released() {
     world.secs(5);
     assert_eq!(refused(&mut world, &[(1, Wish::On)]), latched);
     assert!(world.view(A).problem.as_ref().unwrap().contains("latched"));
-    assert!(world.request(Request::Release { id: id(A), port: Some(7) }).result.is_err());
-    let none = world.request(Request::Release { id: id(A), port: Some(2) }).result;
-    assert_eq!(none, Ok(ResponseData::Released(id(A), [].into())));
-    let freed = world.request(Request::Release { id: id(A), port: None }).result;
-    assert_eq!(freed, Ok(ResponseData::Released(id(A), [1].into())));
+    assert!(world.request(Request::OverloadReset { id: id(A), port: Some(7) }).result.is_err());
+    let none = world.request(Request::OverloadReset { id: id(A), port: Some(2) }).result;
+    assert_eq!(none, Ok(ResponseData::OverloadReset(id(A), [].into())));
+    let freed = world.request(Request::OverloadReset { id: id(A), port: None }).result;
+    assert_eq!(freed, Ok(ResponseData::OverloadReset(id(A), [1].into())));
     assert_eq!(world.view(A).problem, None);
     assert_eq!(refused(&mut world, &[(1, Wish::On)]), None);
     assert!(world.fake(1).relays[0]);
@@ -120,7 +120,7 @@ fn a_hand_at_the_plug_releases_but_a_plug_that_was_away_does_not() {
     world.fake(1).watts = 120.0;
     world.secs(20);
     world.fake(1).watts = 10.0;
-    world.fake(1).fails = Some(Failure::Silent);
+    world.fake(1).fails = Some(Failure::Timeout);
     world.secs(60);
     let fake = world.fake(1);
     (fake.fails, fake.relays[0]) = (None, true);

@@ -237,10 +237,10 @@ fn what_may_have_moved_without_an_answer_keeps_its_way_back_to_off() {
     let mut world = dark();
     world.timed(1, Wish::On, 60);
     world.fake(1).relays[0] = true;
-    world.fake(1).fails = Some(Failure::Silent);
+    world.fake(1).fails = Some(Failure::Timeout);
     world.coming.clear();
     let who = Who::Plug(id(A));
-    let outcome = Outcome { who, result: Err(Failure::Silent), requests: 1, took: Duration::from_secs(5) };
+    let outcome = Outcome { who, result: Err(Failure::Timeout), requests: 1, took: Duration::from_secs(5) };
     world.feed(Input::Answered(outcome));
     world.secs(15);
     assert!(world.result().error.is_some());
@@ -403,7 +403,7 @@ fn returns_that_are_late_in_this_run_are_held_to_the_same() {
     world.timed(1, Wish::Off, 60);
     world.timed(2, Wish::On, 60);
     world.secs(5);
-    world.fake(1).fails = Some(Failure::Silent);
+    world.fake(1).fails = Some(Failure::Timeout);
     world.secs(1000);
     world.fake(1).fails = None;
     world.secs(100);

@@ -40,7 +40,7 @@ fn restoring(restore: Restore) -> PlugRules {
 
 /// It is gone for a while and answers again.
 fn away(world: &mut World, change: impl FnOnce(&mut Fake)) {
-    world.fake(1).fails = Some(Failure::Silent);
+    world.fake(1).fails = Some(Failure::Timeout);
     world.secs(40);
     let fake = world.fake(1);
     fake.fails = None;
@@ -66,7 +66,7 @@ fn some_on(fake: &mut Fake) {
 fn ports_go_where_the_settings_say_once_a_restart_is_known() {
     let (was, off) = ([true, true, false, false, false, false], [false; 6]);
     let one = |change: fn(&mut PlugRules)| {
-        let mut own = restoring(Restore::Last);
+        let mut own = restoring(Restore::Previous);
         change(&mut own);
         own
     };
@@ -75,8 +75,8 @@ fn ports_go_where_the_settings_say_once_a_restart_is_known() {
     let kept: Change = |fake| fake.relays = vec![false; 6];
     let table: &[(PlugRules, Change, usize, [bool; 6])] = &[
         (PlugRules::default(), restarted, 1, off),
-        (restoring(Restore::Last), restarted, 1, was),
-        (restoring(Restore::Last), some_on, 1, was),
+        (restoring(Restore::Previous), restarted, 1, was),
+        (restoring(Restore::Previous), some_on, 1, was),
         (restoring(Restore::On), restarted, 1, [true; 6]),
         (restoring(Restore::Off), some_on, 1, off),
         // A hand while it was away, a plug that does not tell its clock: nothing is known.
@@ -126,8 +126,8 @@ fn a_restart_is_told_once() {
 
 #[test]
 fn a_plug_that_is_slow_to_tell_its_clock_is_asked_again_at_once() {
-    let mut world = strip_with(restoring(Restore::Last));
-    world.fake(1).fails = Some(Failure::Silent);
+    let mut world = strip_with(restoring(Restore::Previous));
+    world.fake(1).fails = Some(Failure::Timeout);
     world.secs(40);
     let fake = world.fake(1);
     (fake.fails, fake.relays, fake.able) = (None, vec![false; 6], None);
@@ -142,7 +142,7 @@ fn a_plug_that_is_slow_to_tell_its_clock_is_asked_again_at_once() {
 
 #[test]
 fn each_of_two_restarts_in_a_thunderstorm_is_known() {
-    let mut world = strip_with(restoring(Restore::Last));
+    let mut world = strip_with(restoring(Restore::Previous));
     away(&mut world, all_off);
     assert_eq!(world.fake(1).able.as_ref().map(|able| able.drift_s), Some(0), "the round has set it");
     away(&mut world, all_off);
@@ -166,7 +166,7 @@ fn a_clock_that_cannot_be_set_is_asked_for_ever_more_rarely() {
 
 #[test]
 fn what_was_on_for_a_while_is_not_put_back() {
-    let mut world = strip_with(restoring(Restore::Last));
+    let mut world = strip_with(restoring(Restore::Previous));
     let mut order = world.order(&[(3, Wish::On)]);
     order.hold = Some(Duration::from_secs(600));
     world.feed(Input::Commanded(Order::Switch(order)));
@@ -188,7 +188,7 @@ fn a_latched_port_is_not_put_back() {
 fn a_hand_or_a_command_that_was_quicker_is_not_overruled() {
     // The clock takes a while to be told; meanwhile somebody presses a button.
     let mut world = strip_with(restoring(Restore::On));
-    world.fake(1).fails = Some(Failure::Silent);
+    world.fake(1).fails = Some(Failure::Timeout);
     world.secs(40);
     all_off(world.fake(1));
     world.fake(1).fails = None;
@@ -219,7 +219,7 @@ fn other_hardware_in_its_place_has_not_restarted() {
     (fake.relays, fake.able) = (vec![false; 6], lost());
     world.feed(Input::Heard(found(2, 2, 2)));
     world.secs(30);
-    world.fake(1).fails = Some(Failure::Silent);
+    world.fake(1).fails = Some(Failure::Timeout);
     world.secs(60);
     let by = id("maxsmart-swp6000000000002");
     assert!(world.request(Request::DeviceReplace { id: id(A), by }).result.is_ok());

@@ -28,8 +28,8 @@ impl Dialect for Twice {
     fn hear(&mut self, reply: Reply<'_>, _: &Moment) -> Result<Step, Failure> {
         match reply {
             Reply::Bytes(b"yes") => Ok(self.next()),
-            Reply::Bytes(_) => Err(Failure::Nonsense("not yes".into())),
-            Reply::Closed | Reply::Unreachable | Reply::Silent => Err(reply.failure().unwrap()),
+            Reply::Bytes(_) => Err(Failure::InvalidResponse("not yes".into())),
+            Reply::Closed | Reply::Unreachable | Reply::Timeout => Err(reply.failure().unwrap()),
         }
     }
 }
@@ -69,9 +69,9 @@ fn one_deadline_ends_it_and_a_stray_says_why() {
     talk.time(&mut dialect, &at(1150));
     assert_eq!(talk.wake_at(), Duration::from_millis(1500), "600 ms of the limit are left for the second");
     let end = |failure| Turn::Over(Box::new(Err(failure)));
-    assert_eq!(talk.time(&mut dialect, &at(1500)), end(Failure::Nonsense("not yes".into())));
+    assert_eq!(talk.time(&mut dialect, &at(1500)), end(Failure::InvalidResponse("not yes".into())));
     let (mut dialect, mut talk) = begin(true, 2);
-    assert_eq!(talk.time(&mut dialect, &at(1000)), end(Failure::Silent));
+    assert_eq!(talk.time(&mut dialect, &at(1000)), end(Failure::Timeout));
 }
 
 #[test]

@@ -171,9 +171,9 @@ fn largest(n: usize) -> (PlugId, Remembered) {
         voltage: yes,
         signal: yes,
         clock: yes,
-        timer: yes,
-        master: yes,
-        presence: yes,
+        countdown: yes,
+        leader: yes,
+        presence_simulation: yes,
     };
     let options = Options {
         poll_interval_ms: Some(u64::MAX),

@@ -1,6 +1,6 @@
-//! What the plug does by itself and what it only keeps: timers, rules, master and slaves, random switching, price.
+//! What the plug does by itself and what it only keeps: timers, rules, master and followers, random switching, price.
 //!
-//! Timers and rules switch relays by the plug's clock. Master and slaves and random switching are kept and told, not
+//! Timers and rules switch relays by the plug's clock. LeaderGroup and followers and random switching are kept and told, not
 //! carried out. No source shows these commands on 3.x; there they are unknown.
 
 use super::wire::{self, Object};

@@ -112,7 +112,7 @@ mod tests {
         let first = PlugView {
             adopted: true,
             online: true,
-            offer: Offer { ports: 2, power: true, current: true, timer: true, ..Offer::default() },
+            offer: Offer { ports: 2, power: true, current: true, countdown: true, ..Offer::default() },
             ports: vec![port.clone(), port],
             watts: Some(19.6),
             latency_ms: Some(84),

@@ -4,7 +4,7 @@
 
 use super::homeassistant::{Object, fields, measured};
 use crate::entity::{Entity, Kind};
-use crate::model::{Master, PlugView};
+use crate::model::{LeaderGroup, PlugView};
 use serde_json::{Value, json};
 
 /// What is special about such an entity.
@@ -12,11 +12,11 @@ pub(super) fn component(base: &str, plug: &PlugView, entity: Entity) -> Object {
     let ask = |verb: &str| ("cmd_t", Value::from(format!("{base}/bridge/request/{verb}")));
     let id = &plug.id;
     match entity.kind {
-        Kind::Timer => {
+        Kind::Countdown => {
             let port = entity.port.unwrap_or_default();
             let request = format!(r#"{{"id":"{id}","port":{port},"minutes":{{{{ value | int }}}}}}"#);
             fields([
-                ask("timer"),
+                ask("countdown"),
                 ("cmd_tpl", request.into()),
                 ("min", 0.into()),
                 // Whatever the plug may hold: Home Assistant shows no value beyond.
@@ -27,31 +27,31 @@ pub(super) fn component(base: &str, plug: &PlugView, entity: Entity) -> Object {
                 config(),
             ])
         }
-        Kind::TimerEnd => fields([("dev_cla", "timestamp".into())]),
+        Kind::CountdownEnd => fields([("dev_cla", "timestamp".into())]),
         Kind::ClockDrift => measured("duration", "s", 0),
-        Kind::Master => {
+        Kind::Leader => {
             let ports = (1..=plug.offer.ports).map(|port| port.to_string());
             let options: Vec<String> = std::iter::once("off".into()).chain(ports).collect();
             // Home Assistant reads "none" as unknown in every select, whatever its options are.
             let leader = "{{ 'none' if value == 'off' else value }}";
             let request = format!(r#"{{"id":"{id}","leader":"{leader}"}}"#);
             fields([
-                ask("master"),
+                ask("leader"),
                 ("cmd_tpl", request.into()),
                 ("val_tpl", "{{ 'off' if value == 'none' else value }}".into()),
                 ("ops", json!(options)),
                 config(),
             ])
         }
-        Kind::MasterLimit => {
+        Kind::LeaderLimit => {
             let request = format!(r#"{{"id":"{id}","limit_w":{{{{ value }}}}}}"#);
-            let options = Master::LIMITS.map(|watts| watts.to_string());
-            fields([ask("master"), ("cmd_tpl", request.into()), ("ops", json!(options)), config()])
+            let options = LeaderGroup::LIMITS.map(|watts| watts.to_string());
+            fields([ask("leader"), ("cmd_tpl", request.into()), ("ops", json!(options)), config()])
         }
-        Kind::Presence => {
+        Kind::PresenceSimulation => {
             let request = |on: bool| Value::from(json!({"id": id.as_str(), "enabled": on}).to_string());
             fields([
-                ask("presence"),
+                ask("presence_simulation"),
                 ("pl_on", request(true)),
                 ("pl_off", request(false)),
                 ("stat_on", "ON".into()),

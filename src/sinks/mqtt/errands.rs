@@ -2,8 +2,8 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::model::{
-    Currency, Days, Errand, MasterWish, PlugId, PresenceWish, Price, RuleContent, RuleWish, Span, amount,
-    date, minute,
+    Currency, Days, Errand, LeaderWish, PlugId, PresenceSimulationWish, Price, RuleContent, RuleWish, Span,
+    amount, date, minute,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
@@ -11,12 +11,12 @@ use serde_json::{Map, Value as Json};
 /// The verbs of these requests, each with its keys.
 pub(super) const VERBS: [(&str, &[&str]); 8] = [
     ("clock", &["id", "set"]),
-    ("timer", &["id", "port", "minutes"]),
-    ("rules", &["id", "add", "change", "delete"]),
+    ("countdown", &["id", "port", "minutes"]),
+    ("schedule", &["id", "add", "change", "delete"]),
     ("history", &["id", "span", "port"]),
     ("price", &["id", "price", "currency"]),
-    ("master", &["id", "leader", "slaves", "limit_w"]),
-    ("presence", &["id", "enabled", "days", "from", "to", "ports"]),
+    ("leader", &["id", "leader", "followers", "limit_w"]),
+    ("presence_simulation", &["id", "enabled", "days", "from", "to", "ports"]),
     ("call", &["id", "command", "arguments"]),
 ];
 
@@ -38,7 +38,7 @@ pub(super) struct ErrandJson {
     currency: Option<String>,
     leader: Option<Json>,
     #[serde(default)]
-    slaves: Vec<u8>,
+    followers: Vec<u8>,
     limit_w: Option<u16>,
     enabled: Option<bool>,
     days: Option<String>,
@@ -77,26 +77,29 @@ impl ErrandJson {
             .ok_or_else(|| format!("{id:?} is not the id of a plug; bridge/devices lists them"))?;
         let errand = match verb {
             "clock" => Errand::Clock { set: self.set },
-            "timer" => {
-                Errand::Timer { port: self.port, minutes: self.minutes.as_ref().map(minutes).transpose()? }
-            }
-            "rules" => Errand::Rules(self.rule_wish()?),
+            "countdown" => Errand::Countdown {
+                port: self.port,
+                minutes: self.minutes.as_ref().map(minutes).transpose()?,
+            },
+            "schedule" => Errand::Schedule(self.rule_wish()?),
             "history" => Errand::History { span: self.span()?, port: self.port, meaning: None },
             "price" => Errand::Price(self.price()?),
-            "master" => {
+            "leader" => {
                 let leader = self.leader.as_ref().map(leader).transpose()?;
-                let wish = MasterWish { leader, slaves: self.slaves, limit_w: self.limit_w };
-                Errand::Master(Some(wish).filter(|wish| *wish != MasterWish::default()))
+                let wish = LeaderWish { leader, followers: self.followers, limit_w: self.limit_w };
+                Errand::Leader(Some(wish).filter(|wish| *wish != LeaderWish::default()))
             }
-            "presence" => {
-                let wish = PresenceWish {
+            "presence_simulation" => {
+                let wish = PresenceSimulationWish {
                     enabled: self.enabled,
                     days: self.days.as_deref().map(days).transpose()?,
                     from: self.from.as_deref().map(time_of_day).transpose()?,
                     to: self.to.as_deref().map(time_of_day).transpose()?,
                     ports: self.ports,
                 };
-                Errand::Presence(Some(wish).filter(|wish| *wish != PresenceWish::default()))
+                Errand::PresenceSimulation(
+                    Some(wish).filter(|wish| *wish != PresenceSimulationWish::default()),
+                )
             }
             _ => {
                 let arguments = self.arguments.map(|arguments| Json::Object(arguments).to_string());

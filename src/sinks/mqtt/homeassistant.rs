@@ -240,12 +240,12 @@ impl Announcer {
             Kind::LastSeen => fields([("dev_cla", "timestamp".into())]),
             Kind::Event => fields([("evt_typ", EVENT_TYPES.as_slice().into())]),
             Kind::Refresh => fields([("cmd_t", topic("get")), ("pl_prs", "get".into())]),
-            Kind::Timer
-            | Kind::TimerEnd
+            Kind::Countdown
+            | Kind::CountdownEnd
             | Kind::ClockDrift
-            | Kind::Master
-            | Kind::MasterLimit
-            | Kind::Presence => controls::component(&self.base, plug, entity),
+            | Kind::Leader
+            | Kind::LeaderLimit
+            | Kind::PresenceSimulation => controls::component(&self.base, plug, entity),
         });
         if entity.kind != Kind::Refresh {
             part.insert("stat_t".into(), topic(&tail(entity)));
@@ -290,12 +290,12 @@ impl Announcer {
             Kind::LastSeen => "last seen",
             Kind::Event => "event",
             Kind::Refresh => "refresh",
-            Kind::Timer => "turn off in",
-            Kind::TimerEnd => "turns off at",
+            Kind::Countdown => "turn off in",
+            Kind::CountdownEnd => "turns off at",
             Kind::ClockDrift => "clock drift",
-            Kind::Master => "master port",
-            Kind::MasterLimit => "master limit",
-            Kind::Presence => "presence simulation",
+            Kind::Leader => "leader port",
+            Kind::LeaderLimit => "leader limit",
+            Kind::PresenceSimulation => "presence simulation",
         };
         let strip = plug.offer.ports > 1;
         let own_device = self.port_devices != PortDevices::None || !strip;
@@ -417,10 +417,10 @@ pub(super) fn platform(kind: Kind) -> &'static str {
         Kind::Problem => "binary_sensor",
         Kind::Event => "event",
         Kind::Refresh => "button",
-        Kind::Timer => "number",
-        Kind::TimerEnd | Kind::ClockDrift => "sensor",
-        Kind::Master | Kind::MasterLimit => "select",
-        Kind::Presence => "switch",
+        Kind::Countdown => "number",
+        Kind::CountdownEnd | Kind::ClockDrift => "sensor",
+        Kind::Leader | Kind::LeaderLimit => "select",
+        Kind::PresenceSimulation => "switch",
     }
 }
 

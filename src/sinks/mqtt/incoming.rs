@@ -277,7 +277,7 @@ const VERBS: [(&str, &[&str]); 14] = [
     ("device_options", &["id", "options"]),
     ("device_replace", &["id", "by"]),
     ("energy_set", &["id", "port", "kwh"]),
-    ("release", &["id", "port"]),
+    ("overload_reset", &["id", "port"]),
     ("republish", &[]),
     ("cleanup", &["dry_run"]),
     ("log_level", &["level", "value"]),
@@ -422,7 +422,7 @@ fn build_request(verb: &str, json: RequestJson) -> Result<Request, String> {
             Ok(Request::PortRename { id: id()?, port: json.port.ok_or("give \"port\"")?, name: name()? })
         }
         "device_replace" => Ok(Request::DeviceReplace { id: id()?, by: plug("by", json.by.as_deref())? }),
-        "release" => Ok(Request::Release { id: id()?, port: json.port }),
+        "overload_reset" => Ok(Request::OverloadReset { id: id()?, port: json.port }),
         "energy_set" => {
             let energy = Energy::from_kwh(json.kwh.ok_or("give \"kwh\"")?);
             let energy = energy.ok_or_else(|| format!("kwh must be 0 to {MAX_KWH}"))?;

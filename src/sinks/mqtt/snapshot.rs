@@ -2,11 +2,11 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::topics::{Plain, availability, on_off};
-use crate::model::{Energy, Extras, Master, PlugView, iso};
+use crate::model::{Energy, Extras, LeaderGroup, PlugView, iso};
 use serde::Serialize;
 use serde::ser::Serializer;
 
-/// What a plug does not have, like a master, is not there; what is not known is null.
+/// What a plug does not have, like a leader, is not there; what is not known is null.
 pub(super) fn snapshot(plug: &PlugView) -> String {
     serde_json::to_string(&Snapshot::of(plug)).unwrap_or_default()
 }
@@ -28,11 +28,11 @@ struct Snapshot<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     clock_drift: Option<Option<i64>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    master: Option<Option<u8>>,
+    leader: Option<Option<u8>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    master_limit: Option<Option<u16>>,
+    leader_limit: Option<Option<u16>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    presence: Option<Option<&'static str>>,
+    presence_simulation: Option<Option<&'static str>>,
 }
 
 /// All ports, by number.
@@ -51,14 +51,14 @@ struct Port<'a> {
     cause: Option<&'static str>,
     locked: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    timer_end: Option<Option<String>>,
+    countdown_end: Option<Option<String>>,
 }
 
 impl<'a> Snapshot<'a> {
     fn of(plug: &'a PlugView) -> Self {
         let offer = plug.offer;
         let extras = plug.extras.as_deref();
-        let master = extras.and_then(|extras| extras.master.as_ref());
+        let group = extras.and_then(|extras| extras.leader.as_ref());
         Self {
             ts: iso(plug.unix_ms),
             availability: availability(plug),
@@ -71,9 +71,11 @@ impl<'a> Snapshot<'a> {
             voltage: offer.voltage.then(|| plug.volts.map(Plain::of)),
             signal: offer.signal.then(|| plug.signal.map(Plain::of)),
             clock_drift: offer.clock.then(|| extras.and_then(|extras| extras.drift_s)),
-            master: offer.master.then(|| master.and_then(Master::leader)),
-            master_limit: offer.master.then(|| master.and_then(|master| master.limit_w)),
-            presence: offer.presence.then(|| extras.and_then(|extras| extras.presence).map(on_off)),
+            leader: offer.leader.then(|| group.and_then(LeaderGroup::leader)),
+            leader_limit: offer.leader.then(|| group.and_then(|group| group.limit_w)),
+            presence_simulation: offer
+                .presence_simulation
+                .then(|| extras.and_then(|extras| extras.presence).map(on_off)),
         }
     }
 }
@@ -94,7 +96,7 @@ impl Serialize for Ports<'_> {
                 since: port.since_ms.map(iso),
                 cause: port.cause.map(|cause| cause.as_str()),
                 locked: port.lock.and_then(|lock| lock.as_str()),
-                timer_end: plug.offer.timer.then(|| timer_end(extras, number)),
+                countdown_end: plug.offer.countdown.then(|| countdown_end(extras, number)),
             };
             (number, one)
         }))
@@ -102,7 +104,7 @@ impl Serialize for Ports<'_> {
 }
 
 /// When the timer of a port ends that runs.
-fn timer_end(extras: Option<&Extras>, port: u8) -> Option<String> {
+fn countdown_end(extras: Option<&Extras>, port: u8) -> Option<String> {
     let timer = extras?.timers.get(&port)?;
     (timer.minutes > 0).then(|| iso(timer.ends_ms))
 }

@@ -442,7 +442,7 @@ fn response_data(data: &ResponseData) -> Json {
         ResponseData::Options(id, options) => {
             json!({"id": id.as_str(), "options": options_json(options), "restart_required": false})
         }
-        ResponseData::Released(id, ports) => json!({"id": id.as_str(), "ports": ports}),
+        ResponseData::OverloadReset(id, ports) => json!({"id": id.as_str(), "ports": ports}),
         ResponseData::Energy(id, port, energy) => {
             json!({"id": id.as_str(), "port": port, "kwh": energy.kwh()})
         }

@@ -19,7 +19,7 @@ fn scrape(online: bool) -> String {
     figures.ports.push(PortFigures { relay: Some(true), watts: Some(9.8), amps: None, joules: Some(3.6e6) });
     figures.polls.count("ok");
     figures.polls.count("ok");
-    figures.polls.count("silent");
+    figures.polls.count("timeout");
     for ms in [9, 60, 20_000] {
         figures.poll_times.note(Duration::from_millis(ms));
     }
@@ -44,7 +44,7 @@ fn figures_carry_their_unit_and_labels_are_escaped() {
         r#"plug2mqtt_plug_address_changes_total{plug="maxsmart-x1"} 2.0"#,
         r#"plug2mqtt_plug_refused_values_total{plug="maxsmart-x1"} 3.0"#,
         r#"plug2mqtt_plug_polls_total{plug="maxsmart-x1",outcome="ok"} 2.0"#,
-        r#"plug2mqtt_plug_polls_total{plug="maxsmart-x1",outcome="silent"} 1.0"#,
+        r#"plug2mqtt_plug_polls_total{plug="maxsmart-x1",outcome="timeout"} 1.0"#,
         r#"plug2mqtt_plug_poll_duration_seconds_bucket{le="0.01",plug="maxsmart-x1"} 1"#,
         r#"plug2mqtt_plug_poll_duration_seconds_bucket{le="0.1",plug="maxsmart-x1"} 2"#,
         r#"plug2mqtt_plug_poll_duration_seconds_bucket{le="10.0",plug="maxsmart-x1"} 2"#,

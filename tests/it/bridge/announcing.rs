@@ -70,7 +70,7 @@ fn births_announce_everything_once_more_and_only_live_ones_count() {
         house.publish("homeassistant/status", "online", true).await;
         house.start(&[], "").await;
         // What it can do beyond switching is announced once it is known.
-        house.shows(&format!("{STRIP}/presence"), "OFF").await;
+        house.shows(&format!("{STRIP}/presence_simulation"), "OFF").await;
         let mark = house.mark();
         house.publish("homeassistant/status", "offline", false).await;
         for _ in 0..3 {

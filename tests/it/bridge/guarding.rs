@@ -44,7 +44,7 @@ fn an_overload_is_told_switched_off_and_stays_off_until_it_is_released() {
         let result = house.command(&format!("{STRIP}/2/set"), "ON").await;
         assert_eq!(result["error"], "latched", "{result}");
         house.shows(&format!("{STRIP}/problem"), "ON").await;
-        let response = house.request("release", &format!(r#"{{"id":"{STRIP}"}}"#)).await;
+        let response = house.request("overload_reset", &format!(r#"{{"id":"{STRIP}"}}"#)).await;
         assert_eq!(response["data"]["ports"], json!([2]), "{response}");
         house.shows(&format!("{STRIP}/problem"), "OFF").await;
         let result = house.command(&format!("{STRIP}/2/set"), "ON").await;
@@ -61,11 +61,11 @@ fn after_a_restart_ports_are_put_back_where_the_settings_say() {
         let now = Clock::start().now().local().strftime("00dv=all,%Y-%m-%d,%H:%M:%S,13;").to_string();
         let now_s = house.plug(0).now_s();
         house.plug(0).strip(|strip| strip.datagram(now_s, now.as_bytes()));
-        let ports = "port.1 = { restore = \"last\" }\n\
-                     port.2 = { restore = \"last\" }\n\
-                     port.3 = { restore = \"on\" }\n\
-                     port.4 = { restore = \"on\", lock = \"off\" }\n\
-                     port.5 = { restore = \"off\" }\n";
+        let ports = "port.1 = { restore_after_restart = \"previous\" }\n\
+                     port.2 = { restore_after_restart = \"previous\" }\n\
+                     port.3 = { restore_after_restart = \"on\" }\n\
+                     port.4 = { restore_after_restart = \"on\", lock = \"off\" }\n\
+                     port.5 = { restore_after_restart = \"off\" }\n";
         house.start(&[("commands.timeout", "10s")], &format!("[device.\"{STRIP}\"]\n{ports}\n")).await;
         // So the clock has been read: it is asked for right after the first reading.
         house.polls(0, 4).await;

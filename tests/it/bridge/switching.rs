@@ -107,7 +107,7 @@ fn a_timed_command_goes_back_by_itself() {
         let snapshot = format!("plug2mqtt/{STRIP}/state");
         house
             .wait_after(off, "the cause", |m| {
-                m.topic == snapshot && m.json()["ports"]["2"]["cause"] == "timer"
+                m.topic == snapshot && m.json()["ports"]["2"]["cause"] == "countdown"
             })
             .await;
         house.close().await;

@@ -161,7 +161,7 @@ impl House {
             text,
             "[mqtt]\nurl = \"mqtt://127.0.0.1:{}\"\n\
              [maxsmart]\nbroadcast = [\"127.255.255.255\"]\nudp_port = {udp}\nhttp_port = {http}\n\
-             poll_interval = \"200ms\"\nburst_interval = \"200ms\"\nask_interval = \"200ms\"\ntimeout = \"300ms\"\n\
+             poll_interval = \"200ms\"\nburst_interval = \"200ms\"\nslow_poll_interval = \"200ms\"\ntimeout = \"300ms\"\n\
              [inplug]\nenabled = false\n\
              [commands]\ntimeout = \"1s\"\n\
              [state]\ndirectory = {:?}\n{more}\n",

@@ -190,7 +190,7 @@ fn what_is_no_answer_is_not_opened() {
     for wrong in list(&vectors, "must_reject") {
         let asked = commands.iter().find(|command| command["name"] == wrong["answers"]).expect("a command");
         let opened = open(&hex(text(&wrong, "hex")), &envelope(&vectors, asked));
-        assert!(matches!(opened, Err(Failure::Nonsense(_))), "{}: {opened:?}", text(&wrong, "why"));
+        assert!(matches!(opened, Err(Failure::InvalidResponse(_))), "{}: {opened:?}", text(&wrong, "why"));
     }
 }
 

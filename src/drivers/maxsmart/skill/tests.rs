@@ -62,8 +62,8 @@ fn what_is_set_is_written_as_the_plug_wants_it() {
     acts(&Skill::ChangeRules(RuleChange::Delete(9)), None, 206, delete);
     let price = Price { cost: 0.219, currency: Currency::Chf };
     acts(&Skill::SetPrice(price), None, 205, json!({"cost": "0.22", "money": 3}));
-    let master = Master { roles: vec![Role::Master, Role::Slave, Role::Neutral], limit_w: Some(35) };
-    acts(&Skill::SetMaster(master), None, 202, json!({"master": [1, 0, 2], "limit": 3}));
+    let group = LeaderGroup { roles: vec![Role::Leader, Role::Follower, Role::Neutral], limit_w: Some(35) };
+    acts(&Skill::SetLeader(group), None, 202, json!({"master": [1, 0, 2], "limit": 3}));
     let days = Days::from_sunday([true]);
     let presence = Presence { enabled: true, days, from: 1320, to: 120, ports: vec![true, false] };
     let want = json!({"en": 1, "week": [1, 0, 0, 0, 0, 0, 0], "time": [1320, 120], "port": [1, 0]});
@@ -90,10 +90,10 @@ fn what_would_harm_is_not_sent() {
     for wrong in ["quote\"", "back\\slash", "twenty-two characters!", "ÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄÄ"] {
         assert!(name(wrong).is_some(), "{wrong}");
     }
-    let master = |roles, limit_w| refused(&Skill::SetMaster(Master { roles, limit_w }));
-    assert_eq!(master(vec![Role::Neutral], Some(2)), None);
-    assert!(master(vec![Role::Master, Role::Master], Some(2)).is_some());
-    assert!(master(vec![Role::Master], Some(3)).is_some() && master(vec![Role::Master], None).is_some());
+    let group = |roles, limit_w| refused(&Skill::SetLeader(LeaderGroup { roles, limit_w }));
+    assert_eq!(group(vec![Role::Neutral], Some(2)), None);
+    assert!(group(vec![Role::Leader, Role::Leader], Some(2)).is_some());
+    assert!(group(vec![Role::Leader], Some(3)).is_some() && group(vec![Role::Leader], None).is_some());
     let nobody = Rule { ports: vec![None; 6], ..rule(1) };
     let never = Rule { days: Days::default(), ..rule(1) };
     let late = Rule { minute: 1440, ..rule(1) };
@@ -139,11 +139,11 @@ fn answers_are_read_leniently() {
     let price = Price { cost: 1.01, currency: Currency::Chf };
     tells(Skill::Price, r#"{"cost":"1.01","money":3,"watt":[]}"#, Told::Price(Some(price)));
     tells(Skill::Price, r#"{"cost":"","money":3}"#, Told::Price(None));
-    let roles = vec![Role::Master, Role::Slave, Role::Neutral, Role::Neutral];
-    let master = Master { roles, limit_w: Some(10) };
-    tells(Skill::Master, r#"{"master":[1,0,2,"x"],"limit":2}"#, Told::Master(master));
-    let master = Master { roles: vec![Role::Slave], limit_w: None };
-    tells(Skill::Master, r#"{"master":[0],"limit":9}"#, Told::Master(master));
+    let roles = vec![Role::Leader, Role::Follower, Role::Neutral, Role::Neutral];
+    let group = LeaderGroup { roles, limit_w: Some(10) };
+    tells(Skill::Leader, r#"{"master":[1,0,2,"x"],"limit":2}"#, Told::Leader(group));
+    let group = LeaderGroup { roles: vec![Role::Follower], limit_w: None };
+    tells(Skill::Leader, r#"{"master":[0],"limit":9}"#, Told::Leader(group));
     let days = Days::from_sunday([true]);
     let presence = Presence { enabled: true, days, from: 60, to: 120, ports: vec![true, false] };
     tells(

@@ -107,9 +107,12 @@ fn replies_that_are_not_answers() {
         let failure = status(body, 511, None, PowerUnit::Auto).expect_err("no data");
         assert!(want(&failure), "{} -> {failure:?}", text(body));
     };
-    check(br#"{"response":511,"code":400}"#, |f| matches!(f, Failure::Denied(_)));
-    check(br#"{"response":513,"code":200,"data":{}}"#, |f| matches!(f, Failure::Nonsense(_)));
-    check(br#"{"response":511,"code":200}"#, |f| matches!(f, Failure::Nonsense(what) if what == NO_DATA));
+    check(br#"{"response":511,"code":400}"#, |f| matches!(f, Failure::Rejected(_)));
+    check(br#"{"response":513,"code":200,"data":{}}"#, |f| matches!(f, Failure::InvalidResponse(_)));
+    check(
+        br#"{"response":511,"code":200}"#,
+        |f| matches!(f, Failure::InvalidResponse(what) if what == NO_DATA),
+    );
     for bad in [
         &b""[..],
         b"<html>",
@@ -119,7 +122,7 @@ fn replies_that_are_not_answers() {
         b"[]",
         br#"{"response":"x","code":200}"#,
     ] {
-        check(bad, |f| matches!(f, Failure::Nonsense(_)));
+        check(bad, |f| matches!(f, Failure::InvalidResponse(_)));
     }
 }
 
@@ -179,7 +182,7 @@ fn serial_and_name_together_make_a_plug_whatever_is_around_them() {
 #[test]
 fn a_v3_reply_of_another_plug_is_a_stranger() {
     let theirs = br#"V3{"response":90,"code":200,"sn":"SWW6000000000002","data":{"watt":[0],"switch":[0]}}"#;
-    assert_eq!(mine(theirs, Some("SWW6000000000001")), Err(Failure::Stranger("SWW6000000000002".into())));
+    assert_eq!(mine(theirs, Some("SWW6000000000001")), Err(Failure::WrongDevice("SWW6000000000002".into())));
     assert!(mine(theirs, Some("sww6000000000002")).is_ok());
     assert!(mine(theirs, None).is_ok());
 }

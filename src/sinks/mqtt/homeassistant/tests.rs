@@ -1,7 +1,7 @@
 //! Held against messages that Home Assistant 2024.12, 2026.10 and 2026.11 accept as they stand.
 
 use super::*;
-use crate::model::{Facts, Mac, Master, Offer, PortView};
+use crate::model::{Facts, LeaderGroup, Mac, Offer, PortView};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -86,8 +86,14 @@ fn a_plug_with_one_port() {
 #[test]
 fn a_strip_that_can_do_more() {
     let mut strip = strip(&["Desk lamp", "Monitor"]);
-    strip.offer =
-        Offer { ports: 2, clock: true, timer: true, master: true, presence: true, ..Offer::default() };
+    strip.offer = Offer {
+        ports: 2,
+        clock: true,
+        countdown: true,
+        leader: true,
+        presence_simulation: true,
+        ..Offer::default()
+    };
     let message = one(announcer(Mode::Device, PortDevices::None).messages(&strip));
     assert_eq!(message.payload, golden(include_str!("skills.json")));
 }
@@ -146,9 +152,9 @@ fn single_messages_are_complete_and_their_topics_legal() {
 #[test]
 fn what_is_set_once_in_a_while_is_below_the_switches() {
     let mut strip = strip(&SIX);
-    strip.offer.timer = true;
-    strip.offer.master = true;
-    strip.offer.presence = true;
+    strip.offer.countdown = true;
+    strip.offer.leader = true;
+    strip.offer.presence_simulation = true;
     let mut seen = BTreeSet::new();
     for ports in [PortDevices::None, PortDevices::Child, PortDevices::Via] {
         for message in announcer(Mode::Device, ports).messages(&strip) {
@@ -224,17 +230,17 @@ fn hostile_names_are_data_and_nothing_else() {
 #[test]
 fn what_a_plug_can_hold_is_what_its_entities_can_show() {
     let mut strip = strip(&["Desk lamp", "Monitor"]);
-    strip.offer = Offer { ports: 2, timer: true, master: true, ..Offer::default() };
+    strip.offer = Offer { ports: 2, countdown: true, leader: true, ..Offer::default() };
     let message = one(announcer(Mode::Device, PortDevices::None).messages(&strip));
     let options = |key: &str| message.payload["cmps"][key]["ops"].as_array().expect("options").clone();
     for minutes in [0, 2880, u32::MAX] {
-        let max = message.payload["cmps"]["p1_timer"]["max"].as_u64().expect("a limit");
+        let max = message.payload["cmps"]["p1_countdown"]["max"].as_u64().expect("a limit");
         assert!(u64::from(minutes) <= max);
     }
-    for watts in Master::LIMITS {
-        assert!(options("master_limit").contains(&watts.to_string().into()), "{watts}");
+    for watts in LeaderGroup::LIMITS {
+        assert!(options("leader_limit").contains(&watts.to_string().into()), "{watts}");
     }
     for leader in ["off", "1", "2"] {
-        assert!(options("master").contains(&leader.into()), "{leader}");
+        assert!(options("leader").contains(&leader.into()), "{leader}");
     }
 }

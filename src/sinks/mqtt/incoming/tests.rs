@@ -174,7 +174,7 @@ fn who_is_refused_reads_which_key_was_wrong_and_finds_the_own_mark() {
             r#"{"transaction":7,"options":{"port":{"1":{"lock":"x"}}}}"#,
             "options.port.1.lock: unknown",
         ),
-        ("timer", r#"{"transaction":7,"port":"one"}"#, "port: invalid type"),
+        ("countdown", r#"{"transaction":7,"port":"one"}"#, "port: invalid type"),
         ("scan", r#"{"transaction":7,"secs":1}"#, "scan has no key \"secs\""),
     ] {
         let answer = incoming(&Topic::Request(verb), payload.as_bytes(), ALL);
@@ -220,7 +220,7 @@ fn a_mark_comes_back_as_it_was_or_the_command_is_refused() {
 fn a_key_of_another_verb_is_refused_with_the_own_ones() {
     for (verb, payload, keys) in [
         (
-            "timer",
+            "countdown",
             r#"{"id":"maxsmart-x1","port":1,"minutes":5,"leader":2}"#,
             "\"leader\"; its keys are id, port, minutes and",
         ),
@@ -346,7 +346,9 @@ fn on_a_shared_broker_requests_that_change_things_can_be_switched_off() {
 
 #[test]
 fn requests_to_one_plug_have_the_words_of_the_command_line() {
-    use crate::model::{Currency, Days, MasterWish, PresenceWish, Price, RuleContent, RuleWish, Span};
+    use crate::model::{
+        Currency, Days, LeaderWish, PresenceSimulationWish, Price, RuleContent, RuleWish, Span,
+    };
     let weekdays: Days = "Mon-Fri".parse().expect("days");
     let rule = RuleContent {
         on: vec![1, 2],
@@ -357,38 +359,42 @@ fn requests_to_one_plug_have_the_words_of_the_command_line() {
     };
     let date =
         RuleContent { date: "2026-12-24".parse().ok(), enabled: Some(false), ..RuleContent::default() };
-    let wish = PresenceWish {
+    let wish = PresenceSimulationWish {
         enabled: Some(true),
         days: Some(weekdays),
         from: Some(1110),
         to: Some(60),
         ports: vec![1, 2],
     };
-    let lead = MasterWish { leader: Some(Some(1)), slaves: vec![2, 3], limit_w: Some(5) };
+    let lead = LeaderWish { leader: Some(Some(1)), followers: vec![2, 3], limit_w: Some(5) };
     let chf = Price { cost: 0.31, currency: Currency::Chf };
     for (verb, more, want) in [
         ("clock", "", Errand::Clock { set: false }),
         ("clock", r#","set":true"#, Errand::Clock { set: true }),
-        ("timer", "", Errand::Timer { port: None, minutes: None }),
-        ("timer", r#","port":2,"minutes":20"#, Errand::Timer { port: Some(2), minutes: Some(20) }),
-        ("timer", r#","port":2,"minutes":"cancel""#, Errand::Timer { port: Some(2), minutes: Some(0) }),
-        ("rules", "", Errand::Rules(None)),
+        ("countdown", "", Errand::Countdown { port: None, minutes: None }),
+        ("countdown", r#","port":2,"minutes":20"#, Errand::Countdown { port: Some(2), minutes: Some(20) }),
         (
-            "rules",
+            "countdown",
+            r#","port":2,"minutes":"cancel""#,
+            Errand::Countdown { port: Some(2), minutes: Some(0) },
+        ),
+        ("schedule", "", Errand::Schedule(None)),
+        (
+            "schedule",
             r#","add":{"on":[1,2],"off":[3],"at":"22:10","days":"Mon-Fri"}"#,
-            Errand::Rules(Some(RuleWish::Add(rule))),
+            Errand::Schedule(Some(RuleWish::Add(rule))),
         ),
         (
-            "rules",
+            "schedule",
             r#","change":{"id":7,"date":"2026-12-24","enabled":false}"#,
-            Errand::Rules(Some(RuleWish::Change(7, date.clone()))),
+            Errand::Schedule(Some(RuleWish::Change(7, date.clone()))),
         ),
         (
-            "rules",
+            "schedule",
             r#","change":{"id":7,"date":"24.12.2026","enabled":false}"#,
-            Errand::Rules(Some(RuleWish::Change(7, date))),
+            Errand::Schedule(Some(RuleWish::Change(7, date))),
         ),
-        ("rules", r#","delete":7"#, Errand::Rules(Some(RuleWish::Delete(7)))),
+        ("schedule", r#","delete":7"#, Errand::Schedule(Some(RuleWish::Delete(7)))),
         (
             "history",
             r#","span":"days","port":1"#,
@@ -396,16 +402,16 @@ fn requests_to_one_plug_have_the_words_of_the_command_line() {
         ),
         ("price", r#","price":0.31,"currency":"chf""#, Errand::Price(Some(chf))),
         ("price", r#","price":"0,31","currency":"chf""#, Errand::Price(Some(chf))),
-        ("master", r#","leader":1,"slaves":[2,3],"limit_w":5"#, Errand::Master(Some(lead))),
+        ("leader", r#","leader":1,"followers":[2,3],"limit_w":5"#, Errand::Leader(Some(lead))),
         (
-            "master",
+            "leader",
             r#","leader":"none""#,
-            Errand::Master(Some(MasterWish { leader: Some(None), ..MasterWish::default() })),
+            Errand::Leader(Some(LeaderWish { leader: Some(None), ..LeaderWish::default() })),
         ),
         (
-            "presence",
+            "presence_simulation",
             r#","enabled":true,"days":"weekdays","from":"18:30","to":"1:00","ports":[1,2]"#,
-            Errand::Presence(Some(wish)),
+            Errand::PresenceSimulation(Some(wish)),
         ),
         (
             "call",
@@ -424,21 +430,21 @@ fn requests_to_one_plug_have_the_words_of_the_command_line() {
     }
     for (verb, more, part) in [
         ("clock", r#","sett":true"#, "sett"),
-        ("timer", r#","port":2,"minutes":"soon""#, "cancel"),
-        ("rules", r#","add":{"at":"25:00"}"#, "22:10"),
-        ("rules", r#","add":{"days":"Noday"}"#, "Mon-Fri"),
-        ("rules", r#","add":{"date":"24.12."}"#, "2026-12-24"),
-        ("rules", r#","add":{"date":"2026-12-24","days":"daily"}"#, "not both"),
-        ("rules", r#","change":{"at":"22:00"}"#, "\"id\""),
-        ("rules", r#","delete":7,"add":{}"#, "one of"),
+        ("countdown", r#","port":2,"minutes":"soon""#, "cancel"),
+        ("schedule", r#","add":{"at":"25:00"}"#, "22:10"),
+        ("schedule", r#","add":{"days":"Noday"}"#, "Mon-Fri"),
+        ("schedule", r#","add":{"date":"24.12."}"#, "2026-12-24"),
+        ("schedule", r#","add":{"date":"2026-12-24","days":"daily"}"#, "not both"),
+        ("schedule", r#","change":{"at":"22:00"}"#, "\"id\""),
+        ("schedule", r#","delete":7,"add":{}"#, "one of"),
         ("history", r#","span":"weeks""#, "months"),
         ("price", r#","price":1"#, "currency"),
         ("price", r#","price":1,"currency":"XXX""#, "CHF"),
         ("price", r#","price":"1.234,56","currency":"CHF""#, "write 0.31"),
         ("price", r#","price":true,"currency":"CHF""#, "write 0.31"),
-        ("rules", r#","add":{"date":"24/12/2026"}"#, "24.12.2026"),
-        ("master", r#","leader":"all""#, "none"),
-        ("presence", r#","from":"6pm""#, "22:10"),
+        ("schedule", r#","add":{"date":"24/12/2026"}"#, "24.12.2026"),
+        ("leader", r#","leader":"all""#, "none"),
+        ("presence_simulation", r#","from":"6pm""#, "22:10"),
         ("call", "", "command"),
         ("call", r#","command":515,"arguments":"x""#, "map"),
         ("device_rename", r#","device_too":true"#, "name"),
@@ -461,11 +467,11 @@ fn on_a_shared_broker_plugs_can_be_asked_and_not_changed_and_raw_commands_are_of
     };
     for (verb, more) in [
         ("clock", r#","set":true"#),
-        ("timer", r#","port":1,"minutes":5"#),
-        ("rules", r#","delete":7"#),
+        ("countdown", r#","port":1,"minutes":5"#),
+        ("schedule", r#","delete":7"#),
         ("price", r#","price":1,"currency":"EUR""#),
-        ("master", r#","leader":"none""#),
-        ("presence", r#","enabled":false"#),
+        ("leader", r#","leader":"none""#),
+        ("presence_simulation", r#","enabled":false"#),
     ] {
         let why = refusal(verb, more, LITTLE).unwrap_or_else(|| panic!("{verb} {more}"));
         assert!(why.contains("allow_admin"), "{why}");
