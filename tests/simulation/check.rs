@@ -528,7 +528,7 @@ fn unique_ids(value: &Value, ids: &mut BTreeSet<String>) {
 
 impl World {
     /// The picture has changed: whatever is new in it was said by the plug.
-    pub(crate) fn check_view(&self, old: &View, new: &View) -> Checked {
+    pub(crate) fn check_view(&mut self, old: &View, new: &View) -> Checked {
         for (id, plug) in &new.plugs {
             let before = old.plugs.get(id);
             if before.is_some_and(|before| Arc::ptr_eq(before, plug)) {
@@ -536,7 +536,7 @@ impl World {
             }
             self.check_plug(id, before.map(|before| &**before), plug)?;
         }
-        crate::energy::adds_up(new)?;
+        self.check.meters.adds_up(new)?;
         if new.plugs.len() > self.plugs.len() + 1 {
             return Err(Broken::of(5, format!("{} plugs are shown", new.plugs.len())));
         }
