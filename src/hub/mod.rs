@@ -477,8 +477,12 @@ impl Hub {
         // Said again, it means that conversations have been broken off.
         let again = std::mem::replace(&mut self.stopping, true);
         self.waiting.clear();
-        for plug in self.plugs.values_mut() {
-            plug.give_up(now, again, &mut self.effects);
+        for id in self.plugs.keys().cloned().collect::<Vec<_>>() {
+            if let Some(plug) = self.plugs.get_mut(&id) {
+                plug.give_up(now, again, &mut self.effects);
+            }
+            // What ends now may have returns to be written first.
+            self.number(now, &id);
         }
         self.write_all();
     }

@@ -436,3 +436,17 @@ fn a_latch_is_told_when_it_is_written_and_holds_all_the_same_when_it_cannot_be()
         assert_eq!(told(&world), 1);
     }
 }
+
+#[test]
+fn a_timed_command_that_is_broken_off_at_the_stop_gets_its_result() {
+    for action in [Wish::On, Wish::Toggle, Wish::Off] {
+        let mut world = dark();
+        world.fake(1).slow = Duration::from_secs(5);
+        world.timed(1, action, 60);
+        world.run(Duration::from_millis(100));
+        world.feed(Input::Stop);
+        assert_eq!(world.results().len(), 0, "it is on the wire");
+        world.feed(Input::Stop);
+        assert_eq!(world.results().len(), 1, "{action:?}");
+    }
+}
