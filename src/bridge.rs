@@ -156,14 +156,12 @@ pub async fn run_as(
     let zone = zone(settings);
     if zone.name().is_none() {
         warn!(
-            "no time zone is known (no TZ, no /etc/localtime): days begin at midnight UTC, and no clock of a plug is set by half hours; set timezone, as in timezone = \"Europe/Berlin\""
+            "no time zone known (no TZ, no /etc/localtime): days begin at midnight UTC, and device clocks are not corrected by whole half hours; set timezone, as in timezone = \"Europe/Berlin\""
         );
     }
     let mut clock = Clock::start_in(zone);
     if !clock.now().plausible() {
-        warn!(
-            "the clock of this machine shows a time before this version was released; no clock of a plug is set by it"
-        );
+        warn!("the system clock is earlier than the release of this version; device clocks are not set");
     }
     let announced = memory.announced.clone();
     let hub = Hub::new(rules(settings), memory, &clock.now());
@@ -204,7 +202,7 @@ pub async fn run_as(
             Some(leave) = leaves.recv() => ended = match leave {
                 Leave::Restart => Ended::Restart,
                 Leave::Yield(peer) => {
-                    warn!("{}; it was here first, so this one ends", peer.sentence(&settings.mqtt.base_topic));
+                    warn!("{}; it was started first, so this one stops", peer.sentence(&settings.mqtt.base_topic));
                     Ended::Yielded
                 }
             },
@@ -245,7 +243,7 @@ impl Broker {
         let login = own.username.as_deref().zip(own.password.as_ref());
         let store = state_directory(settings).join("broker");
         let builtin = crate::broker::start(own.listen, login, Some(&store)).await?;
-        info!(listen = %builtin.addr(), "the built-in broker is running");
+        info!(listen = %builtin.addr(), "built-in broker started");
         Ok(Self { builtin: Some(builtin) })
     }
 

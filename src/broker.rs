@@ -116,7 +116,7 @@ pub async fn start(
     let (failed, failure) = oneshot::channel();
     let running = tokio::spawn(async move {
         if let Err(error) = broker.run().await {
-            tracing::error!(%error, "the built-in broker ended");
+            tracing::error!(%error, "built-in broker stopped unexpectedly");
             // Nobody waits for it once the broker is ready.
             let _ = failed.send(error.to_string());
         }

@@ -278,7 +278,7 @@ async fn run(flags: &Flags, mut settings: Settings, log: &Log, take_over: bool) 
     let mut proven = None;
     loop {
         let ready = |broker: &str| {
-            info!(version = env!("CARGO_PKG_VERSION"), broker, "plug2mqtt is running");
+            info!(version = env!("CARGO_PKG_VERSION"), broker, "plug2mqtt started");
             drop(notify(&[NotifyState::Ready]));
         };
         let mut fresh = None;
@@ -294,7 +294,7 @@ async fn run(flags: &Flags, mut settings: Settings, log: &Log, take_over: bool) 
             Ok(Ended::Restart) => match flags.settings() {
                 Ok((fresh, _)) => Some(fresh),
                 Err(errors) => {
-                    error!("the settings have become invalid; going on with those in use:\n{errors}");
+                    error!("settings are invalid now; keeping the current ones:\n{errors}");
                     None
                 }
             },
@@ -303,7 +303,7 @@ async fn run(flags: &Flags, mut settings: Settings, log: &Log, take_over: bool) 
                     log.complain(&why.to_string());
                     return ExitCode::from(BAD_SETTINGS);
                 };
-                error!("the new settings cannot be used: {why}; going on with those before");
+                error!("the new settings cannot be used: {why}; keeping the previous ones");
                 settings = old;
                 log.adopt(&settings);
                 continue;
@@ -353,11 +353,11 @@ impl Signals {
             }
             match flags.settings() {
                 Ok((fresh, _)) => {
-                    info!("the settings were read again; starting anew with them");
+                    info!("settings reloaded; restarting with them");
                     return Some(fresh);
                 }
                 Err(errors) => {
-                    error!("not reloaded; going on with the settings in use: {errors}");
+                    error!("settings not reloaded, keeping the current ones: {errors}");
                     drop(notify(&[NotifyState::Ready]));
                 }
             }

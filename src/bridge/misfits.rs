@@ -52,7 +52,7 @@ pub(super) async fn mind(settings: Settings, picture: watch::Receiver<Arc<View>>
         let known = view.plugs.iter().map(|(id, plug)| (id.to_string(), plug.offer.ports)).collect();
         for text in misfits(&settings, &known) {
             if told.insert(text.clone()) {
-                warn!("a setting that does nothing: {text}");
+                warn!("setting without effect: {text}");
             }
         }
     }

@@ -56,7 +56,10 @@ pub(super) async fn wait(
             Err(why) => debug!("still waiting; {why}"),
             Ok(Some(peer)) if !instance.waits => return Err(StartError::Another(peer.sentence(base))),
             Ok(Some(peer)) if !waits => {
-                warn!("{}; until then this one does nothing and looks again every 10 s", peer.sentence(base));
+                warn!(
+                    "{}; until then this one stays passive and checks again every 10 s",
+                    peer.sentence(base)
+                );
                 waits = true;
                 counters.stand_by(true);
             }
@@ -67,7 +70,7 @@ pub(super) async fn wait(
     }
     if waits {
         counters.stand_by(false);
-        info!("no other bridge acts on {base} any more; this one does from now on");
+        info!("no other bridge uses {base} any more; taking over");
     }
     Ok(())
 }

@@ -90,7 +90,7 @@ impl Keeper {
             Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
                 let aside = file.with_extension("json.bad");
                 let moved = std::fs::rename(&file, &aside).is_ok();
-                tracing::warn!(%error, file = %file.display(), aside = moved, "retained messages cannot be read; starting without");
+                tracing::warn!(%error, file = %file.display(), aside = moved, "retained messages cannot be read; starting without them");
                 BTreeMap::new()
             }),
         };

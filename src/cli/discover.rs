@@ -45,7 +45,7 @@ pub async fn look(settings: &Settings) -> Result<(Vec<Seen>, Vec<Stray>), String
         searches.spawn(async move {
             let (all, strays, unresolved) = answering(&quarry).await;
             for (host, why) in &unresolved {
-                warn!(host, "is named in {}.hosts and {why}", quarry.driver.name());
+                warn!(host, "host listed in {}.hosts {why}", quarry.driver.name());
             }
             (quarry, all, strays)
         });

@@ -103,12 +103,12 @@ impl Hub {
     pub(super) fn recall(&mut self, memory: Memory, now: &Moment) {
         for (id, kept) in memory.plugs {
             let Some(driver) = self.rules.families.keys().find(|name| **name == kept.driver).copied() else {
-                warn!(plug = %id, driver = kept.driver, "its driver is switched off; it is kept, but not asked");
+                warn!(plug = %id, driver = kept.driver, "device not polled: its driver is disabled");
                 self.memory.plugs.insert(id, kept);
                 continue;
             };
             if !self.permitted(&id) {
-                info!(plug = %id, "settings do not allow it; it is kept, but not asked");
+                info!(plug = %id, "device not polled: not allowed by the settings");
                 self.memory.plugs.insert(id, kept);
                 continue;
             }
@@ -207,7 +207,7 @@ impl Hub {
                 && plug.adopted
             {
                 let why = plug.view.problem.as_deref().unwrap_or("its address belongs to another plug");
-                info!(plug = %id, "was never read and is not heard any more, forgotten: {why}");
+                info!(plug = %id, "device dropped: never readable and no longer seen: {why}");
             }
         }
         self.search.crowds.retain(|_, (since, _)| now.up.saturating_sub(*since) < AN_HOUR);
@@ -236,7 +236,7 @@ impl Hub {
         }
         *count = count.saturating_add(1);
         if *count == CROWD + 1 {
-            warn!(at = %ip, "more than {CROWD} new plugs from one address within an hour; the others are ignored");
+            warn!(at = %ip, "more than {CROWD} new devices from one address within an hour; ignoring further ones");
         }
         *count <= CROWD
     }
@@ -310,7 +310,7 @@ impl Hub {
             Some(first) => {
                 let id = base.qualified(found.facts.mac?)?;
                 if !self.plugs.contains_key(&id) {
-                    warn!(plug = %id, at = %found.place, other = %first.id, "two plugs claim one serial number; the second is told apart by its MAC");
+                    warn!(plug = %id, at = %found.place, other = %first.id, "two devices report the same serial number; using the MAC for the second");
                 }
                 id
             }
@@ -373,7 +373,7 @@ impl Hub {
         if moves {
             let from = plug.kept.place;
             plug.move_to(found.place, now);
-            info!(plug = %id, %from, to = %found.place, "moved to a new address");
+            info!(plug = %id, %from, to = %found.place, "device address changed");
             let event = Event::AddressChanged { from: from.to_string(), to: found.place.to_string() };
             self.tell(Note::Plug(id.clone(), event));
             self.evict_from(now, id, found.place);
@@ -399,10 +399,10 @@ impl Hub {
                 let known = plug.kept();
                 plug.evict(now);
                 if known {
-                    warn!(plug = %id, at = %place, now = %but, "its address belongs to another plug now; looking for it");
+                    warn!(plug = %id, at = %place, now = %but, "device address now used by another device; searching");
                     self.search.soon(now);
                 } else {
-                    debug!(plug = %id, at = %place, now = %but, "was never read, and its address belongs to another plug now");
+                    debug!(plug = %id, at = %place, now = %but, "device never readable, and its address is now used by another device");
                 }
                 let offline = was_online.then(|| "another plug has its address now".into());
                 self.react(now, &id, News { offline, remember: true, ..News::default() });

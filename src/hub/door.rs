@@ -183,7 +183,7 @@ impl Plug {
         self.desk.tick(now, online, talking, bars);
         for dropped in self.desk.dropped() {
             let (port, on, reason) = (dropped.port, dropped.on, dropped.why);
-            warn!(plug = %self.id, port, on, "does not go back by itself: {reason}");
+            warn!(plug = %self.id, port, on, "timed switch dropped: {reason}");
             self.untold.push(Event::ReturnDropped { port, on, reason });
             self.guard.not_returned(port, on, reason);
             self.word_problem(now);

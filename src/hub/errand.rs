@@ -262,7 +262,7 @@ impl Plug {
                 self.keep_name(*port, name, kept_here.is_some());
                 self.refit(rules, now);
             }
-            Ok(_) if errand.changes() => info!(plug = %self.id, verb, "changed, as requested"),
+            Ok(_) if errand.changes() => info!(plug = %self.id, verb, "device changed as requested"),
             Ok(_) | Err(_) => {}
         }
         let result = result.map(|report| ResponseData::Report(self.id.clone(), report));

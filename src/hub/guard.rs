@@ -316,7 +316,7 @@ impl Plug {
         for (port, ..) in moved.iter().filter(|(_, on, cause)| *on && *cause == Some(Cause::Local)) {
             // Somebody stands before it. After misses it may just as well have restarted.
             if follows == Follows::AtOnce && self.kept.latched.remove(port) {
-                info!(plug = %self.id, port, "released by hand");
+                info!(plug = %self.id, port, "overload reset by the button on the device");
             }
         }
         let mut remember = latched != self.kept.latched.len();

@@ -26,7 +26,7 @@ impl Plug {
         if unread && before == 0 {
             let remedy = failure.blocked(self.kept.place).map(|remedy| format!("; {remedy}"));
             let remedy = remedy.unwrap_or_default();
-            warn!(plug = %self.id, at = %self.kept.place, name = %self.view.name, "was found, and cannot be read: {why}{remedy}");
+            warn!(plug = %self.id, at = %self.kept.place, name = %self.view.name, "device found but not readable: {why}{remedy}");
         }
         if unread
             || matches!(failure, Failure::InvalidResponse(_) | Failure::WrongDevice(_) | Failure::Rejected(_))
@@ -39,7 +39,7 @@ impl Plug {
         self.schedule.slow_down(&self.pace);
         if before < rules.misses {
             if !unread {
-                warn!(plug = %self.id, name = %self.view.name, at = %self.kept.place, "is offline: {why}");
+                warn!(plug = %self.id, name = %self.view.name, at = %self.kept.place, "device offline: {why}");
             }
             // One that was never read is told, too, once.
             news.offline = (self.online() || unread).then(|| why.clone());

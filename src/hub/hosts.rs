@@ -66,7 +66,7 @@ impl Hosts {
     pub(super) fn failed(&mut self, driver: &'static str, place: Place, why: &str) {
         if let Some(told @ false) = self.silent.get_mut(&(driver, place)) {
             *told = true;
-            warn!(at = %place, "is named in {driver}.hosts and {why}; it is asked again, once a minute in the end");
+            warn!(at = %place, "host listed in {driver}.hosts {why}; retrying, at least once a minute");
         }
     }
 
@@ -149,7 +149,7 @@ impl Hub {
 
     /// The networks of this machine have changed: whoever is missing may be in reach now.
     pub(super) fn network_changed(&mut self, now: &Moment) {
-        info!("the networks of this machine have changed: searching");
+        info!("network interfaces changed: searching");
         self.search.anew(now);
         self.hosts.hurry(now);
         let missing = self.plugs.values_mut().filter(|plug| plug.adopted && plug.missing());

@@ -242,7 +242,7 @@ impl Hub {
                 self.refitted(now, &id);
             }
             Change::Energy(id, port, [_, set]) => {
-                info!(plug = %id, port, kwh = %set, "energy set");
+                info!(plug = %id, port, kwh = %set, "energy meter set");
                 if let Some(plug) = self.plugs.get_mut(&id) {
                     plug.show_energy(now);
                     self.settle(now, &id);
@@ -255,7 +255,7 @@ impl Hub {
                     plug.leave(now, &mut self.effects);
                 }
                 self.drop_plug(&id);
-                info!(plug = %id, "removed");
+                info!(plug = %id, "device removed");
                 self.tell(Note::Bridge(Event::DeviceRemoved(id)));
             }
             Change::Replace(plugs) => {

@@ -83,7 +83,7 @@ impl Plug {
         }
         for (rule, what) in all.iter().filter(|new| !self.locks.told.contains(new)) {
             let id = &self.id;
-            warn!(plug = %id, "{what}; delete it with `plug2mqtt rules {id} delete {rule}`, or unlock the port");
+            warn!(plug = %id, "{what}; delete it with `plug2mqtt schedule {id} delete {rule}`, or unlock the port");
         }
         self.guard.defied(all.iter().map(|(_, what)| what.clone()).collect());
         self.locks.told = all;
@@ -136,7 +136,7 @@ impl Plug {
         strayed.retain(|_, strayed| !over(strayed));
         self.locks.strayed = strayed;
         if !wishes.is_empty() {
-            info!(plug = %self.id, ?wishes, "is put back where its lock wants it");
+            info!(plug = %self.id, ?wishes, "lock enforced: switching ports back");
             self.desk.own(now, &wishes, Cause::Lock, rules.command_timeout);
         }
     }

@@ -342,7 +342,7 @@ impl Meter {
                 let mut most = Energy::drawn(MAX_WATTS, MAX_WATTS, passed);
                 most.add(Energy::drawn(MAX_WATTS, MAX_WATTS, millis(SAVE_STILL)));
                 if lead > most {
-                    warn!(plug = %id, port = index + 1, retained = %floor, remembered = %start, "the energy retained on the broker is more than can have been drawn; it is ignored, energy_set can put it right");
+                    warn!(plug = %id, port = index + 1, retained = %floor, remembered = %start, "ignoring the energy retained on the broker: more than can have been consumed; correct it with energy_set if it is right");
                     continue;
                 }
             }

@@ -409,7 +409,7 @@ impl Hub {
             Order::Switch(order) => self.switch(now, order),
             Order::Refresh(id) => {
                 let Some(plug) = self.plugs.get_mut(&id) else {
-                    warn!(plug = %id, "asked to refresh a plug nobody knows");
+                    warn!(plug = %id, "refresh requested for an unknown device");
                     return;
                 };
                 plug.tell_all(now);
@@ -447,7 +447,7 @@ impl Hub {
         let floors = self.floors.get_or_insert_default();
         for one in told {
             let Some(energy) = Energy::from_kwh(one.kwh) else {
-                warn!(plug = %one.plug, kwh = one.kwh, "retained energy that cannot be; ignored");
+                warn!(plug = %one.plug, kwh = one.kwh, "ignoring an impossible retained energy value");
                 continue;
             };
             if floors.len() < MAX_PLUGS || floors.contains_key(&one.plug) {

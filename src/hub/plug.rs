@@ -401,10 +401,8 @@ impl Plug {
         reading.ports.truncate(self.kept.offer.ports.into());
         if !self.online() {
             news.online = !first;
-            match first {
-                true => info!(plug = %self.id, name = %self.view.name, at = %self.kept.place, "answers"),
-                false => info!(plug = %self.id, name = %self.view.name, at = %self.kept.place, "is back"),
-            }
+            let what = if first { "online" } else { "online again" };
+            info!(plug = %self.id, name = %self.view.name, at = %self.kept.place, "device {what}");
         }
         self.consider_round(now, !self.online());
         let everything = std::mem::take(&mut self.everything);
@@ -414,7 +412,7 @@ impl Plug {
         }
         for &(port, on, cause) in &moved {
             let what = if on { "on" } else { "off" };
-            info!(plug = %self.id, port, cause = cause.map(Cause::as_str), "is {what}");
+            info!(plug = %self.id, port, cause = cause.map(Cause::as_str), "port switched {what}");
             if cause == Some(Cause::Local) {
                 self.desk.cancel_revert(port);
                 let event = Event::SwitchedLocally { port, on };
@@ -437,7 +435,7 @@ impl Plug {
         let told = u8::try_from(reading.ports.len()).unwrap_or(u8::MAX);
         offer.ports = self.ages.shape(offer.ports, told);
         if offer.ports != self.kept.offer.ports && self.kept.offer.ports > 0 {
-            warn!(plug = %self.id, ports = offer.ports, before = self.kept.offer.ports, "has another number of ports now");
+            warn!(plug = %self.id, ports = offer.ports, before = self.kept.offer.ports, "number of ports changed");
         }
         offer.power |= reading.ports.iter().any(|port| port.watts.is_some());
         offer.current |= reading.ports.iter().any(|port| port.amps.is_some());
@@ -480,7 +478,7 @@ impl Plug {
                 self.word_problem(now);
             }
             if let Some((error, port)) = result.error {
-                warn!(plug = %self.id, port, error = error.as_str(), "did not switch");
+                warn!(plug = %self.id, port, error = error.as_str(), "switching failed");
                 let port = port.or(result.ports.keys().next().copied().filter(|_| result.ports.len() == 1));
                 if error != CommandError::Superseded {
                     let event = Event::CommandFailed { port: port.unwrap_or(0), error };

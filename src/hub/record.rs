@@ -104,7 +104,7 @@ impl Plug {
                     ports.iter_mut().zip(&hour.ports).for_each(|(sum, missed)| sum.add(*missed));
                 }
                 let kwh: Energy = ports.iter().copied().sum();
-                info!(plug = %self.id, %kwh, hours = filled.len(), "hours that were missed are filled from its own record");
+                info!(plug = %self.id, %kwh, hours = filled.len(), "energy backfilled from the device's own record");
                 let hours = filled.iter().map(|hour| hour.unix_ms).collect();
                 effects.push_back(tell(Event::EnergyFilled { hours, ports }));
                 self.show_energy(now);
@@ -112,7 +112,7 @@ impl Plug {
             }
             Err(reason) => {
                 if self.record.doubt.replace(reason) != Some(reason) {
-                    info!(plug = %self.id, "hours that were missed stay unmetered: {reason}");
+                    info!(plug = %self.id, "energy not backfilled: {reason}");
                     effects.push_back(tell(Event::EnergyNotFilled { reason }));
                 }
                 false

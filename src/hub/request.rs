@@ -104,7 +104,7 @@ impl Hub {
             self.adopt_all(now);
         }
         self.show_bridge();
-        info!(adopt, "adopting new plugs");
+        info!(adopt, "adoption of new devices changed");
     }
 
     /// It goes once that is written.
@@ -120,7 +120,7 @@ impl Hub {
         if !known && !block {
             // The way back: from now on a search takes it again.
             return if self.memory.blocked.remove(id) {
-                info!(plug = %id, "not blocked any more");
+                info!(plug = %id, "device unblocked");
                 Ok((ResponseData::Plug(id.clone()), Change::Unblock(id.clone())))
             } else {
                 Err(unknown(id))
@@ -190,7 +190,7 @@ impl Hub {
             check_port(id, port, plug.kept.offer.ports)?;
         }
         let freed = plug.release(now, port);
-        info!(plug = %id, ?freed, "released");
+        info!(plug = %id, ?freed, "overload reset");
         self.settle(now, id);
         Ok((ResponseData::OverloadReset(id.clone(), freed.clone()), Change::OverloadReset(id.clone(), freed)))
     }
@@ -219,7 +219,7 @@ impl Hub {
             old.become_hardware(&new, now);
             old.refit(&self.rules, now);
         }
-        info!(plug = %id, hardware = %by, "other hardware has taken its place");
+        info!(plug = %id, hardware = %by, "device hardware replaced");
         self.effects.push_back(Effect::Reattach(id.clone()));
         self.attend(now, id);
         Ok((ResponseData::Plug(id.clone()), Change::Replace(Box::new(were))))

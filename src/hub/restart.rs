@@ -165,7 +165,7 @@ impl Plug {
     /// Its clock was read, perhaps after it was set: that shows restarts, whoever asked.
     pub(super) fn clock_told(&mut self, now: &Moment, clock: &Clock, effects: &mut VecDeque<Effect>) {
         if self.restart.told(now, clock) {
-            info!(plug = %self.id, name = %self.view.name, "has restarted: its clock is lost");
+            info!(plug = %self.id, name = %self.view.name, "device restarted: its clock was reset");
             effects.push_back(Effect::Tell(Note::Plug(self.id.clone(), Event::DeviceRestarted)));
             self.put_back(now);
         }
@@ -195,7 +195,7 @@ impl Plug {
             }
         }
         if !wishes.is_empty() {
-            info!(plug = %self.id, ?wishes, "is put back to what it should be after a restart");
+            info!(plug = %self.id, ?wishes, "restoring ports after the restart of the device");
             self.desk.own(now, &wishes, Cause::Restore, away.until - now.up);
         }
     }

@@ -330,13 +330,13 @@ impl Plug {
             round.miss(now, Item::Clock);
             round.settle();
             if !std::mem::replace(&mut round.wrong_told, true) {
-                warn!(plug = %self.id, drift_s, "its clock was set and is still off; timers and rules will be, too");
+                warn!(plug = %self.id, drift_s, "device clock still wrong after setting it; countdowns and schedule will be off, too");
             }
         } else {
             round.known(now, Item::Clock);
             round.wrong_told = false;
             if was_set {
-                info!(plug = %self.id, "its clock is set: {}", step(now, round.was_off_s, drift_s));
+                info!(plug = %self.id, "device clock set: {}", step(now, round.was_off_s, drift_s));
             }
         }
     }

@@ -21,9 +21,9 @@ impl Strays {
     pub(super) fn heard(&mut self, stray: &Stray) {
         let Stray { driver, from, what } = stray;
         if self.others.len() < MAX && self.others.insert((driver, from.ip())) {
-            info!(driver, at = %from.ip(), "no plug: {what}");
+            info!(driver, at = %from.ip(), "not a supported plug: {what}");
         } else {
-            debug!(driver, %from, "no plug: {what}");
+            debug!(driver, %from, "not a supported plug: {what}");
         }
     }
 }

@@ -196,7 +196,7 @@ impl Engine {
         let saved = saved.unwrap_or_else(|error| Err(error.to_string()));
         let why = saved.as_ref().err().cloned();
         if let Some(why) = why.as_ref().filter(|why| self.unsaved.as_ref() != Some(why)) {
-            error!("what must be remembered cannot be written ({why}); make room or check state.directory");
+            error!("state file not saved ({why}); free disk space or check state.directory");
         }
         self.unsaved = why;
         self.feed(Input::Saved(saved));

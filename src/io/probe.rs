@@ -165,7 +165,7 @@ async fn ask(
     let socket = match UdpSocket::bind((own, 0)).await.and_then(|s| s.set_broadcast(true).map(|()| s)) {
         Ok(socket) => socket,
         Err(error) => {
-            warn!(%own, "cannot search from this address: {error}");
+            warn!(%own, "discovery from this address failed: {error}");
             return answered;
         }
     };

@@ -114,7 +114,7 @@ impl Store {
         if let Some(memory) = self.recall(STATE) {
             let why = self.put_back(&memory);
             if let Some(why) = why {
-                warn!(file = %self.directory.join(STATE).display(), "{why}; what is timed in it is not carried out");
+                warn!(file = %self.directory.join(STATE).display(), "{why}; its pending timed switches are dropped");
             }
             return Memory { older: why.is_some(), ..memory };
         }
@@ -139,7 +139,7 @@ impl Store {
         match read(&path) {
             Ok(memory) => {
                 let memory = memory?;
-                info!(file = %path.display(), plugs = memory.plugs.len(), "remembered");
+                info!(file = %path.display(), plugs = memory.plugs.len(), "state loaded");
                 Some(memory)
             }
             Err(problem) => {
@@ -148,7 +148,7 @@ impl Store {
                     Ok(()) => format!("it is kept as {}", bad.display()),
                     Err(error) => format!("it could not be set aside ({error})"),
                 };
-                error!(file = %path.display(), "what was remembered cannot be read ({problem}); {kept}; going on with what was written before, if anything");
+                error!(file = %path.display(), "state file unreadable ({problem}); {kept}; using the previous one, if any");
                 None
             }
         }

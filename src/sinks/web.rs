@@ -78,11 +78,11 @@ pub async fn start(
     let listener = bind(address).await.map_err(fail)?;
     let bound = listener.local_addr().map_err(fail)?;
     let door = Door { listener, places: Arc::new(Semaphore::new(MAX_CLIENTS)) };
-    info!(listen = %bound, "figures for Prometheus at /metrics");
+    info!(listen = %bound, "web listener started: metrics at /metrics");
     tokio::spawn(async move {
         let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
         if let Err(why) = axum::serve(door, router(sources)).with_graceful_shutdown(stopped).await {
-            warn!("the web listener has ended: {why}");
+            warn!("web listener failed: {why}");
         }
     });
     Ok(bound)

@@ -74,6 +74,8 @@ pub(crate) struct Talk {
     nameless: u32,
     /// The last reply that came as the plug said it.
     said: Option<Said>,
+    /// Relays have moved between two of its replies.
+    moved: bool,
     inplug: bool,
     /// Where its relays were at the one before.
     relays: Option<Vec<bool>>,
@@ -355,6 +357,7 @@ impl World {
             asks_who: false,
             nameless: 0,
             said: None,
+            moved: false,
             relays: None,
         };
         debug_assert!(started + now.up == global);
@@ -417,9 +420,10 @@ impl World {
         // The socket of an earlier step, or of a conversation that is over, is closed.
         let Some(talk) = talk.filter(|talk| talk.step == step) else { return Ok(()) };
         if let Some(mut said) = said {
-            // Of two questions about one reading, a hand may have moved a relay between.
+            // Of several questions about one reading, a hand may have moved a relay between.
             let before = talk.relays.replace(said.relays.clone());
-            said.tells_relays &= !talk.inplug || before.is_none_or(|before| before == said.relays);
+            talk.moved |= talk.inplug && before.is_some_and(|before| before != said.relays);
+            said.tells_relays &= !talk.moved;
             talk.said = Some(said);
             if talk.asks_who {
                 self.check.nameless.remove(&number);

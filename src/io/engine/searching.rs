@@ -71,7 +71,7 @@ impl Engine {
             .retain(|(theirs, lost)| *theirs != driver || unresolved.iter().any(|(host, _)| host == lost));
         for (host, why) in unresolved {
             if self.lost.insert((driver, host.clone())) {
-                warn!(host, "is named in {driver}.hosts and {why}; it is looked up again");
+                warn!(host, "host listed in {driver}.hosts {why}; retrying");
             }
         }
         self.feed(Input::Unheard(silent));

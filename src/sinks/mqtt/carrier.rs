@@ -105,7 +105,7 @@ impl<'a> Carrier<'a> {
             return Ok(());
         }
         let address = &self.settings.address;
-        info!(broker = format!("{}:{}", address.host, address.port), "connected");
+        info!(broker = format!("{}:{}", address.host, address.port), "connected to the MQTT broker");
         *connected_at = Some(Instant::now());
         self.counters.connected(true);
         // What was told while nobody listened is gone; it was never meant to wait.

@@ -156,8 +156,8 @@ pub async fn run(settings: Settings, mut wires: Wires, announced: Announced) {
         let Err(why) = ended else { return };
         let (wait, news) = trouble.ended(&why, connected_at.map(|at| at.elapsed()));
         match news {
-            true => warn!(broker, "no connection to the broker: {why}; trying again, for ever"),
-            false => debug!(broker, after = ?began.elapsed(), "still no connection: {why}"),
+            true => warn!(broker, "MQTT connection failed: {why}; reconnecting"),
+            false => debug!(broker, after = ?began.elapsed(), "MQTT still not connected: {why}"),
         }
         if let Some(wanted) = trouble.suspect(&why) {
             let passes = measure::measure(&settings.address, &settings.announcer.base, wanted).await;
@@ -173,7 +173,7 @@ pub async fn run(settings: Settings, mut wires: Wires, announced: Announced) {
             break;
         }
     }
-    info!(broker, "stopped without a connection to the broker; nothing could be said");
+    info!(broker, "stopped without an MQTT connection; \"offline\" could not be published");
 }
 
 /// Looks whether somebody else acts on the base topic of the run before. While that cannot be found out,
@@ -184,10 +184,7 @@ async fn who_lives(settings: &Settings, base: &str, session: &mut Session) {
     match look(&there, false).await {
         Ok(None) => session.former_is_free(true),
         Ok(Some(_)) => {
-            warn!(
-                base,
-                "another bridge acts on the base topic that was ours before; its topics are left alone"
-            );
+            warn!(base, "another bridge uses the previous base topic; leaving its topics alone");
             session.former_is_free(false);
         }
         Err(why) => debug!(base, "who lives on the base topic of before is not known: {why}"),

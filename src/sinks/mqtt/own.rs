@@ -24,7 +24,7 @@ impl Session {
             Own::HealthCheck(mark) => self.send(Outgoing::Health(Health::Check(mark))),
             Own::Restart(mark) => {
                 self.respond("restart", mark.as_deref(), Ok(json!({})));
-                info!("restarting, as requested");
+                info!("restarting as requested");
                 self.send(Outgoing::Restart);
             }
             Own::Cleanup { dry_run, transaction } => self.clean_up(dry_run, transaction),
@@ -104,7 +104,7 @@ impl Session {
         let orphans: Vec<String> = topics.into_iter().filter(|topic| !owned.contains(topic)).collect();
         if asked.iter().any(|(dry_run, _)| !dry_run) {
             self.empty(orphans.clone());
-            info!(topics = orphans.len(), "cleaned up retained topics nobody owns");
+            info!(topics = orphans.len(), "cleared orphaned retained topics");
         }
         let named: Vec<&String> = orphans.iter().take(MAX_NAMED).collect();
         for (dry_run, transaction) in asked {

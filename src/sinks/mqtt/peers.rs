@@ -200,7 +200,10 @@ impl Session {
         let now = self.now.up;
         let due = |at: &mut Option<Duration>| at.take_if(|at| *at <= now).is_some();
         if due(&mut self.peers.state_at) && self.told.online_said {
-            warn!("somebody has said on {}/bridge/state that this bridge is not online; it is", self.base());
+            warn!(
+                "another client published on {}/bridge/state that this bridge is offline; corrected",
+                self.base()
+            );
             self.publish(format!("{}/bridge/state", self.base()), "online", true);
             self.peers.state_said = Some(now);
         }
@@ -209,7 +212,7 @@ impl Session {
                 let Some(plug) = self.told.sent.get(&id) else { continue };
                 let (topic, word) =
                     (format!("{}/{id}/availability", self.base()), topics::availability(plug));
-                warn!(topic, "somebody has said that it is not {word}; it is");
+                warn!(topic, "another client published a wrong availability; corrected to {word}");
                 self.publish(topic, word, true);
             }
         }

@@ -22,11 +22,11 @@ impl Session {
     pub(super) fn refuse(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Bad(plug, mark, error, why) => {
-                warn!(%plug, "a command is refused: {why}");
+                warn!(%plug, "command rejected: {why}");
                 self.fail(plug, mark, error, &why);
             }
             Incoming::BadRequest(verb, transaction, why) => {
-                warn!(verb, "a request is refused: {why}");
+                warn!(verb, "request rejected: {why}");
                 self.respond(&verb, transaction.as_deref(), Err(why));
             }
             Incoming::Nobody(device, mark) => {
@@ -56,7 +56,7 @@ impl Session {
     /// A message went to a name, or to what was never an id: says which ids there are.
     fn nobody(&self, device: &str) -> String {
         let why = format!("{device:?} is not the id of a plug; {}", topics::ids(&self.view));
-        warn!("a command is refused: {why}");
+        warn!("command rejected: {why}");
         why
     }
 
@@ -67,11 +67,7 @@ impl Session {
         let recently =
             |(at, obeyed): &(Duration, String)| obeyed == topic && self.now.up.saturating_sub(*at) < COPY;
         let copy = self.told.obeyed.iter().any(recently);
-        warn!(
-            topic,
-            "a command was retained on the broker; {}",
-            if copy { "its copy is cleared" } else { "it is refused and cleared" }
-        );
+        warn!(topic, "retained command: {}", if copy { "copy cleared" } else { "rejected and cleared" });
         if let Some(Topic::Set(device, port)) = incoming::topic(self.base(), topic)
             && let Some(plug) = PlugId::new(device)
         {

@@ -384,7 +384,7 @@ impl Session {
         } else {
             "it comes back when Home Assistant or this bridge starts again"
         };
-        warn!(plug = %id, "was deleted in Home Assistant; {comes_back}");
+        warn!(plug = %id, "device deleted in Home Assistant; {comes_back}");
         self.say_note(&Note::Bridge(Event::DiscoveryCleared(id.clone())));
         if deleted {
             self.send(Outgoing::Order(Order::Deleted(id)));

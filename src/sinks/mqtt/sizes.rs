@@ -56,7 +56,7 @@ impl Session {
             return true;
         }
         if !sizes.left_out.contains_key(topic) {
-            warn!(topic, size, limit, "left out: the broker takes no message of this size");
+            warn!(topic, size, limit, "message not published: larger than the broker accepts");
         }
         if !retain {
             return false;
@@ -108,11 +108,11 @@ impl Session {
         }
         match self.sizes.limit {
             Some(limit) => warn!(
-                "the broker takes no message of more than {limit} bytes; larger ones are left out (mosquitto: \
+                "the broker accepts no message of more than {limit} bytes; larger ones are not published (mosquitto: \
                  max_packet_size, message_size_limit)"
             ),
             None => {
-                info!("the broker takes messages of {wanted} bytes; what was left out is told");
+                info!("the broker accepts messages of {wanted} bytes now; publishing what was left out");
                 self.sizes.left_out.clear();
                 self.tell_sizes();
             }

@@ -324,7 +324,7 @@ impl Session {
         for filter in refused.iter().filter_map(|position| asked.get(*position)) {
             error!(
                 filter,
-                "the broker refuses this subscription; allow it in the broker's access rules, or commands on it stay unheard"
+                "subscription rejected by the broker; allow it in the broker's access rules, or commands on it are not received"
             );
         }
     }
