@@ -17,10 +17,10 @@ use crate::io::engine::{Engine, Parts, SetLogLevel};
 use crate::io::http::Http;
 use crate::io::probe::{Quarry, Reach};
 use crate::io::store::{Store, StoreError};
-use crate::model::{Energy, Family, LogLevel, Memory, PlugId};
+use crate::model::{Energy, Family, Memory, PlugId};
 use crate::sinks::mqtt::{
     self, BridgeFacts, Leave, Wires,
-    homeassistant::{Announcer, Mode, PortDevices},
+    homeassistant::Announcer,
     link::{Address, Tls},
 };
 #[cfg(feature = "metrics")]
@@ -361,16 +361,8 @@ pub fn announcer(settings: &Settings) -> Announcer {
     Announcer {
         base: settings.mqtt.base_topic.clone(),
         prefix: own.prefix.clone(),
-        mode: match own.discovery {
-            config::Discovery::Device => Mode::Device,
-            config::Discovery::Component => Mode::Component,
-            config::Discovery::Off => Mode::Off,
-        },
-        port_devices: match own.port_devices {
-            config::PortDevices::None => PortDevices::None,
-            config::PortDevices::Child => PortDevices::Child,
-            config::PortDevices::Via => PortDevices::Via,
-        },
+        mode: own.discovery,
+        port_devices: own.port_devices,
         version: env!("CARGO_PKG_VERSION"),
     }
 }
@@ -409,7 +401,7 @@ pub fn rules(settings: &Settings) -> Rules {
         read_only: settings.commands.read_only,
         lock_enforce: settings.commands.lock_enforce,
         plugs: plugs.collect(),
-        log_level: LogLevel::parse(settings.log.level.as_str()).unwrap_or_default(),
+        log_level: settings.log.level,
     }
 }
 

@@ -9,11 +9,11 @@ use plug2mqtt::drivers::{ALL, Dialect, MAX_STEPS, Reply, Step};
 use plug2mqtt::hub::{Effect, Hub, Input};
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
-    Answer, Ask, Facts, Failure, Family, Found, MAX_PORTS, MAX_WATTS, Memory, Moment, Name, Order, Outcome,
-    Place, PlugId, PowerUnit, Request, Skill, Span, Switch, Told, Tuning,
+    Answer, Ask, DiscoveryMode, Facts, Failure, Family, Found, MAX_PORTS, MAX_WATTS, Memory, Moment, Name,
+    Order, Outcome, Place, PlugId, PortDevices, PowerUnit, Request, Skill, Span, Switch, Told, Tuning,
 };
 use plug2mqtt::sim::{Model, Recording};
-use plug2mqtt::sinks::mqtt::homeassistant::{Announcer, Mode, PortDevices};
+use plug2mqtt::sinks::mqtt::homeassistant::Announcer;
 use plug2mqtt::sinks::mqtt::link::Address;
 use plug2mqtt::sinks::mqtt::sorter::{Sorted, Sorter};
 use plug2mqtt::sinks::mqtt::{BridgeFacts, Settings};
@@ -86,7 +86,7 @@ pub fn reply(bytes: &[u8]) {
     let Some((choice, answer)) = bytes.split_first() else { return };
     let serial = (choice & 0x10 != 0).then(|| "SWP6000000000001".to_owned());
     let firmware = (choice & 0x20 != 0).then(|| "5.11".to_owned());
-    let power_unit = if choice & 0x40 == 0 { PowerUnit::Auto } else { PowerUnit::MilliW };
+    let power_unit = if choice & 0x40 == 0 { PowerUnit::Auto } else { PowerUnit::Milliwatts };
     let tuning = Tuning { timeout: TIMEOUT, power_unit, set_clock: true };
     let ask = match choice & 0x0f {
         0 => Ask::Identify,
@@ -183,7 +183,7 @@ fn sorter(allow_admin: bool) -> Sorter {
         announcer: Announcer {
             base: "plug2mqtt".into(),
             prefix: "homeassistant".into(),
-            mode: Mode::Device,
+            mode: DiscoveryMode::Device,
             port_devices: PortDevices::None,
             version: "0",
         },

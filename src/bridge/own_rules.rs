@@ -2,8 +2,8 @@
 
 use super::zone;
 use crate::config::{self, Settings};
-use crate::hub::{Consequence, Limit, Pace, PlugRules, Restore};
-use crate::model::{Lock, Moment, Name, PowerUnit};
+use crate::hub::{Limit, Pace, PlugRules};
+use crate::model::{Moment, Name, PowerUnit, Restore};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -49,57 +49,33 @@ pub(super) fn paces(settings: &Settings) -> BTreeMap<&'static str, Pace> {
 /// What the settings say about one plug, in the hub's words.
 pub(super) fn of(device: &config::Device) -> PlugRules {
     let name = |text: &Option<String>| text.as_deref().and_then(Name::clean);
-    let lock = |lock| match lock {
-        config::Lock::None => Lock::None,
-        config::Lock::On => Lock::On,
-        config::Lock::Off => Lock::Off,
-        config::Lock::Both => Lock::Both,
-    };
-    let restore = |restore| match restore {
-        config::Restore::None => None,
-        config::Restore::Previous => Some(Restore::Previous),
-        config::Restore::On => Some(Restore::On),
-        config::Restore::Off => Some(Restore::Off),
-    };
     PlugRules {
         name: name(&device.name),
         poll: device.poll_interval.as_ref().map(|interval| interval.get()),
         power_change: device.power_change,
-        power_unit: match device.power_unit {
-            config::PowerUnit::Auto => None,
-            config::PowerUnit::Watts => Some(PowerUnit::W),
-            config::PowerUnit::Milliwatts => Some(PowerUnit::MilliW),
-        },
+        power_unit: Some(device.power_unit).filter(|unit| *unit != PowerUnit::Auto),
         read_only: device.read_only,
         port_names: device.port.iter().filter_map(|(&n, port)| Some((n, name(&port.name)?))).collect(),
-        locks: device.port.iter().map(|(&n, port)| (n, lock(port.lock))).collect(),
+        locks: device.port.iter().map(|(&n, port)| (n, port.lock)).collect(),
         limits: limits(device),
         restore: device
             .port
             .iter()
-            .filter_map(|(&n, port)| Some((n, restore(port.restore_after_restart)?)))
+            .map(|(&n, port)| (n, port.restore_after_restart))
+            .filter(|(_, restore)| *restore != Restore::None)
             .collect(),
     }
 }
 
 /// What the plug as a whole may draw, and its ports.
 fn limits(device: &config::Device) -> BTreeMap<u8, Limit> {
-    let consequence = |overload| match overload {
-        config::Overload::Ignore => Consequence::Ignore,
-        config::Overload::Tell => Consequence::Tell,
-        config::Overload::Off => Consequence::Off,
-        config::Overload::Latch => Consequence::Latch,
-    };
-    let whole = Limit {
-        watts: device.max_power,
-        after: device.overload_after.get(),
-        consequence: consequence(device.overload),
-    };
+    let whole =
+        Limit { watts: device.max_power, after: device.overload_after.get(), action: device.overload };
     let ports = device.port.iter().map(|(&n, port)| {
         let limit = Limit {
             watts: port.max_power,
             after: port.overload_after.as_ref().map_or(whole.after, |after| after.get()),
-            consequence: port.overload.map_or(whole.consequence, consequence),
+            action: port.overload.unwrap_or(whole.action),
         };
         (n, limit)
     });

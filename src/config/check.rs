@@ -11,6 +11,7 @@ use super::problem::{MAX_SHOWN, Problem, nearest};
 use super::settings::Settings;
 use super::value::shown;
 use crate::file;
+use crate::model::{Name, PlugId};
 
 const MAX_SECRET_BYTES: u64 = 64 << 10;
 const MAX_PEM_BYTES: u64 = 4 << 20;
@@ -191,7 +192,7 @@ impl Check<'_> {
             let ports = device.port.iter().map(|(n, port)| (format!("{key}.port.{n}.name"), &port.name));
             for (key, name) in std::iter::once((format!("{key}.name"), &device.name)).chain(ports) {
                 if let Some(name) = name
-                    && (name.chars().count() > 64
+                    && (name.chars().count() > Name::MAX_CHARS
                         || name.chars().any(char::is_control)
                         || name.trim().is_empty())
                 {
@@ -220,16 +221,12 @@ fn timezone(name: &str) -> Result<(), String> {
 }
 
 fn plug_id(id: &str) -> Result<(), String> {
-    let fits = (1..=64).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && id != "bridge";
-    if fits {
-        return Ok(());
-    }
-    Err(format!(
-        "{} is not a plug id; they are a to z, 0 to 9 and -, like maxsmart-swp6000000000001",
-        shown(id)
-    ))
+    PlugId::new(id).map(drop).ok_or_else(|| {
+        format!(
+            "{} is not a plug id; they are a to z, 0 to 9 and -, like maxsmart-swp6000000000001",
+            shown(id)
+        )
+    })
 }
 
 fn topic_name(topic: &str) -> Result<(), &'static str> {

@@ -1,11 +1,11 @@
 //! What holds when nothing is said.
 
-use super::choice::{Discovery, PortDevices};
 use super::interval::Interval;
 use super::settings::{
     Availability, Broker, Finding, HomeAssistant, Inplug, Maxsmart, Metering, Mqtt, Publish, Tls,
 };
 use super::value::Broadcast;
+use crate::model::{DiscoveryMode, PortDevices};
 
 impl Default for Mqtt {
     fn default() -> Self {
@@ -33,7 +33,7 @@ impl Default for Broker {
 impl Default for HomeAssistant {
     fn default() -> Self {
         Self {
-            discovery: Discovery::default(),
+            discovery: DiscoveryMode::default(),
             prefix: "homeassistant".into(),
             birth_topic: "homeassistant/status".into(),
             port_devices: PortDevices::default(),

@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::value::shown;
+use crate::model::POLL_MS;
 
 /// A duration with bounds in milliseconds, that keeps the text it was written as.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub struct Interval<const MIN: u64, const MAX: u64> {
 }
 
 /// Between two polls: 200 ms to 1 h.
-pub type PollInterval = Interval<200, 3_600_000>;
+pub type PollInterval = Interval<{ *POLL_MS.start() }, { *POLL_MS.end() }>;
 /// Between two searches or heartbeats: 1 s to 24 h.
 pub type LongInterval = Interval<1_000, 86_400_000>;
 /// How long a plug may take: 100 ms to 60 s.

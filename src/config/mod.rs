@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value as Json;
 
 pub use catalogue::{Known, all, schema};
-pub use choice::{Discovery, Format, Level, Lock, Overload, PortDevices, PowerUnit, Restore, TopicLevel};
+pub use choice::{Format, TopicLevel};
 pub use interval::{Interval, KeepAlive, LongInterval, OverloadTime, PlugTimeout, PollInterval, WaitTime};
 pub use layer::Origin;
 pub use problem::{Errors, Problem, nearest};

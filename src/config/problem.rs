@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::catalogue::{ID, Known, NUMBER};
 use super::layer::Origin;
+use crate::model::MAX_PORTS;
 
 /// Most errors shown. Who reaches that many reads no further either.
 pub(super) const MAX_SHOWN: usize = 100;
@@ -76,7 +77,7 @@ pub(super) struct Stranger {
 pub(super) fn find<'a>(settings: &'a [Known], path: &[String]) -> Result<&'a Known, Stranger> {
     let fits = |known: &str, given: &str| match known {
         ID => true,
-        NUMBER => given.parse().is_ok_and(|n: u8| (1..=16).contains(&n) && given == n.to_string()),
+        NUMBER => given.parse().is_ok_and(|n| (1..=MAX_PORTS).contains(&n) && given == n.to_string()),
         _ => known == given,
     };
     let mut left: Vec<&Known> = settings.iter().collect();
@@ -89,7 +90,7 @@ pub(super) fn find<'a>(settings: &'a [Known], path: &[String]) -> Result<&'a Kno
             return Err(Stranger { key: path.get(..depth).unwrap_or(path).to_vec(), text });
         }
         if next == [NUMBER] && !fits(NUMBER, part) {
-            return Err(Stranger { key, text: "is not a port; they are numbered 1 to 16".into() });
+            return Err(Stranger { key, text: format!("is not a port; they are numbered 1 to {MAX_PORTS}") });
         }
         left.retain(|known| known.path.get(depth).is_some_and(|name| fits(name, part)));
         if left.is_empty() {

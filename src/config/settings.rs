@@ -9,10 +9,14 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::choice::{Discovery, Format, Level, Lock, Overload, PortDevices, PowerUnit, Restore, TopicLevel};
+use super::choice::{Format, TopicLevel};
 use super::interval::{KeepAlive, LongInterval, OverloadTime, PlugTimeout, PollInterval, WaitTime};
 use super::layer::Origin;
 use super::value::{Broadcast, BrokerUrl, Host, Network};
+use crate::model::{
+    DiscoveryMode, Lock, LogLevel, MAX_AMPS_CHANGE, MAX_WATTS, OverloadAction, PortDevices, PowerUnit,
+    Restore,
+};
 
 /// Everything a user may say. Each field has a working default.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -125,7 +129,7 @@ pub struct Broker {
 #[serde(default, deny_unknown_fields)]
 pub struct HomeAssistant {
     /// How plugs are announced: one message per plug, one per entity, or not at all.
-    pub discovery: Discovery,
+    pub discovery: DiscoveryMode,
     /// Topic prefix that Home Assistant watches for announcements.
     #[schemars(extend("x-allowed" = "topic without wildcards"))]
     pub prefix: String,
@@ -143,10 +147,10 @@ pub struct HomeAssistant {
 #[serde(default, deny_unknown_fields)]
 pub struct Publish {
     /// Power has changed when it moved by more than this from the last value published, in W.
-    #[schemars(range(min = 0.0, max = 5000.0))]
+    #[schemars(range(min = 0.0, max = MAX_WATTS))]
     pub power_change: f64,
     /// Current has changed when it moved by more than this, in A.
-    #[schemars(range(min = 0.0, max = 100.0))]
+    #[schemars(range(min = 0.0, max = MAX_AMPS_CHANGE))]
     pub current_change: f64,
     /// Voltage has changed when it moved by more than this, in V.
     #[schemars(range(min = 0.0, max = 500.0))]
@@ -280,19 +284,19 @@ pub struct Device {
     /// Time between two polls of this plug.
     pub poll_interval: Option<PollInterval>,
     /// Power has changed when it moved by more than this from the last value published, in W.
-    #[schemars(range(min = 0.0, max = 5000.0))]
+    #[schemars(range(min = 0.0, max = MAX_WATTS))]
     pub power_change: Option<f64>,
     /// Unit in which the plug reports power.
     pub power_unit: PowerUnit,
     /// Refuse every command to this plug.
     pub read_only: bool,
     /// Most power for the plug as a whole, in W. Without it what the family is built for, 3680 for MaxSmart and Revogi.
-    #[schemars(range(min = 1.0, max = 5000.0))]
+    #[schemars(range(min = 1.0, max = MAX_WATTS))]
     pub max_power: Option<f64>,
     /// How long `max_power` may be exceeded before the overload action.
     pub overload_after: OverloadTime,
     /// What happens then: nothing, an event, switching off, or switching off and refusing ON until `overload_reset`.
-    pub overload: Overload,
+    pub overload: OverloadAction,
     /// What is special about its ports, by number, 1 to 16.
     pub port: BTreeMap<u8, Port>,
 }
@@ -307,13 +311,13 @@ pub struct Port {
     /// How it must stay: free, on (switching off is refused), off (switching on is refused), or as it is.
     pub lock: Lock,
     /// Most power for this port, in W. Without it what the family is built for.
-    #[schemars(range(min = 1.0, max = 5000.0))]
+    #[schemars(range(min = 1.0, max = MAX_WATTS))]
     pub max_power: Option<f64>,
     /// How long `max_power` may be exceeded before the overload action. Without it that of the plug.
     pub overload_after: Option<OverloadTime>,
     /// What happens then. Without it what the plug says.
-    #[schemars(with = "Overload")]
-    pub overload: Option<Overload>,
+    #[schemars(with = "OverloadAction")]
+    pub overload: Option<OverloadAction>,
     /// State after a detected restart of the plug: left as the plug has it, as before the restart, on, or off.
     pub restore_after_restart: Restore,
 }
@@ -344,7 +348,7 @@ pub struct State {
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// The least important messages to write.
-    pub level: Level,
+    pub level: LogLevel,
     /// How messages are written.
     pub format: Format,
     /// The least important messages also published on `bridge/log`, at most ten a second.

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
 use super::*;
+use crate::model::Lock;
 
 struct Given {
     folder: tempfile::TempDir,

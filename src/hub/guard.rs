@@ -3,8 +3,8 @@
 
 use super::ledger::Change;
 use super::plug::Plug;
-use super::{Consequence, Effect, Limit, PlugRules, Rules};
-use crate::model::{Cause, Event, Hazard, Moment, Note, PortReading, Remedy};
+use super::{Effect, Limit, PlugRules, Rules};
+use crate::model::{Cause, Event, Hazard, Moment, Note, OverloadAction, PortReading, Remedy};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use tracing::{info, warn};
@@ -69,7 +69,7 @@ pub(super) struct Alarm {
     pub(super) hazard: Hazard,
     pub(super) watts: f64,
     pub(super) limit: Option<f64>,
-    consequence: Consequence,
+    action: OverloadAction,
 }
 
 /// What a look has brought.
@@ -103,7 +103,7 @@ impl Guard {
         for (port, watch) in (0u8..).zip(&mut self.watches) {
             let own = match port {
                 // What a plug with a single port draws is what its port draws.
-                0 if ports < 2 => Limit { consequence: Consequence::Ignore, ..whole },
+                0 if ports < 2 => Limit { action: OverloadAction::Ignore, ..whole },
                 0 => whole,
                 1 if ports == 1 => {
                     let own = rules.limits.get(&1).copied().unwrap_or(whole);
@@ -151,7 +151,7 @@ impl Guard {
 
     /// Whether protection latches this port.
     pub(super) fn latches(&self, port: u8) -> bool {
-        let latches = |watch: &Watch| watch.limit.consequence == Consequence::Latch;
+        let latches = |watch: &Watch| watch.limit.action == OverloadAction::Latch;
         [0, usize::from(port)].iter().any(|&index| self.watches.get(index).is_some_and(latches))
     }
 
@@ -180,7 +180,7 @@ impl Guard {
             let heavy = self.rating.is_some_and(|rating| watch.drew >= HEAVY * rating);
             if fell && heavy && follows == Follows::AtOnce {
                 watch.cut_out = Some(watch.drew);
-                seen.alarm(port, Hazard::CutOut, watch.drew, None, Consequence::Tell);
+                seen.alarm(port, Hazard::CutOut, watch.drew, None, OverloadAction::Tell);
             } else if watch.cut_out.is_some() && heard.relay == Some(true) {
                 watch.cut_out = None;
                 seen.news = true;
@@ -245,16 +245,16 @@ impl Guard {
 }
 
 impl Seen {
-    fn alarm(&mut self, port: u8, hazard: Hazard, watts: f64, limit: Option<f64>, consequence: Consequence) {
-        self.alarms.push(Alarm { port, hazard, watts, limit, consequence });
+    fn alarm(&mut self, port: u8, hazard: Hazard, watts: f64, limit: Option<f64>, action: OverloadAction) {
+        self.alarms.push(Alarm { port, hazard, watts, limit, action });
         self.news = true;
     }
 }
 
 impl Watch {
     fn overload(&mut self, now: &Moment, port: u8, watts: f64, seamless: bool, seen: &mut Seen) {
-        let Limit { watts: Some(limit), after, consequence } = self.limit else { return };
-        if consequence == Consequence::Ignore || watts <= limit * CALM {
+        let Limit { watts: Some(limit), after, action } = self.limit else { return };
+        if action == OverloadAction::Ignore || watts <= limit * CALM {
             self.over = None;
             seen.news |= self.raised.take().is_some();
         } else if watts > limit {
@@ -263,11 +263,11 @@ impl Watch {
                 seen.rising = true;
             }
             let lasts = self.over.is_some_and(|since| now.up.saturating_sub(since) >= after);
-            let acts = matches!(consequence, Consequence::Off | Consequence::Latch);
+            let acts = matches!(action, OverloadAction::Off | OverloadAction::Latch);
             let due = self.raised.is_none_or(|(at, _)| acts && now.up.saturating_sub(at) >= AGAIN);
             if lasts && due {
                 self.raised = Some((now.up, watts));
-                seen.alarm(port, Hazard::Overload, watts, Some(limit), consequence);
+                seen.alarm(port, Hazard::Overload, watts, Some(limit), action);
             }
         } else if self.raised.is_none() {
             self.over = None;
@@ -293,7 +293,7 @@ impl Watch {
             self.leaks = Some(now.up);
         } else if self.leak.is_none() && now.up.saturating_sub(since) >= LEAK_FOR {
             self.leak = Some(watts);
-            seen.alarm(port, Hazard::Leak, watts, None, Consequence::Tell);
+            seen.alarm(port, Hazard::Leak, watts, None, OverloadAction::Tell);
         }
     }
 }
@@ -344,10 +344,10 @@ impl Plug {
 
     /// Switches off what must be, as far as locks allow.
     fn remedy(&mut self, now: &Moment, rules: &Rules, alarm: &Alarm) -> Remedy {
-        let latch = match alarm.consequence {
-            Consequence::Ignore | Consequence::Tell => return Remedy::None,
-            Consequence::Off => false,
-            Consequence::Latch => true,
+        let latch = match alarm.action {
+            OverloadAction::Ignore | OverloadAction::Tell => return Remedy::None,
+            OverloadAction::Off => false,
+            OverloadAction::Latch => true,
         };
         if !self.view.control {
             return Remedy::None;

@@ -70,7 +70,7 @@ pub(crate) mod tests;
 mod ticket;
 
 pub use census::NOBODY;
-pub use rules::{Consequence, Limit, Pace, PlugRules, Restore, Rules};
+pub use rules::{Limit, Pace, PlugRules, Rules};
 
 use crate::model::{
     Ask, BridgeView, Energy, Event, Found, LogLevel, Memory, Metered, Moment, Note, Order, Outcome, Place,

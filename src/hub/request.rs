@@ -5,7 +5,8 @@ use super::ledger::Change;
 use super::plug::Plug;
 use super::{Effect, Hub, MAX_PLUGS};
 use crate::model::{
-    Energy, Lock, Moment, Name, Note, Options, OptionsChange, PlugId, Request, Response, ResponseData,
+    Energy, Lock, MAX_AMPS_CHANGE, MAX_WATTS, Moment, Name, Note, Options, OptionsChange, POLL_MS, PlugId,
+    Request, Response, ResponseData,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,9 +14,6 @@ use tracing::info;
 
 /// Scans that may run at one time.
 const MAX_SCANS: usize = 8;
-
-/// Bounds of options, as in the settings.
-const POLL_MS: std::ops::RangeInclusive<u64> = 200..=3_600_000;
 
 /// What is answered once this is written, or why it is refused.
 type Outcome = Result<(ResponseData, Change), String>;
@@ -281,10 +279,10 @@ fn check_options(options: &Options) -> Result<(), String> {
     }
     let bad =
         |value: Option<f64>, max: f64| value.is_some_and(|v| !v.is_finite() || !(0.0..=max).contains(&v));
-    if bad(options.power_change, 5000.0) {
+    if bad(options.power_change, MAX_WATTS) {
         return Err("power_change must be 0 to 5000 W".into());
     }
-    if bad(options.current_change, 100.0) {
+    if bad(options.current_change, MAX_AMPS_CHANGE) {
         return Err("current_change must be 0 to 100 A".into());
     }
     Ok(())

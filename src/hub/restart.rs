@@ -2,8 +2,8 @@
 //! moved by hands, too; but a clock that was right and stands long ago now has been lost.
 
 use super::plug::Plug;
-use super::{Effect, Restore, Rules};
-use crate::model::{Answer, Cause, Clock, Event, Failure, Moment, Note, Skill, Told};
+use super::{Effect, Rules};
+use crate::model::{Answer, Cause, Clock, Event, Failure, Moment, Note, Restore, Skill, Told};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tracing::{debug, info};
@@ -180,7 +180,7 @@ impl Plug {
         let mut wishes = BTreeMap::new();
         for ((port, then), live) in (1u8..).zip(&away.ports).zip(&self.live) {
             let wanted = match self.rules.restore.get(&port) {
-                None => continue,
+                None | Some(Restore::None) => continue,
                 Some(Restore::On) => Some(true),
                 Some(Restore::Off) => Some(false),
                 Some(Restore::Previous) => then.was,

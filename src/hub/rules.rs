@@ -1,6 +1,6 @@
 //! How the hub goes about its work: the settings, in its words.
 
-use crate::model::{Energy, Lock, LogLevel, Memory, Name, PlugId, PowerUnit};
+use crate::model::{Energy, Lock, LogLevel, Memory, Name, OverloadAction, PlugId, PowerUnit, Restore};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -100,17 +100,6 @@ pub struct PlugRules {
     pub restore: BTreeMap<u8, Restore>,
 }
 
-/// Where a port goes after a restart of its plug.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Restore {
-    /// Where it was before.
-    Previous,
-    /// On.
-    On,
-    /// Off.
-    Off,
-}
-
 /// How much may be drawn, and what happens when it is more.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limit {
@@ -119,24 +108,11 @@ pub struct Limit {
     /// How long more than that is put up with.
     pub after: Duration,
     /// What happens then.
-    pub consequence: Consequence,
+    pub action: OverloadAction,
 }
 
 impl Default for Limit {
     fn default() -> Self {
-        Self { watts: None, after: Duration::from_secs(10), consequence: Consequence::Tell }
+        Self { watts: None, after: Duration::from_secs(10), action: OverloadAction::Tell }
     }
-}
-
-/// What happens when too much power is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Consequence {
-    /// Nothing: it is not watched.
-    Ignore,
-    /// It is told.
-    Tell,
-    /// It is told and switched off.
-    Off,
-    /// It is told, switched off, and stays so until it is released.
-    Latch,
 }

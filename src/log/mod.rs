@@ -101,7 +101,7 @@ fn topic_level(settings: &Settings) -> Option<LogLevel> {
 /// The level that is set; without one, commands that print an answer keep their decisions to themselves.
 fn level(settings: &Settings, serving: bool) -> LogLevel {
     match serving || settings.origins.contains_key("log.level") {
-        true => LogLevel::parse(settings.log.level.as_str()).unwrap_or_default(),
+        true => settings.log.level,
         false => LogLevel::Warn,
     }
 }

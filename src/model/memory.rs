@@ -1,7 +1,6 @@
 //! What outlives the process: one value, one file.
 
-use super::view::Lock;
-use super::{Energy, Facts, Moment, Name, Place, PlugId, PowerUnit};
+use super::{Energy, Facts, Lock, Moment, Name, Place, PlugId, PowerUnit};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,6 +1,7 @@
 //! The vocabulary of the house: what a plug is, what it says, what may be asked of it and what
 //! everybody may see. No behaviour beyond checking a value once, in its constructor. Knows nobody.
 
+mod choice;
 mod days;
 mod energy;
 mod errand;
@@ -14,6 +15,9 @@ mod reading;
 mod skill;
 mod view;
 
+pub use choice::{
+    DiscoveryMode, Lock, LogLevel, MAX_AMPS_CHANGE, OverloadAction, POLL_MS, PortDevices, PowerUnit, Restore,
+};
 pub use days::{Days, amount, date, minute, time};
 pub use energy::{Energy, MAX_KWH};
 pub use errand::{
@@ -28,15 +32,15 @@ pub use memory::{
     Revert, Shape, Since, Tally,
 };
 pub use order::{
-    Answer, Ask, CommandError, CommandResult, Event, LogLevel, Metered, Note, Order, Outcome, Request,
-    Response, ResponseData, Switch, SwitchOrder, Who, Wish,
+    Answer, Ask, CommandError, CommandResult, Event, Metered, Note, Order, Outcome, Request, Response,
+    ResponseData, Switch, SwitchOrder, Who, Wish,
 };
-pub use reading::{Failure, MAX_PORTS, MAX_WATTS, PortReading, PowerUnit, Reading};
+pub use reading::{Failure, MAX_PORTS, MAX_WATTS, PortReading, Reading};
 pub use skill::{
     Clock, Currency, Hardware, LeaderGroup, Presence, Price, Role, Rule, RuleChange, Skill, Timer, Told,
     UNKNOWN_SKILL, local,
 };
-pub use view::{BridgeView, Cause, Countdown, Extras, Lock, PlugView, PortView, Stats, View};
+pub use view::{BridgeView, Cause, Countdown, Extras, PlugView, PortView, Stats, View};
 
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::Offset};
 use std::time::Duration;

@@ -2,10 +2,9 @@
 
 use super::memory::{Names, Shape};
 use super::{
-    Energy, Errand, Failure, Found, Hazard, History, Options, OptionsChange, Place, PlugId, Reading, Remedy,
-    Report, Skill, Span, Told,
+    Energy, Errand, Failure, Found, Hazard, History, LogLevel, Options, OptionsChange, Place, PlugId,
+    Reading, Remedy, Report, Skill, Span, Told,
 };
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -230,44 +229,6 @@ pub enum Request {
     },
     /// How much is logged from now on.
     LogLevel(LogLevel),
-}
-
-/// How much is logged.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// Only what does not work.
-    Error,
-    /// Also what someone should look at.
-    Warn,
-    /// Also what a user cares about.
-    #[default]
-    Info,
-    /// Also decisions.
-    Debug,
-    /// Also bytes.
-    Trace,
-}
-
-impl LogLevel {
-    /// All levels, as a select offers them.
-    pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
-
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
-    }
-
-    /// The level a word stands for.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(word.trim()))
-    }
 }
 
 /// Something the hub tells the sinks once. Nothing depends on its arrival.

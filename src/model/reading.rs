@@ -1,7 +1,6 @@
 //! What a plug says when it is asked how it is, and the ways a conversation can end badly.
 
 use super::{Facts, Place};
-use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// More ports than any strip has; what lies beyond is refused.
@@ -9,20 +8,6 @@ pub const MAX_PORTS: usize = 16;
 
 /// No wall socket gives more; a larger figure is nonsense.
 pub const MAX_WATTS: f64 = 5000.0;
-
-/// How a plug's figures for power are to be read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PowerUnit {
-    /// By the type of each value: text and fractions are watts, whole numbers milliwatts.
-    #[default]
-    #[serde(rename = "auto")]
-    Auto,
-    /// Every value is watts.
-    W,
-    /// Every value is milliwatts.
-    #[serde(rename = "mW")]
-    MilliW,
-}
 
 /// What one port says. `None` is "nothing that can be believed": the value known before stands for some
 /// polls.

@@ -1,7 +1,6 @@
 //! What everybody may see: a picture of all plugs, cheap to hand around and to compare.
 
-use super::{Energy, Facts, LeaderGroup, LogLevel, Offer, PlugId};
-use serde::{Deserialize, Serialize};
+use super::{Energy, Facts, LeaderGroup, Lock, LogLevel, Offer, PlugId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -225,51 +224,6 @@ impl Cause {
             Self::Overload => "overload",
             Self::Restore => "restore",
             Self::Lock => "lock",
-        }
-    }
-}
-
-/// A port that must stay as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Lock {
-    /// Not locked.
-    None,
-    /// Must stay on: switching off is refused.
-    On,
-    /// Must stay off: switching on is refused.
-    Off,
-    /// Must stay as it is: both are refused.
-    Both,
-}
-
-impl Lock {
-    /// Whether going to `on` is refused.
-    pub fn refuses(self, on: bool) -> bool {
-        match self {
-            Self::None => false,
-            Self::On => !on,
-            Self::Off => on,
-            Self::Both => true,
-        }
-    }
-
-    /// What both locks refuse together.
-    pub fn and(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::None, lock) | (lock, Self::None) => lock,
-            (a, b) if a == b => a,
-            _ => Self::Both,
-        }
-    }
-
-    /// The word for it; `None` when not locked.
-    pub fn as_str(self) -> Option<&'static str> {
-        match self {
-            Self::None => None,
-            Self::On => Some("on"),
-            Self::Off => Some("off"),
-            Self::Both => Some("both"),
         }
     }
 }

@@ -4,9 +4,9 @@
 use super::{read, table};
 use plug2mqtt::bridge::{self, Logging};
 use plug2mqtt::cli::demo;
-use plug2mqtt::config::{Device, Overload, Port, Settings};
+use plug2mqtt::config::{Device, Port, Settings};
 use plug2mqtt::io::clock::Clock;
-use plug2mqtt::model::LogLevel;
+use plug2mqtt::model::{LogLevel, OverloadAction};
 use plug2mqtt::sim::{Faults, Load, Shelf};
 use plug2mqtt::sinks::mqtt::log::LogTopic;
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
@@ -151,7 +151,7 @@ async fn eventful_run() -> Run {
     let protected = Port {
         max_power: Some(100.0),
         overload_after: Some("0s".parse().unwrap()),
-        overload: Some(Overload::Latch),
+        overload: Some(OverloadAction::Latch),
         ..Port::default()
     };
     settings.device.insert(STRIP.into(), Device { port: [(6, protected)].into(), ..Device::default() });

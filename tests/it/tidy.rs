@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Folder or file below `src`, the modules of ours it may name, the crates it may name.
 const HOUSE: &[(&str, &[&str], &[&str])] = &[
-    ("model", &[], &["serde", "jiff"]),
+    ("model", &[], &["serde", "jiff", "schemars"]),
     ("entity.rs", &["model"], &[]),
     ("fair.rs", &[], &["tokio"]),
     ("file.rs", &[], &["libc"]),
@@ -56,7 +56,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "config",
-        &["config", "file"],
+        &["config", "file", "model"],
         &[
             "config",
             "jiff",

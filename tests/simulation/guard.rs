@@ -2,8 +2,8 @@
 
 use crate::check::{Broken, Checked};
 use crate::plugs::{Model, Said};
-use plug2mqtt::hub::{Consequence, Limit, Restore, Rules};
-use plug2mqtt::model::{Event, Hazard, PlugId, Remedy};
+use plug2mqtt::hub::{Limit, Rules};
+use plug2mqtt::model::{Event, Hazard, OverloadAction, PlugId, Remedy, Restore};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -149,6 +149,7 @@ impl Guard {
                 Restore::On => Some(true),
                 Restore::Off => Some(false),
                 Restore::Previous => last,
+                Restore::None => None,
             };
             Some((port, on?))
         });
@@ -167,7 +168,7 @@ impl Guard {
     fn protects(&self, now: Duration, plug: &PlugId, port: u8) -> bool {
         let ports = self.said.get(plug).map_or(0, |(said, _)| said.watts.len());
         [0, port].into_iter().any(|port| {
-            let asked = self.limit(plug, port, ports).is_some_and(|(_, own)| acts(own.consequence));
+            let asked = self.limit(plug, port, ports).is_some_and(|(_, own)| acts(own.action));
             let at = self.lasting.get(&(plug.clone(), port));
             asked && at.is_some_and(|at| now <= *at + self.rules.command_timeout + SLACK)
         })
@@ -189,9 +190,9 @@ impl Guard {
         let written = if *remedy == Remedy::Latch { SLACK } else { Duration::ZERO };
         let fine = match hazard {
             Hazard::Overload => {
-                let own = limit.map(|(_, own)| own.consequence);
+                let own = limit.map(|(_, own)| own.action);
                 let acts = own.is_some_and(acts) || *remedy == Remedy::None;
-                acts && own != Some(Consequence::Ignore)
+                acts && own != Some(OverloadAction::Ignore)
                     && self.lasting.get(&(plug.clone(), *port)).is_some_and(|at| now - *at <= written)
             }
             // No simulated relay has welded.
@@ -210,6 +211,6 @@ impl Guard {
     }
 }
 
-fn acts(consequence: Consequence) -> bool {
-    matches!(consequence, Consequence::Off | Consequence::Latch)
+fn acts(action: OverloadAction) -> bool {
+    matches!(action, OverloadAction::Off | OverloadAction::Latch)
 }

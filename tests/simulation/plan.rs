@@ -1,9 +1,11 @@
 //! What differs from seed to seed before anything happens.
 
 use crate::random::Random;
-use plug2mqtt::hub::{Consequence, Limit, Pace, PlugRules, Restore, Rules};
-use plug2mqtt::model::{Energy, Family, LogLevel, PlugId};
-use plug2mqtt::sinks::mqtt::homeassistant::{Announcer, Mode, PortDevices};
+use plug2mqtt::hub::{Limit, Pace, PlugRules, Rules};
+use plug2mqtt::model::{
+    DiscoveryMode, Energy, Family, LogLevel, OverloadAction, PlugId, PortDevices, Restore,
+};
+use plug2mqtt::sinks::mqtt::homeassistant::Announcer;
 use plug2mqtt::sinks::mqtt::link::Address;
 use plug2mqtt::sinks::mqtt::{BridgeFacts, Settings};
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,17 +112,23 @@ impl Plan {
 }
 
 fn limit(random: &mut Random) -> Limit {
-    let consequences = [Consequence::Ignore, Consequence::Tell, Consequence::Off, Consequence::Latch];
+    let actions = [OverloadAction::Ignore, OverloadAction::Tell, OverloadAction::Off, OverloadAction::Latch];
     Limit {
         watts: random.chance(80).then(|| f64::from(u32::try_from(random.range(50, 2_000)).unwrap()) + 0.5),
         after: random.pick(&[Duration::ZERO, Duration::from_secs(10), Duration::from_secs(60)]),
-        consequence: random.pick(&consequences),
+        action: random.pick(&actions),
     }
 }
 
 /// Settings of the sink; the form of announcements differs.
 pub(crate) fn settings(random: &mut Random) -> Arc<Settings> {
-    let mode = random.pick(&[Mode::Device, Mode::Device, Mode::Device, Mode::Component, Mode::Off]);
+    let mode = random.pick(&[
+        DiscoveryMode::Device,
+        DiscoveryMode::Device,
+        DiscoveryMode::Device,
+        DiscoveryMode::Component,
+        DiscoveryMode::Off,
+    ]);
     let port_devices = random.pick(&[PortDevices::None, PortDevices::Child, PortDevices::Via]);
     Arc::new(Settings {
         address: Address {

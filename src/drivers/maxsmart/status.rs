@@ -153,8 +153,8 @@ impl Item<'_> {
         };
         let thousandths = match unit {
             PowerUnit::Auto => whole,
-            PowerUnit::W => false,
-            PowerUnit::MilliW => true,
+            PowerUnit::Watts => false,
+            PowerUnit::Milliwatts => true,
         };
         let number = if thousandths { number / 1000.0 } else { number };
         // -0.0 passes the range and would be written as "-0".

@@ -7,9 +7,9 @@ fn moment(secs: u64) -> Moment {
     Moment { up: Duration::from_secs(secs), unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0 }
 }
 
-fn guard(ports: u8, limits: &[(u8, f64, u64, Consequence)]) -> Guard {
-    let limit = |&(port, watts, after, consequence): &(u8, f64, u64, Consequence)| {
-        (port, Limit { watts: Some(watts), after: Duration::from_secs(after), consequence })
+fn guard(ports: u8, limits: &[(u8, f64, u64, OverloadAction)]) -> Guard {
+    let limit = |&(port, watts, after, action): &(u8, f64, u64, OverloadAction)| {
+        (port, Limit { watts: Some(watts), after: Duration::from_secs(after), action })
     };
     let rules = PlugRules { limits: limits.iter().map(limit).collect(), ..PlugRules::default() };
     let mut guard = Guard::default();
@@ -71,10 +71,10 @@ fn the_sum_of_the_ports_is_the_plugs() {
     assert_eq!(over.problem(), Some("the plug is overloaded: 3900 W, allowed are 3680 W"));
     // A plug with one port has one limit, whichever of the two is said.
     for port in [0, 1] {
-        let own = guard(1, &[(port, 500.0, 0, Consequence::Tell)]);
+        let own = guard(1, &[(port, 500.0, 0, OverloadAction::Tell)]);
         check(own, &[(0, &[501.0], &[(1, Hazard::Overload, 501.0)])]);
     }
-    check(guard(1, &[(0, 500.0, 0, Consequence::Ignore)]), &[(0, &[4_999.0], &[])]);
+    check(guard(1, &[(0, 500.0, 0, OverloadAction::Ignore)]), &[(0, &[4_999.0], &[])]);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn too_much_at_some_ports_is_too_much_though_others_do_not_tell() {
 
 #[test]
 fn readings_far_apart_say_nothing_about_the_time_between() {
-    let own = || guard(6, &[(2, 100.0, 30, Consequence::Tell)]);
+    let own = || guard(6, &[(2, 100.0, 30, OverloadAction::Tell)]);
     let rows: &[Row<'_>] = &[(0, &[0.0, 200.0], &[]), (40, &[0.0, 200.0], &[]), (55, &[0.0, 200.0], &[])];
     check(own(), rows);
     check(own(), &[rows, &[(70, &[0.0, 200.0], &[(2, Hazard::Overload, 200.0)])]].concat());
@@ -104,8 +104,8 @@ fn an_overload_that_should_be_off_is_an_alarm_again() {
         (59, &[200.0], &[]),
         (60, &[210.0], &[(1, Hazard::Overload, 210.0)]),
     ];
-    check(guard(6, &[(1, 100.0, 0, Consequence::Off)]), rows);
-    check(guard(6, &[(1, 100.0, 0, Consequence::Tell)]), &[rows[0], (60, &[210.0], &[])]);
+    check(guard(6, &[(1, 100.0, 0, OverloadAction::Off)]), rows);
+    check(guard(6, &[(1, 100.0, 0, OverloadAction::Tell)]), &[rows[0], (60, &[210.0], &[])]);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_relay_that_falls_under_high_load_may_have_cut_out() {
 #[test]
 fn what_is_wrong_is_said_in_one_line_and_ports_keep_what_goes_on_through_new_settings() {
     let mut guard = check(
-        guard(1, &[(1, 100.0, 0, Consequence::Latch)]),
+        guard(1, &[(1, 100.0, 0, OverloadAction::Latch)]),
         &[(0, &[200.0], &[(1, Hazard::Overload, 200.0)])],
     );
     let rules = PlugRules {

@@ -1,11 +1,11 @@
 //! What protection does about an overload, and what a latch or a lock means for commands.
 
 use super::*;
-use crate::hub::{Consequence, Limit};
-use crate::model::{Hazard, Remedy, ResponseData};
+use crate::hub::Limit;
+use crate::model::{Hazard, OverloadAction, Remedy, ResponseData};
 
-fn limited(port: u8, consequence: Consequence) -> PlugRules {
-    let limit = Limit { watts: Some(100.0), after: Duration::from_secs(8), consequence };
+fn limited(port: u8, action: OverloadAction) -> PlugRules {
+    let limit = Limit { watts: Some(100.0), after: Duration::from_secs(8), action };
     PlugRules { limits: [(port, limit)].into(), ..PlugRules::default() }
 }
 
@@ -38,12 +38,12 @@ fn refused(world: &mut World, ports: &[(u8, Wish)]) -> Option<(CommandError, Opt
 fn an_overload_is_told_shown_and_only_then_switched_off_if_settings_say_so() {
     let lock = |own: PlugRules, lock| PlugRules { locks: [(1, lock)].into(), ..own };
     for (own, remedy, relays) in [
-        (limited(1, Consequence::Tell), Remedy::None, [true, true]),
-        (limited(1, Consequence::Off), Remedy::Off, [false, true]),
-        (limited(1, Consequence::Latch), Remedy::Latch, [false, true]),
-        (lock(limited(1, Consequence::Latch), Lock::On), Remedy::None, [true, true]),
-        (lock(limited(1, Consequence::Off), Lock::Off), Remedy::Off, [false, true]),
-        (PlugRules { read_only: true, ..limited(1, Consequence::Off) }, Remedy::None, [true, true]),
+        (limited(1, OverloadAction::Tell), Remedy::None, [true, true]),
+        (limited(1, OverloadAction::Off), Remedy::Off, [false, true]),
+        (limited(1, OverloadAction::Latch), Remedy::Latch, [false, true]),
+        (lock(limited(1, OverloadAction::Latch), Lock::On), Remedy::None, [true, true]),
+        (lock(limited(1, OverloadAction::Off), Lock::Off), Remedy::Off, [false, true]),
+        (PlugRules { read_only: true, ..limited(1, OverloadAction::Off) }, Remedy::None, [true, true]),
     ] {
         let mut world = strip_with(own.clone());
         world.fake(1).watts = 120.0;
@@ -67,7 +67,7 @@ fn an_overload_is_told_shown_and_only_then_switched_off_if_settings_say_so() {
 
 #[test]
 fn all_ports_that_are_on_go_off_when_the_strip_is_overloaded() {
-    let own = PlugRules { locks: [(2, Lock::On)].into(), ..limited(0, Consequence::Latch) };
+    let own = PlugRules { locks: [(2, Lock::On)].into(), ..limited(0, OverloadAction::Latch) };
     let mut world = strip_with(own);
     world.fake(1).watts = 60.0;
     world.secs(20);
@@ -78,7 +78,7 @@ fn all_ports_that_are_on_go_off_when_the_strip_is_overloaded() {
 
 #[test]
 fn a_latched_port_stays_off_until_it_is_released() {
-    let mut world = strip_with(limited(1, Consequence::Latch));
+    let mut world = strip_with(limited(1, OverloadAction::Latch));
     world.fake(1).watts = 120.0;
     world.secs(20);
     world.fake(1).watts = 10.0;
@@ -94,7 +94,7 @@ fn a_latched_port_stays_off_until_it_is_released() {
 
     // The latch outlives the bridge.
     let (memory, fakes, mut rules) = (world.hub.memory(), world.fakes.clone(), rules());
-    rules.plugs.insert(id(A), limited(1, Consequence::Latch));
+    rules.plugs.insert(id(A), limited(1, OverloadAction::Latch));
     let mut world = World::with(rules, memory.clone());
     world.fakes = fakes;
     world.secs(5);
@@ -116,7 +116,7 @@ fn a_latched_port_stays_off_until_it_is_released() {
 
 #[test]
 fn a_hand_at_the_plug_releases_but_a_plug_that_was_away_does_not() {
-    let mut world = strip_with(limited(1, Consequence::Latch));
+    let mut world = strip_with(limited(1, OverloadAction::Latch));
     world.fake(1).watts = 120.0;
     world.secs(20);
     world.fake(1).watts = 10.0;
@@ -137,7 +137,7 @@ fn a_hand_at_the_plug_releases_but_a_plug_that_was_away_does_not() {
 
 #[test]
 fn a_timed_port_does_not_come_back_from_a_latch() {
-    let mut world = strip_with(limited(0, Consequence::Latch));
+    let mut world = strip_with(limited(0, OverloadAction::Latch));
     let mut order = world.order(&[(1, Wish::On)]);
     order.hold = Some(Duration::from_secs(60));
     world.feed(Input::Commanded(Order::Switch(order)));
@@ -152,7 +152,7 @@ fn a_timed_port_does_not_come_back_from_a_latch() {
 
 #[test]
 fn nothing_is_done_anew_while_all_is_well() {
-    let mut world = strip_with(limited(1, Consequence::Latch));
+    let mut world = strip_with(limited(1, OverloadAction::Latch));
     let before = world.view(A);
     world.secs(100);
     assert!(Arc::ptr_eq(&before, &world.view(A)));

@@ -413,7 +413,8 @@ fn returns_that_are_late_in_this_run_are_held_to_the_same() {
 #[test]
 fn a_latch_is_told_when_it_is_written_and_holds_all_the_same_when_it_cannot_be() {
     for disk in [Disk::Waits, Disk::Full] {
-        let limit = Limit { watts: Some(50.0), consequence: Consequence::Latch, ..Limit::default() };
+        let limit =
+            Limit { watts: Some(50.0), action: crate::model::OverloadAction::Latch, ..Limit::default() };
         let mut strict = rules();
         strict.plugs.insert(id(A), PlugRules { limits: [(1, limit)].into(), ..PlugRules::default() });
         let mut world = strip_under(strict);

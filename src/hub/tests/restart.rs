@@ -2,8 +2,8 @@
 
 use super::errands::Able;
 use super::*;
-use crate::hub::{Consequence, Limit, Restore};
-use crate::model::Skill;
+use crate::hub::Limit;
+use crate::model::{OverloadAction, Restore, Skill};
 
 /// A clock that is so many seconds ahead.
 fn clock(drift_s: i64) -> Option<Able> {
@@ -177,7 +177,7 @@ fn what_was_on_for_a_while_is_not_put_back() {
 
 #[test]
 fn a_latched_port_is_not_put_back() {
-    let limit = Limit { watts: Some(5.0), after: Duration::ZERO, consequence: Consequence::Latch };
+    let limit = Limit { watts: Some(5.0), after: Duration::ZERO, action: OverloadAction::Latch };
     let mut world = strip_with(PlugRules { limits: [(1, limit)].into(), ..restoring(Restore::On) });
     assert_eq!(world.fake(1).relays[..2], [false, true]);
     away(&mut world, all_off);

@@ -179,7 +179,7 @@ fn largest(n: usize) -> (PlugId, Remembered) {
         poll_interval_ms: Some(u64::MAX),
         power_change: Some(-1.797_693_134_862_315_7e308),
         current_change: Some(-1.797_693_134_862_315_7e308),
-        power_unit: Some(PowerUnit::MilliW),
+        power_unit: Some(PowerUnit::Milliwatts),
         read_only: Some(false),
         port: ports.clone().map(|port| (port, PortOptions { lock: Some(Lock::Both) })).collect(),
     };

@@ -3,11 +3,11 @@
 //! touched.
 
 use super::cleanup::{self, Around};
-use super::homeassistant::{self, plug_of};
+use super::homeassistant::plug_of;
 use super::link::{Heard, Link, Said};
 use super::look::{self, Living};
 use super::{Settings, migration};
-use crate::model::{PlugId, View};
+use crate::model::{DiscoveryMode, PlugId, View};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +62,7 @@ pub async fn examine(settings: &Settings, view: &View) -> Result<Examined, Strin
     let mut address = settings.address.clone();
     address.client_id.push_str("-doctor");
     let base = &settings.announcer.base;
-    let announces = settings.announcer.mode != homeassistant::Mode::Off;
+    let announces = settings.announcer.mode != DiscoveryMode::Off;
     let mut filters: Vec<String> =
         ["bridge/request/+", "+/set", "+/get", "+/+/set"].map(|tail| format!("{base}/{tail}")).into();
     // Nobody else has such topics, and nothing is left on them.

@@ -6,7 +6,7 @@
 use super::controls;
 use super::topics::tail;
 use crate::entity::{Entity, Kind, entities};
-use crate::model::{LogLevel, PlugId, PlugView, Shape};
+use crate::model::{DiscoveryMode, LogLevel, PlugId, PlugView, PortDevices, Shape};
 use serde_json::{Map, Value, json};
 
 /// Types of events a plug's event entity may show.
@@ -22,50 +22,6 @@ const EVENT_TYPES: [&str; 9] = [
     "energy_not_filled",
 ];
 
-/// How plugs are announced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// One message a plug; Home Assistant 2024.12 and later, openHAB since February 2026.
-    Device,
-    /// One message an entity; older releases of both.
-    Component,
-    /// Not at all.
-    Off,
-}
-
-impl Mode {
-    /// The word for it in settings.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Device => "device",
-            Self::Component => "component",
-            Self::Off => "off",
-        }
-    }
-}
-
-/// Whether ports are devices of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PortDevices {
-    /// All entities belong to the plug.
-    None,
-    /// Child devices in the plug's message; Home Assistant 2026.11 and later.
-    Child,
-    /// A device with its own message for each port.
-    Via,
-}
-
-impl PortDevices {
-    /// The word for it in settings.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Child => "child",
-            Self::Via => "via",
-        }
-    }
-}
-
 /// The parts of the settings that shape an announcement.
 #[derive(Debug, Clone)]
 pub struct Announcer {
@@ -74,7 +30,7 @@ pub struct Announcer {
     /// Discovery prefix.
     pub prefix: String,
     /// Which form.
-    pub mode: Mode,
+    pub mode: DiscoveryMode,
     /// Whether ports are devices.
     pub port_devices: PortDevices,
     /// Version of the program.
@@ -98,15 +54,16 @@ impl Announcer {
             return Vec::new();
         }
         match self.mode {
-            Mode::Off => Vec::new(),
-            Mode::Component => all.iter().map(|entity| self.single(plug, *entity)).collect(),
-            Mode::Device => self.whole(plug, &all),
+            DiscoveryMode::Off => Vec::new(),
+            DiscoveryMode::Component => all.iter().map(|entity| self.single(plug, *entity)).collect(),
+            DiscoveryMode::Device => self.whole(plug, &all),
         }
     }
 
     /// The shape these messages have, to be remembered; `None` when there are none.
     pub fn shape(&self, plug: &PlugView) -> Option<Shape> {
-        let announced = self.mode != Mode::Off && plug.adopted && !plug.deleted && plug.offer.ports > 0;
+        let announced =
+            self.mode != DiscoveryMode::Off && plug.adopted && !plug.deleted && plug.offer.ports > 0;
         announced.then(|| Shape {
             prefix: self.prefix.clone(),
             mode: self.mode.as_str().into(),
@@ -336,7 +293,7 @@ impl Announcer {
 
     /// Whether the bridge itself is announced.
     fn announces_bridge(&self) -> bool {
-        self.mode == Mode::Device
+        self.mode == DiscoveryMode::Device
     }
 
     /// The bridge's own device; only in `device` mode.

@@ -7,14 +7,14 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::former::Former;
-use super::homeassistant::{self, Announcer, Message};
+use super::homeassistant::{Announcer, Message};
 use super::incoming::Incoming;
 use super::peers::{self, Peer, Peers};
 use super::readback::{self, ReadBack};
 use super::sizes::Sizes;
 use super::sorter::{Received, Rest};
 use super::{Settings, migration, topics};
-use crate::model::{BridgeView, Event, Moment, Note, Order, PlugId, PlugView, Shape, View};
+use crate::model::{BridgeView, DiscoveryMode, Event, Moment, Note, Order, PlugId, PlugView, Shape, View};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -280,7 +280,7 @@ impl Session {
         if self.read_back.done() {
             filters.push(readback::mark(base));
         }
-        if self.announcer().mode != homeassistant::Mode::Off {
+        if self.announcer().mode != DiscoveryMode::Off {
             filters.push(self.settings.birth_topic.clone());
         }
         self.subscribe(filters);

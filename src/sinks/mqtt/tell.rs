@@ -3,12 +3,12 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::changes::changes;
-use super::homeassistant::{Message, Mode};
+use super::homeassistant::Message;
 use super::migration;
 use super::session::{Health, Later, Outgoing, Session, Snapshot};
 use super::snapshot::snapshot;
 use super::topics::{self, Nature};
-use crate::model::{Note, Order, PlugId, PlugView, Shape, View};
+use crate::model::{DiscoveryMode, Note, Order, PlugId, PlugView, Shape, View};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -303,7 +303,7 @@ impl Session {
 
     /// Watches an own discovery topic: Home Assistant empties it when a user deletes the device.
     fn watch(&mut self, topic: &str) {
-        let whole = self.announcer().mode == Mode::Device;
+        let whole = self.announcer().mode == DiscoveryMode::Device;
         if whole && self.told.watched.len() < MAX_WATCHED && self.told.watched.insert(topic.to_owned()) {
             self.subscribe(vec![topic.to_owned()]);
         }

@@ -57,13 +57,13 @@ fn watts_are_told_from_milliwatts_value_by_value() {
     );
     check(
         r#"5,5.5,"5",-0.0,5000,3680000"#,
-        PowerUnit::W,
+        PowerUnit::Watts,
         [Some(5.0), Some(5.5), Some(5.0), Some(0.0), Some(5000.0), None],
         1,
     );
     check(
         r#"5000,"5000",5000.0,0,1,2"#,
-        PowerUnit::MilliW,
+        PowerUnit::Milliwatts,
         [Some(5.0), Some(5.0), Some(5.0), Some(0.0), Some(0.001), Some(0.002)],
         0,
     );

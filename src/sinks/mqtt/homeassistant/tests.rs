@@ -5,7 +5,7 @@ use crate::model::{Facts, LeaderGroup, Mac, Offer, PortView};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-fn announcer(mode: Mode, port_devices: PortDevices) -> Announcer {
+fn announcer(mode: DiscoveryMode, port_devices: PortDevices) -> Announcer {
     let (base, prefix) = ("plug2mqtt".into(), "homeassistant".into());
     Announcer { base, prefix, mode, port_devices, version: "0.1.0" }
 }
@@ -52,7 +52,7 @@ fn one(messages: Vec<Message>) -> Message {
 
 #[test]
 fn a_strip_in_one_message() {
-    let message = one(announcer(Mode::Device, PortDevices::None).messages(&strip(&SIX)));
+    let message = one(announcer(DiscoveryMode::Device, PortDevices::None).messages(&strip(&SIX)));
     assert_eq!(message.topic, "homeassistant/device/plug2mqtt_maxsmart-swp6000000000001/config");
     assert_eq!(message.payload, golden(include_str!("strip.json")));
 }
@@ -60,7 +60,7 @@ fn a_strip_in_one_message() {
 #[test]
 fn a_strip_with_child_devices() {
     let message =
-        one(announcer(Mode::Device, PortDevices::Child).messages(&strip(&["Desk lamp", "Monitor"])));
+        one(announcer(DiscoveryMode::Device, PortDevices::Child).messages(&strip(&["Desk lamp", "Monitor"])));
     assert_eq!(message.payload, golden(include_str!("child.json")));
 }
 
@@ -79,7 +79,7 @@ fn a_plug_with_one_port() {
     let offer =
         Offer { ports: 1, power: true, current: true, voltage: true, signal: true, ..Offer::default() };
     let plug = plug("meross-020000000002", "Coffee machine", facts, offer, &["Port 1"]);
-    let message = one(announcer(Mode::Device, PortDevices::None).messages(&plug));
+    let message = one(announcer(DiscoveryMode::Device, PortDevices::None).messages(&plug));
     assert_eq!(message.payload, golden(include_str!("plug.json")));
 }
 
@@ -94,13 +94,13 @@ fn a_strip_that_can_do_more() {
         presence_simulation: true,
         ..Offer::default()
     };
-    let message = one(announcer(Mode::Device, PortDevices::None).messages(&strip));
+    let message = one(announcer(DiscoveryMode::Device, PortDevices::None).messages(&strip));
     assert_eq!(message.payload, golden(include_str!("skills.json")));
 }
 
 #[test]
 fn the_bridge_itself() {
-    let message = announcer(Mode::Device, PortDevices::None).bridge().unwrap();
+    let message = announcer(DiscoveryMode::Device, PortDevices::None).bridge().unwrap();
     assert_eq!(message.topic, "homeassistant/device/plug2mqtt_bridge_plug2mqtt/config");
     assert_eq!(message.payload, golden(include_str!("bridge.json")));
 }
@@ -124,22 +124,22 @@ fn every_form_has_the_same_unique_ids() {
         }
         ids
     };
-    let flat = unique(announcer(Mode::Device, PortDevices::None).messages(&strip(&SIX)));
+    let flat = unique(announcer(DiscoveryMode::Device, PortDevices::None).messages(&strip(&SIX)));
     assert_eq!(flat.len(), 44);
     for (mode, ports) in [
-        (Mode::Device, PortDevices::Child),
-        (Mode::Device, PortDevices::Via),
-        (Mode::Component, PortDevices::None),
-        (Mode::Component, PortDevices::Via),
+        (DiscoveryMode::Device, PortDevices::Child),
+        (DiscoveryMode::Device, PortDevices::Via),
+        (DiscoveryMode::Component, PortDevices::None),
+        (DiscoveryMode::Component, PortDevices::Via),
     ] {
         assert_eq!(unique(announcer(mode, ports).messages(&strip(&SIX))), flat, "{mode:?} {ports:?}");
     }
-    assert!(announcer(Mode::Off, PortDevices::None).messages(&strip(&SIX)).is_empty());
+    assert!(announcer(DiscoveryMode::Off, PortDevices::None).messages(&strip(&SIX)).is_empty());
 }
 
 #[test]
 fn single_messages_are_complete_and_their_topics_legal() {
-    for message in announcer(Mode::Component, PortDevices::None).messages(&strip(&SIX)) {
+    for message in announcer(DiscoveryMode::Component, PortDevices::None).messages(&strip(&SIX)) {
         let legal = |level: &str| level.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
         assert!(message.topic.split('/').all(legal), "{}", message.topic);
         for key in ["dev", "o", "avty", "uniq_id", "name"] {
@@ -157,7 +157,7 @@ fn what_is_set_once_in_a_while_is_below_the_switches() {
     strip.offer.presence_simulation = true;
     let mut seen = BTreeSet::new();
     for ports in [PortDevices::None, PortDevices::Child, PortDevices::Via] {
-        for message in announcer(Mode::Device, ports).messages(&strip) {
+        for message in announcer(DiscoveryMode::Device, ports).messages(&strip) {
             let children = message.payload["child_devices"].as_array().into_iter().flatten();
             for device in children.chain([&message.payload]) {
                 for (key, part) in device["cmps"].as_object().unwrap() {
@@ -176,9 +176,9 @@ fn what_is_set_once_in_a_while_is_below_the_switches() {
 
 #[test]
 fn every_message_says_where_it_comes_from() {
-    let bridge = announcer(Mode::Device, PortDevices::None).bridge();
-    let device = announcer(Mode::Device, PortDevices::Via).messages(&strip(&SIX));
-    let component = announcer(Mode::Component, PortDevices::None).messages(&strip(&SIX));
+    let bridge = announcer(DiscoveryMode::Device, PortDevices::None).bridge();
+    let device = announcer(DiscoveryMode::Device, PortDevices::Via).messages(&strip(&SIX));
+    let component = announcer(DiscoveryMode::Component, PortDevices::None).messages(&strip(&SIX));
     for message in bridge.into_iter().chain(device).chain(component) {
         let origin = &message.payload["o"];
         assert_eq!((&origin["name"], &origin["sw"]), (&"plug2mqtt".into(), &"0.1.0".into()));
@@ -189,7 +189,7 @@ fn every_message_says_where_it_comes_from() {
 
 #[test]
 fn a_device_is_via_another_only_where_that_is_announced() {
-    let all = [Mode::Device, Mode::Component, Mode::Off];
+    let all = [DiscoveryMode::Device, DiscoveryMode::Component, DiscoveryMode::Off];
     let ports = [PortDevices::None, PortDevices::Child, PortDevices::Via];
     for (mode, ports) in all.into_iter().flat_map(|mode| ports.map(|ports| (mode, ports))) {
         let announcer = announcer(mode, ports);
@@ -211,7 +211,7 @@ fn entity_names_do_not_repeat_the_device_name() {
     let mut plug = strip(&SIX);
     plug.ports[0].name = "Office strip lamp".into();
     plug.ports[1].name = "Office strip".into();
-    let message = one(announcer(Mode::Device, PortDevices::None).messages(&plug));
+    let message = one(announcer(DiscoveryMode::Device, PortDevices::None).messages(&plug));
     let name = |key: &str| message.payload["cmps"][key]["name"].as_str().unwrap().to_owned();
     assert_eq!((name("p1_switch"), name("p1_power")), ("lamp".into(), "lamp power".into()));
     assert_eq!(name("p2_switch"), "Office strip", "nothing would be left");
@@ -221,7 +221,7 @@ fn entity_names_do_not_repeat_the_device_name() {
 fn hostile_names_are_data_and_nothing_else() {
     let mut plug = strip(&SIX);
     plug.name = "\"},{\"#/+\u{1F4A1}".into();
-    let message = one(announcer(Mode::Device, PortDevices::None).messages(&plug));
+    let message = one(announcer(DiscoveryMode::Device, PortDevices::None).messages(&plug));
     let again: Value = serde_json::from_str(&message.payload.to_string()).unwrap();
     assert_eq!(again["dev"]["name"], *plug.name);
     assert!(!message.topic.contains(['#', '+', '"']));
@@ -231,7 +231,7 @@ fn hostile_names_are_data_and_nothing_else() {
 fn what_a_plug_can_hold_is_what_its_entities_can_show() {
     let mut strip = strip(&["Desk lamp", "Monitor"]);
     strip.offer = Offer { ports: 2, countdown: true, leader: true, ..Offer::default() };
-    let message = one(announcer(Mode::Device, PortDevices::None).messages(&strip));
+    let message = one(announcer(DiscoveryMode::Device, PortDevices::None).messages(&strip));
     let options = |key: &str| message.payload["cmps"][key]["ops"].as_array().expect("options").clone();
     for minutes in [0, 2880, u32::MAX] {
         let max = message.payload["cmps"]["p1_countdown"]["max"].as_u64().expect("a limit");

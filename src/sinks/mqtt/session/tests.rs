@@ -3,7 +3,7 @@ use crate::sinks::mqtt::sorter::{Sorted, Sorter};
 use serde_json::json;
 
 fn settings() -> Arc<Settings> {
-    use crate::sinks::mqtt::homeassistant::{Mode, PortDevices};
+    use crate::model::{DiscoveryMode, PortDevices};
     use crate::sinks::mqtt::link::Address;
     Arc::new(Settings {
         address: Address {
@@ -17,7 +17,7 @@ fn settings() -> Arc<Settings> {
         announcer: Announcer {
             base: "home".into(),
             prefix: "homeassistant".into(),
-            mode: Mode::Device,
+            mode: DiscoveryMode::Device,
             port_devices: PortDevices::None,
             version: "1",
         },
