@@ -1,5 +1,6 @@
-//! Holds the documentation to the program: the tables of the README, and the MQTT contract in `docs/mqtt.md`, which is
-//! compared with everything a bridge publishes in one eventful run over simulated plugs.
+//! Holds the documentation to the program: the tables of settings and commands, and the MQTT contract in `docs/mqtt.md`
+//! and `docs/home-assistant.md`, which is compared with everything a bridge publishes in one eventful run over simulated
+//! plugs.
 //!
 //! `UPDATE_DOCS=1 cargo test --test docs` writes the generated parts anew.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
@@ -10,6 +11,8 @@ mod contract;
 mod examples;
 #[path = "docs/security.rs"]
 mod security;
+#[path = "docs/settings.rs"]
+mod settings;
 
 use plug2mqtt::model::CommandError;
 use std::collections::BTreeSet;
@@ -44,18 +47,10 @@ fn table(text: &str, mark: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn the_settings_table_is_what_the_program_knows() {
-    let (readme, wanted) = (read("README.md"), plug2mqtt::cli::config::reference());
-    let (table, range) = between(&readme, "settings");
-    if table == wanted {
-        return;
-    }
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        let mut readme = readme.clone();
-        readme.replace_range(range, &wanted);
-        return std::fs::write(root().join("README.md"), readme).unwrap();
-    }
-    panic!("the settings have changed; UPDATE_DOCS=1 cargo test --test docs renews the table in README.md");
+fn the_readme_begins_with_the_two_commands_that_need_no_set_up() {
+    let readme = read("README.md");
+    let first = readme.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next());
+    assert_eq!(first, Some("cargo run --release -- demo\ncargo test\n"));
 }
 
 #[test]
@@ -74,13 +69,13 @@ fn the_commands_table_names_every_command() {
     let mut wanted = commands(&[]);
     assert!(wanted.remove("config"), "{wanted:?}");
     wanted.extend(commands(&["config"]).iter().map(|action| format!("config {action}")));
-    let rows = table(&read("README.md"), "commands");
+    let rows = table(&read("docs/cli.md"), "commands");
     let written = rows.iter().map(|row| {
         let words = row[0].strip_prefix("plug2mqtt ").unwrap().split_whitespace();
         let plain = words.take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
         plain.collect::<Vec<_>>().join(" ")
     });
-    assert_eq!(written.collect::<BTreeSet<_>>(), wanted, "commands in README.md and in --help");
+    assert_eq!(written.collect::<BTreeSet<_>>(), wanted, "commands in docs/cli.md and in --help");
 }
 
 #[test]
@@ -115,18 +110,61 @@ fn the_table_of_errors_names_every_error() {
     assert_eq!(written, all.map(CommandError::as_str).into(), "errors in docs/mqtt.md");
 }
 
-#[test]
-fn links_lead_to_files() {
+/// All pages of the documentation.
+fn pages() -> Vec<PathBuf> {
     let docs = std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let pages = docs.chain(["README.md", "CHANGELOG.md"].map(|name| root().join(name)));
-    for page in pages.filter(|path| path.extension().is_some_and(|end| end == "md")) {
+    let docs = docs.filter(|path| path.extension().is_some_and(|end| end == "md"));
+    docs.chain(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root().join(name))).collect()
+}
+
+/// The lines of a page that are not code.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut code = false;
+    text.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        code ^= fence;
+        !fence && !code
+    })
+}
+
+/// The anchors of a page, as its headings make them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let titles = prose(text).filter(|line| line.starts_with('#'));
+    let letter =
+        |c: char| (c.is_alphanumeric() || "-_ ".contains(c)).then_some(if c == ' ' { '-' } else { c });
+    titles
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase().chars().filter_map(letter).collect())
+        .collect()
+}
+
+#[test]
+fn links_lead_to_files_and_headings() {
+    for page in pages() {
         let text = std::fs::read_to_string(&page).unwrap();
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
-            if link.is_empty() || link.contains("://") {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
                 continue;
             }
-            let target: PathBuf = page.parent().unwrap().join(link);
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
             assert!(target.exists(), "{} links to {link}, which is not there", page.display());
+            let known =
+                anchor.is_empty() || anchors(&std::fs::read_to_string(&target).unwrap()).contains(anchor);
+            assert!(known, "{} links to {link}, which has no such heading", page.display());
+        }
+    }
+}
+
+#[test]
+fn paths_that_pages_name_are_there() {
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let lines = prose(&text).collect::<Vec<_>>().join("\n");
+        let named = lines.split('`').skip(1).step_by(2).filter_map(|code| code.split_whitespace().next());
+        let ours = ["src/", "tests/", "examples/", "docs/", "benches/", "fuzz/", ".ci/"];
+        for path in named.filter(|name| ours.iter().any(|ours| name.starts_with(ours)) && !name.contains('<'))
+        {
+            assert!(root().join(path).exists(), "{} names {path}, which is not there", page.display());
         }
     }
 }

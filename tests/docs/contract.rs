@@ -468,6 +468,7 @@ async fn the_contract_is_what_the_program_does() {
     let run = eventful_run().await;
     check_topics(&page, &run);
     check_examples(&page, &run);
+    let page = read("docs/home-assistant.md");
     check_entities(&page, &run, "entities", &format!("homeassistant/device/plug2mqtt_{STRIP}/config"));
     check_entities(&page, &run, "bridge-entities", "homeassistant/device/plug2mqtt_bridge_plug2mqtt/config");
     check_numbers(&run);
