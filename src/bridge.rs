@@ -155,8 +155,11 @@ pub async fn run_as(
 
     let zone = zone(settings);
     if zone.name().is_none() {
+        let why = std::env::var("TZ").ok().filter(|tz| !tz.is_empty());
+        let why = why
+            .map_or_else(|| "no TZ, no /etc/localtime".into(), |tz| format!("TZ={tz:?} is not understood"));
         warn!(
-            "no time zone known (no TZ, no /etc/localtime): days begin at midnight UTC, and device clocks are not corrected by whole half hours; set timezone, as in timezone = \"Europe/Berlin\""
+            "no time zone known ({why}): days begin at midnight UTC, and device clocks are not corrected by whole half hours; set timezone, as in timezone = \"Europe/Berlin\""
         );
     }
     let mut clock = Clock::start_in(zone);

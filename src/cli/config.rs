@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-use super::discover::Seen;
+use super::discover::{Seen, names};
 use crate::bridge::{misfits, state_directory};
 use crate::config::{self, Known, Settings};
 use crate::io::store::Store;
@@ -28,12 +28,18 @@ pub struct Found {
 }
 
 impl Found {
-    /// A plug that told how it is, with the names it was given over MQTT, else those it has itself.
+    /// The plugs that told how they are, with the names they were given over MQTT, else those they have
+    /// themselves.
     #[must_use]
-    pub fn of(seen: &Seen, memory: &Memory) -> Option<Self> {
+    pub fn all(seen: &[Seen], memory: &Memory) -> Vec<Self> {
+        let names = names(&seen.iter().map(|seen| &seen.found).collect::<Vec<_>>());
+        seen.iter().zip(names).filter_map(|(seen, name)| Self::of(seen, name, memory)).collect()
+    }
+
+    fn of(seen: &Seen, own: String, memory: &Memory) -> Option<Self> {
         let (facts, id) = (&seen.found.facts, seen.found.id.as_ref()?);
         let kept = memory.plugs.get(id);
-        let name = kept.and_then(|kept| kept.name.as_ref()).or(facts.name.as_ref());
+        let given = kept.and_then(|kept| kept.name.as_ref());
         let port = |(number, own): (u8, usize)| {
             let given = kept.and_then(|kept| kept.port_names.get(&number));
             let name = given.or(facts.port_names.get(own).and_then(Option::as_ref));
@@ -41,7 +47,7 @@ impl Found {
         };
         Some(Self {
             id: id.to_string(),
-            name: name.map(ToString::to_string).unwrap_or_default(),
+            name: given.map_or(own, ToString::to_string),
             ports: (1..).zip(0..seen.reading.as_ref().ok()?.ports.len()).map(port).collect(),
         })
     }

@@ -103,6 +103,22 @@ pub fn others(strays: &[Stray], out: &mut dyn Write) -> io::Result<()> {
     })
 }
 
+/// What each plug calls itself, in the same order; several that call themselves the same are told apart.
+pub(super) fn names(all: &[&Found]) -> Vec<String> {
+    let own = |found: &Found| found.facts.name.as_ref().map(ToString::to_string).unwrap_or_default();
+    let mut times: BTreeMap<String, usize> = BTreeMap::new();
+    all.iter().for_each(|found| *times.entry(own(found)).or_default() += 1);
+    let shown = |found: &&Found| match (own(found), &found.id) {
+        (name, Some(id)) if !name.is_empty() && times.get(&name) > Some(&1) => id.told_apart(&name),
+        (name, _) => name,
+    };
+    all.iter().map(shown).collect()
+}
+
+fn named(seen: &[Seen]) -> impl Iterator<Item = (&Seen, String)> {
+    seen.iter().zip(names(&seen.iter().map(|seen| &seen.found).collect::<Vec<_>>()))
+}
+
 /// Prints what was found as a table for people.
 ///
 /// # Errors
@@ -113,7 +129,7 @@ pub fn table(seen: &[Seen], columns: usize, out: &mut dyn Write) -> io::Result<(
         return writeln!(out, "{NOBODY}");
     }
     let mut rows = vec![super::table::row(["ID", "ADDRESS", "NAME", "MODEL", "FIRMWARE", "PORTS", "NOW"])];
-    for seen in seen {
+    for (seen, name) in named(seen) {
         let facts = &seen.found.facts;
         let now = match &seen.reading {
             Ok(reading) => summary(reading),
@@ -122,7 +138,7 @@ pub fn table(seen: &[Seen], columns: usize, out: &mut dyn Write) -> io::Result<(
         rows.push(vec![
             seen.found.id.as_ref().map(ToString::to_string).unwrap_or_default(),
             seen.found.place.to_string(),
-            facts.name.as_ref().map(ToString::to_string).unwrap_or_default(),
+            name,
             format!("{} {}", facts.manufacturer, facts.model),
             facts.firmware.clone().unwrap_or_default(),
             seen.reading.as_ref().map_or_else(|_| "?".into(), |reading| reading.ports.len().to_string()),
@@ -155,13 +171,13 @@ pub(super) fn on_off(on: bool) -> &'static str {
 ///
 /// When `out` cannot be written.
 pub fn json(seen: &[Seen], out: &mut dyn Write) -> io::Result<()> {
-    let one = |seen: &Seen| {
+    let one = |(seen, name): (&Seen, String)| {
         let facts = &seen.found.facts;
         json!({
             "id": seen.found.id.as_ref().map(ToString::to_string),
             "ip": seen.found.place.to_string(),
             "driver": seen.found.driver,
-            "name": facts.name.as_ref().map(ToString::to_string),
+            "name": Some(name).filter(|name| !name.is_empty()),
             "manufacturer": facts.manufacturer,
             "model": facts.model,
             "serial": facts.serial,
@@ -173,7 +189,7 @@ pub fn json(seen: &[Seen], out: &mut dyn Write) -> io::Result<()> {
             "error": seen.reading.as_ref().err().map(ToString::to_string),
         })
     };
-    let all: Vec<_> = seen.iter().map(one).collect();
+    let all: Vec<_> = named(seen).map(one).collect();
     writeln!(out, "{}", serde_json::to_string_pretty(&all)?)
 }
 

@@ -2,17 +2,20 @@
 //! of nobody is touched on the way.
 
 use super::Fault;
+use super::discover::names;
 use super::progress::patiently;
 use crate::bridge::{quarries, rules, state_directory, zone};
 use crate::config::Settings;
 use crate::errand::Guard;
-use crate::hub::Hub;
+use crate::hub::{Hub, Rules};
 use crate::io::clock::{Clock, Zone};
 use crate::io::http::Http;
 use crate::io::line::Line;
 use crate::io::probe::{Quarry, search_all};
 use crate::io::store::Store;
-use crate::model::{Failure, Found, Lock, Mac, Memory, Place, PlugId, PlugView, PowerUnit};
+use crate::model::{
+    Failure, Found, Lock, MAX_PORTS, Mac, Memory, Offer, Place, PlugId, PlugView, PowerUnit, Remembered,
+};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -244,10 +247,9 @@ impl Desk {
     fn open(&self, found: Found) -> Result<Plug> {
         let quarry = self.quarries.iter().find(|quarry| quarry.driver.name() == found.driver);
         let quarry = quarry.context("its family is switched off")?;
-        let known = self.book.known(&found);
-        let unit = known.map_or(PowerUnit::Auto, |known| known.unit);
+        let (view, unit) = self.book.what_holds(&found);
         let line = Line::tuned(&self.http, quarry, &found, unit).in_zone(self.zone.clone());
-        Ok(Plug { line, known: known.map(|known| Arc::clone(&known.view)), found })
+        Ok(Plug { line, known: view, found })
     }
 
     /// One search by all families at once.
@@ -268,18 +270,20 @@ impl Desk {
     }
 
     fn in_words(&self, all: &[&Found]) -> String {
-        let one = |found: &&Found| {
+        let one = |(found, own): (&&Found, String)| {
             let id = found.id.as_ref().map_or_else(String::new, |id| format!("{id} "));
-            let name = self.book.name(found).map_or_else(String::new, |name| format!("\"{name}\" "));
+            let name = self.book.given(found).unwrap_or(own);
+            let name = if name.is_empty() { name } else { format!("\"{name}\" ") };
             format!("{name}{id}at {}", found.place)
         };
-        all.iter().map(one).collect::<Vec<_>>().join(", ")
+        all.iter().zip(names(all)).map(one).collect::<Vec<_>>().join(", ")
     }
 }
 
 /// What the bridge remembers: where plugs are and what they are called.
 pub(super) struct Book {
     all: Vec<Known>,
+    rules: Rules,
     /// Why nothing is known, when it cannot be read, and what to do about it.
     unread: Option<String>,
 }
@@ -308,7 +312,7 @@ impl Book {
             let hardware = told.hardware.clone().unwrap_or_else(|| view.id.clone());
             Some(Known { view: Arc::clone(view), hardware, place: told.place, unit })
         };
-        Self { all: view.plugs.values().filter_map(known).collect(), unread }
+        Self { all: view.plugs.values().filter_map(known).collect(), rules, unread }
     }
 
     /// Those that may be meant.
@@ -345,16 +349,48 @@ impl Book {
         second.as_ref().and_then(by).or_else(|| by(id))
     }
 
+    /// Its names, locks and more as settings and options have them, and what its watts are in. The
+    /// settings hold for a plug that nothing is remembered of, too.
+    fn what_holds(&self, found: &Found) -> (Option<Arc<PlugView>>, PowerUnit) {
+        if let Some(known) = self.known(found) {
+            return (Some(Arc::clone(&known.view)), known.unit);
+        }
+        let spoken_of = |id: &PlugId| self.rules.plugs.contains_key(id) || self.rules.read_only;
+        let Some(id) = self.in_settings(found).filter(spoken_of) else { return (None, PowerUnit::Auto) };
+        let ports = u8::try_from(MAX_PORTS).unwrap_or(u8::MAX);
+        let kept = Remembered { offer: Offer { ports, ..Offer::default() }, ..Remembered::new(found) };
+        let memory = Memory { plugs: BTreeMap::from([(id.clone(), kept)]), ..Memory::default() };
+        let view = Hub::new(self.rules.clone(), memory, &Clock::start().now()).view();
+        let unit = self.rules.plugs.get(&id).and_then(|rules| rules.power_unit);
+        (view.plugs.get(&id).cloned(), unit.unwrap_or_default())
+    }
+
+    /// The id by which the settings speak of a plug, else its own.
+    fn in_settings(&self, found: &Found) -> Option<PlugId> {
+        let id = found.id.as_ref()?;
+        let second = found.facts.mac.and_then(|mac| id.qualified(mac));
+        second.filter(|id| self.rules.plugs.contains_key(id)).or_else(|| Some(id.clone()))
+    }
+
     /// How its ports are locked, port 1 first, by settings and options.
     pub(super) fn locks(&self, found: &Found) -> Vec<Lock> {
         let by_id = || self.all.iter().find(|known| Some(&known.view.id) == found.id.as_ref());
-        let ports = self.known(found).or_else(by_id).map(|known| known.view.ports.as_slice());
-        ports.unwrap_or_default().iter().map(|port| port.lock.unwrap_or(Lock::None)).collect()
+        let known = self.known(found).or_else(by_id).map(|known| Arc::clone(&known.view));
+        let view = known.or_else(|| self.what_holds(found).0);
+        let ports = view.iter().flat_map(|view| &view.ports);
+        ports.map(|port| port.lock.unwrap_or(Lock::None)).collect()
+    }
+
+    /// The name it has from the bridge or the settings.
+    fn given(&self, found: &Found) -> Option<String> {
+        let known = self.known(found).map(|known| known.view.name.to_string());
+        let rules =
+            || self.rules.plugs.get(&self.in_settings(found)?)?.name.as_ref().map(ToString::to_string);
+        known.or_else(rules)
     }
 
     fn name(&self, found: &Found) -> Option<String> {
-        let own = found.facts.name.as_ref().map(ToString::to_string);
-        self.known(found).map(|known| known.view.name.to_string()).or(own)
+        self.given(found).or_else(|| found.facts.name.as_ref().map(ToString::to_string))
     }
 
     fn matches(&self, found: &Found, word: &str) -> bool {

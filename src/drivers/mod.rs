@@ -106,6 +106,9 @@ const SHOWN: usize = 200;
 
 /// The beginning of an answer that nobody understands: escaped, and without credentials.
 fn not_understood(datagram: &[u8]) -> String {
+    if datagram.is_empty() {
+        return "answered with an empty datagram".into();
+    }
     let mut text = String::new();
     for chunk in datagram.get(..8 * SHOWN).unwrap_or(datagram).utf8_chunks() {
         for c in chunk.valid().chars() {

@@ -39,12 +39,19 @@ struct Age {
 }
 
 impl Age {
-    /// Takes a value in, or its absence.
-    fn take<T>(&mut self, up: Duration, longest: Duration, live: &mut Option<T>, heard: Option<T>) {
+    /// Takes a value in, or its absence. What an earlier run has had is awaited from `since` on.
+    fn take<T>(
+        &mut self,
+        up: Duration,
+        longest: Duration,
+        since: Option<Duration>,
+        live: &mut Option<T>,
+        heard: Option<T>,
+    ) {
         if heard.is_some() {
             *live = heard;
             *self = Self { at: Some(up), lost: false };
-        } else if self.at.is_some_and(|at| up.saturating_sub(at) > longest) {
+        } else if self.at.or(since).is_some_and(|at| up.saturating_sub(at) > longest) {
             *live = None;
             self.lost = true;
         }
@@ -76,7 +83,7 @@ impl Ages {
     }
 
     /// What is not told any more, in words.
-    fn words(&self, now: &Moment, offers_power: bool, longest: Duration) -> Option<String> {
+    fn words(&self) -> Option<String> {
         let mut missing = Vec::new();
         for (kind, what) in ["state", "power", "current"].into_iter().enumerate() {
             let lost =
@@ -90,11 +97,6 @@ impl Ages {
                 2..=NAMED => missing.push(format!("{what} of ports {}", ports.join(", "))),
                 many => missing.push(format!("{what} of {many} ports")),
             }
-        }
-        // It had a meter in an earlier run.
-        let never = self.ports.iter().all(|[_, watts, _]| watts.at.is_none());
-        if offers_power && never && self.since.is_some_and(|at| now.up.saturating_sub(at) > longest) {
-            missing.push("power".into());
         }
         let rest = [("voltage", self.volts), ("signal", self.signal)];
         missing.extend(rest.iter().filter(|(_, age)| age.lost).map(|(what, _)| (*what).to_owned()));
@@ -110,21 +112,26 @@ impl Plug {
         self.live.resize(ports, PortReading::default());
         let ages = &mut self.ages;
         ages.ports.resize(ports, <[Age; 3]>::default());
-        ages.since.get_or_insert(now.up);
+        let since = *ages.since.get_or_insert(now.up);
         for (index, (live, [relay, watts, amps])) in self.live.iter_mut().zip(&mut ages.ports).enumerate() {
             let told = reading.ports.get(index);
             let heard = told.copied().unwrap_or_default();
             let longest = if told.is_some() { longest } else { Duration::ZERO };
+            let metered = (1..).nth(index).is_some_and(|port| self.meter.has_metered(port));
+            let metered = Some(since).filter(|_| metered);
             // What it drew when it was on says nothing about what it draws when it is off.
-            let off = heard.relay == Some(false) && live.relay == Some(false);
-            let patience = if off { Duration::ZERO } else { longest };
-            relay.take(now.up, longest, &mut live.relay, heard.relay);
-            watts.take(now.up, patience, &mut live.watts, heard.watts);
-            amps.take(now.up, patience, &mut live.amps, heard.amps);
+            let off = heard.relay == Some(false);
+            let patience = if off && live.relay == Some(false) { Duration::ZERO } else { longest };
+            if off {
+                (live.watts, live.amps) = (None, None);
+            }
+            relay.take(now.up, longest, None, &mut live.relay, heard.relay);
+            watts.take(now.up, patience, metered, &mut live.watts, heard.watts);
+            amps.take(now.up, patience, None, &mut live.amps, heard.amps);
         }
-        ages.volts.take(now.up, longest, &mut self.live_volts, reading.volts);
-        ages.signal.take(now.up, longest, &mut self.live_signal, reading.signal);
-        let words = self.ages.words(now, self.kept.offer.power, longest);
+        ages.volts.take(now.up, longest, None, &mut self.live_volts, reading.volts);
+        ages.signal.take(now.up, longest, None, &mut self.live_signal, reading.signal);
+        let words = self.ages.words();
         self.guard.not_told(words) && self.guard.word(&self.kept.latched)
     }
 }

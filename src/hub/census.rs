@@ -4,12 +4,10 @@
 use super::plug::{News, Plug};
 use super::{Effect, Hub, MAX_PLUGS};
 use crate::model::{
-    Answer, Event, Failure, Found, Memory, Moment, Note, Options, Place, PlugId, PowerUnit, Remembered,
-    Tally, Tuning, Who,
+    Answer, Event, Failure, Found, Memory, Moment, Note, Place, PlugId, PowerUnit, Remembered, Tuning, Who,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, info, warn};
 
@@ -101,7 +99,8 @@ impl Hub {
 
     /// Takes in what was remembered.
     pub(super) fn recall(&mut self, memory: Memory, now: &Moment) {
-        for (id, kept) in memory.plugs {
+        for (id, mut kept) in memory.plugs {
+            kept.reverts.values_mut().for_each(|revert| *revert = revert.written(memory.written_ms));
             let Some(driver) = self.rules.families.keys().find(|name| **name == kept.driver).copied() else {
                 warn!(plug = %id, driver = kept.driver, "device not polled: its driver is disabled");
                 self.memory.plugs.insert(id, kept);
@@ -328,20 +327,7 @@ impl Hub {
             self.bridge.adopt || self.rules.allow.contains(&id) || self.rules.plugs.contains_key(&id);
         let note = if adopted { "found" } else { "found, not adopted" };
         info!(plug = %id, at = %found.place, name = found.facts.name.as_ref().map(tracing::field::display), model = found.facts.model, firmware = found.facts.firmware, "{note}");
-        let kept = self.memory.plugs.remove(&id).unwrap_or_else(|| Remembered {
-            driver: found.driver.into(),
-            place: found.place,
-            hardware: None,
-            facts: Arc::new(found.facts),
-            offer: Default::default(),
-            name: None,
-            port_names: BTreeMap::new(),
-            options: Options::default(),
-            reverts: BTreeMap::new(),
-            latched: BTreeSet::new(),
-            tally: Tally::default(),
-            deleted: false,
-        });
+        let kept = self.memory.plugs.remove(&id).unwrap_or_else(|| Remembered::new(&found));
         self.tell(Note::Bridge(Event::DeviceFound(id.clone())));
         self.add(now, id, found.driver, kept, adopted);
     }
@@ -373,9 +359,13 @@ impl Hub {
         if moves {
             let from = plug.kept.place;
             plug.move_to(found.place, now);
-            info!(plug = %id, %from, to = %found.place, "device address changed");
-            let event = Event::AddressChanged { from: from.to_string(), to: found.place.to_string() };
-            self.tell(Note::Plug(id.clone(), event));
+            if from.ip == found.place.ip {
+                debug!(plug = %id, ?from, to = ?found.place, "ports of the device changed");
+            } else {
+                info!(plug = %id, %from, to = %found.place, "device address changed");
+                let event = Event::AddressChanged { from: from.to_string(), to: found.place.to_string() };
+                self.tell(Note::Plug(id.clone(), event));
+            }
             self.evict_from(now, id, found.place);
             self.effects.push_back(Effect::Reattach(id.clone()));
         } else if let Some(plug) = self.plugs.get_mut(id)

@@ -13,10 +13,6 @@ use std::time::Duration;
 /// What is wrong with a plug is a sentence; the rest of a longer one is cut off.
 const MAX_PROBLEM: usize = 200;
 
-/// Characters of a name, and of the end of an id that tells two of one name apart.
-const MAX_NAME: usize = 64;
-const TAIL: usize = 4;
-
 /// What a plug calls itself, as far as the hub has taken note, and whether another one does, too.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
@@ -144,12 +140,7 @@ impl Plug {
             return given.as_str().into();
         }
         match self.own_name() {
-            Some(name) if self.listed.namesake => {
-                let name: String = name.chars().take(MAX_NAME - TAIL - 1).collect();
-                let tail = self.id.as_str().len().saturating_sub(TAIL);
-                // It ends like the serial, or like the MAC when two claim one serial.
-                format!("{name} {}", self.id.as_str().get(tail..).unwrap_or_default().to_uppercase()).into()
-            }
+            Some(name) if self.listed.namesake => self.id.told_apart(name).into(),
             Some(name) => name.into(),
             None => self.id.as_str().into(),
         }

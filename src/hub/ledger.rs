@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Changes that may wait for the disk.
 const MAX_WAITING: usize = 256;
 
+/// And changes of one plug: others have their places.
+const MAX_OF_ONE: usize = 32;
+
 /// What is to be written, and who waits for it.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -74,6 +77,22 @@ pub(super) enum Change {
     Replace(Box<[(PlugId, &'static str, Remembered); 2]>),
 }
 
+impl Change {
+    /// The plug that it is about.
+    fn plug(&self) -> Option<&PlugId> {
+        match self {
+            Self::Latch | Self::Adopt(..) => None,
+            Self::Name(id, ..)
+            | Self::Options(id, _)
+            | Self::Energy(id, ..)
+            | Self::OverloadReset(id, _)
+            | Self::Remove(id, ..)
+            | Self::Unblock(id) => Some(id),
+            Self::Replace(plugs) => plugs.first().map(|(id, ..)| id),
+        }
+    }
+}
+
 impl Ledger {
     /// When the hub is to look again.
     pub(super) fn wake_at(&self) -> Option<Duration> {
@@ -125,7 +144,10 @@ impl Hub {
     pub(super) fn tell_when_written(&mut self, now: &Moment, change: Change, note: Note) {
         let until = now.up + PATIENCE;
         let number = self.ledger.change();
-        let full = self.ledger.waiting.len() >= MAX_WAITING;
+        let of_it = self.ledger.waiting.iter().filter(|waiting| waiting.change.plug() == change.plug());
+        let full = self.ledger.waiting.len() >= MAX_WAITING || of_it.count() >= MAX_OF_ONE;
+        // What protects is not given up.
+        let full = full && !matches!(change, Change::Latch);
         self.ledger.waiting.push(Waiting { number, until, change, note });
         self.ledger.wanted = true;
         if full && let Some(waiting) = self.ledger.waiting.pop() {

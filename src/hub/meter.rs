@@ -178,6 +178,12 @@ impl Meter {
             }
             let Some(port) = self.ports.get_mut(index) else { continue };
             let Some(watts) = sample.watts else {
+                // It was metered before this run, and is not told since.
+                if port.at.is_none() && metered_before && port.energy != Energy::default() {
+                    port.at = Some(now.up);
+                    unmetered = unmetered.max(if away > longest { away } else { Duration::ZERO });
+                    any = true;
+                }
                 if let Some(passed) = port.go_blind(now, longest) {
                     unmetered = unmetered.max(passed);
                     any = true;
@@ -389,6 +395,11 @@ impl Meter {
     /// What a port has drawn, cut off after the digits that are shown.
     pub(super) fn port(&self, port: u8) -> Energy {
         self.exact(port).shown()
+    }
+
+    /// Whether this port has drawn anything, in this run or before.
+    pub(super) fn has_metered(&self, port: u8) -> bool {
+        self.exact(port) != Energy::default()
     }
 
     /// The sum of what the ports show.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use tracing::{error, info, warn};
@@ -72,7 +72,8 @@ enum Unread {
 #[derive(Debug)]
 pub struct Store {
     directory: PathBuf,
-    _lock: File,
+    /// Locked, and holds the number of the state that was written last.
+    lock: File,
 }
 
 impl Store {
@@ -105,7 +106,7 @@ impl Store {
                 "{name} in it may not be read by this user; run as the one that wrote it (sudo -u), or give it to this one with chown"
             )));
         }
-        Ok(Self { directory: directory.into(), _lock: lock })
+        Ok(Self { directory: directory.into(), lock })
     }
 
     /// What was remembered. A file that cannot be read is kept as `.bad` and reported; the one
@@ -124,14 +125,14 @@ impl Store {
     /// How it is known that this is not what was written last, but an older file that somebody has put back.
     fn put_back(&self, memory: &Memory) -> Option<&'static str> {
         let path = self.directory.join(STATE);
-        let before = read(&self.directory.join(BEFORE)).ok().flatten();
-        if before.is_some_and(|before| before.generation > memory.generation) {
-            return Some("it is older than state.before.json: somebody has put it back");
+        if self.last_written() > memory.generation {
+            return Some("an older state was put in the place of the newest");
         }
         let changed = fs::metadata(path).and_then(|about| about.modified()).ok()?;
         let changed_ms = changed.duration_since(UNIX_EPOCH).ok()?.as_millis();
         let apart = changed_ms.abs_diff(u128::from(memory.written_ms));
-        (memory.written_ms > 0 && apart > COPIED_MS).then_some("it was copied here long after it was written")
+        (memory.written_ms > 0 && apart > COPIED_MS)
+            .then_some("it was not written when it came here: it is a copy, or the clock was set")
     }
 
     fn recall(&self, name: &str) -> Option<Memory> {
@@ -191,7 +192,18 @@ impl Store {
             fs::hard_link(&path, &before).or_else(|_| fs::rename(&path, &before))?;
         }
         file.persist(path)?;
-        File::open(&self.directory)?.sync_all()
+        File::open(&self.directory)?.sync_all()?;
+        // Without it an older file in its place may pass for the newest; what is remembered is safe.
+        drop(self.lock.write_all_at(format!("{:020}\n", memory.generation).as_bytes(), 0));
+        Ok(())
+    }
+
+    /// The number of the state that was written last, as far as that is known.
+    fn last_written(&self) -> u64 {
+        let mut text = [0; 20];
+        let read = self.lock.read_exact_at(&mut text, 0);
+        let text = read.ok().and_then(|()| std::str::from_utf8(&text).ok());
+        text.and_then(|text| text.parse().ok()).unwrap_or_default()
     }
 }
 

@@ -20,6 +20,15 @@ impl PlugId {
         self.0.split_once('-').map_or("", |(family, _)| family)
     }
 
+    /// The name of one of several plugs that call themselves the same: it ends like the id, which ends like
+    /// the serial, or like the MAC when two claim one serial.
+    pub fn told_apart(&self, name: &str) -> String {
+        const TAIL: usize = 4;
+        let name: String = name.chars().take(Name::MAX_CHARS - TAIL - 1).collect();
+        let tail = self.0.get(self.0.len().saturating_sub(TAIL)..).unwrap_or_default();
+        format!("{name} {}", tail.to_uppercase())
+    }
+
     /// Takes a whole id; `None` unless it is non-empty, `a-z0-9-` and at most 64 characters.
     pub fn new(text: &str) -> Option<Self> {
         let fits = (1..=64).contains(&text.len())

@@ -1,6 +1,6 @@
 //! What outlives the process: one value, one file.
 
-use super::{Energy, Facts, Lock, Moment, Name, Place, PlugId, PowerUnit};
+use super::{Energy, Facts, Found, Lock, Moment, Name, Place, PlugId, PowerUnit};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -143,6 +143,26 @@ pub struct Remembered {
     pub deleted: bool,
 }
 
+impl Remembered {
+    /// A plug of which nothing is known but what it said when it was found.
+    pub fn new(found: &Found) -> Self {
+        Self {
+            driver: found.driver.into(),
+            place: found.place,
+            hardware: None,
+            facts: Arc::new(found.facts.clone()),
+            offer: Offer::default(),
+            name: None,
+            port_names: BTreeMap::new(),
+            options: Options::default(),
+            reverts: BTreeMap::new(),
+            latched: BTreeSet::new(),
+            tally: Tally::default(),
+            deleted: false,
+        }
+    }
+}
+
 /// The meters of a plug.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -217,13 +237,32 @@ pub struct Revert {
     pub unix_ms: u64,
     /// Where to.
     pub on: bool,
+    /// What was left of it, in milliseconds, when it was written down or made: a clock that was set back
+    /// since makes it no longer.
+    #[serde(skip, default = "longest")]
+    pub most_ms: u64,
+}
+
+fn longest() -> u64 {
+    u64::MAX
 }
 
 impl Revert {
     /// So long from now.
     pub fn after(hold: Duration, on: bool, now: &Moment) -> Self {
         let ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX);
-        Self { unix_ms: now.unix_ms.saturating_add(ms), on }
+        Self { most_ms: ms, ..Self::at(now.unix_ms.saturating_add(ms), on) }
+    }
+
+    /// Then, in milliseconds since 1970.
+    pub fn at(unix_ms: u64, on: bool) -> Self {
+        Self { unix_ms, on, most_ms: longest() }
+    }
+
+    /// As it was written down then, in milliseconds since 1970; 0 when that is not known.
+    pub fn written(self, unix_ms: u64) -> Self {
+        let most_ms = if unix_ms == 0 { longest() } else { self.unix_ms.saturating_sub(unix_ms) };
+        Self { most_ms, ..self }
     }
 
     /// How long it is overdue.
@@ -233,7 +272,7 @@ impl Revert {
 
     /// How long until then.
     pub fn left(&self, now: &Moment) -> Duration {
-        Duration::from_millis(self.unix_ms.saturating_sub(now.unix_ms))
+        Duration::from_millis(self.unix_ms.saturating_sub(now.unix_ms).min(self.most_ms))
     }
 }
 

@@ -40,7 +40,13 @@ fn row(known: &Known) -> String {
     let unit = unit(known);
     let default = match &known.default {
         Value::Null => String::new(),
-        value => format!("`{value}`{unit}"),
+        value @ (Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_)) => {
+            format!("`{value}`{unit}")
+        }
     };
     let cell = |text: &str| text.replace('|', "\\|");
     let (default, allowed, doc) = (cell(&default), cell(&known.allowed), cell(&known.doc));

@@ -42,6 +42,7 @@ fn a_house_in_order_is_in_order() {
         house.stop().await.unwrap();
         let mark = house.mark();
         let desk = Desk::beside(house);
+        desk.house.settings_file(LOCK);
         let (code, lines) = findings(&desk, &[]).await;
         assert_eq!(code, Some(0), "{lines:?}");
         // The settings of this house name two plugs that others have.

@@ -65,8 +65,20 @@ fn ports_are_switched_by_number_and_name_and_locks_hold() {
         desk.ok(&["off", &new]).await;
         assert_eq!(relays(1), [false; 6]);
         assert_eq!(desk.house.plug(1).strip(|strip| strip.switched().count()), 1);
-        // A lock is known as soon as the bridge has taken the plug in.
+        // A lock in the settings holds before any bridge has taken the plug in, and after.
         let mut desk = desk;
+        desk.house.settings_file(LOCK);
+        desk.ok(&["on", &old]).await;
+        for words in
+            [&["off", &old, "6"][..], &["off", &old], &["toggle", &old], &["countdown", &old, "6", "5"]]
+        {
+            desk.fails(words, &["port 6", "locked"]).await;
+        }
+        // Of two with one serial it is not known yet which will have the longer id.
+        let read_only = "device.maxsmart-swp6000000000001-000001.read_only=true";
+        desk.fails(&["off", &old, "1", "-s", read_only], &["read-only"]).await;
+        let name = "device.maxsmart-sww6000000000003.name=Attic";
+        assert!(desk.ok(&["status", "attic", "-s", name]).await.contains("Attic"), "named in the settings");
         desk.house.start(&[], LOCK).await;
         let both = || {
             let heard = desk.house.heard();

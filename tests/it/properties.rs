@@ -340,7 +340,7 @@ prop_compose! {
                 power_change: power_change.map(|milliwatts| f64::from(milliwatts) / 1000.0),
                 ..Options::default()
             },
-            reverts: reverts.into_iter().map(|(port, (unix_ms, on))| (port, Revert { unix_ms, on })).collect(),
+            reverts: reverts.into_iter().map(|(port, (unix_ms, on))| (port, Revert::at(unix_ms, on))).collect(),
             latched,
             tally,
             deleted,

@@ -586,10 +586,10 @@ impl World {
                 self.bridge().orders.push_back(order);
                 Ok(())
             }
-            Outgoing::Health(wanted) => {
-                let (topic, payload, retain) = self.bridge().session.health(&wanted, Figures::default());
-                self.publish(link, topic, payload, retain)
-            }
+            Outgoing::Health(wanted) => match self.bridge().session.health(&wanted, Figures::default()) {
+                Some((topic, payload, retain)) => self.publish(link, topic, payload, retain),
+                None => Ok(()),
+            },
             // This broker takes everything.
             Outgoing::Measure(_) => Ok(()),
             Outgoing::Yield(peer) => panic!("there is no other bridge: {peer:?}"),

@@ -58,8 +58,14 @@ fn init_writes_the_names_that_plugs_have() {
     let place = "127.0.0.1".parse().map(|ip| Place { ip, udp: 1, http: 2 }).unwrap();
     let found = crate::model::Found { driver: "maxsmart", id: Some(id.clone()), place, facts };
     let reading = Reading { ports: vec![Default::default(); 3], ..Default::default() };
+    let twin = crate::model::PlugId::of("maxsmart", "swp6000000000002");
+    let twin =
+        Seen { found: crate::model::Found { id: twin, ..found.clone() }, reading: Ok(reading.clone()) };
     let seen = Seen { found, reading: Ok(reading) };
-    let own = Found::of(&seen, &Memory::default()).unwrap();
+    let both = [seen, twin];
+    let names: Vec<_> = Found::all(&both, &Memory::default()).into_iter().map(|plug| plug.name).collect();
+    assert_eq!(names, ["STRIP 0001", "STRIP 0002"]);
+    let own = Found::all(&both[..1], &Memory::default()).remove(0);
     assert_eq!((own.name.as_str(), own.ports.join(",")), ("STRIP", "PORT1,Fan,Port 3".into()));
     let text = printed(|out| init(&[own], None, out));
     assert!(text.starts_with("#:schema ./plug2mqtt.schema.json\n"), "{text}");

@@ -7,7 +7,8 @@ use crate::model::{Failure, MAX_WATTS};
 /// Unanswered questions in a row after which a plug that never gave a figure seems to have no meter.
 pub(super) const MUTE: u8 = 3;
 
-/// Readings after which such a plug is asked for its power once more: the network may have been bad.
+/// Readings after which such a plug, or one that has given figures and says that it has no meter, is asked
+/// once more: the network may have been bad, or the plug.
 pub(super) const SPARED: u8 = 5;
 
 /// Readings after which a plug that says it has no meter is asked once more: it may have been in a bad state.
@@ -107,6 +108,6 @@ impl Tongue {
 fn absent(missed: u8, proven: bool) -> Meter {
     match proven && missed + 1 < MUTE {
         true => Meter::Asked { missed: missed + 1, proven },
-        false => Meter::Resting { left: SELDOM, proven },
+        false => Meter::Resting { left: if proven { SPARED } else { SELDOM }, proven },
     }
 }

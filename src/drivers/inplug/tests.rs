@@ -1,4 +1,4 @@
-use super::meter::{MUTE, SELDOM, SPARED};
+use super::meter::{MUTE, SPARED};
 use super::*;
 use crate::model::{MAX_WATTS, PowerUnit, Span};
 use std::collections::BTreeMap;
@@ -263,7 +263,7 @@ fn a_meter_that_has_told_is_believed_to_be_none_only_after_several_refusals_and_
             assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &no)), None);
         }
         for again in [&no, &figure] {
-            for _ in 0..SELDOM {
+            for _ in 0..SPARED {
                 assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &[Says::Payload(ON)])), None);
             }
             let told = watts(play(tongue.as_mut(), &Ask::Read, again));

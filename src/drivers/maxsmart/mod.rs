@@ -32,6 +32,9 @@ const STREAK: u32 = 3;
 /// its power, booted and got a new address sooner.
 const SURE: Duration = Duration::from_secs(8);
 
+/// How often a plug that has told who it is, and has stopped to, is asked again.
+const EVASIVE_AGAIN: Duration = Duration::from_secs(15);
+
 /// How long a plug that answers again is left with the clock it has, so that somebody can read it, and how
 /// often one that does not tell its clock is told the time then.
 const UNTOLD: Duration = Duration::from_secs(60);
@@ -76,6 +79,7 @@ impl Driver for Maxsmart {
             introduced: plug.facts.name.is_some(),
             doubtful: false,
             evasive: 0,
+            asked_at: Duration::ZERO,
             checked: false,
             heard_at: None,
             streak: 0,
@@ -144,6 +148,8 @@ struct Tongue {
     doubtful: bool,
     /// Conversations in a row in which it answered everything but that.
     evasive: u32,
+    /// When it was asked last.
+    asked_at: Duration,
     /// The identity was confirmed, or cannot be, since the line broke last.
     checked: bool,
     /// When it was heard last.
@@ -171,6 +177,8 @@ impl Dialect for Tongue {
         match ask {
             Ask::Identify => self.plan.extend([Exchange::Hello, Exchange::Hardware]),
             Ask::Read => {
+                let due = now.up.saturating_sub(self.asked_at) >= EVASIVE_AGAIN;
+                self.checked &= !(self.introduced && self.evasive >= STREAK && due);
                 self.plan_identity(now);
                 let may_set = self.set_clock && !self.tells_clock && now.plausible();
                 if may_set && self.time_at.is_some_and(|at| at <= now.up) {
@@ -306,6 +314,7 @@ impl Tongue {
     }
 
     fn hear_hello(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
+        self.asked_at = now.up;
         let identifying = self.plan.get(1) == Some(&Exchange::Hardware);
         if let Reply::Bytes(bytes) = reply {
             let hello =

@@ -160,9 +160,11 @@ pub(super) fn v3_relay(serial: Option<&str>, port: u8, on: bool) -> Vec<u8> {
 /// A reply is ours unless it names another serial.
 pub(super) fn mine<'a>(bytes: &'a [u8], serial: Option<&str>) -> Result<&'a [u8], Failure> {
     let reply = json(bytes)?;
-    let data = reply.get("data").and_then(|data| data.get("sn"));
-    let theirs = reply.get("sn").or(data).and_then(Value::as_str).and_then(usable_serial);
-    same_serial(theirs, serial).map(|()| bytes)
+    let named = [reply.get("sn"), reply.get("data").and_then(|data| data.get("sn"))];
+    for theirs in named.into_iter().flatten() {
+        same_serial(theirs.as_str().and_then(usable_serial), serial)?;
+    }
+    Ok(bytes)
 }
 
 /// A serial named in a reply must be the one expected; either may be unknown.

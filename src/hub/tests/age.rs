@@ -60,6 +60,31 @@ fn a_relay_that_is_off_has_no_power_from_when_it_was_on() {
 }
 
 #[test]
+fn the_first_reading_with_the_relay_off_has_no_power_from_when_it_was_on() {
+    let mut world = without_power();
+    world.fake(1).relays[2] = false;
+    world.secs(5);
+    let view = world.view(A);
+    assert_eq!((view.ports[2].relay, view.ports[2].watts), (Some(false), None));
+}
+
+#[test]
+fn what_was_metered_in_an_earlier_run_and_is_not_told_in_this_one_is_lost_and_not_metered() {
+    let mut world = without_power();
+    world.fake(1).watts = 500.0;
+    world.secs(6);
+    let (memory, up) = (world.hub.memory(), world.up);
+    let mut again = World::with_up(rules(), memory, up + Duration::from_secs(60));
+    again.fakes = world.fakes.clone();
+    again.fake(1).watts = f64::NAN;
+    again.feed(Input::Commanded(Order::Metered(Vec::new())));
+    again.secs(40);
+    let view = again.view(A);
+    assert_eq!((view.watts, view.problem.as_deref()), (None, Some("not told any more: power of 6 ports")));
+    assert!((80..=120).contains(&view.unmetered_s), "{}", view.unmetered_s);
+}
+
+#[test]
 fn one_reply_with_more_ports_changes_nothing_and_several_do() {
     let mut world = strip();
     world.fake(1).relays = vec![true; 16];

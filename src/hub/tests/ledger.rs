@@ -358,7 +358,7 @@ fn overdue(on: bool, late: Duration, older: bool) -> World {
     world.fake(1).relays = vec![!on; 6];
     world.secs(6);
     let mut memory = world.hub.memory();
-    let back = Revert { unix_ms: moment(world.up).unix_ms, on };
+    let back = Revert::at(moment(world.up).unix_ms, on);
     memory.plugs.get_mut(&id(A)).expect("it is remembered").reverts.insert(1, back);
     memory.older = older;
     let mut again = World::with_up(rules(), memory, world.up + late);
@@ -436,6 +436,46 @@ fn a_latch_is_told_when_it_is_written_and_holds_all_the_same_when_it_cannot_be()
         }
         assert_eq!(told(&world), 1);
     }
+}
+
+#[test]
+fn a_return_to_off_comes_no_later_because_the_clock_was_set_back() {
+    let mut world = dark();
+    world.timed(1, Wish::On, 60);
+    world.secs(2);
+    assert!(world.fake(1).relays[0]);
+    world.secs(50);
+    let mut memory = world.hub.memory();
+    // As if it had been written by a clock that was two hours ahead.
+    let hours = 2 * 3_600_000;
+    memory.written_ms = moment(world.up).unix_ms + hours;
+    for back in memory.plugs.get_mut(&id(A)).unwrap().reverts.values_mut() {
+        back.unix_ms += hours;
+    }
+    let mut again = World::with_up(rules(), memory, world.up);
+    again.fakes = world.fakes.clone();
+    again.feed(Input::Commanded(Order::Metered(Vec::new())));
+    again.secs(20);
+    assert!(!again.fake(1).relays[0]);
+}
+
+#[test]
+fn a_flood_of_changes_of_one_plug_leaves_room_for_those_of_others() {
+    let mut world = strip();
+    world.disk = Disk::Waits;
+    for n in 0..500 {
+        let name = Name::clean(&format!("Lamp {n}"));
+        let request = Request::PortRename { id: id(A), port: 1, name };
+        world.feed(Input::Commanded(Order::Request(request, Some(n.to_string()))));
+    }
+    assert!(world.responses().len() >= 400, "most are refused at once");
+    let refused = world.responses().len();
+    world.feed(Input::Commanded(Order::Request(Request::Adopt(false, None), Some("other".into()))));
+    assert_eq!(world.responses().len(), refused);
+    world.saved(Ok(()));
+    world.saved(Ok(()));
+    let other = world.responses().into_iter().find(|one| one.transaction.as_deref() == Some("other"));
+    assert!(other.is_some_and(|one| one.result.is_ok()));
 }
 
 #[test]

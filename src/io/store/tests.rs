@@ -95,11 +95,15 @@ fn an_older_file_in_the_place_of_the_newest_is_known() {
     fs::rename(backup.with_extension("1"), &state).expect("put back");
     let memory = store.load();
     assert!(memory.older && memory.generation == 1, "{memory:?}");
-    // Also where nothing newer is left.
-    fs::remove_file(dir.path().join("state.before.json")).expect("removed");
-    assert!(!store.load().older);
-    store.save(&at(4, now_ms() - 7 * 86_400_000)).expect("saved");
+    // Also the one before, and where nothing newer is left.
+    store.save(&at(4, now_ms())).expect("saved");
+    store.save(&at(5, now_ms())).expect("saved");
+    fs::rename(dir.path().join("state.before.json"), &state).expect("put back");
+    assert!(store.load().older);
+    store.save(&at(6, now_ms() - 7 * 86_400_000)).expect("saved");
     assert!(store.load().older, "a copy of last week's");
+    store.save(&at(7, now_ms())).expect("saved");
+    assert!(!store.load().older);
 }
 
 #[test]
@@ -210,7 +214,7 @@ fn largest(n: usize) -> (PlugId, Remembered) {
         name: name(),
         port_names: ports.clone().filter_map(|port| Some((port, name()?))).collect(),
         options,
-        reverts: ports.clone().map(|port| (port, Revert { unix_ms: u64::MAX, on: false })).collect(),
+        reverts: ports.clone().map(|port| (port, Revert::at(u64::MAX, false))).collect(),
         latched: ports.collect(),
         tally,
         deleted: false,

@@ -197,8 +197,10 @@ impl<'a> Carrier<'a> {
             Outgoing::Unsubscribe(filters) => self.link.unsubscribe(&filters).await,
             Outgoing::Order(order) => self.wires.orders.must_send(order.plug().cloned(), order),
             Outgoing::Health(wanted) => {
-                let (topic, payload, retain) = self.session.health(&wanted, self.figures());
-                self.link.publish(&topic, payload, retain).await;
+                let figures = self.figures();
+                if let Some((topic, payload, retain)) = self.session.health(&wanted, figures) {
+                    self.link.publish(&topic, payload, retain).await;
+                }
             }
             Outgoing::LookAround => {
                 let (settings, looked) = (Arc::clone(self.settings), self.looked.0.clone());

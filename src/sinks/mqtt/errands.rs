@@ -178,11 +178,17 @@ fn time_of_day(text: &str) -> Result<u16, String> {
     minute(text).ok_or_else(|| "a time of day looks like 22:10".into())
 }
 
-/// A number, or `cancel`.
+/// A number, also as text, a time as `20m`, or `cancel`.
 fn minutes(json: &Json) -> Result<u32, String> {
-    let word = json.as_str().is_some_and(|word| ["cancel", "off"].contains(&word.trim()));
-    let number = json.as_u64().and_then(|minutes| u32::try_from(minutes).ok());
-    number.or(word.then_some(0)).ok_or_else(|| "give minutes, at most 1440, or cancel".into())
+    let word = json.as_str().map(str::trim);
+    let time = |word: &str| humantime::parse_duration(word).ok().map(|time| time.as_secs());
+    let minutes = match word {
+        Some("cancel" | "off") => Some(0),
+        Some(word) => word.parse().ok().or_else(|| time(word).filter(|s| s % 60 == 0).map(|s| s / 60)),
+        None => json.as_u64(),
+    };
+    let minutes = minutes.and_then(|minutes| u32::try_from(minutes).ok());
+    minutes.ok_or_else(|| "give whole minutes, as 20 or \"20m\", at most 1440, or cancel".into())
 }
 
 /// The number of a port, also as text, or `none`.

@@ -55,7 +55,12 @@ impl Announcer {
         }
         match self.mode {
             DiscoveryMode::Off => Vec::new(),
-            DiscoveryMode::Component => all.iter().map(|entity| self.single(plug, *entity)).collect(),
+            DiscoveryMode::Component => {
+                // First the plug's own: devices of ports are via its device, which must be there.
+                let (own, ports): (Vec<Entity>, Vec<Entity>) =
+                    all.iter().copied().partition(|entity| entity.port.is_none_or(|port| port == 0));
+                own.into_iter().chain(ports).map(|entity| self.single(plug, entity)).collect()
+            }
             DiscoveryMode::Device => self.whole(plug, &all),
         }
     }

@@ -5,9 +5,9 @@
 use super::errands::{self, ErrandJson};
 use crate::model::{
     CommandError, Energy, Errand, LogLevel, MAX_KWH, Name, OptionsChange, Order, PlugId, PortOptions,
-    PowerUnit, Request, SwitchOrder, Wish,
+    PowerUnit, Request, SwitchOrder, Wish, amount,
 };
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -107,6 +107,7 @@ struct CommandJson {
     ports: Option<BTreeMap<String, Json>>,
     id: Option<Json>,
     ttl_ms: Option<u64>,
+    #[serde(default, deserialize_with = "seconds")]
     for_s: Option<u64>,
     stagger_ms: Option<u64>,
 }
@@ -234,11 +235,14 @@ struct RequestJson {
     transaction: Option<Json>,
     value: Option<Json>,
     level: Option<String>,
+    #[serde(default, deserialize_with = "seconds")]
     time: Option<u64>,
+    #[serde(default, deserialize_with = "seconds")]
     seconds: Option<u64>,
     id: Option<String>,
     by: Option<String>,
     port: Option<u8>,
+    #[serde(default, deserialize_with = "amount_of")]
     kwh: Option<f64>,
     name: Option<String>,
     #[serde(default)]
@@ -438,6 +442,30 @@ fn build_request(verb: &str, json: RequestJson) -> Result<Request, String> {
             let level = LogLevel::parse(word).ok_or("level must be error, warn, info, debug or trace")?;
             Ok(Request::LogLevel(level))
         }
+    }
+}
+
+/// Seconds: a number, also as text, or a time as `20m`.
+fn seconds<'de, D: Deserializer<'de>>(json: D) -> Result<Option<u64>, D::Error> {
+    let json = Json::deserialize(json)?;
+    let word = |word: &str| {
+        let time = || humantime::parse_duration(word).ok().filter(|time| time.subsec_nanos() == 0);
+        word.parse().ok().or_else(|| time().map(|time| time.as_secs()))
+    };
+    match json.as_u64().or_else(|| json.as_str().map(str::trim).and_then(word)) {
+        None if json.is_null() => Ok(None),
+        None => Err(de::Error::custom(format!("{json} is no time; write seconds, or a time as \"20m\""))),
+        seconds => Ok(seconds),
+    }
+}
+
+/// A number, also as text as people write it.
+fn amount_of<'de, D: Deserializer<'de>>(json: D) -> Result<Option<f64>, D::Error> {
+    let json = Json::deserialize(json)?;
+    match (&json, json.as_str()) {
+        (Json::Null, _) => Ok(None),
+        (_, Some(text)) => amount(text).map(Some).map_err(de::Error::custom),
+        _ => json.as_f64().map(Some).ok_or_else(|| de::Error::custom(format!("{json} is no number"))),
     }
 }
 

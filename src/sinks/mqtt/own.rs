@@ -11,6 +11,9 @@ use tracing::info;
 /// Requests for a cleanup that may wait for one look.
 const MAX_CLEANUPS: usize = 16;
 
+/// Characters of what is wrong with the bridge in its health.
+const MAX_PROBLEM: usize = 200;
+
 /// Topics named in an answer.
 const MAX_NAMED: usize = 1000;
 
@@ -31,8 +34,14 @@ impl Session {
         }
     }
 
-    /// Topic, payload and retain flag of what [`Outgoing::Health`] asked for.
-    pub fn health(&self, wanted: &Health, figures: Figures) -> (String, String, bool) {
+    /// Topic, payload and retain flag of what [`Outgoing::Health`] asked for; `None` when the broker takes no
+    /// message of that size.
+    pub fn health(&mut self, wanted: &Health, figures: Figures) -> Option<(String, String, bool)> {
+        let said = self.health_of(wanted, figures);
+        self.fits(&said.0, said.0.len() + said.1.len(), said.2).then_some(said)
+    }
+
+    fn health_of(&self, wanted: &Health, figures: Figures) -> (String, String, bool) {
         let link = LinkStats {
             reconnects: self.connections.saturating_sub(1),
             published: figures.published,
@@ -40,7 +49,12 @@ impl Session {
             queued: figures.queued,
             dropped: figures.dropped,
         };
-        let (version, problem) = (self.settings.facts.version, self.problem());
+        let version = self.settings.facts.version;
+        // All of it is in `bridge/info`.
+        let problem = self.problem().map(|problem| match problem.char_indices().nth(MAX_PROBLEM) {
+            Some((end, _)) => format!("{}...", problem.get(..end).unwrap_or_default()),
+            None => problem,
+        });
         let health = topics::health(&self.view, link, version, figures.memory_mb, problem.as_deref());
         let base = self.base();
         match wanted {

@@ -21,6 +21,9 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// The longest it may take, as long as something comes.
 const ENDLESS: Duration = Duration::from_secs(120);
 
+/// A look that comes so much later than it was due: the program or its machine stood still.
+const STALLED: Duration = Duration::from_secs(1);
+
 /// The meters of as many plugs as are ever known, with all ports they can have.
 const MAX_METERS: usize = 8192 * 17;
 
@@ -84,7 +87,12 @@ impl Session {
     }
 
     pub(super) fn end_read_back(&mut self) {
-        if self.read_back.ends_at.is_none_or(|at| at > self.now.up) {
+        let now = self.now.up;
+        let Some(at) = self.read_back.ends_at.filter(|at| *at <= now) else { return };
+        // Nobody has listened meanwhile: what has come may still wait to be heard.
+        if now.saturating_sub(at) > STALLED && now < self.read_back.began + ENDLESS {
+            let pause = if self.read_back.marked { QUIET } else { LONGEST };
+            self.read_back.ends_at = Some(now + pause);
             return;
         }
         if !self.read_back.marked {

@@ -23,7 +23,7 @@ impl Desk {
     }
 
     pub(crate) fn beside(house: House) -> Self {
-        let file = house.settings_file(LOCK);
+        let file = house.settings_file("");
         Self { house, file }
     }
 

@@ -3,6 +3,8 @@
 
 use super::*;
 
+mod times;
+
 const ALL: Allow = Allow { admin: true, raw: true };
 const LITTLE: Allow = Allow { admin: false, raw: false };
 
@@ -152,7 +154,7 @@ fn what_is_no_command_is_refused_with_a_reason() {
 #[test]
 fn who_is_refused_reads_which_key_was_wrong_and_finds_the_own_mark() {
     for (payload, key) in [
-        (r#"{"state":"ON","id":"me","for_s":-5}"#, "for_s: invalid value"),
+        (r#"{"state":"ON","id":"me","for_s":-5}"#, "for_s: -5 is no time"),
         (r#"{"state":"ON","id":"me","ttl_ms":"1s"}"#, "ttl_ms: invalid type"),
         (r#"{"state":"ON","id":"me","state":"OFF"}"#, "duplicate field"),
         (r#"{"id":"me","state":"OFF","for_s":0}"#, "for_s must be"),
