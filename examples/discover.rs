@@ -2,41 +2,29 @@
 //!
 //! ```text
 //! cargo run --example discover
+//! cargo run --example discover -- 127.255.255.255 inplug=8081
 //! ```
 //!
-//! Settings come from the environment, as for the bridge. To find the plugs that `plug2mqtt simulate --udp-port 8888
-//! --http-port 8080` serves on loopback:
-//!
-//! ```text
-//! PLUG2MQTT_MAXSMART__BROADCAST=127.255.255.255 PLUG2MQTT_MAXSMART__HTTP_PORT=8080 cargo run --example discover
-//! ```
+//! The second line asks by one broadcast address only, and families at other UDP ports than the usual ones: it finds
+//! what `plug2mqtt simulate --http-port 8080 --inplug-port 8081` serves on loopback.
 #![expect(clippy::print_stdout, reason = "a program that prints what it finds")]
 
-use plug2mqtt::io::probe::search;
-use plug2mqtt::model::Heard;
-use plug2mqtt::{bridge, config};
-use tokio::sync::mpsc;
+use anyhow::Context;
+use plug2mqtt::Client;
+use std::time::Duration;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let (settings, _) = config::load(None, config::environment(), &[])?;
-    for quarry in bridge::quarries(&settings) {
-        let (heard, mut answers) = mpsc::channel(64);
-        let print = async {
-            while let Some(heard) = answers.recv().await {
-                let Heard::Plug(plug) = heard else { continue };
-                let id = plug.id.map_or_else(|| "(does not say who it is)".into(), String::from);
-                let name = plug.facts.name.as_ref().map_or("", |name| name.as_str());
-                let firmware = plug.facts.firmware.as_deref().unwrap_or("?");
-                println!("{:<15}  {id}  firmware {firmware}  {name}", plug.place.to_string());
-            }
+    let mut client = Client::new()?;
+    for word in std::env::args().skip(1) {
+        client = match word.split_once('=') {
+            Some((family, port)) => client.udp_port(family, port.parse().context("a port is a number")?)?,
+            None => client.broadcast([word.parse().context("an address looks like 192.168.1.255")?]),
         };
-        let ask = async {
-            search(&quarry, &[], &heard).await;
-            // The end of the answers.
-            drop(heard);
-        };
-        tokio::join!(ask, print);
+    }
+    for plug in client.discover(Duration::from_secs(3)).await {
+        let info = plug.info();
+        println!("{plug}: {} {}", info.manufacturer, info.model);
     }
     Ok(())
 }

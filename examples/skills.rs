@@ -1,4 +1,4 @@
-//! Sets the clock of one plug, lets a port go off in some minutes and prints what the last hours took.
+//! Sets the clock of one plug, lets a port go off in some minutes, and prints its schedule and what the last hours took.
 //!
 //! ```text
 //! cargo run --example skills -- 192.168.1.30 2 20
@@ -7,37 +7,43 @@
 //! A plug that cannot do one of it says so, and the rest is done.
 #![expect(clippy::print_stdout, reason = "a program that prints what it did")]
 
-use anyhow::{Context, anyhow};
-use plug2mqtt::io::{http::Http, line::Line};
-use plug2mqtt::model::{Failure, Span};
-use plug2mqtt::{bridge, config};
+use anyhow::{Context, bail};
+use plug2mqtt::{Error, Plug, Span};
+use std::time::Duration;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let mut words = std::env::args().skip(1);
-    let mut word = |what| words.next().with_context(|| format!("usage: skills ADDRESS PORT MINUTES; {what}"));
-    let ip = word("an address")?.parse().context("an address looks like 192.168.1.30")?;
-    let (port, minutes) = (word("a port")?.parse()?, word("minutes")?.parse()?);
-    let (settings, _) = config::load(None, config::environment(), &[])?;
-    let quarry = bridge::quarries(&settings).into_iter().next().context("no family is switched on")?;
-    let http = Http::new().map_err(anyhow::Error::msg)?;
-    let failed = |failure| anyhow!("{ip} {failure}");
-    let mut line = Line::to(&http, &quarry, ip).await.map_err(failed)?;
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [host, port, minutes] = words.as_slice() else { bail!("usage: skills ADDRESS PORT MINUTES") };
+    let minutes: u64 = minutes.parse().context("minutes are a number")?;
+    let plug = Plug::connect(host).await?;
+    let port = plug.port(port.parse().context("ports are numbered from 1")?)?;
 
-    match line.set_clock().await {
-        Ok(Some(clock)) => println!("its clock is {} s off", clock.drift_s),
-        Ok(None) | Err(Failure::Rejected(_)) => println!("its clock cannot be read"),
-        Err(failure) => return Err(failed(failure)),
+    if let Some(clock) = able(plug.set_clock().await)? {
+        println!("its clock: {}", clock.map_or("set".into(), |clock| format!("{} s off", clock.drift_s)));
     }
-    match line.set_countdown(port, minutes).await {
-        Ok(Some(countdown)) => println!("port {port} goes off in {} s", countdown.left_s),
-        Ok(None) => println!("it took the countdown and shows none"),
-        Err(Failure::Rejected(why)) => println!("no countdown: {why}"),
-        Err(failure) => return Err(failed(failure)),
+    if let Some(Some(countdown)) = able(port.set_countdown(Duration::from_secs(60 * minutes)).await)? {
+        println!("{port} goes off in {} s", countdown.left_s);
     }
-    // Raw figures, port 1 first, oldest hour first.
-    if let Some(record) = line.history(Span::Hours).await.map_err(failed)? {
-        println!("recorded until {}: {:?}", record.date.unwrap_or_default(), record.rows);
+    for rule in able(plug.schedule().await)?.unwrap_or_default() {
+        let (hour, minute) = (rule.at / 60, rule.at % 60);
+        println!("at {hour:02}:{minute:02} {}: on {:?}, off {:?}", rule.days, rule.on, rule.off);
+    }
+    // Oldest hour first.
+    for row in able(plug.history(Span::Hours).await)?.map(|history| history.rows).unwrap_or_default() {
+        println!("{}  {:8.1} Wh", row.time, row.wh.unwrap_or_default());
     }
     Ok(())
+}
+
+/// What a plug cannot or will not do is no reason to stop.
+fn able<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(told) => Ok(Some(told)),
+        Err(error @ (Error::Unsupported { .. } | Error::Rejected { .. })) => {
+            println!("{error}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }

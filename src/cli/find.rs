@@ -5,23 +5,20 @@ use super::Fault;
 use super::discover::names;
 use super::progress::patiently;
 use crate::bridge::{quarries, rules, state_directory, zone};
+use crate::client::{Client, address, resolve};
 use crate::config::Settings;
 use crate::errand::Guard;
 use crate::hub::{Hub, Rules};
-use crate::io::clock::{Clock, Zone};
-use crate::io::http::Http;
+use crate::io::clock::Clock;
 use crate::io::line::Line;
-use crate::io::probe::{Quarry, search_all};
 use crate::io::store::Store;
 use crate::model::{
     Failure, Found, Lock, MAX_PORTS, Mac, Memory, Offer, Place, PlugId, PlugView, PowerUnit, Remembered,
 };
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 /// A plug with a line to it.
 pub struct Plug {
@@ -149,12 +146,8 @@ pub async fn find(settings: &Settings, word: &str) -> Result<Plug> {
     if quarries.is_empty() {
         bail!("every family is switched off in the settings (maxsmart.enabled = false and so on)");
     }
-    let desk = Desk {
-        http: Http::new().map_err(anyhow::Error::msg)?,
-        quarries,
-        book: Book::open(settings),
-        zone: zone(settings),
-    };
+    let client = Client::of(quarries, zone(settings)).map_err(anyhow::Error::msg)?;
+    let desk = Desk { client, book: Book::open(settings) };
     if let Some((ip, port)) = address(word) {
         return patiently(&format!("asking {ip}"), desk.at(ip, port)).await;
     }
@@ -166,7 +159,7 @@ pub async fn find(settings: &Settings, word: &str) -> Result<Plug> {
     {
         return Ok(plug);
     }
-    let all = patiently(&format!("looking for {word}"), desk.look(&known)).await;
+    let all = patiently(&format!("looking for {word}"), desk.client.search_all(&known)).await;
     let mut meant: Vec<&Found> = all.iter().filter(|found| desk.book.matches(found, word)).collect();
     match (meant.pop(), meant.is_empty()) {
         (Some(found), true) if found.id.is_some() => desk.open(found.clone()),
@@ -176,7 +169,7 @@ pub async fn find(settings: &Settings, word: &str) -> Result<Plug> {
             bail!("{word} is several plugs: {}; give an id or an address", desk.in_words(&meant))
         }
         (None, _) => {
-            if let Some((ip, port)) = resolve(word).await {
+            if let Ok((ip, port)) = resolve(word).await {
                 return patiently(&format!("asking {ip}"), desk.at(ip, port)).await;
             }
             let all: Vec<&Found> = all.iter().collect();
@@ -195,78 +188,24 @@ pub async fn find(settings: &Settings, word: &str) -> Result<Plug> {
     }
 }
 
-/// An address, with the port of a web server if it is not the usual one.
-fn address(word: &str) -> Option<(IpAddr, Option<u16>)> {
-    let bare = word.parse::<IpAddr>().ok().map(|ip| (ip, None));
-    bare.or_else(|| word.parse::<SocketAddr>().ok().map(|at| (at.ip(), Some(at.port()))))
-}
-
-async fn resolve(word: &str) -> Option<(IpAddr, Option<u16>)> {
-    let (name, port) = match word.rsplit_once(':') {
-        Some((name, port)) => (name, Some(port.parse().ok()?)),
-        None => (word, None),
-    };
-    let mut all = tokio::net::lookup_host((name, 0)).await.ok()?;
-    all.find(SocketAddr::is_ipv4).map(|at| (at.ip(), port))
-}
-
 struct Desk {
-    http: Http,
-    quarries: Vec<Quarry>,
+    client: Client,
     book: Book,
-    zone: Zone,
 }
 
 impl Desk {
-    /// Whoever is at an address: all families ask at once, the first answer counts.
+    /// Whoever is at an address.
     async fn at(&self, ip: IpAddr, port: Option<u16>) -> Result<Plug> {
-        let mut asked = JoinSet::new();
-        for quarry in self.quarries.clone() {
-            let http = self.http.clone();
-            asked.spawn(async move {
-                let family = &quarry.family;
-                let place = Place { ip, http: port.unwrap_or(family.http_port), udp: family.udp_port };
-                let stranger =
-                    Found { driver: quarry.driver.name(), id: None, place, facts: Default::default() };
-                let identity = Line::open(&http, &quarry, &stranger).identify().await;
-                identity.map(|found| Found { place, ..found })
-            });
+        match self.client.identify(ip, port).await {
+            Ok(found) => self.open(found),
+            Err(why) => bail!("{ip} {}", why.unwrap_or(Failure::Timeout)),
         }
-        let mut why = None;
-        while let Some(identity) = asked.join_next().await {
-            match identity {
-                Ok(Ok(found)) => return self.open(found),
-                // Who was refused says so first; the others have only waited in vain.
-                Ok(Err(failure)) => why = why.or(Some(failure)),
-                Err(error) => bail!("asking {ip}: {error}"),
-            }
-        }
-        bail!("{ip} {}", why.unwrap_or(Failure::Timeout))
     }
 
     fn open(&self, found: Found) -> Result<Plug> {
-        let quarry = self.quarries.iter().find(|quarry| quarry.driver.name() == found.driver);
-        let quarry = quarry.context("its family is switched off")?;
         let (view, unit) = self.book.what_holds(&found);
-        let line = Line::tuned(&self.http, quarry, &found, unit).in_zone(self.zone.clone());
+        let line = self.client.line(&found, unit).context("its family is switched off")?;
         Ok(Plug { line, known: view, found })
-    }
-
-    /// One search by all families at once.
-    async fn look(&self, missing: &[Place]) -> Vec<Found> {
-        let (heard, mut answers) = mpsc::channel(1024);
-        let mut searches = JoinSet::new();
-        for quarry in self.quarries.clone() {
-            let (missing, heard) = (missing.to_vec(), heard.clone());
-            searches.spawn(async move { search_all(&quarry, &missing, &heard).await });
-        }
-        drop(heard);
-        let mut all = BTreeMap::new();
-        while let Some(heard) = answers.recv().await {
-            let Some(found) = heard.plug() else { continue };
-            all.insert(found.place, found);
-        }
-        all.into_values().collect()
     }
 
     fn in_words(&self, all: &[&Found]) -> String {

@@ -56,6 +56,9 @@ pub trait Driver: Sync {
     /// Its name in ids, topics and settings: `a-z` and digits.
     fn name(&self) -> &'static str;
 
+    /// Its ports and timeout where nobody says otherwise. A family without a web server has one number for both ports.
+    fn usual(&self) -> Family;
+
     /// The datagrams that make its members answer, to be sent to broadcast addresses and hosts.
     fn probes(&self, family: &Family, now: &Moment) -> Vec<Probe>;
 

@@ -17,6 +17,11 @@ impl Zone {
         Self(name.and_then(|name| TimeZone::get(name).ok()))
     }
 
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        TimeZone::get(name).ok().map(|zone| Self(Some(zone)))
+    }
+
     /// What it is called; `None` while no zone is known, and times of day are UTC.
     pub fn name(&self) -> Option<String> {
         // An empty TZ is what a container is given where nobody has said anything.

@@ -7,10 +7,9 @@ use super::probe::Quarry;
 use super::talk::talk;
 use crate::drivers::Dialect;
 use crate::model::{
-    Answer, Ask, FIRST_CONTACT, Facts, Failure, Found, History, Moment, Place, PowerUnit, Reading, Span,
-    Switch, Tuning,
+    Answer, Ask, FIRST_CONTACT, Failure, Found, History, Moment, Place, PowerUnit, Reading, Span, Switch,
+    Tuning,
 };
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// One plug and what is needed to talk to it. It holds one conversation at a time, as plugs need it;
@@ -24,6 +23,8 @@ pub struct Line {
     limit: Duration,
     /// It has answered something.
     met: bool,
+    /// A conversation has begun and not ended: whoever waited for it has given up.
+    broken_off: bool,
 }
 
 impl Line {
@@ -37,7 +38,15 @@ impl Line {
         let limit = quarry.family.timeout;
         let tuning = Tuning { timeout: limit, power_unit, set_clock: false };
         let dialect = quarry.driver.attach(&quarry.family, plug, &tuning);
-        Self { http: http.clone(), clock: Clock::start(), dialect, place: plug.place, limit, met: false }
+        Self {
+            http: http.clone(),
+            clock: Clock::start(),
+            dialect,
+            place: plug.place,
+            limit,
+            met: false,
+            broken_off: false,
+        }
     }
 
     /// The same line with the times of day of another zone.
@@ -56,20 +65,6 @@ impl Line {
         self
     }
 
-    /// A line to whatever plug of this family is at an address. Asks it who it is, because some obey
-    /// only those who call them by their serial.
-    ///
-    /// # Errors
-    ///
-    /// See [`Failure`].
-    pub async fn to(http: &Http, quarry: &Quarry, ip: IpAddr) -> Result<Self, Failure> {
-        let place = Place { ip, udp: quarry.family.udp_port, http: quarry.family.http_port };
-        let facts = Facts::default();
-        let stranger = Found { driver: quarry.driver.name(), id: None, place, facts };
-        let plug = Self::open(http, quarry, &stranger).identify().await?;
-        Ok(Self::open(http, quarry, &plug))
-    }
-
     /// Holds one conversation, within the time limit of the family; the first ones have longer, because it may have
     /// to be found out how the plug is spoken to.
     ///
@@ -78,8 +73,12 @@ impl Line {
     /// See [`Failure`].
     pub async fn ask(&mut self, ask: &Ask) -> Result<Answer, Failure> {
         let dialect = self.dialect.as_mut();
+        if std::mem::replace(&mut self.broken_off, true) {
+            dialect.forget();
+        }
         let limit = if self.met { self.limit } else { self.limit * FIRST_CONTACT };
         let (answer, _) = talk(&self.http, &mut self.clock, dialect, self.place, ask, limit).await;
+        self.broken_off = false;
         match &answer {
             Ok(_) => self.met = true,
             Err(_) => self.dialect.forget(),

@@ -52,6 +52,21 @@ pub struct Quarry {
     pub reach: Reach,
 }
 
+impl Quarry {
+    /// Its plugs have a web server beside the port for datagrams.
+    pub fn has_web(&self) -> bool {
+        self.driver.usual().http_port != self.driver.usual().udp_port
+    }
+
+    /// Where a plug of this family listens at an address; `port` is that of its web server or, without one, its
+    /// only one, if it is not the usual one.
+    pub fn place(&self, ip: IpAddr, port: Option<u16>) -> Place {
+        let http = port.unwrap_or(self.family.http_port);
+        let udp = if self.has_web() { self.family.udp_port } else { port.unwrap_or(self.family.udp_port) };
+        Place { ip, http, udp }
+    }
+}
+
 /// Hosts from the settings that did not answer a search.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unanswered {

@@ -8,6 +8,7 @@ mod doctor;
 mod drivers;
 mod hostile;
 mod http_faults;
+mod library;
 mod log;
 mod mqtt_faults;
 mod one_plug;

@@ -13,6 +13,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ("errand", &["model"], &["jiff", "serde_json"]),
     ("hub", &["model", "errand"], &["tracing"]),
     ("drivers", &["model"], &["aes", "cbc", "serde", "serde_json"]),
+    ("client", &["model", "errand", "drivers", "io"], &["jiff", "thiserror", "tokio"]),
     ("sim", &["sim"], &["aes", "cbc", "serde_json", "tokio", "tracing"]),
     (
         "io",

@@ -9,6 +9,7 @@ mod watch;
 
 use super::find::Plug;
 use super::progress::patiently;
+use crate::client::perform;
 use crate::config::Settings;
 use crate::errand::{self, Task};
 use crate::model::{Days, Errand, Report, amount, date, minute};
@@ -334,16 +335,10 @@ pub async fn obey(settings: &Settings, command: &PlugCommand, out: &mut dyn Writ
 
 /// Runs an errand at a plug; `about` is what it is asked.
 async fn run(plug: &mut Plug, errand: Errand, ports: usize, about: &str) -> Result<Report> {
-    let mut task = Task::new(errand, plug.guard(ports)).map_err(anyhow::Error::msg)?;
+    let task = Task::new(errand, plug.guard(ports)).map_err(anyhow::Error::msg)?;
     let what = format!("asking {}", plug.name());
-    loop {
-        let answer = patiently(&what, plug.line.ask(&task.ask())).await;
-        let now = plug.line.now();
-        let heard = answer.and_then(|answer| task.hear(answer, &now));
-        if let Some(report) = heard.map_err(|failure| plug.failed(about, &failure))? {
-            return Ok(report);
-        }
-    }
+    let done = patiently(&what, perform(&mut plug.line, task)).await;
+    done.map_err(|refused| plug.failed(about, &refused.failure))
 }
 
 /// Prints a report for scripts, or hands it back for people.

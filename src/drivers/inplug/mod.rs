@@ -44,6 +44,10 @@ impl Driver for Inplug {
         "inplug"
     }
 
+    fn usual(&self) -> Family {
+        Family { udp_port: 80, http_port: 80, timeout: Duration::from_secs(5), keep_alive: false }
+    }
+
     fn probes(&self, family: &Family, now: &Moment) -> Vec<Probe> {
         vec![Probe { bytes: wire::hello(now), port: family.udp_port }]
     }

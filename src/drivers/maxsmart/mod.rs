@@ -49,6 +49,10 @@ impl Driver for Maxsmart {
         "maxsmart"
     }
 
+    fn usual(&self) -> Family {
+        Family { udp_port: 8888, http_port: 80, timeout: Duration::from_secs(5), keep_alive: false }
+    }
+
     fn probes(&self, family: &Family, now: &Moment) -> Vec<Probe> {
         // Without the time: a plug that has restarted shows that by its clock.
         vec![Probe { bytes: wire::discovery(false, now), port: family.udp_port }]
