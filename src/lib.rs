@@ -98,7 +98,7 @@
 //!
 //! # Adding a family
 //!
-//! `drivers` walks through how Meross and INPLUG plugs sit in the seams. A new family is a folder
+//! `drivers/mod.rs` walks through how Meross and INPLUG plugs sit in the seams. A new family is a folder
 //! in `drivers/`, one entry in `drivers::ALL`, one section in `config` and one line in
 //! `bridge`; `tests/it/drivers.rs` then holds it to the rules of the house without further code.
 //!
@@ -108,23 +108,50 @@
 //! no trait with a single implementation except where a test is the second. Panics abort: everything
 //! published is state, so a restart by systemd or the container engine repairs it.
 
+// Public for the program, its tests, benchmarks and fuzz targets only; nothing of it is promised to stay as it is.
+#[cfg(feature = "bridge")]
+#[doc(hidden)]
 pub mod bridge;
 #[cfg(feature = "broker")]
+#[doc(hidden)]
 pub mod broker;
+#[cfg(feature = "bridge")]
+#[doc(hidden)]
 pub mod cli;
+#[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "bridge")]
+#[doc(hidden)]
 pub mod config;
+#[doc(hidden)]
 pub mod drivers;
+#[cfg(feature = "bridge")]
+#[doc(hidden)]
 pub mod entity;
+#[doc(hidden)]
 pub mod errand;
+#[cfg(feature = "bridge")]
+#[doc(hidden)]
 pub mod fair;
+#[cfg(feature = "bridge")]
+#[doc(hidden)]
 pub mod file;
+#[cfg(feature = "bridge")]
+#[doc(hidden)]
 pub mod hub;
+#[cfg(feature = "client")]
+#[doc(hidden)]
 pub mod io;
+#[doc(hidden)]
 pub mod model;
+#[cfg(feature = "bridge")]
+#[doc(hidden)]
 pub mod sim;
+#[cfg(feature = "bridge")]
+#[doc(hidden)]
 pub mod sinks;
 
+#[cfg(feature = "client")]
 pub use client::{Client, DiscoveredPlug, Error, Plug, Port, ScheduleRule, discover};
 pub use jiff;
 #[doc(inline)]

@@ -60,6 +60,7 @@ impl Line {
     }
 
     /// The same line with something around its dialect.
+    #[cfg(feature = "bridge")]
     pub(super) fn around(mut self, wrap: impl FnOnce(Box<dyn Dialect>) -> Box<dyn Dialect>) -> Self {
         self.dialect = wrap(self.dialect);
         self

@@ -17,13 +17,17 @@
 
 pub mod clock;
 pub mod conversation;
+#[cfg(feature = "bridge")]
 pub mod dialects;
+#[cfg(feature = "bridge")]
 pub mod engine;
 pub mod http;
 pub mod line;
 pub mod probe;
 pub mod skill;
+#[cfg(feature = "bridge")]
 pub mod store;
 pub mod talk;
+#[cfg(feature = "bridge")]
 pub mod tap;
 mod udp;

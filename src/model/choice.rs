@@ -1,6 +1,7 @@
 //! The words and bounds that settings and requests share. The doc comments of the words are also in the
 //! JSON schema of the settings.
 
+#[cfg(feature = "bridge")]
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
@@ -13,7 +14,8 @@ pub const POLL_MS: RangeInclusive<u64> = 200..=3_600_000;
 pub const MAX_AMPS_CHANGE: f64 = 100.0;
 
 /// How plugs are announced to Home Assistant.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bridge", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DiscoveryMode {
     /// One message per plug, for Home Assistant 2024.12 and later, and openHAB since February 2026.
@@ -37,7 +39,8 @@ impl DiscoveryMode {
 }
 
 /// Whether each port becomes a device of its own in Home Assistant.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bridge", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PortDevices {
     /// All entities belong to the plug.
@@ -61,7 +64,8 @@ impl PortDevices {
 }
 
 /// Unit in which a plug reports power.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bridge", derive(JsonSchema))]
 pub enum PowerUnit {
     /// By the type of each value: text and fractions are watts, whole numbers milliwatts.
     #[default]
@@ -76,7 +80,8 @@ pub enum PowerUnit {
 }
 
 /// Which way a port must stay.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bridge", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Lock {
     /// Not locked.
@@ -122,7 +127,8 @@ impl Lock {
 }
 
 /// What happens when too much power is drawn.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bridge", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OverloadAction {
     /// Nothing: it is not watched.
@@ -137,7 +143,8 @@ pub enum OverloadAction {
 }
 
 /// Where a port goes after a restart of its plug.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "bridge", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Restore {
     /// It is left as the plug has it.
@@ -152,7 +159,8 @@ pub enum Restore {
 }
 
 /// The least important log messages that are written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "bridge", derive(JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// What does not work.
