@@ -107,7 +107,8 @@ pub fn reply(bytes: &[u8]) {
     for driver in ALL {
         let place = Place { ip: from().ip(), http: 80, udp: 8888 };
         let id = PlugId::of(driver.name(), "swp6000000000001");
-        let facts = Facts { serial: serial.clone(), firmware: firmware.clone(), ..Facts::default() };
+        let mut facts = Facts::default();
+        (facts.serial, facts.firmware) = (serial.clone(), firmware.clone());
         let found = Found { driver: driver.name(), id, place, facts };
         let mut dialect = driver.attach(&family(), &found, &tuning);
         // Twice: the second time it has learnt something.

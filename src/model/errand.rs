@@ -63,7 +63,7 @@ pub enum RuleWish {
     Delete(i64),
 }
 
-/// What a rule is to be, as far as it is said.
+/// What a rule of a schedule is to be; what is not given stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RuleContent {
     /// Ports that go on.
@@ -80,18 +80,18 @@ pub struct RuleContent {
     pub enabled: Option<bool>,
 }
 
-/// Which port is to lead, as far as it is said.
+/// Which port is to lead; what is not given stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LeaderWish {
     /// The port that leads; `Some(None)` for none.
     pub leader: Option<Option<u8>>,
     /// The ports that follow; those that do already when none are named.
     pub followers: Vec<u8>,
-    /// Watts above which they are on.
+    /// Watts drawn by the leader above which the followers are on: 2, 5, 10 or 35.
     pub limit_w: Option<u16>,
 }
 
-/// When there is to be random switching, as far as it is said.
+/// When a plug is to switch at random; what is not given stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PresenceSimulationWish {
     /// Whether it is on.
@@ -137,8 +137,9 @@ pub enum Report {
     },
 }
 
-/// A plug's record as it can be shown.
+/// The energy that a plug has recorded.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Record {
     /// Of one port only.
     pub port: Option<u8>,
@@ -154,8 +155,9 @@ pub struct Record {
     pub rows: Vec<RecordRow>,
 }
 
-/// One bucket of a record.
+/// One hour, day or month of a record.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct RecordRow {
     /// When it began, as `2026-11-21 22:00`, `2026-11-21` or `2026-11`.
     pub time: String,

@@ -39,11 +39,13 @@ impl PlugId {
 
     /// Joins driver and hardware id, lower-casing; `None` when the hardware id has anything but
     /// ASCII letters, digits and `-` in it.
+    #[doc(hidden)]
     pub fn of(driver: &str, hardware: &str) -> Option<Self> {
         Self::new(&format!("{driver}-{}", hardware.to_ascii_lowercase()))
     }
 
     /// The id of a second plug that claims the same serial: qualified by the end of its MAC.
+    #[doc(hidden)]
     pub fn qualified(&self, mac: Mac) -> Option<Self> {
         let bare = mac.bare();
         Self::new(&format!("{self}-{}", bare.get(6..)?))
@@ -206,6 +208,7 @@ impl fmt::Display for Place {
 /// What a plug says about itself that does not change from poll to poll.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct Facts {
     /// The plug's own name.
     pub name: Option<Name>,

@@ -12,8 +12,9 @@ pub const MAX_WATTS: f64 = 5000.0;
 /// What one port says. `None` is "nothing that can be believed": the value known before stands for some
 /// polls.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[non_exhaustive]
 pub struct PortReading {
-    /// Whether the relay is closed.
+    /// Whether the port is on.
     pub relay: Option<bool>,
     /// Power in watts, 0 to [`MAX_WATTS`].
     pub watts: Option<f64>,
@@ -23,6 +24,7 @@ pub struct PortReading {
 
 /// What a plug says of all its ports.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Reading {
     /// Port 1 first; only the ports the plug spoke of.
     pub ports: Vec<PortReading>,
@@ -42,6 +44,7 @@ pub struct Reading {
 
 /// Why a conversation ended without an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Failure {
     /// Nobody listens at the address, or there is no way to it.
     Unreachable(String),
@@ -59,6 +62,7 @@ pub enum Failure {
 
 impl Failure {
     /// The word for it in figures.
+    #[doc(hidden)]
     pub fn word(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
@@ -74,6 +78,7 @@ impl Failure {
 impl Failure {
     /// What to do about a plug that answers the search and then fails so, where its web server is another door
     /// than the one the search goes through.
+    #[doc(hidden)]
     pub fn blocked(&self, place: Place) -> Option<String> {
         let barred = matches!(self, Self::Timeout | Self::Unreachable(_)) && place.http != place.udp;
         let Place { http, udp, .. } = place;

@@ -96,6 +96,7 @@ pub enum Told {
 
 /// A plug's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Clock {
     /// Local date and time on the plug.
     pub local: DateTime,
@@ -105,6 +106,7 @@ pub struct Clock {
 
 impl Clock {
     /// Reads `2018-10-13,00:23:35`, with a blank or `T` for the comma, too.
+    #[doc(hidden)]
     pub fn read(text: &str, now: &Moment) -> Option<Self> {
         let local = local(text)?;
         let ours =
@@ -118,8 +120,9 @@ pub fn local(text: &str) -> Option<DateTime> {
     text.trim().replacen([',', ' '], "T", 1).parse().ok()
 }
 
-/// A port is switched off when it ends.
+/// A countdown that runs in a plug and switches one of its ports off when it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Timer {
     /// Minutes for which it was set.
     pub minutes: u32,
@@ -129,6 +132,7 @@ pub struct Timer {
 
 impl Timer {
     /// The timer that was started then, if it still runs.
+    #[doc(hidden)]
     pub fn running(start: DateTime, minutes: u32, now: DateTime) -> Option<Self> {
         let gone_s = now.duration_since(start).as_secs();
         let left_s = i64::from(minutes) * 60 - gone_s;
@@ -188,7 +192,7 @@ impl Rule {
 /// What a kilowatt-hour costs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Price {
-    /// In the currency.
+    /// Price of one kilowatt-hour in the currency.
     pub cost: f64,
     /// The currency.
     pub currency: Currency,
@@ -196,6 +200,7 @@ pub struct Price {
 
 /// A currency that plugs know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Currency {
     /// Euro.
     Eur,
@@ -211,6 +216,7 @@ pub enum Currency {
 
 impl Currency {
     /// By the number in the plug.
+    #[doc(hidden)]
     pub fn of_number(number: u64) -> Self {
         match number {
             0 => Self::Eur,
@@ -222,6 +228,7 @@ impl Currency {
     }
 
     /// The number in the plug.
+    #[doc(hidden)]
     pub fn number(self) -> u64 {
         match self {
             Self::Eur => 0,
@@ -252,10 +259,10 @@ impl fmt::Display for Currency {
     }
 }
 
-/// What a port does in a group of group and followers.
+/// What a port does in a group of leader and followers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Goes on and off with the load of the group.
+    /// Goes on and off with the power that the leader draws.
     Follower,
     /// Leads the followers.
     Leader,
@@ -263,8 +270,9 @@ pub enum Role {
     Neutral,
 }
 
-/// One port leads others by the power it draws.
+/// One port leads others: they are on while it draws more power than a limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LeaderGroup {
     /// The role of each port, port 1 first.
     pub roles: Vec<Role>,
@@ -288,8 +296,9 @@ impl LeaderGroup {
     }
 }
 
-/// Random switching, so that a house looks lived in.
+/// Presence simulation: a plug switches at random, so that a house looks lived in.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Presence {
     /// Whether it is on.
     pub enabled: bool,
@@ -305,6 +314,7 @@ pub struct Presence {
 
 /// The numbers a plug's hardware carries; credentials are not among them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Hardware {
     /// Hardware address of its network.
     pub mac: Option<Mac>,

@@ -3,7 +3,7 @@
 use crate::support::{addresses, quiet, run, strip, watts};
 use plug2mqtt::bridge;
 use plug2mqtt::config::Settings;
-use plug2mqtt::sim::{Faults, Inplug, Shelf, Strip};
+use plug2mqtt::sim::{Faults, Inplug, Recording, Shelf, Strip};
 use plug2mqtt::{
     Client, Currency, Days, DiscoveredPlug, Error, Failure, LeaderChange, Plug, PlugId, Port,
     PresenceSimulationChange, Price, RuleChange, Span, jiff::civil::date,
@@ -310,5 +310,37 @@ fn a_plug_that_went_fails_with_its_name_and_comes_back() {
             let text = error.to_string();
             assert!(text.starts_with(name) && text.contains("check its power and Wi-Fi"), "{text}");
         }
+    });
+}
+
+/// Says yes to everything, and its second port stays off.
+const STUBBORN: &str = r##"# plug2mqtt recording 1
+> UDP 00dv=all;
+< {"response":0,"data":{"sn":"SWP6000000000001","name":"Stubborn","ver":"1.30"}}
+> GET 511
+< {"response":511,"code":200,"data":{"watt":["1.00","0.00"],"amp":["0.1","0.0"],"switch":[1,0]}}
+> GET 200 {"port":2,"state":1}
+< {"response":200,"code":200}
+"##;
+
+#[test]
+fn a_plug_that_says_yes_and_does_nothing_is_no_success() {
+    run(async {
+        let home = addresses(1)[0];
+        let stubborn = Recording::read(STUBBORN).unwrap();
+        let shelf = Shelf::serve(vec![(home, stubborn)], 0, 0).await.unwrap();
+        let (udp, http) = shelf.ports();
+        let client = Client::new().unwrap().udp_port("maxsmart", udp).unwrap();
+        let client = client.http_port("maxsmart", http).unwrap().timeout(Duration::from_secs(1));
+        let plug = client.connect(&home.to_string()).await.unwrap();
+        assert!(plug.port(1).unwrap().turn_on().await.is_ok());
+        let ports = |result: Result<(), Error>| match result {
+            Err(Error::NotConfirmed { ports, on: true, .. }) => ports,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(ports(plug.port(2).unwrap().turn_on().await.map(drop)), [2]);
+        assert_eq!(ports(plug.turn_on().await.map(drop)), [2]);
+        let error = plug.port(2).unwrap().toggle().await.unwrap_err();
+        assert!(error.to_string().contains("did not switch port 2 on"), "{error}");
     });
 }

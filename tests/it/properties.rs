@@ -285,7 +285,10 @@ prop_compose! {
         mac in proptest::option::of(mac()),
         firmware in proptest::option::of(words()),
     ) -> Facts {
-        Facts { name, port_names, manufacturer, serial, mac, firmware, ..Facts::default() }
+        let mut facts = Facts::default();
+        (facts.name, facts.port_names, facts.manufacturer) = (name, port_names, manufacturer);
+        (facts.serial, facts.mac, facts.firmware) = (serial, mac, firmware);
+        facts
     }
 }
 
