@@ -4,16 +4,17 @@
 use super::plug::{News, Plug};
 use super::{Effect, Hub, MAX_PLUGS};
 use crate::model::{
-    Answer, Event, Failure, Found, Memory, Moment, Note, Place, PlugId, PowerUnit, Remembered, Tuning, Who,
+    Answer, Backoff, Event, Failure, Found, Memory, Moment, Note, Place, PlugId, PowerUnit, Remembered,
+    Tuning, Who,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 use tracing::{debug, info, warn};
 
-/// Pause between a reason to search and the search, and between two such searches at first.
+/// Pause between a reason to search and the search, and between two such searches.
 const SOON: Duration = Duration::from_secs(1);
-const SOON_AGAIN: Duration = Duration::from_secs(5);
+const SOON_AGAIN: Backoff = Backoff::doubling(Duration::from_secs(5), Duration::from_secs(86_400));
 
 /// A plug heard at its own address this lately is not believed to have moved.
 const SAME_ROUND: Duration = Duration::from_secs(10);
@@ -33,8 +34,8 @@ pub const NOBODY: &str = "no plugs answered. Broadcasts do not cross routers: na
 #[derive(Debug)]
 pub(super) struct Search {
     pub(super) at: Duration,
-    /// Searches for the missing become rarer.
-    pause: Duration,
+    /// Searches in a row that left somebody missing, who is searched for ever more rarely.
+    vain: u32,
     last: Option<Duration>,
     /// When it is seen whether the first search has found anybody.
     verdict: Option<Duration>,
@@ -55,7 +56,7 @@ pub(super) struct Scan {
 impl Search {
     pub(super) fn new(up: Duration) -> Self {
         let (crowds, scans) = (BTreeMap::new(), Vec::new());
-        Self { at: up, pause: SOON_AGAIN, last: None, verdict: Some(up + OVER), crowds, scans }
+        Self { at: up, vain: 0, last: None, verdict: Some(up + OVER), crowds, scans }
     }
 
     pub(super) fn wake_at(&self) -> Duration {
@@ -65,12 +66,12 @@ impl Search {
     /// Search at once, and again soon for what is missing then.
     pub(super) fn anew(&mut self, now: &Moment) {
         self.at = now.up;
-        self.pause = SOON_AGAIN;
+        self.vain = 0;
     }
 
     /// Something known is missing: search soon, but not ever faster.
     pub(super) fn soon(&mut self, now: &Moment) {
-        let free = self.last.map_or(Duration::ZERO, |last| last + self.pause);
+        let free = self.last.map_or(Duration::ZERO, |last| last + SOON_AGAIN.pause(self.vain));
         self.at = self.at.min((now.up + SOON).max(free));
     }
 }
@@ -178,9 +179,7 @@ impl Hub {
             let missing = self.plugs.values().filter(|plug| plug.kept() && plug.missing());
             let missing: Vec<(&'static str, Place)> =
                 missing.map(|plug| (plug.driver, plug.kept.place)).collect();
-            let pause = self.search.pause;
-            self.search.pause =
-                if missing.is_empty() { SOON_AGAIN } else { (pause * 2).min(self.rules.discovery) };
+            self.search.vain = if missing.is_empty() { 0 } else { self.search.vain.saturating_add(1) };
             self.search.last = Some(now.up);
             self.search.at = now.up + self.rules.discovery;
             let missing =

@@ -4,7 +4,7 @@
 use super::door::Scene;
 use super::returns::{Dropped, Returns, Timed, UNNUMBERED};
 use super::ticket::Ticket;
-use crate::model::{Cause, CommandError, Failure, Moment, PortReading, Revert, Switch, SwitchOrder};
+use crate::model::{Backoff, Cause, CommandError, Failure, Moment, PortReading, Revert, Switch, SwitchOrder};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -17,9 +17,8 @@ const GATHER: Duration = Duration::from_millis(40);
 /// A relay that moves this long after it was told to is put down to the command.
 const BLAME: Duration = Duration::from_secs(15);
 
-/// Pause before a command is sent again; doubles up to [`MAX_RETRY`].
-const RETRY: Duration = Duration::from_millis(250);
-const MAX_RETRY: Duration = Duration::from_secs(2);
+/// Pause before a command is sent again.
+const RETRY: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(2));
 
 /// The commands of one plug.
 #[derive(Debug, Default)]
@@ -285,7 +284,7 @@ impl Desk {
                 self.confirm(now, port);
             } else if flight.contains_key(&port) {
                 order.failed = Some(CommandError::NotConfirmed);
-                order.not_before = now.up + retry_after(order.attempts);
+                order.not_before = now.up + RETRY.pause(order.attempts.saturating_sub(1));
             }
         }
         any || !flight.is_empty()
@@ -299,7 +298,7 @@ impl Desk {
                 continue;
             };
             order.failed = Some(CommandError::Timeout);
-            order.not_before = now.up + retry_after(order.attempts);
+            order.not_before = now.up + RETRY.pause(order.attempts.saturating_sub(1));
             if let Failure::Rejected(why) = failure {
                 if let Some(ticket) = self.tickets.get_mut(&ticket) {
                     ticket.detail = Some(why.clone());
@@ -478,8 +477,4 @@ impl Desk {
             self.ended.push(ticket);
         }
     }
-}
-
-fn retry_after(attempts: u32) -> Duration {
-    (RETRY * 2u32.saturating_pow(attempts.saturating_sub(1).min(8))).min(MAX_RETRY)
 }

@@ -36,7 +36,7 @@ impl Plug {
         if misses < rules.misses {
             return;
         }
-        self.schedule.slow_down(&self.pace);
+        self.schedule.slow_down();
         if before < rules.misses {
             if !unread {
                 warn!(plug = %self.id, name = %self.view.name, at = %self.kept.place, "device offline: {why}");

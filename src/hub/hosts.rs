@@ -2,15 +2,14 @@
 //! again soon at first and then ever more rarely.
 
 use super::{Effect, Hub, MAX_PLUGS};
-use crate::model::{Ask, FIRST_CONTACT, Moment, Place, PlugId, Who};
+use crate::model::{Ask, Backoff, FIRST_CONTACT, Moment, Place, PlugId, Who};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 use tracing::{info, warn};
 
-/// Pause before hosts that keep silent are asked again: at first, and at most.
-const AGAIN: Duration = Duration::from_secs(5);
-const RARELY: Duration = Duration::from_secs(60);
+/// Pause before hosts that keep silent are asked again.
+const AGAIN: Backoff = Backoff::doubling(Duration::from_secs(5), Duration::from_secs(60));
 
 /// Places asked at one time who they are.
 const AT_ONCE: usize = 64;
@@ -28,7 +27,8 @@ pub(super) struct Hosts {
     silent: BTreeMap<At, bool>,
     /// When they are asked again.
     pub(super) again: Option<Duration>,
-    pause: Duration,
+    /// How often they were.
+    asked_again: u32,
     /// Places that wait to be asked who they are, each once.
     waiting: VecDeque<At>,
     queued: BTreeSet<At>,
@@ -40,7 +40,7 @@ impl Hosts {
         Self {
             silent: BTreeMap::new(),
             again: None,
-            pause: AGAIN,
+            asked_again: 0,
             waiting: VecDeque::new(),
             queued: BTreeSet::new(),
             asking: 0,
@@ -72,7 +72,7 @@ impl Hosts {
 
     /// The network is another one: whoever was silent may be there now.
     pub(super) fn hurry(&mut self, now: &Moment) {
-        self.pause = AGAIN;
+        self.asked_again = 0;
         self.again = self.again.map(|_| now.up);
     }
 }
@@ -97,7 +97,7 @@ impl Hub {
             }
         }
         if !self.hosts.silent.is_empty() {
-            self.hosts.again.get_or_insert(now.up + self.hosts.pause);
+            self.hosts.again.get_or_insert(now.up + AGAIN.pause(self.hosts.asked_again));
         }
     }
 
@@ -133,11 +133,11 @@ impl Hub {
         }
         let hosts = &mut self.hosts;
         if hosts.silent.is_empty() {
-            (hosts.again, hosts.pause) = (None, AGAIN);
+            (hosts.again, hosts.asked_again) = (None, 0);
             return;
         }
-        hosts.pause = (hosts.pause * 2).min(RARELY);
-        hosts.again = Some(now.up + hosts.pause);
+        hosts.asked_again = hosts.asked_again.saturating_add(1);
+        hosts.again = Some(now.up + AGAIN.pause(hosts.asked_again));
         // Those that are still to be asked need not be asked more often.
         if hosts.waiting.is_empty() {
             let silent: Vec<At> = hosts.silent.keys().copied().collect();

@@ -6,7 +6,7 @@ use super::guard::Moved;
 use super::plug::Plug;
 use super::{Effect, Rules};
 use crate::errand::against;
-use crate::model::{Cause, Event, Lock, Moment, Note, Rule};
+use crate::model::{Backoff, Cause, Event, Lock, Moment, Note, Rule};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tracing::{info, warn};
@@ -14,9 +14,8 @@ use tracing::{info, warn};
 /// Rules of a plug that are kept.
 const MOST: usize = 64;
 
-/// A port is not put back twice within this, doubled each time up to [`LONGEST`], until it has been left
-/// alone for [`CALM`].
-const PAUSE: Duration = Duration::from_secs(5);
+/// A port is not put back twice within this, until it has been left alone for [`CALM`].
+const AGAIN: Backoff = Backoff::doubling(Duration::from_secs(5), LONGEST);
 const LONGEST: Duration = Duration::from_secs(600);
 const CALM: Duration = Duration::from_secs(3600);
 
@@ -36,21 +35,21 @@ pub(super) struct Locks {
 struct Strayed {
     /// Where it belongs, while it is not there.
     belongs: Option<bool>,
-    /// When it was put back last, and how long after that it may be again.
-    last: Option<(Duration, Duration)>,
+    /// When it was put back last, and how often before.
+    last: Option<(Duration, u32)>,
 }
 
 impl Strayed {
     fn may(&self, now: &Moment) -> bool {
-        self.last.is_none_or(|(at, pause)| at + pause <= now.up)
+        self.last.is_none_or(|(at, before)| at + AGAIN.pause(before) <= now.up)
     }
 
     fn tried(&mut self, now: &Moment) {
-        let pause = match self.last {
-            Some((at, pause)) if now.up.saturating_sub(at) < CALM => (pause * 2).min(LONGEST),
-            _ => PAUSE,
+        let before = match self.last {
+            Some((at, before)) if now.up.saturating_sub(at) < CALM => before.saturating_add(1),
+            _ => 0,
         };
-        self.last = Some((now.up, pause));
+        self.last = Some((now.up, before));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::plug::Plug;
 use super::{Effect, Rules};
-use crate::model::{Answer, Cause, Clock, Event, Failure, Moment, Note, Restore, Skill, Told};
+use crate::model::{Answer, Backoff, Cause, Clock, Event, Failure, Moment, Note, Restore, Skill, Told};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tracing::{debug, info};
@@ -16,10 +16,8 @@ const RIGHT_S: i64 = DAY_S;
 /// A clock that goes back so far was not set by anybody.
 const LOST_S: i64 = 30 * DAY_S;
 
-/// Pause before a clock that was not right, or could not be read, is looked at again; doubled each
-/// time.
-const AGAIN: Duration = Duration::from_secs(300);
-const LONGEST: Duration = Duration::from_secs(86_400);
+/// Pause before a clock that was not right, or could not be read, is looked at again.
+const AGAIN: Backoff = Backoff::doubling(Duration::from_secs(300), Duration::from_secs(86_400));
 
 /// The same while something may have to be put back: a plug that has just booted is slow to speak.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -95,7 +93,7 @@ impl Restart {
     }
 
     fn later(&mut self, now: &Moment) {
-        self.at = Some(now.up + (AGAIN * 2u32.saturating_pow(self.vain.min(16))).min(LONGEST));
+        self.at = Some(now.up + AGAIN.pause(self.vain));
         self.vain = self.vain.saturating_add(1);
     }
 

@@ -2,7 +2,7 @@
 //! rarely while it is dead.
 
 use super::Pace;
-use crate::model::Moment;
+use crate::model::{Backoff, Moment};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ pub(super) struct Schedule {
     burst: VecDeque<Duration>,
     /// Polls that went unanswered in a row.
     misses: u32,
-    back_off: Option<Duration>,
+    /// Polls in a row that a dead plug did not answer.
+    dead: u32,
     /// Position in the fleet, spreads the polls over the groups.
     ordinal: u32,
     /// Nothing is begun before: another conversation has its address.
@@ -49,7 +50,7 @@ impl Schedule {
             due: now.up,
             burst,
             misses: 0,
-            back_off: None,
+            dead: 0,
             ordinal,
             held: Duration::ZERO,
             refresh_from: Duration::ZERO,
@@ -110,8 +111,7 @@ impl Schedule {
 
     /// It answered.
     pub(super) fn answered(&mut self) {
-        self.back_off = None;
-        self.misses = 0;
+        (self.dead, self.misses) = (0, 0);
     }
 
     /// So many polls went unanswered.
@@ -120,23 +120,23 @@ impl Schedule {
     }
 
     /// It is dead: ask ever more rarely.
-    pub(super) fn slow_down(&mut self, pace: &Pace) {
-        let back_off = self.back_off.unwrap_or(pace.poll) * 2;
-        self.back_off = Some(back_off.min(MAX_BACK_OFF.max(pace.poll)));
+    pub(super) fn slow_down(&mut self) {
+        self.dead = self.dead.saturating_add(1);
     }
 
     /// It is somewhere else: what was learnt about its silence does not count.
     pub(super) fn start_over(&mut self, now: &Moment) {
         self.due = now.up;
-        self.back_off = None;
+        self.dead = 0;
     }
 
     /// Sets the time of the next poll, after a conversation that began at `began`.
     pub(super) fn next(&mut self, now: &Moment, began: Duration, pace: &Pace, fleet: usize) {
-        if let Some(back_off) = self.back_off {
+        if self.dead > 0 {
+            let back_off = Backoff::doubling(pace.poll, MAX_BACK_OFF.max(pace.poll));
             // Waiting in vain is part of the pause, so that the longest is what it is said to be.
-            let at_latest = (began + MAX_BACK_OFF.max(pace.poll)).max(now.up + pace.poll);
-            self.due = (now.up + back_off).min(at_latest);
+            let at_latest = (began + back_off.longest).max(now.up + pace.poll);
+            self.due = (now.up + back_off.pause(self.dead)).min(at_latest);
             return;
         }
         while self.burst.front().is_some_and(|at| *at <= now.up) {

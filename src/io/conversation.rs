@@ -4,11 +4,11 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::drivers::{Dialect, MAX_STEPS, Message, Reply, Step};
-use crate::model::{Answer, Ask, Failure, Moment};
+use crate::model::{Answer, Ask, Backoff, Failure, Moment};
 use std::time::Duration;
 
-/// Pause before the first repetition of a datagram; doubles.
-const AGAIN: Duration = Duration::from_millis(250);
+/// Pause before a datagram is sent again; no conversation takes longer than the longest.
+const AGAIN: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(3600));
 
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,8 +32,8 @@ pub struct Conversation {
     requests: u32,
     /// When the step it is at ends.
     until: Duration,
-    /// The step is a datagram: when it is sent again, and the pause after that.
-    again: Option<(Duration, Duration)>,
+    /// The step is a datagram: when it is sent again, and how often it was.
+    again: Option<(Duration, u32)>,
     /// What was heard instead of the answer to the datagram.
     stray: Option<Failure>,
 }
@@ -98,9 +98,9 @@ impl Conversation {
             return self.hear(dialect, Err(Failure::Timeout), now);
         }
         match &mut self.again {
-            Some((at, pause)) if *at <= now.up => {
-                *pause *= 2;
-                *at = now.up + *pause;
+            Some((at, sent)) if *at <= now.up => {
+                *sent += 1;
+                *at = now.up + AGAIN.pause(*sent);
                 Turn::Again
             }
             _ => Turn::Listen,
@@ -119,7 +119,7 @@ impl Conversation {
         }
         self.requests += 1;
         self.until = now.up + patience;
-        self.again = matches!(request.what, Message::Datagram(_)).then_some((now.up + AGAIN, AGAIN));
+        self.again = matches!(request.what, Message::Datagram(_)).then_some((now.up + AGAIN.first, 0));
         self.stray = None;
         Turn::Send(request.what)
     }

@@ -1,6 +1,7 @@
 //! The vocabulary of the house: what a plug is, what it says, what may be asked of it and what
 //! everybody may see. No behaviour beyond checking a value once, in its constructor. Knows nobody.
 
+mod backoff;
 mod choice;
 mod days;
 mod energy;
@@ -15,6 +16,7 @@ mod reading;
 mod skill;
 mod view;
 
+pub use backoff::Backoff;
 pub use choice::{
     DiscoveryMode, Lock, LogLevel, MAX_AMPS_CHANGE, OverloadAction, POLL_MS, PortDevices, PowerUnit, Restore,
 };

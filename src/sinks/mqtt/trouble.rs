@@ -3,6 +3,7 @@
 
 use super::link::Lost;
 use super::way::Sent;
+use crate::model::Backoff;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -11,9 +12,11 @@ use tokio::time::Instant;
 const RESTART: Duration = Duration::from_secs(60);
 const QUICK_PAUSE: Duration = Duration::from_millis(700);
 
-/// Pause before connecting again after that: doubles, with jitter.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Pause before connecting again after that, with jitter.
+const AGAIN: Backoff = Backoff::doubling(Duration::from_secs(1), Duration::from_secs(60));
+
+/// The same where the connection is accepted and soon ends: it may be of use now and then.
+const ACCEPTED: Backoff = Backoff { factor: 1.5, ..AGAIN };
 
 /// A connection that lasted this long was a good one, unless the pause before it was as long.
 const GOOD: Duration = Duration::from_secs(10);
@@ -22,9 +25,10 @@ const GOOD: Duration = Duration::from_secs(10);
 const SHORT: u32 = 3;
 
 /// What went wrong since the last good connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Trouble {
-    pause: Duration,
+    /// Pauses there were after it was not tried again quickly any more.
+    pauses: u32,
     since: Option<Instant>,
     told: Option<Lost>,
     /// Connections in a row that were accepted and soon ended.
@@ -33,32 +37,28 @@ pub(super) struct Trouble {
     suspect: Option<Sent>,
 }
 
-impl Default for Trouble {
-    fn default() -> Self {
-        Self { pause: FIRST_PAUSE, since: None, told: None, short: 0, suspect: None }
-    }
-}
-
 impl Trouble {
     /// A connection has ended, `lasted` so long if it was accepted. How long to wait, and whether this
     /// is worth a line in the log.
     pub(super) fn ended(&mut self, why: &Lost, lasted: Option<Duration>) -> (Duration, bool) {
         match lasted {
-            Some(lasted) if lasted >= GOOD.max(self.pause) => *self = Self::default(),
+            Some(lasted) if lasted >= GOOD.max(self.pause()) => *self = Self::default(),
             Some(_) => self.short += 1,
             None => {}
         }
         let waited = self.since.get_or_insert_with(Instant::now).elapsed();
         let quick = waited < RESTART && !why.is_refusal() && self.short < SHORT;
-        let wait = if quick { QUICK_PAUSE } else { self.pause };
-        if !quick {
-            // Who was accepted may be of use now and then.
-            let longer = if self.short < SHORT { self.pause * 2 } else { self.pause * 3 / 2 };
-            self.pause = longer.min(LONGEST_PAUSE);
-        }
+        let wait = if quick { QUICK_PAUSE } else { self.pause() };
+        self.pauses += u32::from(!quick);
         let news = self.told.as_ref().map(Lost::kind) != Some(why.kind());
         self.told = Some(why.clone());
         (wait.mul_f64(0.75 + fastrand::f64() / 2.0), news)
+    }
+
+    /// The next pause.
+    fn pause(&self) -> Duration {
+        let pauses = if self.short < SHORT { AGAIN } else { ACCEPTED };
+        pauses.pause(self.pauses)
     }
 
     /// The size of a message that may be too large: two connections in a row have ended with it.
