@@ -1,10 +1,11 @@
 //! How files are opened that somebody else may have put there: never followed or emptied where they
-//! are written, never waited for, never read beyond a bound.
+//! are written, never waited for, never read beyond a bound. How files are replaced: in one step.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// A whole file that must not be larger than this. A pipe, a device and the like are refused: reading
 /// them could wait for ever.
@@ -55,6 +56,44 @@ pub fn new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
+/// A file that is on the disk, beside the one whose place it is to take. Only its owner may read it.
+#[derive(Debug)]
+pub struct Replacement {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Replacement {
+    /// Writes what is to be at `path`.
+    ///
+    /// # Errors
+    ///
+    /// When the disk is full or the folder has gone; nothing is left behind then.
+    pub fn write(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Self> {
+        let mut file = NamedTempFile::new_in(folder(path))?;
+        let mut text = BufWriter::new(&mut file);
+        content(&mut text)?;
+        text.flush()?;
+        drop(text);
+        file.as_file().sync_all()?;
+        Ok(Self { file, path: path.into() })
+    }
+
+    /// Puts it there: whenever the power fails, the old file or the new one is there, and whole.
+    ///
+    /// # Errors
+    ///
+    /// When the folder has gone, or a folder is in the place.
+    pub fn put(self) -> io::Result<()> {
+        self.file.persist(&self.path)?;
+        File::open(folder(&self.path))?.sync_all()
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// The size of a file that is nothing else.
 fn regular(file: &File) -> io::Result<u64> {
     let place = file.metadata()?;
@@ -77,7 +116,7 @@ fn regular(file: &File) -> io::Result<u64> {
 mod tests {
     use super::*;
     use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
     use std::process::Command;
 
     #[test]
@@ -96,6 +135,25 @@ mod tests {
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         assert_eq!(read(&pipe, 4).unwrap_err().to_string(), "is a pipe and not a file");
         assert_eq!(for_lock(&pipe).unwrap_err().to_string(), "is a pipe and not a file");
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let write = |text: &'static str| Replacement::write(&path, move |to| to.write_all(text.as_bytes()));
+        write("12345").unwrap().put().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let torn = Replacement::write(&path, |to| {
+            to.write_all(b"67")?;
+            Err(ErrorKind::StorageFull.into())
+        });
+        assert_eq!(torn.unwrap_err().kind(), ErrorKind::StorageFull);
+        drop(write("not put there").unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"12345");
+        write("678").unwrap().put().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"678");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! or disappears, once a minute while only values change, and at the end.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::BrokerError;
+use crate::file::{self, Replacement};
 
 pub(super) const STORE_FILE: &str = "retained.json";
 const STORE_MAX_BYTES: u64 = 64 << 20;
@@ -149,7 +150,8 @@ impl Keeper {
             now.remove(&topic);
             bytes = serde_json::to_vec(&now)?;
         }
-        tokio::task::spawn_blocking(move || write(&file, &bytes)).await.map_err(io::Error::other)??;
+        let write = move || Replacement::write(&file, |to| to.write_all(&bytes))?.put();
+        tokio::task::spawn_blocking(write).await.map_err(io::Error::other)??;
         self.saved = now;
         Ok(())
     }
@@ -179,20 +181,10 @@ fn private_folder(folder: &Path) -> io::Result<()> {
 }
 
 fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
-    match crate::file::read(file, STORE_MAX_BYTES) {
+    match file::read(file, STORE_MAX_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         // Nothing that could be understood: it is kept aside.
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Ok(Some(Vec::new())),
         other => other.map(Some),
     }
-}
-
-/// The old file or the new one, never half of one. Temporary files are 0600.
-fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("."));
-    let mut new = tempfile::NamedTempFile::new_in(folder)?;
-    new.write_all(bytes)?;
-    new.as_file().sync_all()?;
-    new.persist(file)?;
-    std::fs::File::open(folder)?.sync_all()
 }

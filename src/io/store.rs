@@ -7,7 +7,7 @@ use crate::model::Memory;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -180,19 +180,13 @@ impl Store {
     /// When the disk is full or the directory has gone; what was written before is then untouched.
     pub fn save(&self, memory: &Memory) -> io::Result<()> {
         let (path, before) = (self.directory.join(STATE), self.directory.join(BEFORE));
-        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        let mut text = BufWriter::new(&mut file);
-        write(memory, &mut text)?;
-        text.flush()?;
-        drop(text);
-        file.as_file().sync_all()?;
+        let new = file::Replacement::write(&path, |to| write(memory, to))?;
         if path.is_file() {
             // Where there are no links, there is a moment without the newest.
             drop(fs::remove_file(&before));
             fs::hard_link(&path, &before).or_else(|_| fs::rename(&path, &before))?;
         }
-        file.persist(path)?;
-        File::open(&self.directory)?.sync_all()?;
+        new.put()?;
         // Without it an older file in its place may pass for the newest; what is remembered is safe.
         drop(self.lock.write_all_at(format!("{:020}\n", memory.generation).as_bytes(), 0));
         Ok(())

@@ -9,7 +9,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ("model", &[], &["serde", "jiff", "schemars"]),
     ("entity.rs", &["model"], &[]),
     ("fair.rs", &[], &["tokio"]),
-    ("file.rs", &[], &["libc"]),
+    ("file.rs", &[], &["libc", "tempfile"]),
     ("errand", &["model"], &["jiff", "serde_json"]),
     ("hub", &["model", "errand"], &["tracing"]),
     ("drivers", &["model"], &["aes", "cbc", "serde", "serde_json"]),
@@ -21,7 +21,6 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
         &[
             "tokio",
             "reqwest",
-            "tempfile",
             "crc32fast",
             "serde",
             "if_addrs",
@@ -74,12 +73,12 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     (
         "broker.rs",
         &["broker", "file"],
-        &["mqtt5", "tokio", "secrecy", "tracing", "thiserror", "serde", "serde_json", "tempfile"],
+        &["mqtt5", "tokio", "secrecy", "tracing", "thiserror", "serde", "serde_json"],
     ),
     (
         "broker",
         &["broker", "file"],
-        &["mqtt5", "tokio", "secrecy", "tracing", "thiserror", "serde", "serde_json", "tempfile", "rumqttc"],
+        &["mqtt5", "tokio", "secrecy", "tracing", "thiserror", "serde", "serde_json", "rumqttc"],
     ),
 ];
 
