@@ -39,14 +39,14 @@ pub(super) struct Filled {
 impl Hours {
     /// Begins with the running hour.
     pub(super) fn new(now: &Moment) -> Self {
-        let first = local_ms(now) / HOUR_MS;
+        let first = now.local_ms() / HOUR_MS;
         Self { first, utc_offset_s: now.utc_offset_s, origin: first, ..Self::default() }
     }
 
     /// Books what the ports have drawn in the time that has just passed; `metered` is false for a
     /// gap. True when an hour has ended.
     pub(super) fn book(&mut self, now: &Moment, passed: Duration, drawn: &[Energy], metered: bool) -> bool {
-        let end = local_ms(now);
+        let end = now.local_ms();
         let mut begun = self.running_hour();
         let ports = u8::try_from(drawn.len()).unwrap_or(u8::MAX);
         // After summer time or a clock set back hours cannot be told apart.
@@ -146,7 +146,7 @@ impl Hours {
 
     /// Hours that are over and were not metered as a whole, since metering began.
     fn missed(&self, now: &Moment) -> impl Iterator<Item = u64> + '_ {
-        let running = local_ms(now) / HOUR_MS;
+        let running = now.local_ms() / HOUR_MS;
         let rows = (self.first..).zip(&self.metered_s);
         rows.filter(move |(hour, metered_s)| {
             *hour > self.origin && *hour < running && **metered_s < COMPLETE_S
@@ -191,7 +191,7 @@ impl Hours {
     /// The readings of a record that agree with what was metered, and whether its date is that of the
     /// first bucket; how many hours could be compared.
     fn believed<'a>(&self, record: &'a History, now: &Moment) -> (Vec<(bool, Reading<'a>)>, usize) {
-        let running = local_ms(now) / HOUR_MS;
+        let running = now.local_ms() / HOUR_MS;
         let buckets = record.rows.iter().map(Vec::len).max().unwrap_or(0) as u64;
         // It may name the last bucket or the first; undated, the last may be this hour or the one before.
         let back = buckets.saturating_sub(1);
@@ -242,7 +242,6 @@ impl Hours {
     /// What a reading of the record has more than was metered, as far as a socket can have drawn it
     /// in the time that was not metered.
     fn missing(&self, reading: &Reading<'_>, now: &Moment) -> Vec<Filled> {
-        let offset_ms = i64::from(now.utc_offset_s) * 1000;
         let fill = |hour: u64| {
             let unmetered_s = f64::from(HOUR_S.saturating_sub(self.metered(hour)?));
             let most = MAX_WATTS * unmetered_s / f64::from(HOUR_S);
@@ -251,7 +250,7 @@ impl Hours {
                 Some(Energy::from_wh(missed.clamp(0.0, most)))
             };
             let ports = (0..usize::from(self.ports)).map(port).collect::<Option<Vec<_>>>()?;
-            let unix_ms = (hour * HOUR_MS).saturating_add_signed(-offset_ms);
+            let unix_ms = now.unix_ms_of(hour * HOUR_MS);
             Some(Filled { unix_ms, hour, ports })
         };
         self.missed(now).filter_map(fill).collect()
@@ -295,10 +294,6 @@ fn last_digit(record: &History) -> f64 {
     let whole = |figure: f64| (figure - figure.round()).abs() < 1e-6;
     let fits = |digit: &f64| record.rows.iter().flatten().flatten().all(|figure| whole(figure / digit));
     [1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5].into_iter().find(fits).unwrap_or(1e-6)
-}
-
-fn local_ms(now: &Moment) -> u64 {
-    now.unix_ms.saturating_add_signed(i64::from(now.utc_offset_s) * 1000)
 }
 
 /// Tenths of a watt-hour; five kilowatts for an hour are 50 000 of them.

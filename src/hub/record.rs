@@ -56,8 +56,7 @@ impl Plug {
     pub(super) fn consider_record(&mut self, now: &Moment, rules: &Rules, hour_ended: bool) {
         self.meter.keep_hours(now, rules.history && self.kept.offer.power && !self.record.none);
         if hour_ended && self.meter.wants_record(now) {
-            let offset_ms = i64::from(now.utc_offset_s) * 1000;
-            let into = Duration::from_millis(now.unix_ms.saturating_add_signed(offset_ms) % HOUR_MS);
+            let into = Duration::from_millis(now.local_ms() % HOUR_MS);
             self.record.at = Some(now.up + CLOCKS_DIFFER.saturating_sub(into).max(SOON));
         }
     }

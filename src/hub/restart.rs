@@ -71,8 +71,8 @@ impl Restart {
 
     /// It says what time it is, to whoever asked: true when that shows that it has restarted.
     fn told(&mut self, now: &Moment, clock: &Clock) -> bool {
-        let seconds = i64::try_from(now.unix_ms / 1000).unwrap_or(i64::MAX);
-        let stands = seconds.saturating_add(i64::from(now.utc_offset_s)).saturating_add(clock.drift_s);
+        let ours = i64::try_from(now.local_ms() / 1000).unwrap_or(i64::MAX);
+        let stands = ours.saturating_add(clock.drift_s);
         let lost = self.stood.is_some_and(|stood| stood.saturating_sub(stands) > LOST_S);
         self.stood = (clock.drift_s.unsigned_abs() <= RIGHT_S.unsigned_abs()).then_some(stands);
         match self.stood {

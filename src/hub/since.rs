@@ -9,11 +9,7 @@ const DAY_MS: u64 = 86_400_000;
 
 /// How long the local day still lasts.
 pub(super) fn left(now: &Moment) -> Duration {
-    Duration::from_millis(DAY_MS - local_ms(now) % DAY_MS)
-}
-
-fn local_ms(now: &Moment) -> u64 {
-    now.unix_ms.saturating_add_signed(i64::from(now.utc_offset_s) * 1000)
+    Duration::from_millis(DAY_MS - now.local_ms() % DAY_MS)
 }
 
 /// Local day since 1970, and month since the year 0.
@@ -24,7 +20,7 @@ fn date(now: &Moment) -> (u32, u32) {
 }
 
 fn day(now: &Moment) -> u32 {
-    u32::try_from(local_ms(now) / DAY_MS).unwrap_or(u32::MAX)
+    u32::try_from(now.local_ms() / DAY_MS).unwrap_or(u32::MAX)
 }
 
 impl Since {

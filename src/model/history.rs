@@ -1,7 +1,7 @@
 //! What a plug has recorded by itself, as it tells it: raw figures, whose unit and time must be
 //! learnt.
 
-use jiff::{civil::DateTime, tz::TimeZone};
+use jiff::{civil::DateTime, tz::Offset};
 
 /// How long the buckets of a record are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,6 @@ impl History {
         let (year, month, day, hour) = (next()?, next()?, next()?, next()?);
         let small = |number: i16| i8::try_from(number).ok();
         let date = DateTime::new(year, small(month)?, small(day)?, small(hour)?, 0, 0, 0).ok()?;
-        u64::try_from(date.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second() / 3600).ok()
+        u64::try_from(Offset::UTC.to_timestamp(date).ok()?.as_second() / 3600).ok()
     }
 }

@@ -73,14 +73,27 @@ impl Moment {
 
     /// Local date and time, as plugs that carry a clock want it.
     pub fn local(&self) -> DateTime {
-        let offset = Offset::from_seconds(self.utc_offset_s).unwrap_or(Offset::UTC);
-        offset.to_datetime(timestamp(self.unix_ms))
+        self.offset().to_datetime(timestamp(self.unix_ms))
     }
 
     /// The same by a clock that is ahead by so many seconds.
     pub fn local_off_by(&self, seconds: i64) -> DateTime {
         let local = self.local();
         local.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(local)
+    }
+
+    /// Milliseconds of local time since 1970, by which its hours and days are counted.
+    pub fn local_ms(&self) -> u64 {
+        self.unix_ms.saturating_add_signed(i64::from(self.utc_offset_s) * 1000)
+    }
+
+    /// When local time shows this by the present offset, in milliseconds since 1970 UTC.
+    pub fn unix_ms_of(&self, local_ms: u64) -> u64 {
+        local_ms.saturating_add_signed(-i64::from(self.utc_offset_s) * 1000)
+    }
+
+    fn offset(&self) -> Offset {
+        Offset::from_seconds(self.utc_offset_s).unwrap_or(Offset::UTC)
     }
 
     /// What the wall clock shows at the start of the program, by its present setting, in milliseconds

@@ -3,7 +3,7 @@
 //! spellings of the wire stay in the drivers.
 
 use super::{Mac, Moment, Name, days::Days};
-use jiff::{Timestamp, civil::DateTime, tz::Offset};
+use jiff::{SignedDuration, Timestamp, civil::DateTime};
 use std::fmt;
 
 /// Said of a plug that does not know what it was asked.
@@ -158,32 +158,34 @@ pub struct Rule {
     pub once: Option<u64>,
 }
 
-/// Minutes of a day, of an hour, and those that are an hour less than a day.
-const DAY_MIN: i64 = 24 * HOUR_MIN;
-const HOUR_MIN: i64 = 60;
-const EARLIER: i64 = DAY_MIN - HOUR_MIN;
+/// Minutes of a day.
+const DAY_MIN: i32 = 24 * 60;
+
+/// Minutes since midnight.
+fn minute_of_day(time: DateTime) -> i32 {
+    i32::from(time.hour()) * 60 + i32::from(time.minute())
+}
 
 impl Rule {
     /// When a rule comes that comes once, in local time. Where its minute is an hour beside, summer
     /// time has begun or ended since it was written, and the minute is right; where it is anything
     /// else, it means nothing: the vendor's app leaves there what was in its form.
     pub fn comes(&self, now: &Moment) -> Option<DateTime> {
-        let local = i64::try_from(self.once?).ok()?.checked_add(i64::from(now.utc_offset_s))?;
-        let beside = (i64::from(self.minute) - local.div_euclid(60)).rem_euclid(DAY_MIN);
-        let mended = match beside {
-            HOUR_MIN => local.checked_add(HOUR_MIN * 60)?,
-            EARLIER => local.checked_sub(HOUR_MIN * 60)?,
-            _ => local,
+        let once = Timestamp::from_second(i64::try_from(self.once?).ok()?).ok()?;
+        let local = now.offset().to_datetime(once);
+        let hours = match (i32::from(self.minute) - minute_of_day(local)).rem_euclid(DAY_MIN) {
+            60 => 1,
+            beside if beside == DAY_MIN - 60 => -1,
+            _ => 0,
         };
-        Timestamp::from_second(mended).ok().map(|local| Offset::UTC.to_datetime(local))
+        local.checked_add(SignedDuration::from_hours(hours)).ok()
     }
 
     /// Makes it come once, at this local date and time: today's offset from UTC is taken, as the
     /// plug takes it.
     pub fn at(mut self, when: DateTime, now: &Moment) -> Option<Self> {
-        let seconds = when.duration_since(DateTime::constant(1970, 1, 1, 0, 0, 0, 0)).as_secs();
-        self.once = Some(u64::try_from(seconds - i64::from(now.utc_offset_s)).ok()?);
-        self.minute = u16::try_from(i32::from(when.hour()) * 60 + i32::from(when.minute())).ok()?;
+        self.once = Some(u64::try_from(now.offset().to_timestamp(when).ok()?.as_second()).ok()?);
+        self.minute = u16::try_from(minute_of_day(when)).ok()?;
         self.days = Days::default();
         Some(self)
     }
