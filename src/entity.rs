@@ -1,7 +1,7 @@
 //! What a plug offers, for any sink: which switches, sensors and buttons it has. Built from what
 //! was read from the plug, never from a model name. Knows the vocabulary and nothing else.
 
-use crate::model::{Energy, Offer, PlugView};
+use crate::model::{Energy, Offer, PerPort, PlugView};
 
 /// What kind of thing an entity is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,7 +147,7 @@ pub fn is_slow(kind: Kind) -> bool {
 /// What a numeric or on/off entity shows now; `None` while it is not known, and for events and
 /// buttons.
 pub fn value(plug: &PlugView, entity: Entity) -> Option<Value> {
-    let port = |port: u8| usize::from(port).checked_sub(1).and_then(|index| plug.ports.get(index));
+    let port = |port: u8| plug.ports.port(port);
     let extras = plug.extras.as_deref();
     match (entity.kind, entity.port) {
         (Kind::Switch, Some(0)) => {

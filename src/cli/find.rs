@@ -13,7 +13,8 @@ use crate::io::clock::Clock;
 use crate::io::line::Line;
 use crate::io::store::Store;
 use crate::model::{
-    Failure, Found, Lock, MAX_PORTS, Mac, Memory, Offer, Place, PlugId, PlugView, PowerUnit, Remembered,
+    Failure, Found, Lock, MAX_PORTS, Mac, Memory, Offer, PerPort, Place, PlugId, PlugView, PowerUnit,
+    Remembered,
 };
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -60,9 +61,8 @@ impl Plug {
 
     /// The name of a port, when it has one.
     pub fn port_name(&self, port: u8) -> String {
-        let place = usize::from(port).wrapping_sub(1);
-        let known = self.known.as_ref().and_then(|known| known.ports.get(place));
-        let own = self.found.facts.port_names.get(place).cloned().flatten();
+        let known = self.known.as_ref().and_then(|known| known.ports.port(port));
+        let own = self.found.facts.port_names.port(port).cloned().flatten();
         known.map(|port| port.name.to_string()).or_else(|| own.map(String::from)).unwrap_or_default()
     }
 
@@ -131,7 +131,7 @@ impl Plug {
             return Some(why);
         }
         let known = self.known.as_ref()?;
-        let lock = known.ports.get(usize::from(port).checked_sub(1)?)?.lock.unwrap_or(Lock::None);
+        let lock = known.ports.port(port)?.lock.unwrap_or(Lock::None);
         lock.refuses(on).then(|| format!("port {port} of {} is locked in the settings", self.name()))
     }
 }

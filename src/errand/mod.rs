@@ -13,8 +13,8 @@ pub use clock::{drift, warning};
 pub use json::json;
 
 use crate::model::{
-    Answer, Ask, Clock, Errand, Failure, LeaderGroup, Lock, Meaning, Moment, Presence, Report, RuleChange,
-    RuleWish, Skill, Timer, Told, UNKNOWN_SKILL,
+    Answer, Ask, Clock, Errand, Failure, LeaderGroup, Lock, Meaning, Moment, PerPort, Presence, Report,
+    RuleChange, RuleWish, Skill, Timer, Told, UNKNOWN_SKILL,
 };
 use jiff::civil::DateTime;
 use std::collections::VecDeque;
@@ -273,8 +273,7 @@ impl Guard {
     }
 
     fn lock(&self, port: u8) -> Lock {
-        let place = usize::from(port).checked_sub(1);
-        place.and_then(|place| self.locks.get(place)).copied().unwrap_or(Lock::None)
+        self.locks.port(port).copied().unwrap_or(Lock::None)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A plug's record made readable: when each bucket began, and watt-hours.
 
 use super::clock::misdated;
-use crate::model::{Currency, History, Meaning, Moment, Record, RecordRow, Span};
+use crate::model::{Currency, History, Meaning, Moment, PerPort, Record, RecordRow, Span};
 use jiff::ToSpan;
 use jiff::civil::DateTime;
 
@@ -50,7 +50,7 @@ fn rows(history: &History, port: Option<u8>, meaning: Meaning, now: &Moment) -> 
                 |row: &Vec<Option<f64>>| row.get(place).copied().flatten().map(|figure| figure * meaning.wh);
             let ports: Vec<Option<f64>> = history.rows.iter().map(wh).collect();
             let wh = match port {
-                Some(port) => usize::from(port).checked_sub(1).and_then(|place| *ports.get(place)?),
+                Some(port) => ports.port(port).copied().flatten(),
                 None => ports.iter().flatten().copied().reduce(|a, b| a + b),
             };
             RecordRow { time, wh, ports }

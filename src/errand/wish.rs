@@ -2,8 +2,8 @@
 
 use super::Guard;
 use crate::model::{
-    Days, Errand, LeaderGroup, LeaderWish, Lock, Moment, Presence, PresenceSimulationWish, Role, Rule,
-    RuleChange, RuleContent, RuleWish,
+    Days, Errand, LeaderGroup, LeaderWish, Lock, Moment, PerPort, Presence, PresenceSimulationWish, Role,
+    Rule, RuleChange, RuleContent, RuleWish,
 };
 
 pub(super) const INCOMPLETE: &str =
@@ -122,7 +122,7 @@ fn laid_over(mut rule: Rule, content: &RuleContent, now: &Moment) -> Result<Rule
     }
     for (ports, on) in [(&content.on, true), (&content.off, false)] {
         for port in ports {
-            match usize::from(*port).checked_sub(1).and_then(|place| rule.ports.get_mut(place)) {
+            match rule.ports.port_mut(*port) {
                 Some(wish @ None) => *wish = Some(on),
                 _ => return Err(format!("port {port} is named twice in one rule")),
             }

@@ -4,7 +4,9 @@
 use super::door::Scene;
 use super::returns::{Dropped, Returns, Timed, UNNUMBERED};
 use super::ticket::Ticket;
-use crate::model::{Backoff, Cause, CommandError, Failure, Moment, PortReading, Revert, Switch, SwitchOrder};
+use crate::model::{
+    Backoff, Cause, CommandError, Failure, Moment, PerPort, PortReading, Revert, Switch, SwitchOrder,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -275,8 +277,7 @@ impl Desk {
             self.orders.iter().filter(|(_, o)| o.attempts > 0).map(|(&port, _)| port).collect();
         for port in tried {
             let Some(order) = self.orders.get_mut(&port) else { continue };
-            let heard = usize::from(port).checked_sub(1).and_then(|index| ports.get(index));
-            let relay = heard.and_then(|heard| heard.relay);
+            let relay = ports.port(port).and_then(|heard| heard.relay);
             if relay == Some(order.on) {
                 let on = order.on;
                 any = true;

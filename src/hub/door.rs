@@ -2,7 +2,7 @@
 
 use super::plug::Plug;
 use super::{Effect, Hub, Rules, face};
-use crate::model::{CommandError, CommandResult, Event, Lock, Moment, Note, SwitchOrder, Wish};
+use crate::model::{CommandError, CommandResult, Event, Lock, Moment, Note, PerPort, SwitchOrder, Wish};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -84,10 +84,9 @@ impl Scene<'_> {
                     .ok_or((CommandError::UnknownState, Some(port)))?,
             };
             for target in targets {
-                let lock = usize::from(target).checked_sub(1).and_then(|i| self.locks.get(i));
                 // A timed port goes both ways.
                 let refused = |lock: &Lock| lock.refuses(on) || (order.hold.is_some() && lock.refuses(!on));
-                if lock.is_some_and(refused) {
+                if self.locks.port(target).is_some_and(refused) {
                     return Err((CommandError::Locked, Some(target)));
                 }
                 if self.latched.contains(&target) && (on || order.hold.is_some()) {
@@ -112,7 +111,7 @@ impl Scene<'_> {
         in_hand: impl Fn(u8) -> Option<bool>,
     ) -> Option<bool> {
         ports.try_fold(false, |any, port| {
-            let told = usize::from(port).checked_sub(1).and_then(|i| *self.relays.get(i)?);
+            let told = self.relays.port(port).copied().flatten();
             Some(any | in_hand(port).or(told)?)
         })
     }

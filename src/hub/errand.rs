@@ -8,8 +8,8 @@ use super::round::{Item, Round};
 use super::{Effect, Hub, Rules};
 use crate::errand::{Guard, Task};
 use crate::model::{
-    Answer, Ask, Errand, Failure, Moment, Name, Note, PlugId, Report, Response, ResponseData, Skill, Span,
-    Told,
+    Answer, Ask, Errand, Failure, Moment, Name, Note, PerPort, PlugId, Report, Response, ResponseData, Skill,
+    Span, Told,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -276,21 +276,18 @@ impl Plug {
     /// A new name, kept by the plug or here.
     fn keep_name(&mut self, port: u8, name: &Name, here: bool) {
         let kept = &mut self.kept;
-        let place = usize::from(port).checked_sub(1);
-        match (place, here) {
-            (None, true) => kept.name = Some(name.clone()),
-            (None, false) => {
+        match (port, here) {
+            (0, true) => kept.name = Some(name.clone()),
+            (0, false) => {
                 kept.name = None;
                 Arc::make_mut(&mut kept.facts).name = Some(name.clone());
             }
-            (Some(_), true) => drop(kept.port_names.insert(port, name.clone())),
-            (Some(place), false) => {
+            (_, true) => drop(kept.port_names.insert(port, name.clone())),
+            (_, false) => {
                 kept.port_names.remove(&port);
                 let names = &mut Arc::make_mut(&mut kept.facts).port_names;
-                if names.len() <= place {
-                    names.resize(place + 1, None);
-                }
-                if let Some(own) = names.get_mut(place) {
+                names.resize(names.len().max(port.into()), None);
+                if let Some(own) = names.port_mut(port) {
                     *own = Some(name.clone());
                 }
             }

@@ -5,7 +5,7 @@ use super::change::Thresholds;
 use super::meter::Floors;
 use super::plug::Plug;
 use super::{Hub, PlugRules, Rules};
-use crate::model::{Lock, Moment, Place, PlugId, PlugView, PortView, Remembered};
+use crate::model::{Lock, Moment, PerPort, Place, PlugId, PlugView, PortView, Remembered};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -156,12 +156,11 @@ impl Plug {
 
     fn port_views(&self) -> Vec<PortView> {
         let named = |port: u8| {
-            let own =
-                usize::from(port).checked_sub(1).and_then(|i| self.kept.facts.port_names.get(i)?.as_ref());
+            let own = self.kept.facts.port_names.port(port).and_then(Option::as_ref);
             let name = self.rules.port_names.get(&port).or(self.kept.port_names.get(&port)).or(own);
             name.map_or_else(|| format!("Port {port}").into(), |name| Arc::from(name.as_str()))
         };
-        let old = |port: u8| usize::from(port).checked_sub(1).and_then(|i| self.view.ports.get(i)).cloned();
+        let old = |port: u8| self.view.ports.port(port).cloned();
         (1..=self.kept.offer.ports)
             .map(|port| {
                 let lock = Some(self.lock(port)).filter(|lock| *lock != Lock::None);

@@ -6,7 +6,7 @@ use super::guard::Moved;
 use super::plug::Plug;
 use super::{Effect, Rules};
 use crate::errand::against;
-use crate::model::{Backoff, Cause, Event, Lock, Moment, Note, Rule};
+use crate::model::{Backoff, Cause, Event, Lock, Moment, Note, PerPort, Rule};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tracing::{info, warn};
@@ -114,8 +114,7 @@ impl Plug {
         let mut wishes = BTreeMap::new();
         for (&port, strayed) in &mut strayed {
             let Some(on) = strayed.belongs else { continue };
-            let index = usize::from(port).checked_sub(1);
-            let relay = index.and_then(|index| self.live.get(index)).and_then(|live| live.relay);
+            let relay = self.live.port(port).and_then(|live| live.relay);
             if relay == Some(on) || !self.lock(port).refuses(!on) {
                 strayed.belongs = None;
                 continue;

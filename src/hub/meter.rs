@@ -3,7 +3,7 @@
 use super::hours::Filled;
 use super::since;
 use crate::model::{
-    Energy, History, Hours, MAX_PORTS, MAX_WATTS, Meaning, Moment, PlugId, PortTally, Since, Tally,
+    Energy, History, Hours, MAX_PORTS, MAX_WATTS, Meaning, Moment, PerPort, PlugId, PortTally, Since, Tally,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -388,8 +388,7 @@ impl Meter {
 
     /// What a port has drawn, exactly.
     pub(super) fn exact(&self, port: u8) -> Energy {
-        let index = usize::from(port).checked_sub(1);
-        index.and_then(|index| self.ports.get(index)).map(|port| port.energy).unwrap_or_default()
+        self.ports.port(port).map(|port| port.energy).unwrap_or_default()
     }
 
     /// What a port has drawn, cut off after the digits that are shown.

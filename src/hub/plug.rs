@@ -13,8 +13,8 @@ use super::restart::Restart;
 use super::schedule::Schedule;
 use super::{Effect, Pace, PlugRules, Rules};
 use crate::model::{
-    Answer, Ask, Cause, CommandError, Event, FIRST_CONTACT, Facts, Found, Moment, Note, Outcome, Place,
-    PlugFigures, PlugId, PlugView, PortReading, PowerUnit, Reading, Remembered, Skill, Span, Switch,
+    Answer, Ask, Cause, CommandError, Event, FIRST_CONTACT, Facts, Found, Moment, Note, Outcome, PerPort,
+    Place, PlugFigures, PlugId, PlugView, PortReading, PowerUnit, Reading, Remembered, Skill, Span, Switch,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -469,7 +469,7 @@ impl Plug {
     pub(super) fn report(&mut self, now: &Moment, effects: &mut VecDeque<Effect>) {
         for ended in self.desk.ended() {
             let ports = &self.view.ports;
-            let state = |port: u8| usize::from(port).checked_sub(1).and_then(|i| ports.get(i)?.relay);
+            let state = |port: u8| ports.port(port).and_then(|port| port.relay);
             let (result, silent) = ended.result(&self.id, now, state);
             self.figures.commands.count(result.error.map_or("ok", |(error, _)| error.as_str()));
             if result.error.is_none() {

@@ -12,6 +12,7 @@ mod history;
 mod identity;
 mod memory;
 mod order;
+mod port;
 mod reading;
 mod skill;
 mod view;
@@ -37,6 +38,7 @@ pub use order::{
     Answer, Ask, CommandError, CommandResult, Event, Metered, Note, Order, Outcome, Request, Response,
     ResponseData, Switch, SwitchOrder, Who, Wish,
 };
+pub use port::PerPort;
 pub use reading::{Failure, MAX_PORTS, MAX_WATTS, PortReading, Reading};
 pub use skill::{
     Clock, Currency, Hardware, LeaderGroup, Presence, Price, Role, Rule, RuleChange, Skill, Timer, Told,

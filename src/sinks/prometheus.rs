@@ -2,7 +2,7 @@
 //! at each scrape, so that a plug that was removed is gone.
 
 use super::mqtt::Counts;
-use crate::model::{Figures, Outcomes, PlugFigures, PlugView, RANGES_S, Times};
+use crate::model::{Figures, Outcomes, PerPort, PlugFigures, PlugView, RANGES_S, Times};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType::{self, Counter, Gauge, Histogram};
@@ -239,10 +239,10 @@ impl Scrape {
     fn about_ports(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let ports = || {
             self.plugs().flat_map(|(labels, view, figures)| {
-                (1u8..).zip(&figures.ports).enumerate().map(move |(index, (n, port))| {
+                (1u8..).zip(&figures.ports).map(move |(n, port)| {
                     let mut labels = labels.clone();
                     labels.push(("port", n.to_string()));
-                    (labels, view.ports.get(index), port)
+                    (labels, view.ports.port(n), port)
                 })
             })
         };

@@ -6,7 +6,7 @@ use crate::cli::find::{Plug, find};
 use crate::cli::progress::patiently;
 use crate::cli::table::{row, write};
 use crate::config::Settings;
-use crate::model::{Reading, Switch};
+use crate::model::{PerPort, Reading, Switch};
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ pub(super) async fn switch(
     let any_on = before.ports.iter().any(|port| port.relay == Some(true));
     let mut wishes = BTreeMap::new();
     for port in if whole { &all } else { &named } {
-        let relay = before.ports.get(usize::from(*port) - 1).and_then(|port| port.relay);
+        let relay = before.ports.port(*port).and_then(|port| port.relay);
         let on = match (wish, relay) {
             (Wish::On, _) => true,
             (Wish::Off, _) => false,
@@ -71,7 +71,7 @@ pub(super) async fn switch(
     let reading = patiently(&what, plug.line.switch(request)).await;
     let reading = reading.map_err(|failure| plug.failed("to switch", &failure))?;
     print(&plug, &reading, ports.who.json, out)?;
-    let relay = |port: u8| reading.ports.get(usize::from(port) - 1).and_then(|port| port.relay);
+    let relay = |port: u8| reading.ports.port(port).and_then(|port| port.relay);
     let deaf: Vec<String> = wishes
         .iter()
         .filter(|(port, on)| relay(**port) != Some(**on))

@@ -3,7 +3,7 @@
 
 use super::{Exchange, Reply, Step, Tongue, Way, skill, wire};
 use crate::drivers::Message;
-use crate::model::{Answer, Failure, Hardware, Moment, Skill, Told};
+use crate::model::{Answer, Failure, Hardware, Moment, PerPort, Skill, Told};
 
 impl Tongue {
     pub(super) fn plan_skill(&mut self, skill: &Skill, now: &Moment) {
@@ -114,9 +114,9 @@ impl Tongue {
             let hello =
                 wire::hello(bytes).ok_or_else(|| Failure::InvalidResponse("not a discovery reply".into()))?;
             self.same_plug(&hello)?;
-            let name = match port.checked_sub(1) {
-                None => hello.facts.name,
-                Some(place) => hello.facts.port_names.get(usize::from(place)).cloned().flatten(),
+            let name = match *port {
+                0 => hello.facts.name,
+                port => hello.facts.port_names.port(port).cloned().flatten(),
             };
             return done(Answer::Skill(Told::Name(name)));
         }

@@ -6,7 +6,7 @@
 use super::controls;
 use super::topics::tail;
 use crate::entity::{Entity, Kind, entities};
-use crate::model::{DiscoveryMode, LogLevel, PlugId, PlugView, PortDevices, Shape};
+use crate::model::{DiscoveryMode, LogLevel, PerPort, PlugId, PlugView, PortDevices, Shape};
 use serde_json::{Map, Value, json};
 
 /// Types of events a plug's event entity may show.
@@ -401,8 +401,7 @@ pub(super) fn plug_of(part: &str) -> &str {
 }
 
 fn port_name(plug: &PlugView, port: u8) -> String {
-    let view = usize::from(port).checked_sub(1).and_then(|index| plug.ports.get(index));
-    view.map_or_else(|| format!("Port {port}"), |view| view.name.to_string())
+    plug.ports.port(port).map_or_else(|| format!("Port {port}"), |view| view.name.to_string())
 }
 
 #[cfg(test)]

@@ -1,0 +1,21 @@
+//! Ports have numbers from 1 to N; lists of what there is once for each of them begin with port 1.
+
+/// A list with one entry for each port, port 1 first, looked up by the number of the port. Port 0,
+/// which is a plug as a whole, has no entry.
+pub trait PerPort<T> {
+    /// The entry of this port.
+    fn port(&self, number: u8) -> Option<&T>;
+
+    /// The same, to be changed.
+    fn port_mut(&mut self, number: u8) -> Option<&mut T>;
+}
+
+impl<T> PerPort<T> for [T] {
+    fn port(&self, number: u8) -> Option<&T> {
+        self.get(usize::from(number).checked_sub(1)?)
+    }
+
+    fn port_mut(&mut self, number: u8) -> Option<&mut T> {
+        self.get_mut(usize::from(number).checked_sub(1)?)
+    }
+}
