@@ -27,7 +27,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// Between two searches of one discovery.
+const BETWEEN_SEARCHES: Duration = Duration::from_millis(500);
 
 /// Answers that may wait to be looked at.
 const MAX_WAITING: usize = 1024;
@@ -182,6 +185,8 @@ impl Client {
             searches.spawn(async move {
                 loop {
                     search(&quarry, &[], &heard).await;
+                    // Where there is no network, a search is over at once.
+                    sleep(BETWEEN_SEARCHES).await;
                 }
             });
         }

@@ -74,6 +74,8 @@ fn plugs_of_every_family_are_discovered_and_connected_to() {
             format!("Office strip (maxsmart-swp6000000000001) at {}", homes.1),
         ];
         assert_eq!(shown, wanted);
+        let nowhere = bench.client.clone().broadcast([]);
+        assert!(nowhere.discover(Duration::from_millis(20)).await.is_empty());
         for one in found {
             let plug = one.connect().await.unwrap();
             assert_eq!((plug.to_string(), plug.family()), (one.to_string(), one.family()));
