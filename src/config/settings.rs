@@ -18,38 +18,38 @@ use crate::model::{
     Restore,
 };
 
-/// Everything a user may say. Each field has a working default.
+/// All settings. Each has a working default.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Time zone in which a day begins and to which the clocks of plugs are set. Without it that of this machine.
+    /// Time zone in which a day begins and to which the clocks of plugs are set. Default: that of this machine.
     #[schemars(extend("x-allowed" = "name like `Europe/Berlin`"))]
     pub timezone: Option<String>,
     /// The connection to the MQTT broker.
     pub mqtt: Mqtt,
     /// The built-in MQTT broker, which runs when `mqtt.url` is not set.
     pub broker: Broker,
-    /// What Home Assistant is told.
+    /// Home Assistant discovery.
     pub home_assistant: HomeAssistant,
-    /// When a value is worth publishing again.
+    /// When a changed value is published.
     pub publish: Publish,
-    /// How energy is counted.
+    /// Energy metering.
     pub energy: Metering,
-    /// How plugs are found and which are taken.
+    /// How plugs are found and which are adopted.
     pub discovery: Finding,
-    /// Commands that switch and change things.
+    /// Commands to plugs.
     pub commands: Commands,
-    /// When a plug counts as gone.
+    /// When a plug is offline.
     pub availability: Availability,
     /// MaxSmart and Revogi plugs.
     pub maxsmart: Maxsmart,
     /// Watts Clever INPLUG, Ankuoo NEO and other plugs that speak like a Broadlink SP2.
     pub inplug: Inplug,
-    /// What is special about single plugs, by id.
+    /// Settings of single plugs, by id.
     pub device: BTreeMap<String, Device>,
-    /// The web listener for Prometheus and for health checks.
+    /// The web listener for Prometheus and health checks.
     pub web: Web,
-    /// What is remembered across restarts.
+    /// Data that survive a restart.
     pub state: State,
     /// The log.
     pub log: Log,
@@ -62,29 +62,29 @@ pub struct Settings {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mqtt {
-    /// Address of the broker; `mqtts://` for TLS; port 1883, or 8883 with TLS, where none is given. Without it the built-in broker is started and used.
+    /// Address of the broker; `mqtts://` for TLS. Default port 1883, or 8883 with TLS. If not set, the built-in broker is started and used.
     pub url: Option<BrokerUrl>,
-    /// Name to log in with.
+    /// User name for the login.
     #[schemars(extend("x-allowed" = "text"))]
     pub username: Option<String>,
-    /// Password to log in with.
+    /// Password for the login.
     #[schemars(with = "Option<String>", extend("x-secret" = true, "x-allowed" = "text"))]
     #[serde(serialize_with = "hide")]
     pub password: Option<SecretString>,
-    /// File that holds the password.
+    /// File that contains the password.
     #[schemars(extend("x-allowed" = "path"))]
     pub password_file: Option<PathBuf>,
     /// First part of every topic.
     #[schemars(extend("x-allowed" = "topic without wildcards"))]
     pub base_topic: String,
-    /// Client id at the broker. Without it one is made up and remembered.
+    /// Client id at the broker. If not set, one is generated and stored.
     #[schemars(extend("x-allowed" = "1 to 64 printable characters"))]
     pub client_id: Option<String>,
-    /// Longest silence on the connection before it is tested.
+    /// Keep-alive interval of the connection.
     pub keep_alive: KeepAlive,
-    /// Whether plugs may be taken, removed, renamed and changed otherwise by requests over MQTT.
+    /// Allow requests over MQTT that adopt, remove, rename or change plugs.
     pub allow_admin: bool,
-    /// Whether requests over MQTT may send plugs any command of their protocol.
+    /// Allow requests over MQTT that send plugs any command of their protocol.
     pub allow_raw: bool,
     /// TLS to the broker, used with `mqtts://`.
     pub tls: Tls,
@@ -94,13 +94,13 @@ pub struct Mqtt {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
-    /// Certificates to trust, PEM. Without it those of the system.
+    /// Trusted certificates, PEM. Default: those of the system.
     #[schemars(extend("x-allowed" = "path"))]
     pub ca_file: Option<PathBuf>,
-    /// Own certificate, PEM. Needs `key_file`.
+    /// Client certificate, PEM. Needs `key_file`.
     #[schemars(extend("x-allowed" = "path"))]
     pub cert_file: Option<PathBuf>,
-    /// Key of the own certificate, PEM. Needs `cert_file`.
+    /// Key of the client certificate, PEM. Needs `cert_file`.
     #[schemars(extend("x-allowed" = "path"))]
     pub key_file: Option<PathBuf>,
 }
@@ -109,96 +109,96 @@ pub struct Tls {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Broker {
-    /// Where it listens. Anything but loopback needs `username` and `password`.
+    /// Address to listen on. Anything but loopback needs `username` and `password`.
     #[schemars(with = "String", extend("x-allowed" = "IP address:port"))]
     pub listen: SocketAddr,
-    /// Name that clients have to log in with.
+    /// User name that clients must log in with.
     #[schemars(extend("x-allowed" = "text"))]
     pub username: Option<String>,
-    /// Password that clients have to log in with.
+    /// Password that clients must log in with.
     #[schemars(with = "Option<String>", extend("x-secret" = true, "x-allowed" = "text"))]
     #[serde(serialize_with = "hide")]
     pub password: Option<SecretString>,
-    /// File that holds the password.
+    /// File that contains the password.
     #[schemars(extend("x-allowed" = "path"))]
     pub password_file: Option<PathBuf>,
 }
 
-/// What Home Assistant is told.
+/// Home Assistant discovery.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HomeAssistant {
-    /// How plugs are announced: one message per plug, one per entity, or not at all.
+    /// Discovery mode: one message per plug, one per entity, or none.
     pub discovery: DiscoveryMode,
-    /// Topic prefix that Home Assistant watches for announcements.
+    /// Discovery prefix of Home Assistant.
     #[schemars(extend("x-allowed" = "topic without wildcards"))]
     pub prefix: String,
-    /// Topic on which Home Assistant says that it has started.
+    /// Topic on which Home Assistant publishes that it has started.
     #[schemars(extend("x-allowed" = "topic without wildcards"))]
     pub birth_topic: String,
-    /// Whether each port becomes a device of its own, so that it can have its own area.
+    /// Make each port a device of its own, so that it can have its own area.
     pub port_devices: PortDevices,
-    /// Whether a plug whose announcement somebody deleted stays deleted.
+    /// Do not publish the discovery message of a plug again that was deleted in Home Assistant.
     pub respect_deletion: bool,
 }
 
-/// When a value is worth publishing again.
+/// When a changed value is published.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Publish {
-    /// Power has changed when it moved by more than this from the last value published, in W.
+    /// Publish power when it differs by more than this from the last value published, in W.
     #[schemars(range(min = 0.0, max = MAX_WATTS))]
     pub power_change: f64,
-    /// Current has changed when it moved by more than this, in A.
+    /// Publish current when it differs by more than this, in A.
     #[schemars(range(min = 0.0, max = MAX_AMPS_CHANGE))]
     pub current_change: f64,
-    /// Voltage has changed when it moved by more than this, in V.
+    /// Publish voltage when it differs by more than this, in V.
     #[schemars(range(min = 0.0, max = 500.0))]
     pub voltage_change: f64,
-    /// Energy has changed when it moved by this much from the last value published, in kWh.
+    /// Publish energy when it has grown by this much since the last value published, in kWh.
     #[schemars(range(min = 0.0, max = 1000.0))]
     pub energy_change: f64,
-    /// Longest time without a message about a plug, even when nothing changed.
+    /// Longest time between two messages about a plug, even if nothing has changed.
     pub heartbeat: LongInterval,
 }
 
-/// How energy is counted.
+/// Energy metering.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metering {
-    /// Whether hours that were missed are filled from the plug's own record, where it can be believed.
+    /// Fill missed hours from the plug's own record, where it can be trusted.
     pub history: bool,
 }
 
-/// How plugs are found and which are taken.
+/// How plugs are found and which are adopted.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Finding {
     /// Time between two searches.
     pub interval: LongInterval,
-    /// Whether new plugs are taken without asking. Otherwise only those in `allow` or with a `device` section.
+    /// Adopt new plugs. If off, only those in `allow` or with a `device` section are adopted.
     pub adopt: bool,
-    /// The only plugs to take. Empty means all.
+    /// The only plugs to adopt. Empty means all.
     #[schemars(extend("x-allowed" = "list of plug ids"))]
     pub allow: Vec<String>,
-    /// Plugs to leave alone, even when `allow` names them. What is known of them is kept.
+    /// Plugs to ignore, even if `allow` names them. Stored data about them are kept.
     #[schemars(extend("x-allowed" = "list of plug ids"))]
     pub deny: Vec<String>,
 }
 
-/// Commands that switch and change things.
+/// Commands to plugs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Commands {
-    /// Time after which a command that was not confirmed has failed.
+    /// Time after which an unconfirmed command has failed.
     pub timeout: WaitTime,
     /// Refuse every command on every plug.
     pub read_only: bool,
-    /// Put a locked port back at once that a rule in the plug, another program or a hand has moved.
+    /// Put a locked port back at once if a schedule in the plug, another program or the button has switched it.
     pub lock_enforce: bool,
 }
 
-/// When a plug counts as gone.
+/// When a plug is offline.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Availability {
@@ -211,35 +211,35 @@ pub struct Availability {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Maxsmart {
-    /// Whether these plugs are looked for and spoken to.
+    /// Search for these plugs and use them.
     pub enabled: bool,
-    /// Where searches are sent: `auto` means every IPv4 network of this machine.
+    /// Addresses that searches are sent to; `auto` means every IPv4 network of this machine.
     #[schemars(extend("x-allowed" = "list of `auto` and IPv4 addresses"))]
     pub broadcast: Vec<Broadcast>,
-    /// Plugs that are asked directly, because a search does not reach them. One that keeps silent is told.
+    /// Plugs to ask directly, because a broadcast does not reach them. One that does not respond is reported.
     #[schemars(extend("x-allowed" = "list of addresses or names, each with or without `:port`"))]
     pub hosts: Vec<Host>,
-    /// Networks in which every address is asked at each search, gently; silence is not told.
+    /// Networks in which every address is asked at each search, slowly; missing answers are not reported.
     #[schemars(extend("x-allowed" = "list of IPv4 networks, `/20` to `/32`, 8192 addresses in all"))]
     pub scan: Vec<Network>,
-    /// UDP port that searches go to.
+    /// UDP port of the plugs, also for searches.
     #[schemars(range(min = 1, max = 65535))]
     pub udp_port: u16,
-    /// TCP port that plugs are asked on.
+    /// TCP port of the plugs.
     #[schemars(range(min = 1, max = 65535))]
     pub http_port: u16,
     /// Time between two polls of a plug.
     pub poll_interval: PollInterval,
     /// Time between two polls right after a command.
     pub burst_interval: PollInterval,
-    /// Number of such polls after a command.
+    /// Number of polls at the burst interval.
     #[schemars(range(min = 0, max = 20))]
     pub burst_polls: u8,
-    /// Time between two questions about clock, timers and what else only some plugs can do.
+    /// Slow polling: time between two requests for clock, countdowns and other things that only some plugs have.
     pub slow_poll_interval: PollInterval,
-    /// Time a plug has to answer.
+    /// Time in which a plug must answer.
     pub timeout: PlugTimeout,
-    /// Whether the clocks of the plugs are kept at local time.
+    /// Keep the clocks of the plugs at local time.
     pub set_clock: bool,
 }
 
@@ -247,34 +247,34 @@ pub struct Maxsmart {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Inplug {
-    /// Whether these plugs are looked for and spoken to.
+    /// Search for these plugs and use them.
     pub enabled: bool,
-    /// Where searches are sent: `auto` means every IPv4 network of this machine.
+    /// Addresses that searches are sent to; `auto` means every IPv4 network of this machine.
     #[schemars(extend("x-allowed" = "list of `auto` and IPv4 addresses"))]
     pub broadcast: Vec<Broadcast>,
-    /// Plugs that are asked directly, because a search does not reach them. A locked one hears no other question. One that keeps silent is told.
+    /// Plugs to ask directly, because a broadcast does not reach them, or because they are locked. One that does not respond is reported.
     #[schemars(extend("x-allowed" = "list of addresses or names"))]
     pub hosts: Vec<Host>,
-    /// Networks in which every address is asked at each search, gently; silence is not told.
+    /// Networks in which every address is asked at each search, slowly; missing answers are not reported.
     #[schemars(extend("x-allowed" = "list of IPv4 networks, `/20` to `/32`, 8192 addresses in all"))]
     pub scan: Vec<Network>,
-    /// UDP port that plugs are asked on.
+    /// UDP port of the plugs.
     #[schemars(range(min = 1, max = 65535))]
     pub udp_port: u16,
     /// Time between two polls of a plug.
     pub poll_interval: PollInterval,
     /// Time between two polls right after a command.
     pub burst_interval: PollInterval,
-    /// Number of such polls after a command.
+    /// Number of polls at the burst interval.
     #[schemars(range(min = 0, max = 20))]
     pub burst_polls: u8,
-    /// Time a plug has to answer.
+    /// Time in which a plug must answer.
     pub timeout: PlugTimeout,
-    /// Whether plugs are told every two minutes that somebody is there. Some firmware restarts without its cloud otherwise.
+    /// Send plugs a keep-alive every two minutes. Some firmware restarts without its cloud otherwise.
     pub keep_alive: bool,
 }
 
-/// What is special about one plug.
+/// Settings of one plug.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Device {
@@ -283,62 +283,62 @@ pub struct Device {
     pub name: Option<String>,
     /// Time between two polls of this plug.
     pub poll_interval: Option<PollInterval>,
-    /// Power has changed when it moved by more than this from the last value published, in W.
+    /// Publish power when it differs by more than this from the last value published, in W.
     #[schemars(range(min = 0.0, max = MAX_WATTS))]
     pub power_change: Option<f64>,
     /// Unit in which the plug reports power.
     pub power_unit: PowerUnit,
     /// Refuse every command to this plug.
     pub read_only: bool,
-    /// Most power for the plug as a whole, in W. Without it what the family is built for, 3680 for MaxSmart and Revogi.
+    /// Maximum power of the plug as a whole, in W. Default: the rating of the family, 3680 for MaxSmart and Revogi.
     #[schemars(range(min = 1.0, max = MAX_WATTS))]
     pub max_power: Option<f64>,
     /// How long `max_power` may be exceeded before the overload action.
     pub overload_after: OverloadTime,
-    /// What happens then: nothing, an event, switching off, or switching off and refusing ON until `overload_reset`.
+    /// Overload action: none, an event, switch off, or switch off and refuse ON until `overload_reset`.
     pub overload: OverloadAction,
-    /// What is special about its ports, by number, 1 to 16.
+    /// Settings of its ports, by number, 1 to 16.
     pub port: BTreeMap<u8, Port>,
 }
 
-/// What is special about one port of a plug.
+/// Settings of one port of a plug.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Port {
     /// Name to show instead of the port's own.
     #[schemars(extend("x-allowed" = "1 to 64 characters"))]
     pub name: Option<String>,
-    /// How it must stay: free, on (switching off is refused), off (switching on is refused), or as it is.
+    /// Lock: none, on (refuse to switch off), off (refuse to switch on), or both.
     pub lock: Lock,
-    /// Most power for this port, in W. Without it what the family is built for.
+    /// Maximum power of this port, in W. Default: the rating of the family.
     #[schemars(range(min = 1.0, max = MAX_WATTS))]
     pub max_power: Option<f64>,
-    /// How long `max_power` may be exceeded before the overload action. Without it that of the plug.
+    /// How long `max_power` may be exceeded before the overload action. Default: that of the plug.
     pub overload_after: Option<OverloadTime>,
-    /// What happens then. Without it what the plug says.
+    /// Overload action. Default: that of the plug.
     #[schemars(with = "OverloadAction")]
     pub overload: Option<OverloadAction>,
     /// State after a detected restart of the plug: left as the plug has it, as before the restart, on, or off.
     pub restore_after_restart: Restore,
 }
 
-/// The web listener for Prometheus and for health checks.
+/// The web listener for Prometheus and health checks.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Web {
-    /// Where it listens for `/metrics`, `/healthz` and `/readyz`; `/` lists them. Without it there is no listener.
+    /// Address to listen on for `/metrics`, `/healthz` and `/readyz`; `/` lists them. If not set, there is no listener.
     #[schemars(with = "Option<String>", extend("x-allowed" = "address and port"))]
     pub listen: Option<SocketAddr>,
-    /// Names it may be asked by, besides `localhost`, this machine's own name and any IP address.
+    /// Allowed host names, besides `localhost`, this machine's own name and any IP address.
     #[schemars(extend("x-allowed" = "list of names"))]
     pub hosts: Vec<String>,
 }
 
-/// What is remembered across restarts.
+/// Data that survive a restart.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct State {
-    /// Folder for what is remembered. Without it `$STATE_DIRECTORY`, then `$XDG_STATE_HOME/plug2mqtt`, then `~/.local/state/plug2mqtt`.
+    /// Directory of the state file. Default: `$STATE_DIRECTORY`, then `$XDG_STATE_HOME/plug2mqtt`, then `~/.local/state/plug2mqtt`.
     #[schemars(extend("x-allowed" = "path"))]
     pub directory: Option<PathBuf>,
 }
@@ -347,11 +347,11 @@ pub struct State {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// The least important messages to write.
+    /// Minimum log level.
     pub level: LogLevel,
-    /// How messages are written.
+    /// Log format.
     pub format: Format,
-    /// The least important messages also published on `bridge/log`, at most ten a second.
+    /// Minimum level of messages published on `bridge/log`, at most ten a second.
     pub topic: TopicLevel,
 }
 

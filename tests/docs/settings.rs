@@ -87,7 +87,7 @@ fn settings_have_a_default_and_a_unit() {
         "\n| `publish.power_change` | `1.0` W | 0 to 5000 W |",
         "\n| `publish.energy_change` | `0.001` kWh | 0 to 1000 kWh |",
         "\n| `maxsmart.broadcast` | `[\"auto\"]` | list of `auto` and IPv4 addresses |",
-        "### `[device.<id>.port.<n>]`\n\nWhat is special about ",
+        "### `[device.<id>.port.<n>]`\n\nSettings of ",
     ] {
         assert!(text.contains(row), "{row}\n{text}");
     }
