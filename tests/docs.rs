@@ -168,3 +168,15 @@ fn paths_that_pages_name_are_there() {
         }
     }
 }
+
+#[test]
+fn prose_is_wrapped_at_one_width() {
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for line in prose(&text).filter(|line| line.chars().count() > 100) {
+            // Tables, pictures and what has no blank to break at.
+            let whole = ["|", "![", "<!--"].iter().any(|start| line.trim_start().starts_with(start));
+            assert!(whole || !line.trim().contains(' '), "{} is wider than 100: {line}", page.display());
+        }
+    }
+}
