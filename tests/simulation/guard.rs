@@ -4,7 +4,7 @@ use crate::check::{Broken, Checked};
 use crate::plugs::{Model, Said};
 use plug2mqtt::hub::{Limit, Rules};
 use plug2mqtt::model::{Event, Hazard, OverloadAction, PlugId, Remedy, Restore};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Around the end of a command.
@@ -27,7 +27,7 @@ pub(crate) struct Guard {
     /// Where the ports of a plug stood before it restarted last.
     before: BTreeMap<PlugId, Vec<bool>>,
     /// When a restart was told, and where each port may go then.
-    restarted: BTreeMap<PlugId, (Duration, BTreeMap<u8, bool>)>,
+    restarted: BTreeMap<PlugId, (Duration, BTreeSet<(u8, bool)>)>,
     /// When that was told of a plug that was taken for another one.
     confused: BTreeMap<PlugId, Duration>,
     /// Restarts that were told.
@@ -118,7 +118,7 @@ impl Guard {
         self.confused
             .get(plug)
             .is_some_and(|at| now <= *at + life && own.is_some_and(|own| own.restore.contains_key(&port)))
-            || restored.is_some_and(|(_, ports)| ports.get(&port) == Some(&on))
+            || restored.is_some_and(|(_, ports)| ports.contains(&(port, on)))
             || (!on && self.protects(now, plug, port))
     }
 
@@ -143,15 +143,18 @@ impl Guard {
         }
         let before = self.before.get(plug).cloned().unwrap_or_default();
         let restore = self.rules.plugs.get(plug).map(|rules| rules.restore.clone()).unwrap_or_default();
-        let wanted = restore.into_iter().filter_map(|(port, restore)| {
-            let last = before.get(usize::from(port) - 1).copied();
+        // One that was missed between two polls looks like one in the silence that came later.
+        let before_silence = self.said.get(plug).and_then(|(_, before)| before.as_ref());
+        let before_silence = before_silence.map(|said| said.relays.clone()).unwrap_or_default();
+        let wanted = restore.into_iter().flat_map(|(port, restore)| {
+            let last = |relays: &Vec<bool>| relays.get(usize::from(port) - 1).copied();
             let on = match restore {
-                Restore::On => Some(true),
-                Restore::Off => Some(false),
-                Restore::Previous => last,
-                Restore::None => None,
+                Restore::On => vec![true],
+                Restore::Off => vec![false],
+                Restore::Previous => [&before, &before_silence].into_iter().filter_map(last).collect(),
+                Restore::None => Vec::new(),
             };
-            Some((port, on?))
+            on.into_iter().map(move |on| (port, on))
         });
         self.restarted.insert(plug.clone(), (now, wanted.collect()));
         Ok(())
