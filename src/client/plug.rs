@@ -3,7 +3,7 @@
 use super::{Client, Error, Port, perform, title};
 use crate::errand::{Guard, Task};
 use crate::io::line::Line;
-use crate::model::{Errand, Facts, Failure, Found, PlugId, Reading, Report, Switch};
+use crate::model::{Errand, Facts, Failure, Found, PerPort, PlugId, Reading, Report, Switch};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -230,7 +230,7 @@ pub(super) const HOW_IT_IS: &str = "how it is";
 
 /// Whether a port is on, if the plug told.
 fn relay(reading: &Reading, port: u8) -> Option<bool> {
-    reading.ports.get(usize::from(port).checked_sub(1)?)?.relay
+    reading.ports.port(port)?.relay
 }
 
 impl fmt::Debug for Plug {

@@ -2,7 +2,7 @@
 
 use super::plug::HOW_IT_IS;
 use super::{Error, Plug};
-use crate::model::{Errand, Failure, Name, PortReading, Reading, Record, Span, Timer};
+use crate::model::{Errand, Failure, Name, PerPort, PortReading, Reading, Record, Span, Timer};
 use std::fmt;
 use std::time::Duration;
 
@@ -32,9 +32,7 @@ impl<'a> Port<'a> {
 
     /// The name the plug had for it when it was connected to; empty when it had none.
     pub fn name(&self) -> &'a str {
-        let names = &self.plug.info().port_names;
-        let name = usize::from(self.number).checked_sub(1).and_then(|place| names.get(place)?.as_ref());
-        name.map_or("", Name::as_str)
+        self.plug.info().port_names.port(self.number).and_then(Option::as_ref).map_or("", Name::as_str)
     }
 
     /// Asks how it is. The plug tells all its ports at once: [`Plug::read`] is cheaper for several.
@@ -74,10 +72,8 @@ impl<'a> Port<'a> {
     }
 
     fn own(&self, reading: &Reading) -> Result<PortReading, Error> {
-        let place = usize::from(self.number).checked_sub(1);
-        let own = place.and_then(|place| reading.ports.get(place)).copied();
         let mute = || Failure::InvalidResponse(format!("without port {}", self.number));
-        own.ok_or_else(|| self.plug.failed(HOW_IT_IS, mute()))
+        reading.ports.port(self.number).copied().ok_or_else(|| self.plug.failed(HOW_IT_IS, mute()))
     }
 
     /// The countdown that runs in the plug and will switch this port off.
