@@ -293,11 +293,13 @@ impl World {
         let gone = (self.plugs.len() > 1 && self.random.chance(20)).then_some(0);
         for plug in 0..self.plugs.len() {
             self.plugs[plug].heal();
-            if gone == Some(plug) {
-                self.plugs[plug].lose_power(now_s);
-            } else {
+            if gone != Some(plug) {
                 self.come_back(plug, None);
             }
+        }
+        // At last: nobody has its address in the moment it goes.
+        if let Some(gone) = gone {
+            self.plugs[gone].lose_power(now_s);
         }
         tell!(self, "   gone for good: {gone:?}");
         self.broker.up = true;
