@@ -4,6 +4,8 @@
 
 mod searching;
 
+pub use searching::MAX_SEARCHES;
+
 use super::clock::Clock;
 use super::dialects::Dialects;
 use super::http::Http;
@@ -25,7 +27,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::error;
 
 /// How long running conversations may take when the program stops.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+pub const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Orders taken in one go; what comes home and what is due has its turn between.
 const AT_ONCE: usize = 64;

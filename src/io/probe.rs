@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{debug, trace, warn};
 
 /// How long answers are waited for after the question was sent for the last time.
-const PATIENCE: Duration = Duration::from_millis(1000);
+pub const PATIENCE: Duration = Duration::from_millis(1000);
 
 /// Answers remembered in one search so that doubled ones are dropped: more than there may be plugs.
 const MAX_SEEN: usize = 16_384;
@@ -145,10 +145,9 @@ struct Rhythm {
     breath: Duration,
 }
 
-const QUICK: Rhythm = Rhythm {
-    pauses: &[Duration::ZERO, Duration::from_millis(700), Duration::from_millis(800)],
-    breath: Duration::from_millis(10),
-};
+/// Pauses before everybody is asked in an ordinary search.
+pub const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(700), Duration::from_millis(800)];
+const QUICK: Rhythm = Rhythm { pauses: &PAUSES, breath: Duration::from_millis(10) };
 
 /// For addresses of networks, at which mostly nobody lives.
 const GENTLE: Rhythm =

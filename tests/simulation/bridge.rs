@@ -12,6 +12,8 @@ use plug2mqtt::drivers::{self, Dialect, Driver, Message, Probe};
 use plug2mqtt::hub::{Effect, Hub, Input};
 use plug2mqtt::io::conversation::{Conversation, Turn};
 use plug2mqtt::io::dialects::Dialects;
+use plug2mqtt::io::engine::{LAST_WORDS, MAX_SEARCHES};
+use plug2mqtt::io::probe::{PATIENCE, PAUSES};
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
     Answer, Ask, CommandResult, FIRST_CONTACT, Failure, Family, Memory, Note, Order, Outcome, Place, Request,
@@ -23,14 +25,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// As in `io/probe.rs`.
-const SENT_AT: [Duration; 3] = [Duration::ZERO, Duration::from_millis(700), Duration::from_millis(1500)];
-const SEARCH: Duration = Duration::from_millis(2500);
-const MAX_SEARCHES: usize = 8;
-
-/// As in `io/engine.rs`.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What one input may make the session send.
 const MAX_OUT: usize = 1500;
@@ -468,10 +462,10 @@ impl World {
 
     fn start_search(&mut self, missing: &[(&'static str, Place)], wide: bool) {
         let now = self.moment();
-        if self.bridge().searches.len() >= MAX_SEARCHES {
-            return;
-        }
         for (name, family) in self.plan.families.clone() {
+            if self.bridge().searches.len() >= MAX_SEARCHES {
+                return;
+            }
             let number = self.number();
             let theirs = missing.iter().filter(|(driver, _)| *driver == name);
             let theirs =
@@ -489,10 +483,11 @@ impl World {
             let (seen, answered) = (BTreeSet::new(), BTreeSet::new());
             let search = Search { driver, family, named, probes, targets, seen, answered };
             self.bridge().searches.insert(number, search);
-            for (round, at) in SENT_AT.into_iter().enumerate() {
+            let mut at = Duration::ZERO;
+            for (round, pause) in PAUSES.into_iter().chain([PATIENCE]).enumerate() {
+                at += pause;
                 self.later(at, Event::SearchRound { search: number, round });
             }
-            self.later(SEARCH, Event::SearchRound { search: number, round: SENT_AT.len() });
         }
     }
 
@@ -503,7 +498,7 @@ impl World {
 
     pub(crate) fn search_round(&mut self, number: u64, round: usize) -> Checked {
         let Some(bridge) = &mut self.bridge else { return Ok(()) };
-        if round == SENT_AT.len() {
+        if round == PAUSES.len() {
             let Some(search) = bridge.searches.remove(&number) else { return Ok(()) };
             let (driver, family) = (search.driver.name(), search.family);
             let mut silent = if self.plan.broadcast { BTreeSet::new() } else { self.hosts(driver) };
