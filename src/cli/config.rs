@@ -1,4 +1,4 @@
-//! `plug2mqtt config check|show|init|schema` and the reference table of the documentation. Writes
+//! `plug2mqtt config check|show|init|schema`. Writes
 //! what the settings know about themselves; adds nothing.
 
 use std::fmt::Write as _;
@@ -221,20 +221,6 @@ fn inherited<'a>(settings: &'a [Known], setting: &'a Known) -> &'a Json {
 pub fn schema(out: &mut dyn Write) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, &config::schema())?;
     writeln!(out)
-}
-
-/// The reference of all settings as a Markdown table.
-pub fn reference() -> String {
-    let mut text =
-        String::from("| setting | default | allowed | what it does |\n| --- | --- | --- | --- |\n");
-    for known in config::all() {
-        let default =
-            if known.default.is_null() { String::new() } else { format!("`{}`", toml(&known.default)) };
-        let cell = |text: &str| text.replace('|', "\\|");
-        let (allowed, doc) = (cell(&known.allowed), cell(&known.doc));
-        add(&mut text, format_args!("| `{}` | {} | {allowed} | {doc} |\n", known.name(), cell(&default)));
-    }
-    text
 }
 
 fn add(text: &mut String, what: std::fmt::Arguments<'_>) {

@@ -149,7 +149,7 @@ fn list(strips: &[Served], inplugs: &[Served<Inplug>], out: &mut dyn Write) -> i
 /// When `out` cannot be written.
 pub fn greet(plugs: &Plugs, base: &str, broker: &str, file: &Path, out: &mut dyn Write) -> io::Result<()> {
     let (host, port) = broker.rsplit_once(':').unwrap_or((broker, "1883"));
-    writeln!(out, "\nA shelf of simulated plugs, a broker and the bridge between them, all on loopback:\n")?;
+    writeln!(out, "\nA set of simulated devices, a broker and the bridge between them, all on loopback:\n")?;
     list(plugs.strips.plugs(), plugs.inplugs.plugs(), out)?;
     let (to, own) = (format!("-h {host} -p {port}"), format!("{} -c {}", called(), file.display()));
     writeln!(

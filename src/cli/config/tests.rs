@@ -120,19 +120,8 @@ fn check_names_the_file() {
 }
 
 #[test]
-fn the_schema_and_the_reference_know_every_setting() {
+fn the_schema_knows_every_setting() {
     let schema: Json = serde_json::from_str(&printed(schema)).unwrap();
     assert_eq!(schema["properties"]["mqtt"]["properties"]["base_topic"]["default"], "plug2mqtt");
-    let table = reference();
-    for row in [
-        "| `mqtt.url` |  | `mqtt://host:port` or `mqtts://host:port` | Address of the broker;",
-        "| `maxsmart.poll_interval` | `\"5s\"` | 200ms to 1h | Time between two polls of a plug. |",
-        "| `commands.timeout` | `\"10s\"` | 1s to 1m |",
-        "| `availability.misses` | `3` | 1 to 20 |",
-        "| `device.<id>.port.<n>.lock` | `\"none\"` | `none`, `on`, `off`, `both` |",
-        "| `home_assistant.discovery` | `\"device\"` | `device`, `component`, `off` |",
-    ] {
-        assert!(table.contains(row), "{row}\n{table}");
-    }
     assert!(config::all().iter().all(|known| !known.doc.is_empty()));
 }
