@@ -39,6 +39,9 @@
 // Public for the program, its tests, benchmarks and fuzz targets only; nothing of it is promised to stay as it is.
 #[cfg(feature = "bridge")]
 #[doc(hidden)]
+pub mod api;
+#[cfg(feature = "bridge")]
+#[doc(hidden)]
 pub mod bridge;
 #[cfg(feature = "broker")]
 #[doc(hidden)]

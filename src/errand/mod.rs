@@ -4,13 +4,11 @@
 
 mod against;
 mod clock;
-mod json;
 mod record;
 mod wish;
 
 pub use against::against;
 pub use clock::{drift, warning};
-pub use json::json;
 
 use crate::model::{
     Answer, Ask, Clock, Errand, Failure, LeaderGroup, Lock, Meaning, Moment, PerPort, Presence, Report,

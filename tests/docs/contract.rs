@@ -2,6 +2,7 @@
 //! against `docs/mqtt.md`: both ways, so that neither the program nor the page knows a topic or a key alone.
 
 use super::{read, table};
+use plug2mqtt::api::VERBS;
 use plug2mqtt::bridge::{self, Logging};
 use plug2mqtt::cli::demo;
 use plug2mqtt::config::{Device, Port, Settings};
@@ -472,4 +473,28 @@ async fn the_contract_is_what_the_program_does() {
     check_entities(&page, &run, "entities", &format!("homeassistant/device/plug2mqtt_{STRIP}/config"));
     check_entities(&page, &run, "bridge-entities", "homeassistant/device/plug2mqtt_bridge_plug2mqtt/config");
     check_numbers(&run);
+}
+
+#[test]
+fn every_request_is_documented_with_its_keys() {
+    let page = read("docs/mqtt.md");
+    let mut written: BTreeMap<String, String> = BTreeMap::new();
+    for (mark, beside) in [("requests", ""), ("plug-requests", "\"id\"")] {
+        let mut verbs = String::new();
+        for row in table(&page, mark) {
+            // The rows of a verb follow each other; its name is in the first.
+            verbs = if row[0].is_empty() { verbs } else { row[0].clone() };
+            for verb in verbs.split(", ") {
+                *written.entry(verb.into()).or_default() += &format!("{beside} {}", row[1]);
+            }
+        }
+    }
+    let verbs: BTreeSet<&str> = VERBS.iter().map(|verb| verb.name).collect();
+    assert_eq!(verbs, written.keys().map(String::as_str).collect());
+    for verb in &VERBS {
+        let said = &written[verb.name];
+        for key in (verb.keys)().iter().filter(|key| **key != "transaction") {
+            assert!(said.contains(&format!("\"{key}\"")), "{}: no word of {key}: {said}", verb.name);
+        }
+    }
 }

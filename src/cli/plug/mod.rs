@@ -9,9 +9,10 @@ mod watch;
 
 use super::find::Plug;
 use super::progress::patiently;
+use crate::api;
 use crate::client::perform;
 use crate::config::Settings;
-use crate::errand::{self, Task};
+use crate::errand::Task;
 use crate::model::{Days, Errand, Report, amount, date, minute};
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
@@ -346,7 +347,7 @@ fn shown(plug: &Plug, who: &Who, report: Report, out: &mut dyn Write) -> Result<
     if !who.json {
         return Ok(Some(report));
     }
-    writeln!(out, "{}", serde_json::to_string_pretty(&errand::json(&plug.id(), &report))?)?;
+    writeln!(out, "{}", serde_json::to_string_pretty(&api::report(&plug.id(), &report))?)?;
     Ok(None)
 }
 

@@ -22,7 +22,6 @@
 //! | `trouble.rs` | connections that end: when to try again, and what is said about it |
 //! | `topics.rs` | topics and payloads, pure |
 //! | `incoming.rs` | what comes in, understood; pure |
-//! | `errands.rs` | requests to one plug, understood; pure |
 //! | `controls.rs` | discovery of timers, clock, groups and random switching; pure |
 //! | `homeassistant.rs` | discovery messages, pure |
 //! | `former.rs` | what was told under other names is taken back; pure |
@@ -37,7 +36,6 @@ mod changes;
 mod cleanup;
 mod controls;
 mod counters;
-mod errands;
 mod examine;
 mod former;
 pub mod homeassistant;

@@ -1,10 +1,10 @@
 //! What the bridge says about itself, and requests that the link answers without the hub. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::incoming::Own;
 use super::migration;
 use super::session::{Figures, Health, Outgoing, Session};
 use super::topics::{self, LinkStats};
+use crate::api::{OwnRequest, answer};
 use serde_json::{Value, json};
 use tracing::info;
 
@@ -18,19 +18,19 @@ const MAX_PROBLEM: usize = 200;
 const MAX_NAMED: usize = 1000;
 
 impl Session {
-    pub(super) fn own(&mut self, own: Own) {
+    pub(super) fn own(&mut self, own: &OwnRequest, mark: Option<String>) {
         match own {
-            Own::Republish(mark) => {
+            OwnRequest::Republish => {
                 self.announce_all();
                 self.respond("republish", mark.as_deref(), Ok(json!({})));
             }
-            Own::HealthCheck(mark) => self.send(Outgoing::Health(Health::Check(mark))),
-            Own::Restart(mark) => {
+            OwnRequest::HealthCheck => self.send(Outgoing::Health(Health::Check(mark))),
+            OwnRequest::Restart => {
                 self.respond("restart", mark.as_deref(), Ok(json!({})));
                 info!("restarting as requested");
                 self.send(Outgoing::Restart);
             }
-            Own::Cleanup { dry_run, transaction } => self.clean_up(dry_run, transaction),
+            OwnRequest::Cleanup { dry_run } => self.clean_up(*dry_run, mark),
         }
     }
 
@@ -65,7 +65,7 @@ impl Session {
                     "healthy": true, "run": own.run, "started": own.started, "take_over": own.take_over,
                     "health": health,
                 });
-                let payload = topics::answer(Ok(healthy), mark.as_deref());
+                let payload = answer::answer(Ok(healthy), mark.as_deref());
                 (format!("{base}/bridge/response/health_check"), payload.to_string(), false)
             }
         }
@@ -128,7 +128,7 @@ impl Session {
     }
 
     pub(super) fn respond(&mut self, verb: &str, mark: Option<&str>, result: Result<Value, String>) {
-        let payload = topics::answer(result, mark);
+        let payload = answer::answer(result, mark);
         self.publish(format!("{}/bridge/response/{verb}", self.base()), payload.to_string(), false);
     }
 }

@@ -35,7 +35,7 @@ impl Session {
                 self.publish(format!("{}/{device}/response", self.base()), payload.to_string(), false);
             }
             Incoming::NobodyToGet(device) => drop(self.nobody(&device)),
-            Incoming::Own(_) | Incoming::Order(_) => {}
+            Incoming::Own(..) | Incoming::Order(_) => {}
         }
     }
 

@@ -361,7 +361,7 @@ impl Session {
 
     fn other(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Own(own) => self.own(own),
+            Incoming::Own(own, mark) => self.own(&own, mark),
             refused @ (Incoming::Order(_)
             | Incoming::Bad(..)
             | Incoming::BadRequest(..)

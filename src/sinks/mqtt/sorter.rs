@@ -148,7 +148,7 @@ impl Sorter {
         let allow = Allow { admin: self.settings.allow_admin, raw: self.settings.allow_raw };
         match incoming::incoming(&parts, payload, allow) {
             Incoming::Order(order) => Sorted::Order(order),
-            other @ (Incoming::Own(_)
+            other @ (Incoming::Own(..)
             | Incoming::Bad(..)
             | Incoming::BadRequest(..)
             | Incoming::Nobody(..)

@@ -1,16 +1,14 @@
 //! Topics and payloads, pure: a picture in, texts out; a topic and a payload in, an order out.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use crate::api::answer::{self, mark};
 use crate::entity::{Entity, Kind, Value, entities, is_slow, value};
-use crate::errand;
 use crate::model::{
-    BridgeView, CommandError, CommandResult, Energy, Event, Note, Options, PlugId, PlugView, Response,
-    ResponseData, View, iso,
+    BridgeView, CommandError, CommandResult, Energy, Event, Note, PlugId, PlugView, View, iso,
 };
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 use std::fmt;
-use std::time::Duration;
 
 /// Ids told in a sentence, at the most.
 const MAX_IDS: usize = 8;
@@ -316,7 +314,9 @@ pub(super) fn note(base: &str, note: &Note, unix_ms: u64) -> (String, Json) {
         Note::Result(result) => (format!("{base}/{}/response", result.plug), command_result(result)),
         Note::Plug(id, what) => (format!("{base}/{id}/event"), event(what, unix_ms)),
         Note::Bridge(what) => (format!("{base}/bridge/event"), event(what, unix_ms)),
-        Note::Response(answer) => (format!("{base}/bridge/response/{}", answer.verb), response(answer)),
+        Note::Response(response) => {
+            (format!("{base}/bridge/response/{}", response.verb), answer::response(response))
+        }
     }
 }
 
@@ -408,58 +408,6 @@ fn event(event: &Event, unix_ms: u64) -> Json {
             json!({"event_type": "discovery_cleared_by_ha", "device": id.as_str(), "ts": ts})
         }
     }
-}
-
-fn response(response: &Response) -> Json {
-    let result = response.result.as_ref().map(response_data).map_err(Clone::clone);
-    answer(result, response.transaction.as_deref())
-}
-
-/// The answer to a request, with the sender's transaction mark.
-pub(super) fn answer(result: Result<Json, String>, sender: Option<&str>) -> Json {
-    let mut all = match result {
-        Ok(data) => json!({"status": "ok", "data": data}),
-        Err(error) => json!({"status": "error", "data": {}, "error": error}),
-    };
-    if let (Some(sender), Some(object)) = (sender, all.as_object_mut()) {
-        object.insert("transaction".into(), mark(sender));
-    }
-    all
-}
-
-/// A sender's mark as it was; JSON text that is cut off is text.
-fn mark(text: &str) -> Json {
-    serde_json::from_str(text).unwrap_or_else(|_| text.into())
-}
-
-fn response_data(data: &ResponseData) -> Json {
-    let ids = |list: &[PlugId]| list.iter().map(|id| id.as_str().into()).collect::<Vec<Json>>();
-    match data {
-        ResponseData::Scan { found, new } => json!({"found": ids(found), "new": ids(new)}),
-        ResponseData::Adopt(value, time) => json!({"value": value, "time": time}),
-        ResponseData::Plug(id) => json!({"id": id.as_str()}),
-        ResponseData::Port(id, port) => json!({"id": id.as_str(), "port": port}),
-        ResponseData::Options(id, options) => {
-            json!({"id": id.as_str(), "options": options_json(options), "restart_required": false})
-        }
-        ResponseData::OverloadReset(id, ports) => json!({"id": id.as_str(), "ports": ports}),
-        ResponseData::Energy(id, port, energy) => {
-            json!({"id": id.as_str(), "port": port, "kwh": energy.kwh()})
-        }
-        ResponseData::Report(id, report) => errand::json(id.as_str(), report),
-        ResponseData::LogLevel(level) => json!({"level": level.as_str()}),
-    }
-}
-
-fn options_json(options: &Options) -> Json {
-    let mut all = serde_json::to_value(options).unwrap_or_default();
-    if let Some(object) = all.as_object_mut()
-        && let Some(ms) = object.remove("poll_interval_ms").and_then(|ms| ms.as_u64())
-    {
-        let text = humantime::format_duration(Duration::from_millis(ms)).to_string();
-        object.insert("poll_interval".into(), text.into());
-    }
-    all
 }
 
 #[cfg(test)]

@@ -233,3 +233,32 @@ fn a_clean_stop_says_one_word_and_leaves_the_plugs_topics_alone() {
         house.close().await;
     });
 }
+
+#[test]
+fn a_request_with_a_key_of_another_verb_changes_nothing_and_says_which_keys_it_has() {
+    run(async {
+        let house = House::running().await;
+        let devices = house.value("bridge/devices");
+        for (verb, keys, answer) in [
+            (
+                "countdown",
+                r#""port":1,"minutes":5,"leader":2"#,
+                "countdown has no key \"leader\"; its keys are id, port, minutes and transaction",
+            ),
+            (
+                "device_rename",
+                r#""name":"Other","kwh":7"#,
+                "device_rename has no key \"kwh\"; its keys are id, name, device_too and transaction",
+            ),
+        ] {
+            let request = format!(r#"{{"id":"{STRIP}","transaction":[1],{keys}}}"#);
+            let response = house.request(verb, &request).await;
+            let want = json!({"status": "error", "data": {}, "error": answer, "transaction": [1]});
+            assert_eq!(response, want);
+        }
+        let countdowns = house.request("countdown", &format!(r#"{{"id":"{STRIP}","port":1}}"#)).await;
+        assert_eq!(countdowns["data"]["countdowns"][0]["minutes"], json!(null), "{countdowns}");
+        assert_eq!(house.value("bridge/devices"), devices, "nothing is called otherwise");
+        house.close().await;
+    });
+}

@@ -1,6 +1,7 @@
 //! Times and numbers as people write them.
 
 use super::*;
+use crate::model::Energy;
 
 #[test]
 fn times_and_numbers_are_understood_as_people_write_them() {

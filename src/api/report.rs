@@ -1,11 +1,11 @@
-//! Reports as JSON: the same over MQTT and from the command line.
+//! What plugs say, as JSON.
 
-use super::warning;
+use crate::errand::warning;
 use crate::model::{RecordRow, Report, Rule, Timer, time};
 use serde_json::{Map, Value, json};
 
 /// A report about the plug with this id.
-pub fn json(id: &str, report: &Report) -> Value {
+pub fn report(id: &str, report: &Report) -> Value {
     let mut all = match report {
         Report::Clock(clock) => {
             json!({"time": clock.map(|clock| clock.local.to_string()), "drift_s": clock.map(|clock| clock.drift_s)})

@@ -1,0 +1,157 @@
+//! JSON as people and programs write it, read with errors that name the key.
+
+use super::{Asked, Verb};
+use crate::model::{Wish, amount};
+use serde::de::value::MapDeserializer;
+use serde::de::{self, DeserializeOwned};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value as Json, json};
+use serde_path_to_error::Segment;
+use std::fmt::{self, Display};
+
+/// The longest mark of a sender that is given back, in characters.
+pub(super) const MAX_MARK: usize = 128;
+
+/// The sender's mark in a request.
+const TRANSACTION: &str = "transaction";
+
+/// Understands a request with this verb.
+pub(super) fn request<T: Verb>(text: &str) -> Result<Asked, String> {
+    let word = || serde_json::from_str(text).unwrap_or_else(|_| text.to_owned());
+    let request: T = match T::WORD {
+        _ if text.starts_with('{') => object(T::NAME, "request", TRANSACTION, text)?,
+        Some(_) if text.is_empty() => object(T::NAME, "request", TRANSACTION, "{}")?,
+        Some(key) => object(T::NAME, "request", TRANSACTION, &json!({key: word()}).to_string())?,
+        None => {
+            let keys = its_keys(keys::<T>(), TRANSACTION);
+            return Err(format!("not a request: {} is a JSON object; {keys}", T::NAME));
+        }
+    };
+    request.ask()
+}
+
+/// Reads the object `who` says, a `what`, with the sender's mark under the key `mark`. An error names the
+/// key.
+pub(super) fn object<T: DeserializeOwned>(
+    who: &str,
+    what: &str,
+    mark: &str,
+    text: &str,
+) -> Result<T, String> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let read = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| foreign(who, mark, &error).unwrap_or_else(|| format!("not a {what}: {error}")))?;
+    json.end().map_err(|error| format!("not a {what}: {error}"))?;
+    Ok(read)
+}
+
+/// Which key an object has that it does not know, and which it knows; `None` for another error.
+fn foreign(who: &str, mark: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Option<String> {
+    let Some(Segment::Map { key }) = error.path().iter().next_back() else { return None };
+    let said = error.inner().to_string();
+    let known = said.strip_prefix(&format!("unknown field `{key}`, "))?;
+    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    let path = error.path().to_string();
+    let object = path.strip_suffix(key.as_str())?.strip_suffix('.').unwrap_or(who);
+    let key: String = key.chars().take(MAX_MARK).collect();
+    Some(format!("{object} has no key {key:?}; {}", its_keys(&known, mark)))
+}
+
+/// The mark is everywhere, so that it comes last.
+fn its_keys(all: &[&str], mark: &str) -> String {
+    let marks = all.contains(&mark);
+    let own: Vec<&str> = all.iter().copied().filter(|key| *key != mark).collect();
+    match own.split_last() {
+        None if marks => format!("its keys are none but {mark:?}"),
+        Some(_) if marks => format!("its keys are {} and {mark}", own.join(", ")),
+        Some((last, before @ [_, ..])) => format!("its keys are {} and {last}", before.join(", ")),
+        _ => format!("its only key is {}", own.join("")),
+    }
+}
+
+/// The names of a struct's fields, as JSON has them.
+pub(super) fn keys<T: DeserializeOwned>() -> &'static [&'static str] {
+    // Asked for a key that no struct has, it says which ones there are.
+    let foreign = MapDeserializer::<_, Known>::new(std::iter::once(("", ())));
+    T::deserialize(foreign).err().map_or(&[], |Known(keys)| keys)
+}
+
+/// An error that only keeps which keys there are.
+#[derive(Debug)]
+struct Known(&'static [&'static str]);
+
+impl de::Error for Known {
+    fn custom<T: Display>(_: T) -> Self {
+        Self(&[])
+    }
+
+    fn unknown_field(_: &str, keys: &'static [&'static str]) -> Self {
+        Self(keys)
+    }
+}
+
+impl Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
+}
+
+impl std::error::Error for Known {}
+
+/// The sender's mark in a command or request, as JSON text; of one that is too long only the beginning,
+/// for the refusal.
+pub fn mark(text: &str, key: &str) -> Option<String> {
+    let json: Json = serde_json::from_str(text).ok()?;
+    let mark = json.get(key).filter(|mark| !mark.is_null())?;
+    let begin = |text: &str| text.chars().take(MAX_MARK).collect::<String>();
+    Some(mark.as_str().map_or_else(|| begin(&mark.to_string()), |text| Json::from(begin(text)).to_string()))
+}
+
+/// The word for where a relay should go.
+pub(super) fn wish(text: &str) -> Option<Wish> {
+    let any = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text.trim()));
+    match () {
+        () if any(&["on", "true", "1"]) => Some(Wish::On),
+        () if any(&["off", "false", "0"]) => Some(Wish::Off),
+        () if any(&["toggle"]) => Some(Wish::Toggle),
+        () => None,
+    }
+}
+
+/// The same in JSON: a word, `true`, `false`, `1` or `0`.
+pub(super) fn wish_json(json: &Json) -> Option<Wish> {
+    match json {
+        Json::String(text) => wish(text),
+        Json::Bool(_) | Json::Number(_) => wish(&json.to_string()),
+        Json::Null | Json::Array(_) | Json::Object(_) => None,
+    }
+}
+
+/// Seconds: a number, also as text, or a time as `20m`.
+pub(super) fn seconds<'de, D: Deserializer<'de>>(json: D) -> Result<Option<u64>, D::Error> {
+    let json = Json::deserialize(json)?;
+    let word = |word: &str| {
+        let time = || humantime::parse_duration(word).ok().filter(|time| time.subsec_nanos() == 0);
+        word.parse().ok().or_else(|| time().map(|time| time.as_secs()))
+    };
+    match json.as_u64().or_else(|| json.as_str().map(str::trim).and_then(word)) {
+        None if json.is_null() => Ok(None),
+        None => Err(de::Error::custom(format!("{json} is no time; write seconds, or a time as \"20m\""))),
+        seconds => Ok(seconds),
+    }
+}
+
+/// A number, also as text as people write it.
+pub(super) fn number<'de, D: Deserializer<'de>>(json: D) -> Result<Option<f64>, D::Error> {
+    let json = Json::deserialize(json)?;
+    match (&json, json.as_str()) {
+        (Json::Null, _) => Ok(None),
+        (_, Some(text)) => amount(text).map(Some).map_err(de::Error::custom),
+        _ => json.as_f64().map(Some).ok_or_else(|| de::Error::custom(format!("{json} is no number"))),
+    }
+}
+
+/// A key that is there, be it with `null`, is something else than none.
+pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(json: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(json).map(Some)
+}

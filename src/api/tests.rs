@@ -1,0 +1,92 @@
+//! What every verb has in common; what each of them understands is tested with the topics.
+
+use super::*;
+use crate::model::{Clock, Report};
+use jiff::civil::DateTime;
+
+fn refused(name: &str, text: &str) -> String {
+    let verb = verb(name).expect(name);
+    (verb.read)(text).expect_err(text)
+}
+
+#[test]
+fn a_foreign_key_is_named_beside_all_keys_of_the_verb() {
+    for Entry { name, keys, .. } in &VERBS {
+        let own: Vec<&str> = keys().iter().copied().filter(|key| *key != "transaction").collect();
+        assert_eq!(own.len() + 1, keys().len(), "{name} has a transaction");
+        let own = if own.is_empty() { "none but \"transaction\"" } else { &own.join(", ") };
+        let why = refused(name, r#"{"transaction":1,"a.`b":0}"#);
+        assert!(why.starts_with(&format!("{name} has no key \"a.`b\"; its keys are {own}")), "{why}");
+    }
+}
+
+#[test]
+fn a_foreign_key_of_an_object_inside_is_named_beside_the_keys_of_that() {
+    let rule = "id, on, off, at, days, date and enabled";
+    let options = "poll_interval, power_change, current_change, power_unit, read_only and port";
+    for (verb, text, object, key, keys) in [
+        ("device_options", r#"{"options":{"poll":1}}"#, "options", "poll", format!("its keys are {options}")),
+        (
+            "device_options",
+            r#"{"options":{"port":{"1":{"":1}}}}"#,
+            "options.port.1",
+            "",
+            "its only key is lock".into(),
+        ),
+        ("schedule", r#"{"add":{"on":[1],"when":"22:10"}}"#, "add", "when", format!("its keys are {rule}")),
+        (
+            "schedule",
+            r#"{"change":{"id":7,"transaction":1}}"#,
+            "change",
+            "transaction",
+            format!("its keys are {rule}"),
+        ),
+    ] {
+        assert_eq!(refused(verb, text), format!("{object} has no key {key:?}; {keys}"), "{text}");
+    }
+    // The content of a raw command is the plug's business.
+    let call = r#"{"id":"maxsmart-x1","command":511,"arguments":{"any":{"thing":1}}}"#;
+    assert!((verb("call").expect("a verb").read)(call).is_ok());
+}
+
+#[test]
+fn another_error_names_the_key_as_well() {
+    assert!(
+        refused("schedule", r#"{"add":{"on":"all"}}"#).starts_with("not a request: add.on: invalid type")
+    );
+    assert!(refused("clock", r#"{"set":true,"set":true}"#).contains("duplicate field `set`"));
+    assert!(refused("clock", r#"{"set":true} {}"#).contains("trailing"));
+    assert!(refused("scan", r#"{"seconds":"soon"}"#).contains("\"20m\""));
+    let key = "ü".repeat(1000);
+    let why = refused("scan", &serde_json::json!({&key: 1}).to_string());
+    assert_eq!(why.matches('ü').count(), 128);
+}
+
+#[test]
+fn a_word_is_understood_where_one_is_enough() {
+    let asked = |name: &str, text: &str| (verb(name).expect(name).read)(text);
+    assert_eq!(asked("scan", "20"), asked("scan", r#"{"seconds":20}"#));
+    assert_eq!(asked("adopt", "\"on\""), asked("adopt", r#"{"value":true}"#));
+    assert_eq!(asked("log_level", "debug"), asked("log_level", r#"{"level":"debug"}"#));
+    // A cleanup that was to be a rehearsal is none.
+    assert_eq!(
+        refused("cleanup", "dry_run"),
+        "not a request: cleanup is a JSON object; its keys are dry_run and transaction"
+    );
+    assert!(refused("clock", r#"["maxsmart-x1"]"#).starts_with("not a request"));
+    assert!(refused("restart", "now").ends_with("its keys are none but \"transaction\""));
+}
+
+#[test]
+fn a_schedule_tells_of_a_clock_that_is_wrong_and_of_no_other() {
+    let told = |drift_s: Option<i64>| {
+        let local = DateTime::constant(2013, 12, 26, 0, 0, 0, 0);
+        report("maxsmart-x1", &Report::Schedule(Vec::new(), drift_s.map(|drift_s| Clock { local, drift_s })))
+    };
+    let wrong = told(Some(-407_246_400));
+    assert_eq!(wrong["drift_s"], -407_246_400);
+    assert!(wrong["warning"].as_str().is_some_and(|why| why.contains("2013-12-26")), "{wrong}");
+    for fine in [told(Some(3)), told(None)] {
+        assert_eq!(fine, serde_json::json!({"id": "maxsmart-x1", "rules": []}));
+    }
+}
