@@ -12,7 +12,9 @@
 use anyhow::Context;
 use plug2mqtt::drivers::{self, Driver, Reply, Step};
 use plug2mqtt::io::clock::Clock;
-use plug2mqtt::model::{Answer, Ask, Facts, Family, Found, Place, PowerUnit, Reading, Tuning};
+use plug2mqtt::model::{
+    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Family, Found, PowerUnit, Reading,
+};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,7 +24,7 @@ fn main() -> anyhow::Result<()> {
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {path}"))?;
     let family = Family { udp_port: 8888, http_port: 80, timeout: PATIENCE, keep_alive: false };
     for driver in drivers::ALL {
-        if let Some(found) = driver.recognise(&family, Place::NOWHERE.datagram(), &bytes) {
+        if let Some(found) = driver.recognise(&family, Endpoint::UNKNOWN.datagram(), &bytes) {
             println!("{}: a discovery reply\n{found:#?}", driver.name());
         } else if let Some(reading) = reading(*driver, &family, &bytes) {
             println!("{}: a reading\n{reading:#?}", driver.name());
@@ -36,15 +38,16 @@ fn main() -> anyhow::Result<()> {
 /// Begins to ask how a plug is, and hands the captured bytes in wherever they are taken for an answer; what they do
 /// not answer stays unanswered.
 fn reading(driver: &dyn Driver, family: &Family, bytes: &[u8]) -> Option<Reading> {
-    let plug = Found { driver: driver.name(), id: None, place: Place::NOWHERE, facts: Facts::default() };
-    let tuning = Tuning { timeout: PATIENCE, power_unit: PowerUnit::Auto, set_clock: false };
+    let plug =
+        Found { driver: driver.name(), id: None, place: Endpoint::UNKNOWN, facts: DeviceInfo::default() };
+    let tuning = DialectOptions { timeout: PATIENCE, power_unit: PowerUnit::Auto, set_clock: false };
     let mut dialect = driver.attach(family, &plug, &tuning);
     let now = Clock::start().now();
-    let mut step = dialect.ask(&Ask::Read, &now);
+    let mut step = dialect.ask(&DeviceRequest::Read, &now);
     for _ in 0..drivers::MAX_STEPS {
         step = match step {
             Step::Done(answer) => {
-                let Answer::Reading(reading) = *answer else { return None };
+                let DeviceResponse::Reading(reading) = *answer else { return None };
                 return Some(reading);
             }
             Step::Send(_) => {

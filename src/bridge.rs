@@ -15,11 +15,11 @@ use crate::hub::{Hub, Rules};
 use crate::io::clock::{Clock, Zone};
 use crate::io::engine::{Engine, Parts, SetLogLevel};
 use crate::io::http::Http;
-use crate::io::probe::{Quarry, Reach};
+use crate::io::probe::{DiscoveryScope, DriverConfig};
 use crate::io::store::{Store, StoreError};
-use crate::model::{Energy, Family, Memory, PlugId};
+use crate::model::{Energy, Family, PersistedState, PlugId};
 use crate::sinks::mqtt::{
-    self, BridgeFacts, Leave, Wires,
+    self, BridgeFacts, Channels, Leave,
     homeassistant::Announcer,
     link::{Address, Tls},
 };
@@ -175,7 +175,7 @@ pub async fn run_as(
     let mut watch = clock.clone();
     tokio::spawn(misfits::mind(settings.clone(), picture.clone()));
     tokio::spawn(supervision::supervise(asks, Arc::clone(&counters), stopped.clone()));
-    let wires = Wires {
+    let wires = Channels {
         clock: Box::new(move || watch.now()),
         view: picture,
         notes: heard,
@@ -285,7 +285,7 @@ impl Broker {
 fn mqtt_settings(
     settings: &Settings,
     instance: &Instance,
-    memory: &Memory,
+    memory: &PersistedState,
     (host, port, tls): (String, u16, bool),
 ) -> Result<mqtt::Settings, StartError> {
     let own = &settings.mqtt;
@@ -409,10 +409,10 @@ pub fn rules(settings: &Settings) -> Rules {
 }
 
 /// Where each family is looked for.
-pub fn quarries(settings: &Settings) -> Vec<Quarry> {
+pub fn quarries(settings: &Settings) -> Vec<DriverConfig> {
     let (maxsmart, inplug) = (&settings.maxsmart, &settings.inplug);
-    let quarry = |name: &str, family: Family, reach: Reach| {
-        Some(Quarry { driver: drivers::named(name)?, family, reach })
+    let quarry = |name: &str, family: Family, reach: DiscoveryScope| {
+        Some(DriverConfig { driver: drivers::named(name)?, family, reach })
     };
     let maxsmart = maxsmart.enabled.then(|| {
         let family = Family {
@@ -436,12 +436,16 @@ pub fn quarries(settings: &Settings) -> Vec<Quarry> {
     [maxsmart, inplug].into_iter().flatten().flatten().collect()
 }
 
-fn reach(broadcast: &[config::Broadcast], hosts: &[config::Host], scan: &[config::Network]) -> Reach {
+fn reach(
+    broadcast: &[config::Broadcast],
+    hosts: &[config::Host],
+    scan: &[config::Network],
+) -> DiscoveryScope {
     let named = broadcast.iter().filter_map(|broadcast| match broadcast {
         config::Broadcast::Auto => None,
         config::Broadcast::To(address) => Some(*address),
     });
-    Reach {
+    DiscoveryScope {
         everywhere: broadcast.contains(&config::Broadcast::Auto),
         broadcast: named.collect(),
         hosts: hosts.iter().map(|host| (host.name.clone(), host.port)).collect(),

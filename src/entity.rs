@@ -1,7 +1,7 @@
 //! What a plug offers, for any sink: which switches, sensors and buttons it has. Built from what
 //! was read from the plug, never from a model name. Knows the vocabulary and nothing else.
 
-use crate::model::{Energy, Offer, PerPort, PlugView};
+use crate::model::{Capabilities, Energy, PerPort, PlugView};
 
 /// What kind of thing an entity is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,7 +93,7 @@ impl Entity {
 }
 
 /// All entities of a plug with this offer, in the order in which people look for them.
-pub fn entities(offer: Offer) -> Vec<Entity> {
+pub fn entities(offer: Capabilities) -> Vec<Entity> {
     if offer.ports == 0 {
         return Vec::new();
     }

@@ -46,6 +46,8 @@ pub mod bridge;
 #[cfg(feature = "broker")]
 #[doc(hidden)]
 pub mod broker;
+#[doc(hidden)]
+pub mod capability;
 #[cfg(feature = "bridge")]
 #[doc(hidden)]
 pub mod cli;
@@ -59,8 +61,6 @@ pub mod drivers;
 #[cfg(feature = "bridge")]
 #[doc(hidden)]
 pub mod entity;
-#[doc(hidden)]
-pub mod errand;
 #[cfg(feature = "bridge")]
 #[doc(hidden)]
 pub mod fair;
@@ -87,8 +87,8 @@ pub use client::{Client, DiscoveredPlug, Error, Plug, Port, ScheduleRule, discov
 pub use jiff;
 #[doc(inline)]
 pub use model::{
-    Clock, Currency, Days, Facts as DeviceInfo, Failure, Hardware, LeaderGroup, LeaderWish as LeaderChange,
-    Mac, Name, PlugId, PortReading, PowerUnit, Presence as PresenceSimulation,
+    Clock, Currency, Days, DeviceInfo, Failure, Hardware, LeaderGroup, LeaderWish as LeaderChange, Mac, Name,
+    PlugId, PortReading, PowerUnit, Presence as PresenceSimulation,
     PresenceSimulationWish as PresenceSimulationChange, Price, Reading, Record as History,
     RecordRow as HistoryRow, Role, RuleContent as RuleChange, Span, Timer as Countdown,
 };

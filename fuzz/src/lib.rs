@@ -9,13 +9,14 @@ use plug2mqtt::drivers::{ALL, Dialect, MAX_STEPS, Reply, Step};
 use plug2mqtt::hub::{Effect, Hub, Input};
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
-    Answer, Ask, DiscoveryMode, Facts, Failure, Family, Found, MAX_PORTS, MAX_WATTS, Memory, Moment, Name,
-    Order, Outcome, Place, PlugId, PortDevices, PowerUnit, Request, Skill, Span, Switch, Told, Tuning,
+    CapabilityReply, CapabilityRequest, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions,
+    DiscoveryMode, Endpoint, Failure, Family, Found, HubRequest, MAX_PORTS, MAX_WATTS, Moment, Name, Outcome,
+    PersistedState, PlugId, PortDevices, PowerUnit, Request, Span, Switch,
 };
 use plug2mqtt::sim::{Model, Recording};
 use plug2mqtt::sinks::mqtt::homeassistant::Announcer;
 use plug2mqtt::sinks::mqtt::link::Address;
-use plug2mqtt::sinks::mqtt::sorter::{Sorted, Sorter};
+use plug2mqtt::sinks::mqtt::router::{Sorted, Sorter};
 use plug2mqtt::sinks::mqtt::{BridgeFacts, Settings};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -69,7 +70,7 @@ pub fn discovery(bytes: &[u8]) {
     }
 }
 
-fn sane(facts: &Facts) {
+fn sane(facts: &DeviceInfo) {
     assert!(facts.port_names.len() <= MAX_PORTS);
     for name in facts.name.iter().chain(facts.port_names.iter().flatten()) {
         assert_eq!(Name::clean(name.as_str()).as_ref(), Some(name));
@@ -87,27 +88,27 @@ pub fn reply(bytes: &[u8]) {
     let serial = (choice & 0x10 != 0).then(|| "SWP6000000000001".to_owned());
     let firmware = (choice & 0x20 != 0).then(|| "5.11".to_owned());
     let power_unit = if choice & 0x40 == 0 { PowerUnit::Auto } else { PowerUnit::Milliwatts };
-    let tuning = Tuning { timeout: TIMEOUT, power_unit, set_clock: true };
+    let tuning = DialectOptions { timeout: TIMEOUT, power_unit, set_clock: true };
     let ask = match choice & 0x0f {
-        0 => Ask::Identify,
-        1 => Ask::Switch(Switch::All(true)),
-        2 => Ask::Switch(Switch::Ports(BTreeMap::from([(1, true), (16, false)]))),
-        3 => Ask::History(Span::Hours),
-        4 => Ask::Skill(Skill::Clock),
-        5 => Ask::Skill(Skill::Rules),
-        6 => Ask::Skill(Skill::Price),
-        7 => Ask::Skill(Skill::Leader),
-        8 => Ask::Skill(Skill::Presence),
-        9 => Ask::Skill(Skill::Hardware),
-        10 => Ask::Skill(Skill::Timer(1)),
-        11 => Ask::Skill(Skill::Call { command: 511, arguments: None }),
-        12 => Ask::Skill(Skill::SetTimer { port: 1, minutes: 9 }),
-        _ => Ask::Read,
+        0 => DeviceRequest::Identify,
+        1 => DeviceRequest::Switch(Switch::All(true)),
+        2 => DeviceRequest::Switch(Switch::Ports(BTreeMap::from([(1, true), (16, false)]))),
+        3 => DeviceRequest::History(Span::Hours),
+        4 => DeviceRequest::CapabilityRequest(CapabilityRequest::Clock),
+        5 => DeviceRequest::CapabilityRequest(CapabilityRequest::Rules),
+        6 => DeviceRequest::CapabilityRequest(CapabilityRequest::Price),
+        7 => DeviceRequest::CapabilityRequest(CapabilityRequest::Leader),
+        8 => DeviceRequest::CapabilityRequest(CapabilityRequest::Presence),
+        9 => DeviceRequest::CapabilityRequest(CapabilityRequest::Hardware),
+        10 => DeviceRequest::CapabilityRequest(CapabilityRequest::Timer(1)),
+        11 => DeviceRequest::CapabilityRequest(CapabilityRequest::Call { command: 511, arguments: None }),
+        12 => DeviceRequest::CapabilityRequest(CapabilityRequest::SetTimer { port: 1, minutes: 9 }),
+        _ => DeviceRequest::Read,
     };
     for driver in ALL {
-        let place = Place { ip: from().ip(), http: 80, udp: 8888 };
+        let place = Endpoint { ip: from().ip(), http: 80, udp: 8888 };
         let id = PlugId::of(driver.name(), "swp6000000000001");
-        let mut facts = Facts::default();
+        let mut facts = DeviceInfo::default();
         (facts.serial, facts.firmware) = (serial.clone(), firmware.clone());
         let found = Found { driver: driver.name(), id, place, facts };
         let mut dialect = driver.attach(&family(), &found, &tuning);
@@ -127,7 +128,7 @@ pub fn reply(bytes: &[u8]) {
 }
 
 /// As the transport holds it: what makes no sense is passed over once, then there is silence.
-fn converse(dialect: &mut dyn Dialect, ask: &Ask, bytes: &[u8]) -> Result<Answer, Failure> {
+fn converse(dialect: &mut dyn Dialect, ask: &DeviceRequest, bytes: &[u8]) -> Result<DeviceResponse, Failure> {
     let mut step = dialect.ask(ask, &now());
     for _ in 0..=MAX_STEPS {
         let Step::Send(request) = step else { break };
@@ -145,9 +146,9 @@ fn converse(dialect: &mut dyn Dialect, ask: &Ask, bytes: &[u8]) -> Result<Answer
     }
 }
 
-fn believable(answer: &Answer) {
+fn believable(answer: &DeviceResponse) {
     match answer {
-        Answer::Reading(reading) => {
+        DeviceResponse::Reading(reading) => {
             assert!(!reading.ports.is_empty() && reading.ports.len() <= MAX_PORTS);
             assert!(reading.refused.len() <= MAX_PORTS);
             for why in &reading.refused {
@@ -159,15 +160,17 @@ fn believable(answer: &Answer) {
             }
             reading.facts.iter().for_each(sane);
         }
-        Answer::Identity(found) => sane(&found.facts),
-        Answer::History(history) => {
+        DeviceResponse::Identity(found) => sane(&found.facts),
+        DeviceResponse::History(history) => {
             let figures = history.rows.iter().flatten().flatten();
             assert!(history.rows.len() <= MAX_PORTS && history.rows.iter().all(|row| row.len() <= 32));
             assert!(figures.chain(&history.cost).all(|figure| figure.is_finite() && *figure >= 0.0));
         }
-        Answer::Skill(Told::Raw(text)) => assert!(!text.chars().any(char::is_control), "{text:?}"),
-        Answer::Skill(Told::Rules(rules)) => assert!(rules.len() <= 32),
-        Answer::Skill(_) | Answer::Refused(_) | Answer::Unsupported => {}
+        DeviceResponse::CapabilityRequest(CapabilityReply::Raw(text)) => {
+            assert!(!text.chars().any(char::is_control), "{text:?}")
+        }
+        DeviceResponse::CapabilityRequest(CapabilityReply::Rules(rules)) => assert!(rules.len() <= 32),
+        DeviceResponse::CapabilityRequest(_) | DeviceResponse::Refused(_) | DeviceResponse::Unsupported => {}
     }
 }
 
@@ -215,17 +218,17 @@ pub fn command(bytes: &[u8]) {
     for allow_admin in [true, false] {
         let sorter = sorter(allow_admin);
         let stored = sorter.sort(&topic, payload, true);
-        assert!(!matches!(stored, Sorted::Order(_)), "a retained message is obeyed: {stored:?}");
+        assert!(!matches!(stored, Sorted::HubRequest(_)), "a retained message is obeyed: {stored:?}");
         match sorter.sort(&topic, payload, false) {
-            Sorted::Order(order) => bounded(&order, payload, allow_admin),
+            Sorted::HubRequest(order) => bounded(&order, payload, allow_admin),
             Sorted::Rest(_) | Sorted::Nothing => {}
         }
     }
 }
 
-fn bounded(order: &Order, payload: &[u8], allow_admin: bool) {
+fn bounded(order: &HubRequest, payload: &[u8], allow_admin: bool) {
     match order {
-        Order::Switch(order) => {
+        HubRequest::Switch(order) => {
             assert!(payload.len() <= 4096 && !payload.is_empty());
             assert!((1..=17).contains(&order.ports.len()), "{order:?}");
             assert!(order.hold.is_none_or(|hold| (1..=604_800).contains(&hold.as_secs())), "{order:?}");
@@ -235,14 +238,17 @@ fn bounded(order: &Order, payload: &[u8], allow_admin: bool) {
             // Times are added to the present: none of them may overflow.
             let _ = order.ttl.map(|ttl| Duration::from_secs(1 << 40) + ttl);
         }
-        Order::Request(request, transaction) => {
+        HubRequest::Request(request, transaction) => {
             assert!(payload.len() <= 4096);
             assert!(transaction.as_ref().is_none_or(|mark| mark.chars().count() <= 128));
-            let asks = matches!(request, Request::Errand(_, errand) if !errand.changes());
+            let asks = matches!(request, Request::PlugRequest(_, errand) if !errand.changes());
             assert!(allow_admin || asks || matches!(request, Request::Scan(_)), "{request:?}");
         }
-        Order::Refresh(_) => {}
-        Order::Metered(_) | Order::Announced(..) | Order::Named(_) | Order::Deleted(_) => {
+        HubRequest::Refresh(_) => {}
+        HubRequest::Metered(_)
+        | HubRequest::Announced(..)
+        | HubRequest::Named(_)
+        | HubRequest::Deleted(_) => {
             panic!("from outside: {order:?}")
         }
     }
@@ -255,7 +261,7 @@ pub fn meter(bytes: &[u8]) {
         ["plug2mqtt/maxsmart-swp6000000000001/1/energy", "plug2mqtt/maxsmart-swp6000000000001/energy"]
     {
         let sorted = sorter.sort(topic, bytes, true);
-        assert!(!matches!(sorted, Sorted::Order(_)));
+        assert!(!matches!(sorted, Sorted::HubRequest(_)));
         if let Sorted::Rest(_) = sorted {
             let kwh: f64 = std::str::from_utf8(bytes).expect("text").parse().expect("a number");
             assert!(kwh.is_finite() && kwh >= 0.0 && bytes.len() <= 32, "{kwh}");
@@ -281,8 +287,8 @@ pub fn state(bytes: &[u8]) {
             if let Effect::Talk { who, .. } = effect {
                 let result = match turn % 3 {
                     0 => Err(Failure::Timeout),
-                    1 => Ok(Answer::Reading(Default::default())),
-                    _ => Ok(Answer::Unsupported),
+                    1 => Ok(DeviceResponse::Reading(Default::default())),
+                    _ => Ok(DeviceResponse::Unsupported),
                 };
                 hub.handle(&now, Input::Answered(Outcome { who, result, requests: 1, took: TIMEOUT }));
             } else if effect == Effect::Save {
@@ -300,7 +306,7 @@ pub fn state(bytes: &[u8]) {
 }
 
 /// The last bit of a fraction may change in a file of decimal digits.
-fn without_fractions(mut memory: Memory) -> Memory {
+fn without_fractions(mut memory: PersistedState) -> PersistedState {
     for plug in memory.plugs.values_mut() {
         plug.tally.ports.iter_mut().for_each(|port| port.watts = 0.0);
         (plug.options.power_change, plug.options.current_change) = (None, None);

@@ -1,7 +1,7 @@
 //! Which plugs there are: search, adopt, remove, replace.
 
 use super::{Asked, Verb, plug, read};
-use crate::model::{Request, Wish};
+use crate::model::{Request, SwitchAction};
 use serde::Deserialize;
 use serde_json::Value as Json;
 use std::time::Duration;
@@ -54,9 +54,9 @@ impl Verb for Adopt {
             time => time.map(Duration::from_secs),
         };
         match read::wish_json(&value) {
-            Some(Wish::On) => Ok(Asked::Hub(Request::Adopt(true, time))),
-            Some(Wish::Off) => Ok(Asked::Hub(Request::Adopt(false, None))),
-            Some(Wish::Toggle) | None => Err("value must be ON or OFF".into()),
+            Some(SwitchAction::On) => Ok(Asked::Hub(Request::Adopt(true, time))),
+            Some(SwitchAction::Off) => Ok(Asked::Hub(Request::Adopt(false, None))),
+            Some(SwitchAction::Toggle) | None => Err("value must be ON or OFF".into()),
         }
     }
 }

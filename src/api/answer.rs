@@ -41,7 +41,7 @@ fn data(data: &ResponseData) -> Json {
         ResponseData::Energy(id, port, energy) => {
             json!({"id": id.as_str(), "port": port, "kwh": energy.kwh()})
         }
-        ResponseData::Report(id, what) => report(id.as_str(), what),
+        ResponseData::CapabilityState(id, what) => report(id.as_str(), what),
         ResponseData::LogLevel(level) => json!({"level": level.as_str()}),
     }
 }

@@ -1,7 +1,7 @@
 //! Any command of a plug's protocol.
 
 use super::{Asked, Verb, errand};
-use crate::model::Errand;
+use crate::model::PlugRequest;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
@@ -26,6 +26,6 @@ impl Verb for Call {
     fn ask(self) -> Result<Asked, String> {
         let command = self.command.ok_or("give \"command\", its number")?;
         let arguments = self.arguments.map(|arguments| Json::Object(arguments).to_string());
-        errand(self.id.as_deref(), Errand::Call { command, arguments })
+        errand(self.id.as_deref(), PlugRequest::Call { command, arguments })
     }
 }

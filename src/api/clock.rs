@@ -1,7 +1,7 @@
 //! The clock of a plug.
 
 use super::{Asked, Verb, errand};
-use crate::model::Errand;
+use crate::model::PlugRequest;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -23,6 +23,6 @@ impl Verb for Clock {
     const CHANGES: bool = false;
 
     fn ask(self) -> Result<Asked, String> {
-        errand(self.id.as_deref(), Errand::Clock { set: self.set })
+        errand(self.id.as_deref(), PlugRequest::Clock { set: self.set })
     }
 }

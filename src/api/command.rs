@@ -1,7 +1,7 @@
 //! Commands to switch: a word, or an object.
 
 use super::read::{self, MAX_MARK, mark, wish, wish_json};
-use crate::model::{PlugId, SwitchOrder, Wish};
+use crate::model::{PlugId, SwitchAction, SwitchOrder};
 use serde::Deserialize;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -71,7 +71,7 @@ pub fn command(plug: &PlugId, port: u8, text: &str) -> Result<SwitchOrder, Strin
 }
 
 impl Command {
-    fn wishes(&self, port: u8) -> Result<BTreeMap<u8, Wish>, String> {
+    fn wishes(&self, port: u8) -> Result<BTreeMap<u8, SwitchAction>, String> {
         let state = |json: &Json| wish_json(json).ok_or_else(|| "a state is ON, OFF or TOGGLE".to_owned());
         let wishes = match (&self.state, &self.ports) {
             (Some(json), None) => BTreeMap::from([(port, state(json)?)]),

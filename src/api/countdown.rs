@@ -1,7 +1,7 @@
 //! Countdowns that switch ports off.
 
 use super::{Asked, Verb, errand};
-use crate::model::Errand;
+use crate::model::PlugRequest;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -25,7 +25,7 @@ impl Verb for Countdown {
 
     fn ask(self) -> Result<Asked, String> {
         let minutes = self.minutes.as_ref().map(minutes).transpose()?;
-        errand(self.id.as_deref(), Errand::Countdown { port: self.port, minutes })
+        errand(self.id.as_deref(), PlugRequest::Countdown { port: self.port, minutes })
     }
 }
 

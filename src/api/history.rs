@@ -1,7 +1,7 @@
 //! What a plug has recorded.
 
 use super::{Asked, Verb, errand};
-use crate::model::{Errand, Span};
+use crate::model::{PlugRequest, Span};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -30,6 +30,6 @@ impl Verb for History {
             "months" => Span::Months,
             _ => return Err("span is hours, days or months".into()),
         };
-        errand(self.id.as_deref(), Errand::History { span, port: self.port, meaning: None })
+        errand(self.id.as_deref(), PlugRequest::History { span, port: self.port, meaning: None })
     }
 }

@@ -1,7 +1,7 @@
 //! The port that others follow.
 
 use super::{Asked, Verb, errand};
-use crate::model::{Errand, LeaderWish};
+use crate::model::{LeaderWish, PlugRequest};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -29,7 +29,10 @@ impl Verb for Leader {
     fn ask(self) -> Result<Asked, String> {
         let leader = self.leader.as_ref().map(leader).transpose()?;
         let wish = LeaderWish { leader, followers: self.followers, limit_w: self.limit_w };
-        errand(self.id.as_deref(), Errand::Leader(Some(wish).filter(|wish| *wish != LeaderWish::default())))
+        errand(
+            self.id.as_deref(),
+            PlugRequest::Leader(Some(wish).filter(|wish| *wish != LeaderWish::default())),
+        )
     }
 }
 

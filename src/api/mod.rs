@@ -26,7 +26,7 @@ pub mod schedule;
 pub use read::mark;
 pub use report::report;
 
-use crate::model::{Errand, PlugId, Request};
+use crate::model::{PlugId, PlugRequest, Request};
 use serde::de::DeserializeOwned;
 
 /// Longer commands and requests are refused unread, in bytes.
@@ -148,8 +148,8 @@ fn plug(key: &str, text: Option<&str>) -> Result<PlugId, String> {
 }
 
 /// Something for one plug itself.
-fn errand(id: Option<&str>, errand: Errand) -> Result<Asked, String> {
-    Ok(Asked::Hub(Request::Errand(plug("id", id)?, errand)))
+fn errand(id: Option<&str>, errand: PlugRequest) -> Result<Asked, String> {
+    Ok(Asked::Hub(Request::PlugRequest(plug("id", id)?, errand)))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::schedule::time_of_day;
 use super::{Asked, Verb, errand};
-use crate::model::{Errand, PresenceSimulationWish};
+use crate::model::{PlugRequest, PresenceSimulationWish};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -40,6 +40,6 @@ impl Verb for PresenceSimulation {
             ports: self.ports,
         };
         let wish = Some(wish).filter(|wish| *wish != PresenceSimulationWish::default());
-        errand(self.id.as_deref(), Errand::PresenceSimulation(wish))
+        errand(self.id.as_deref(), PlugRequest::PresenceSimulation(wish))
     }
 }

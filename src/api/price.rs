@@ -1,7 +1,7 @@
 //! What a kilowatt-hour costs.
 
 use super::{Asked, Verb, errand};
-use crate::model::{self, Currency, Errand, amount};
+use crate::model::{self, Currency, PlugRequest, amount};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -32,7 +32,7 @@ impl Verb for Price {
             }
             _ => return Err("give \"price\" and \"currency\"".into()),
         };
-        errand(self.id.as_deref(), Errand::Price(price))
+        errand(self.id.as_deref(), PlugRequest::Price(price))
     }
 }
 

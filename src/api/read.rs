@@ -1,7 +1,7 @@
 //! JSON as people and programs write it, read with errors that name the key.
 
 use super::{Asked, Verb};
-use crate::model::{Wish, amount};
+use crate::model::{SwitchAction, amount};
 use serde::de::value::MapDeserializer;
 use serde::de::{self, DeserializeOwned};
 use serde::{Deserialize, Deserializer};
@@ -108,18 +108,18 @@ pub fn mark(text: &str, key: &str) -> Option<String> {
 }
 
 /// The word for where a relay should go.
-pub(super) fn wish(text: &str) -> Option<Wish> {
+pub(super) fn wish(text: &str) -> Option<SwitchAction> {
     let any = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text.trim()));
     match () {
-        () if any(&["on", "true", "1"]) => Some(Wish::On),
-        () if any(&["off", "false", "0"]) => Some(Wish::Off),
-        () if any(&["toggle"]) => Some(Wish::Toggle),
+        () if any(&["on", "true", "1"]) => Some(SwitchAction::On),
+        () if any(&["off", "false", "0"]) => Some(SwitchAction::Off),
+        () if any(&["toggle"]) => Some(SwitchAction::Toggle),
         () => None,
     }
 }
 
 /// The same in JSON: a word, `true`, `false`, `1` or `0`.
-pub(super) fn wish_json(json: &Json) -> Option<Wish> {
+pub(super) fn wish_json(json: &Json) -> Option<SwitchAction> {
     match json {
         Json::String(text) => wish(text),
         Json::Bool(_) | Json::Number(_) => wish(&json.to_string()),

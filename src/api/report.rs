@@ -1,23 +1,23 @@
 //! What plugs say, as JSON.
 
-use crate::errand::warning;
-use crate::model::{RecordRow, Report, Rule, Timer, time};
+use crate::capability::warning;
+use crate::model::{CapabilityState, RecordRow, Rule, Timer, time};
 use serde_json::{Map, Value, json};
 
 /// A report about the plug with this id.
-pub fn report(id: &str, report: &Report) -> Value {
+pub fn report(id: &str, report: &CapabilityState) -> Value {
     let mut all = match report {
-        Report::Clock(clock) => {
+        CapabilityState::Clock(clock) => {
             json!({"time": clock.map(|clock| clock.local.to_string()), "drift_s": clock.map(|clock| clock.drift_s)})
         }
-        Report::Countdowns(timers) => {
+        CapabilityState::Countdowns(timers) => {
             let one = |(port, timer): &(u8, Option<Timer>)| {
                 let (minutes, left) = (timer.map(|timer| timer.minutes), timer.map(|timer| timer.left_s));
                 json!({"port": port, "minutes": minutes, "left_s": left})
             };
             json!({"countdowns": timers.iter().map(one).collect::<Vec<_>>()})
         }
-        Report::Schedule(rules, clock) => {
+        CapabilityState::Schedule(rules, clock) => {
             let one = |(rule, date): &(Rule, Option<String>)| {
                 let days = rule.once.is_none().then(|| rule.days.to_string());
                 json!({
@@ -31,7 +31,7 @@ pub fn report(id: &str, report: &Report) -> Value {
                 None => json!({"rules": rules}),
             }
         }
-        Report::Record(record) => {
+        CapabilityState::Record(record) => {
             let cost = |wh: f64| record.price.map(|price| rounded(wh / 1000.0 * price, 1e4));
             let one = |row: &RecordRow| {
                 json!({
@@ -48,24 +48,24 @@ pub fn report(id: &str, report: &Report) -> Value {
             }
             all
         }
-        Report::Price(price) => {
+        CapabilityState::Price(price) => {
             let (price, currency) = price.map(|price| (price.cost, price.currency.to_string())).unzip();
             json!({"price": price, "currency": currency})
         }
-        Report::Leader(group) => {
+        CapabilityState::Leader(group) => {
             json!({"leader": group.leader(), "followers": group.followers(), "limit_w": group.limit_w})
         }
-        Report::PresenceSimulation(presence) => {
+        CapabilityState::PresenceSimulation(presence) => {
             let ports = (1u8..).zip(&presence.ports).filter(|(_, on)| **on).map(|(port, _)| port);
             json!({
                 "enabled": presence.enabled, "days": presence.days.to_string(), "from": time(presence.from),
                 "to": time(presence.to), "ports": ports.collect::<Vec<_>>(),
             })
         }
-        Report::Raw(text) => {
+        CapabilityState::Raw(text) => {
             json!({"answer": serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.as_str()))})
         }
-        Report::Renamed { port, name, kept_here } => {
+        CapabilityState::Renamed { port, name, kept_here } => {
             let mut all = json!({"name": name.as_str(), "kept_by": if kept_here.is_some() { "bridge" } else { "plug" }});
             if let Some(object) = all.as_object_mut() {
                 object.extend((*port > 0).then(|| ("port".to_owned(), Value::from(*port))));

@@ -1,7 +1,7 @@
 //! The rules by which a plug switches on its own.
 
 use super::{Asked, Verb, errand};
-use crate::model::{Errand, RuleContent, RuleWish, date, minute};
+use crate::model::{PlugRequest, RuleContent, RuleWish, date, minute};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -58,7 +58,7 @@ impl Verb for Schedule {
             (None, None, Some(id)) => Some(RuleWish::Delete(id)),
             _ => return Err("give one of \"add\", \"change\" and \"delete\"".into()),
         };
-        errand(self.id.as_deref(), Errand::Schedule(wish))
+        errand(self.id.as_deref(), PlugRequest::Schedule(wish))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What every verb has in common; what each of them understands is tested with the topics.
 
 use super::*;
-use crate::model::{Clock, Report};
+use crate::model::{CapabilityState, Clock};
 use jiff::civil::DateTime;
 
 fn refused(name: &str, text: &str) -> String {
@@ -81,7 +81,10 @@ fn a_word_is_understood_where_one_is_enough() {
 fn a_schedule_tells_of_a_clock_that_is_wrong_and_of_no_other() {
     let told = |drift_s: Option<i64>| {
         let local = DateTime::constant(2013, 12, 26, 0, 0, 0, 0);
-        report("maxsmart-x1", &Report::Schedule(Vec::new(), drift_s.map(|drift_s| Clock { local, drift_s })))
+        report(
+            "maxsmart-x1",
+            &CapabilityState::Schedule(Vec::new(), drift_s.map(|drift_s| Clock { local, drift_s })),
+        )
     };
     let wrong = told(Some(-407_246_400));
     assert_eq!(wrong["drift_s"], -407_246_400);

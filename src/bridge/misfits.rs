@@ -2,7 +2,7 @@
 //! They are valid everywhere, and do nothing.
 
 use crate::config::{self, Settings};
-use crate::model::{Memory, View};
+use crate::model::{PersistedState, View};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const LOOKS: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
 pub type Known = BTreeMap<String, u8>;
 
 /// The plugs of a state file.
-pub fn remembered(memory: &Memory) -> Known {
+pub fn remembered(memory: &PersistedState) -> Known {
     memory.plugs.iter().map(|(id, plug)| (id.to_string(), plug.offer.ports)).collect()
 }
 

@@ -1,7 +1,7 @@
 //! What the service manager hears while the bridge runs: that the loop still turns, and how many
 //! plugs are online.
 
-use crate::model::{Figures, View};
+use crate::model::{Metrics, View};
 use crate::sinks::mqtt::Counters;
 use sd_notify::{NotifyState, notify, watchdog_enabled};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// Asks the loop for figures again and again until `stop`. Only an answer is a sign of life.
 pub(super) async fn supervise(
-    asks: mpsc::Sender<oneshot::Sender<Figures>>,
+    asks: mpsc::Sender<oneshot::Sender<Metrics>>,
     mqtt: Arc<Counters>,
     mut stop: watch::Receiver<bool>,
 ) {

@@ -11,7 +11,7 @@ use super::discover::{Seen, names};
 use crate::bridge::{misfits, state_directory};
 use crate::config::{self, Known, Settings};
 use crate::io::store::Store;
-use crate::model::Memory;
+use crate::model::PersistedState;
 
 /// What the line for editors names; `config schema` writes it.
 const SCHEMA: &str = "plug2mqtt.schema.json";
@@ -31,12 +31,12 @@ impl Found {
     /// The plugs that told how they are, with the names they were given over MQTT, else those they have
     /// themselves.
     #[must_use]
-    pub fn all(seen: &[Seen], memory: &Memory) -> Vec<Self> {
+    pub fn all(seen: &[Seen], memory: &PersistedState) -> Vec<Self> {
         let names = names(&seen.iter().map(|seen| &seen.found).collect::<Vec<_>>());
         seen.iter().zip(names).filter_map(|(seen, name)| Self::of(seen, name, memory)).collect()
     }
 
-    fn of(seen: &Seen, own: String, memory: &Memory) -> Option<Self> {
+    fn of(seen: &Seen, own: String, memory: &PersistedState) -> Option<Self> {
         let (facts, id) = (&seen.found.facts, seen.found.id.as_ref()?);
         let kept = memory.plugs.get(id);
         let given = kept.and_then(|kept| kept.name.as_ref());

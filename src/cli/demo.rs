@@ -2,7 +2,7 @@
 
 use super::Fault;
 use crate::config::{Broadcast, Settings};
-use crate::sim::{self, Faults, Inplug, Load, Model, Place, Served, Shelf, Strip};
+use crate::sim::{self, Endpoint, Faults, Inplug, Load, Model, Served, Shelf, Strip};
 use anyhow::{Context, Result, bail};
 use std::future::Future;
 use std::io::{self, Write};
@@ -321,7 +321,7 @@ impl<M: Model> Family<M> {
         }
         let [(ip, plug)] =
             plugs.try_into().ok().filter(|_| alone).ok_or_else(|| Fault::Usage(ALONE.into()))?;
-        let place = Place { ip, udp_port, http_port, broadcasts: stage.broadcast.clone() };
+        let place = Endpoint { ip, udp_port, http_port, broadcasts: stage.broadcast.clone() };
         let plug = sim::serve(plug, place).await.map_err(|error| remedy(error, &ip.to_string()))?;
         Ok(Self { served: vec![plug], _shelf: None })
     }

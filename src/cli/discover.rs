@@ -8,8 +8,8 @@ use crate::hub::{Hub, NOBODY};
 use crate::io::clock::Clock;
 use crate::io::http::Http;
 use crate::io::line::Line;
-use crate::io::probe::{Quarry, Unanswered, search_all};
-use crate::model::{Failure, Found, Heard, Memory, Place, Reading, Stray};
+use crate::io::probe::{DriverConfig, Unanswered, search_all};
+use crate::model::{Endpoint, Failure, Found, Heard, PersistedState, Reading, Stray};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -72,7 +72,7 @@ pub async fn look(settings: &Settings) -> Result<(Vec<Seen>, Vec<Stray>), String
 }
 
 /// Asks one plug: who it is, if that is not known yet, and how it is.
-async fn ask(http: Http, quarry: Quarry, mut found: Found) -> Option<Seen> {
+async fn ask(http: Http, quarry: DriverConfig, mut found: Found) -> Option<Seen> {
     if found.id.is_none() {
         found = Line::open(&http, &quarry, &found).identify().await.ok()?;
     }
@@ -86,7 +86,7 @@ async fn ask(http: Http, quarry: Quarry, mut found: Found) -> Option<Seen> {
 }
 
 /// Asks one address, whatever it takes.
-pub(super) async fn look_at(settings: &Settings, place: Place, driver: &str) -> Option<Seen> {
+pub(super) async fn look_at(settings: &Settings, place: Endpoint, driver: &str) -> Option<Seen> {
     let quarry = quarries(settings).into_iter().find(|quarry| quarry.driver.name() == driver)?;
     let found = Found { driver: drivers::named(driver)?.name(), id: None, place, facts: Default::default() };
     ask(Http::new().ok()?, quarry, found).await
@@ -201,7 +201,7 @@ pub fn json(seen: &[Seen], out: &mut dyn Write) -> io::Result<()> {
 /// be written.
 pub fn show_discovery(
     settings: &Settings,
-    memory: Memory,
+    memory: PersistedState,
     plug: &str,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
@@ -230,7 +230,7 @@ pub fn show_discovery(
 }
 
 /// Who answers a search, plug or not, or is named in the settings, and names that lead nowhere.
-pub(super) async fn answering(quarry: &Quarry) -> (Vec<Found>, Vec<Stray>, Vec<(String, String)>) {
+pub(super) async fn answering(quarry: &DriverConfig) -> (Vec<Found>, Vec<Stray>, Vec<(String, String)>) {
     let (heard, mut answers) = mpsc::channel(1024);
     let asking = async {
         let unanswered = search_all(quarry, &[], &heard).await;

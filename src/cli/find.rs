@@ -5,16 +5,16 @@ use super::Fault;
 use super::discover::names;
 use super::progress::patiently;
 use crate::bridge::{quarries, rules, state_directory, zone};
+use crate::capability::Guard;
 use crate::client::{Client, address, resolve};
 use crate::config::Settings;
-use crate::errand::Guard;
 use crate::hub::{Hub, Rules};
 use crate::io::clock::Clock;
 use crate::io::line::Line;
 use crate::io::store::Store;
 use crate::model::{
-    Failure, Found, Lock, MAX_PORTS, Mac, Memory, Offer, PerPort, Place, PlugId, PlugView, PowerUnit,
-    Remembered,
+    Capabilities, Endpoint, Failure, Found, Lock, MAX_PORTS, Mac, PerPort, PersistedPlug, PersistedState,
+    PlugId, PlugView, PowerUnit,
 };
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -231,7 +231,7 @@ struct Known {
     view: Arc<PlugView>,
     /// The id that its hardware tells.
     hardware: PlugId,
-    place: Place,
+    place: Endpoint,
     unit: PowerUnit,
 }
 
@@ -240,7 +240,7 @@ impl Book {
     pub(super) fn open(settings: &Settings) -> Self {
         let (memory, unread) = match Store::peek(&state_directory(settings)) {
             Ok(memory) => (memory, None),
-            Err(error) => (Memory::default(), Some(format!("{error}; {}", error.remedy()))),
+            Err(error) => (PersistedState::default(), Some(format!("{error}; {}", error.remedy()))),
         };
         let rules = rules(settings);
         let view = Hub::new(rules.clone(), memory.clone(), &Clock::start().now()).view();
@@ -263,8 +263,8 @@ impl Book {
     }
 
     /// Where those were last that may be meant.
-    fn like(&self, word: &str) -> Vec<Place> {
-        self.meant(word).map(|known| known.place).filter(|place| *place != Place::NOWHERE).collect()
+    fn like(&self, word: &str) -> Vec<Endpoint> {
+        self.meant(word).map(|known| known.place).filter(|place| *place != Endpoint::UNKNOWN).collect()
     }
 
     /// The same in words, of those that are silent.
@@ -272,7 +272,7 @@ impl Book {
         let one = |known: &Known| {
             let who = format!("{} ({})", known.view.name, known.view.id);
             match known.place {
-                Place::NOWHERE => format!("{who} does not answer, and where it was last is not known"),
+                Endpoint::UNKNOWN => format!("{who} does not answer, and where it was last is not known"),
                 place => format!("{who} was last at {place} and does not answer there or to a search"),
             }
         };
@@ -297,8 +297,12 @@ impl Book {
         let spoken_of = |id: &PlugId| self.rules.plugs.contains_key(id) || self.rules.read_only;
         let Some(id) = self.in_settings(found).filter(spoken_of) else { return (None, PowerUnit::Auto) };
         let ports = u8::try_from(MAX_PORTS).unwrap_or(u8::MAX);
-        let kept = Remembered { offer: Offer { ports, ..Offer::default() }, ..Remembered::new(found) };
-        let memory = Memory { plugs: BTreeMap::from([(id.clone(), kept)]), ..Memory::default() };
+        let kept = PersistedPlug {
+            offer: Capabilities { ports, ..Capabilities::default() },
+            ..PersistedPlug::new(found)
+        };
+        let memory =
+            PersistedState { plugs: BTreeMap::from([(id.clone(), kept)]), ..PersistedState::default() };
         let view = Hub::new(self.rules.clone(), memory, &Clock::start().now()).view();
         let unit = self.rules.plugs.get(&id).and_then(|rules| rules.power_unit);
         (view.plugs.get(&id).cloned(), unit.unwrap_or_default())
@@ -340,7 +344,7 @@ impl Book {
     }
 }
 
-fn facts_match(facts: &crate::model::Facts, word: &str) -> bool {
+fn facts_match(facts: &crate::model::DeviceInfo, word: &str) -> bool {
     let mac = Mac::parse(word);
     facts.serial.as_deref().is_some_and(|serial| same(serial, word))
         || facts.name.as_ref().is_some_and(|name| same(name.as_str(), word))

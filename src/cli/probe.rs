@@ -6,8 +6,8 @@ use crate::bridge::quarries;
 use crate::config::Settings;
 use crate::io::http::Http;
 use crate::io::line::Line;
-use crate::io::probe::{Quarry, search};
-use crate::model::{Failure, Found, Heard, Place};
+use crate::io::probe::{DriverConfig, search};
+use crate::model::{Endpoint, Failure, Found, Heard};
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use tokio::sync::mpsc;
@@ -57,7 +57,7 @@ async fn explain(settings: &Settings, host: &str, out: &mut dyn Write) -> io::Re
     let mut asked = Vec::new();
     for quarry in quarries {
         let http = port.unwrap_or(quarry.family.http_port);
-        let place = Place { ip: address.ip(), http, udp: quarry.family.udp_port };
+        let place = Endpoint { ip: address.ip(), http, udp: quarry.family.udp_port };
         let told = patiently(&format!("greeting {name}"), greeted(&quarry, place)).await;
         asked.push((quarry, place, told));
     }
@@ -90,7 +90,7 @@ async fn explain(settings: &Settings, host: &str, out: &mut dyn Write) -> io::Re
 }
 
 /// The numbers its hardware carries, if it tells them.
-async fn hardware(quarry: &Quarry, found: &Found, out: &mut dyn Write) -> io::Result<()> {
+async fn hardware(quarry: &DriverConfig, found: &Found, out: &mut dyn Write) -> io::Result<()> {
     let Ok(http) = Http::new() else { return Ok(()) };
     let Ok(told) = Line::open(&http, quarry, found).hardware().await else { return Ok(()) };
     let rows =
@@ -104,7 +104,7 @@ async fn hardware(quarry: &Quarry, found: &Found, out: &mut dyn Write) -> io::Re
 }
 
 /// Who answers the search of a family at one place.
-async fn greeted(quarry: &Quarry, place: Place) -> Option<Heard> {
+async fn greeted(quarry: &DriverConfig, place: Endpoint) -> Option<Heard> {
     let mut quarry = quarry.clone();
     quarry.reach.everywhere = false;
     quarry.reach.broadcast.clear();
@@ -121,7 +121,7 @@ async fn greeted(quarry: &Quarry, place: Place) -> Option<Heard> {
     first
 }
 
-fn introduce(driver: &str, place: Place, told: Option<&Heard>, out: &mut dyn Write) -> io::Result<()> {
+fn introduce(driver: &str, place: Endpoint, told: Option<&Heard>, out: &mut dyn Write) -> io::Result<()> {
     let found = match told {
         Some(Heard::Plug(found)) => found,
         Some(Heard::Stray(stray)) => return writeln!(out, "  discovery   {}", stray.what),

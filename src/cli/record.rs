@@ -8,9 +8,9 @@ use crate::drivers::Message;
 use crate::drivers::maxsmart::v3_status;
 use crate::io::line::Line;
 use crate::io::probe::exchange;
-use crate::io::tap::{Heard, Log};
-use crate::model::{Failure, Skill, Span};
-use crate::sim::{self, Place, Recording};
+use crate::io::recorder::{Heard, Log};
+use crate::model::{CapabilityRequest, Failure, Span};
+use crate::sim::{self, Endpoint, Recording};
 use anyhow::{Context, Result, anyhow, bail};
 use std::future::Future;
 use std::io::{ErrorKind, Write};
@@ -86,9 +86,16 @@ pub async fn record(settings: &Settings, word: &str, file: Option<&Path>, out: &
 async fn everything(line: &mut Line) {
     drop(line.identify().await);
     let ports = line.read().await.map_or(0, |reading| reading.ports.len());
-    let one = [Skill::Clock, Skill::Rules, Skill::Price, Skill::Leader, Skill::Presence, Skill::Hardware];
-    let relays = Skill::Call { command: 513, arguments: None };
-    let timers = (1..).take(ports).map(Skill::Timer);
+    let one = [
+        CapabilityRequest::Clock,
+        CapabilityRequest::Rules,
+        CapabilityRequest::Price,
+        CapabilityRequest::Leader,
+        CapabilityRequest::Presence,
+        CapabilityRequest::Hardware,
+    ];
+    let relays = CapabilityRequest::Call { command: 513, arguments: None };
+    let timers = (1..).take(ports).map(CapabilityRequest::Timer);
     for skill in one.into_iter().chain([relays]).chain(timers) {
         drop(line.skill(skill).await);
     }
@@ -207,7 +214,7 @@ pub async fn replay(
     let text = text.with_context(|| format!("cannot read {}", file.display()))?;
     let recording =
         Recording::read(&text).map_err(|why| anyhow::anyhow!("{} is no recording: {why}", file.display()))?;
-    let place = Place { ip, udp_port, http_port, broadcasts: Vec::new() };
+    let place = Endpoint { ip, udp_port, http_port, broadcasts: Vec::new() };
     let served = sim::serve(recording, place).await.with_context(|| format!("cannot serve on {ip}"))?;
     writeln!(out, "READY udp={} http={}", served.udp_addr().port(), served.http_addr().port())?;
     out.flush()?;

@@ -3,8 +3,8 @@
 
 use super::{Error, Plug, ScheduleRule};
 use crate::model::{
-    Clock, Errand, Failure, Hardware, LeaderGroup, LeaderWish, Name, Presence, PresenceSimulationWish, Price,
-    Record, Report, RuleContent, RuleWish, Span, Timer,
+    CapabilityState, Clock, Failure, Hardware, LeaderGroup, LeaderWish, Name, PlugRequest, Presence,
+    PresenceSimulationWish, Price, Record, RuleContent, RuleWish, Span, Timer,
 };
 
 impl Plug {
@@ -28,7 +28,7 @@ impl Plug {
     }
 
     async fn ask_clock(&self, request: &'static str, set: bool) -> Result<Option<Clock>, Error> {
-        let Report::Clock(clock) = self.perform(request, Errand::Clock { set }).await? else {
+        let CapabilityState::Clock(clock) = self.perform(request, PlugRequest::Clock { set }).await? else {
             return Err(self.mixed_up(request));
         };
         Ok(clock)
@@ -37,9 +37,9 @@ impl Plug {
     pub(super) async fn countdowns(
         &self,
         request: &'static str,
-        errand: Errand,
+        errand: PlugRequest,
     ) -> Result<Vec<(u8, Option<Timer>)>, Error> {
-        let Report::Countdowns(all) = self.perform(request, errand).await? else {
+        let CapabilityState::Countdowns(all) = self.perform(request, errand).await? else {
             return Err(self.mixed_up(request));
         };
         Ok(all)
@@ -95,7 +95,8 @@ impl Plug {
         request: &'static str,
         wish: Option<RuleWish>,
     ) -> Result<Vec<ScheduleRule>, Error> {
-        let Report::Schedule(rules, _) = self.perform(request, Errand::Schedule(wish)).await? else {
+        let CapabilityState::Schedule(rules, _) = self.perform(request, PlugRequest::Schedule(wish)).await?
+        else {
             return Err(self.mixed_up(request));
         };
         Ok(rules.into_iter().map(ScheduleRule::of).collect())
@@ -113,8 +114,8 @@ impl Plug {
 
     pub(super) async fn record(&self, span: Span, port: Option<u8>) -> Result<Record, Error> {
         const REQUEST: &str = "for its history";
-        let Report::Record(record) =
-            self.perform(REQUEST, Errand::History { span, port, meaning: None }).await?
+        let CapabilityState::Record(record) =
+            self.perform(REQUEST, PlugRequest::History { span, port, meaning: None }).await?
         else {
             return Err(self.mixed_up(REQUEST));
         };
@@ -140,7 +141,7 @@ impl Plug {
     }
 
     async fn ask_price(&self, request: &'static str, price: Option<Price>) -> Result<Option<Price>, Error> {
-        let Report::Price(price) = self.perform(request, Errand::Price(price)).await? else {
+        let CapabilityState::Price(price) = self.perform(request, PlugRequest::Price(price)).await? else {
             return Err(self.mixed_up(request));
         };
         Ok(price)
@@ -169,7 +170,7 @@ impl Plug {
         request: &'static str,
         wish: Option<LeaderWish>,
     ) -> Result<LeaderGroup, Error> {
-        let Report::Leader(group) = self.perform(request, Errand::Leader(wish)).await? else {
+        let CapabilityState::Leader(group) = self.perform(request, PlugRequest::Leader(wish)).await? else {
             return Err(self.mixed_up(request));
         };
         Ok(group)
@@ -198,8 +199,8 @@ impl Plug {
         request: &'static str,
         wish: Option<PresenceSimulationWish>,
     ) -> Result<Presence, Error> {
-        let Report::PresenceSimulation(presence) =
-            self.perform(request, Errand::PresenceSimulation(wish)).await?
+        let CapabilityState::PresenceSimulation(presence) =
+            self.perform(request, PlugRequest::PresenceSimulation(wish)).await?
         else {
             return Err(self.mixed_up(request));
         };
@@ -223,7 +224,8 @@ impl Plug {
             request: REQUEST,
             why: "a name needs at least one visible character".into(),
         })?;
-        let Report::Renamed { kept_here, .. } = self.perform(REQUEST, Errand::Rename { port, name }).await?
+        let CapabilityState::Renamed { kept_here, .. } =
+            self.perform(REQUEST, PlugRequest::Rename { port, name }).await?
         else {
             return Err(self.mixed_up(REQUEST));
         };
@@ -248,7 +250,9 @@ impl Plug {
     /// As [`clock`](Self::clock).
     pub async fn call(&self, command: u16, arguments: Option<String>) -> Result<String, Error> {
         const REQUEST: &str = "a raw command";
-        let Report::Raw(reply) = self.perform(REQUEST, Errand::Call { command, arguments }).await? else {
+        let CapabilityState::Raw(reply) =
+            self.perform(REQUEST, PlugRequest::Call { command, arguments }).await?
+        else {
             return Err(self.mixed_up(REQUEST));
         };
         Ok(reply)

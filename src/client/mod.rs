@@ -13,13 +13,15 @@ pub use plug::Plug;
 pub use port::Port;
 pub use rule::ScheduleRule;
 
+use crate::capability::Task;
 use crate::drivers;
-use crate::errand::Task;
 use crate::io::clock::Zone;
 use crate::io::http::Http;
 use crate::io::line::Line;
-use crate::io::probe::{Quarry, Reach, search, search_all};
-use crate::model::{Answer, Facts, Failure, Found, Mac, Place, PlugId, PowerUnit, Report};
+use crate::io::probe::{DiscoveryScope, DriverConfig, search, search_all};
+use crate::model::{
+    CapabilityState, DeviceInfo, DeviceResponse, Endpoint, Failure, Found, Mac, PlugId, PowerUnit,
+};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -55,7 +57,7 @@ const MAX_WAITING: usize = 1024;
 #[derive(Clone)]
 pub struct Client {
     http: Http,
-    quarries: Arc<[Quarry]>,
+    quarries: Arc<[DriverConfig]>,
     zone: Zone,
     unit: PowerUnit,
 }
@@ -76,16 +78,16 @@ impl Client {
     ///
     /// [`Error::System`] when the system lets no HTTP client be made.
     pub fn new() -> Result<Self, Error> {
-        let usual = |driver: &&'static dyn drivers::Driver| Quarry {
+        let usual = |driver: &&'static dyn drivers::Driver| DriverConfig {
             driver: *driver,
             family: driver.usual(),
-            reach: Reach { everywhere: true, ..Reach::default() },
+            reach: DiscoveryScope { everywhere: true, ..DiscoveryScope::default() },
         };
         Self::of(drivers::ALL.iter().map(usual).collect(), Zone::default()).map_err(Error::System)
     }
 
     /// These families, with the times of day of a zone.
-    pub(crate) fn of(quarries: Vec<Quarry>, zone: Zone) -> Result<Self, String> {
+    pub(crate) fn of(quarries: Vec<DriverConfig>, zone: Zone) -> Result<Self, String> {
         Ok(Self { http: Http::new()?, quarries: quarries.into(), zone, unit: PowerUnit::Auto })
     }
 
@@ -102,7 +104,7 @@ impl Client {
     pub fn broadcast(self, addresses: impl IntoIterator<Item = Ipv4Addr>) -> Self {
         let addresses: Vec<_> = addresses.into_iter().collect();
         self.change(|quarry| {
-            quarry.reach = Reach { broadcast: addresses.clone(), ..Reach::default() };
+            quarry.reach = DiscoveryScope { broadcast: addresses.clone(), ..DiscoveryScope::default() };
         })
     }
 
@@ -151,14 +153,14 @@ impl Client {
         Ok(Self { zone, ..self })
     }
 
-    fn change(mut self, change: impl Fn(&mut Quarry)) -> Self {
+    fn change(mut self, change: impl Fn(&mut DriverConfig)) -> Self {
         let mut all = self.quarries.to_vec();
         all.iter_mut().for_each(change);
         self.quarries = all.into();
         self
     }
 
-    fn change_one(self, family: &str, change: impl Fn(&mut Quarry)) -> Result<Self, Error> {
+    fn change_one(self, family: &str, change: impl Fn(&mut DriverConfig)) -> Result<Self, Error> {
         if !self.quarries.iter().any(|quarry| quarry.driver.name() == family) {
             return Err(Error::UnknownFamily { family: family.into(), known: self.families() });
         }
@@ -260,7 +262,7 @@ impl Client {
             let http = self.http.clone();
             asked.spawn(async move {
                 let place = quarry.place(ip, port);
-                let facts = Facts::default();
+                let facts = DeviceInfo::default();
                 let stranger = Found { driver: quarry.driver.name(), id: None, place, facts };
                 let identity = Line::open(&http, &quarry, &stranger).identify().await;
                 identity.map(|found| Found { place, ..found })
@@ -279,7 +281,7 @@ impl Client {
     }
 
     /// One search by all families at once, also where plugs were last that are missing.
-    pub(crate) async fn search_all(&self, missing: &[Place]) -> Vec<Found> {
+    pub(crate) async fn search_all(&self, missing: &[Endpoint]) -> Vec<Found> {
         let (heard, mut answers) = mpsc::channel(MAX_WAITING);
         let mut searches = JoinSet::new();
         for quarry in self.quarries.iter() {
@@ -333,7 +335,7 @@ impl DiscoveredPlug {
     }
 
     /// What it says about itself: names, model, serial number, MAC address, firmware.
-    pub fn info(&self) -> &Facts {
+    pub fn info(&self) -> &DeviceInfo {
         &self.found.facts
     }
 
@@ -369,10 +371,10 @@ pub(crate) struct Refused {
 }
 
 /// Carries out a request to one plug, with all the questions it takes.
-pub(crate) async fn perform(line: &mut Line, mut task: Task) -> Result<Report, Refused> {
+pub(crate) async fn perform(line: &mut Line, mut task: Task) -> Result<CapabilityState, Refused> {
     loop {
         let answer = line.ask(&task.ask()).await;
-        let unsupported = matches!(answer, Ok(Answer::Unsupported));
+        let unsupported = matches!(answer, Ok(DeviceResponse::Unsupported));
         let now = line.now();
         let heard = answer.and_then(|answer| task.hear(answer, &now));
         if let Some(report) = heard.map_err(|failure| Refused { failure, unsupported })? {

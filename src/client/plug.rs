@@ -1,9 +1,11 @@
 //! One plug: who it is, reading, switching.
 
 use super::{Client, Error, Port, perform, title};
-use crate::errand::{Guard, Task};
+use crate::capability::{Guard, Task};
 use crate::io::line::Line;
-use crate::model::{Errand, Facts, Failure, Found, PerPort, PlugId, Reading, Report, Switch};
+use crate::model::{
+    CapabilityState, DeviceInfo, Failure, Found, PerPort, PlugId, PlugRequest, Reading, Switch,
+};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -91,7 +93,7 @@ impl Plug {
     }
 
     /// What it said about itself when it was connected to: names, model, serial number, MAC address, firmware.
-    pub fn info(&self) -> &Facts {
+    pub fn info(&self) -> &DeviceInfo {
         &self.found.facts
     }
 
@@ -197,7 +199,11 @@ impl Plug {
     }
 
     /// Carries out a request that takes one question or more.
-    pub(super) async fn perform(&self, request: &'static str, errand: Errand) -> Result<Report, Error> {
+    pub(super) async fn perform(
+        &self,
+        request: &'static str,
+        errand: PlugRequest,
+    ) -> Result<CapabilityState, Error> {
         let guard = Guard {
             who: self.title.clone(),
             ports: self.ports,

@@ -2,7 +2,7 @@
 
 use super::plug::HOW_IT_IS;
 use super::{Error, Plug};
-use crate::model::{Errand, Failure, Name, PerPort, PortReading, Reading, Record, Span, Timer};
+use crate::model::{Failure, Name, PerPort, PlugRequest, PortReading, Reading, Record, Span, Timer};
 use std::fmt;
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ impl<'a> Port<'a> {
         request: &'static str,
         minutes: Option<u32>,
     ) -> Result<Option<Timer>, Error> {
-        let errand = Errand::Countdown { port: Some(self.number), minutes };
+        let errand = PlugRequest::Countdown { port: Some(self.number), minutes };
         self.plug.countdowns(request, errand).await.map(|all| all.into_iter().find_map(|(_, timer)| timer))
     }
 

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use super::layer::Origin;
-use super::problem::{MAX_SHOWN, Problem, nearest};
+use super::diagnostics::{MAX_SHOWN, Problem, nearest};
 use super::settings::Settings;
+use super::sources::Origin;
 use super::value::shown;
 use crate::file;
 use crate::model::{Name, PlugId};
@@ -183,7 +183,7 @@ impl Check<'_> {
             if self.problems.len() > MAX_SHOWN {
                 return;
             }
-            let key = format!("device.{}", super::layer::dotted(std::slice::from_ref(id)));
+            let key = format!("device.{}", super::sources::dotted(std::slice::from_ref(id)));
             let origin = self.origins.range(format!("{key}.")..).next();
             let origin = origin.filter(|(name, _)| name.starts_with(&key)).map(|(_, origin)| origin.clone());
             if let Err(text) = plug_id(id) {

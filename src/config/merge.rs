@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ::config::{Config, ConfigError, Map, Source, Value, ValueKind};
 use serde_json::Value as Json;
 
-use super::layer::{Entry, Origin, dotted};
+use super::sources::{Entry, Origin, dotted};
 
 /// One place as the layering crate wants it; each value carries the number of its entry.
 #[derive(Debug, Clone, Default)]

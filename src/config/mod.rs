@@ -3,18 +3,18 @@
 //! the settings are used for.
 //!
 //! `settings` names them, `value`, `interval` and `choice` say what a value may be, `layer` reads
-//! the places they come from and `merge` lays them over each other, `catalogue` checks each value
+//! the places they come from and `merge` lays them over each other, `schema` checks each value
 //! by itself and `check` all of them together.
 
-mod catalogue;
 mod check;
 mod choice;
 mod default;
+mod diagnostics;
 mod interval;
-mod layer;
 mod merge;
-mod problem;
+mod schema;
 mod settings;
+mod sources;
 mod value;
 
 use std::collections::BTreeMap;
@@ -22,15 +22,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
-pub use catalogue::{Known, all, schema};
 pub use choice::{Format, TopicLevel};
+pub use diagnostics::{Errors, Problem, nearest};
 pub use interval::{Interval, KeepAlive, LongInterval, OverloadTime, PlugTimeout, PollInterval, WaitTime};
-pub use layer::Origin;
-pub use problem::{Errors, Problem, nearest};
+pub use schema::{Known, all, schema};
 pub use settings::{
     Availability, Broker, Commands, Device, Finding, HomeAssistant, Inplug, Log, Maxsmart, Mqtt, Port,
     Publish, Settings, State, Tls,
 };
+pub use sources::Origin;
 pub use value::{Broadcast, BrokerUrl, Host, Network};
 
 /// Reads the settings: defaults, under the file, under the environment, under flags given as
@@ -43,19 +43,19 @@ pub fn load(
     env: impl Iterator<Item = (String, String)>,
     flags: &[(String, String)],
 ) -> Result<(Settings, Option<PathBuf>), Errors> {
-    let known = catalogue::all();
+    let known = schema::all();
     let mut problems = Vec::new();
-    let file = layer::locate(path);
-    let mut entries = match file.as_deref().map(|file| (file, layer::text(file))) {
-        Some((file, Ok(text))) => layer::file(file, &text, &known, &mut problems),
+    let file = sources::locate(path);
+    let mut entries = match file.as_deref().map(|file| (file, sources::text(file))) {
+        Some((file, Ok(text))) => sources::file(file, &text, &known, &mut problems),
         Some((_, Err(problem))) => {
             problems.push(problem);
             Vec::new()
         }
         None => Vec::new(),
     };
-    entries.extend(layer::environment(env, &known, &mut problems));
-    entries.extend(layer::flags(flags, &known, &mut problems));
+    entries.extend(sources::environment(env, &known, &mut problems));
+    entries.extend(sources::flags(flags, &known, &mut problems));
     one_secret_each(&mut entries, &known, &mut problems);
 
     let (tree, origins) = merge::merge(&entries).unwrap_or_else(|error| {
@@ -73,12 +73,12 @@ pub fn load(
 /// replaced, so that it is refused or visible instead of ending the program.
 pub fn environment() -> impl Iterator<Item = (String, String)> {
     let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
-    let ours = |(name, _): &(String, String)| name.starts_with(layer::PREFIX);
+    let ours = |(name, _): &(String, String)| name.starts_with(sources::PREFIX);
     std::env::vars_os().map(move |(name, value)| (text(name), text(value))).filter(ours)
 }
 
 /// A secret and a file for it: the higher layer wins, two in one layer are an error.
-fn one_secret_each(entries: &mut Vec<layer::Entry>, known: &[Known], problems: &mut Vec<Problem>) {
+fn one_secret_each(entries: &mut Vec<sources::Entry>, known: &[Known], problems: &mut Vec<Problem>) {
     for secret in known.iter().filter(|known| known.secret) {
         let plain = secret.path.clone();
         let mut file = plain.clone();
@@ -92,7 +92,7 @@ fn one_secret_each(entries: &mut Vec<layer::Entry>, known: &[Known], problems: &
         let (Some(a), Some(b)) = (highest(&plain), highest(&file)) else { continue };
         let loser = if a.layer() < b.layer() { plain } else { file.clone() };
         if a.layer() == b.layer() {
-            let (key, other) = (secret.name(), layer::dotted(&file));
+            let (key, other) = (secret.name(), sources::dotted(&file));
             problems.push(Problem { origin: Some(a), key, text: format!("give this or {other}, not both") });
         }
         entries.retain(|entry| entry.path != loser);
@@ -116,14 +116,14 @@ fn build(mut tree: Json, origins: BTreeMap<String, Origin>, problems: &mut Vec<P
                 serde_path_to_error::Segment::Enum { .. } | serde_path_to_error::Segment::Unknown => {}
             }
         }
-        let key = layer::dotted(&keys);
+        let key = sources::dotted(&keys);
         let origin = origins.get(&key).cloned();
         let mut text = error.inner().to_string();
         if text.contains("socket address") {
             text.push_str("; write it like 127.0.0.1:1883, an IPv6 address in [ ]: [::1]:1883");
         }
         problems.push(Problem { origin, key, text });
-        if problems.len() > problem::MAX_SHOWN || !remove(&mut tree, &keys, index) {
+        if problems.len() > diagnostics::MAX_SHOWN || !remove(&mut tree, &keys, index) {
             break Settings::default();
         }
     };

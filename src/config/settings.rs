@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::choice::{Format, TopicLevel};
 use super::interval::{KeepAlive, LongInterval, OverloadTime, PlugTimeout, PollInterval, WaitTime};
-use super::layer::Origin;
+use super::sources::Origin;
 use super::value::{Broadcast, BrokerUrl, Host, Network};
 use crate::model::{
     DiscoveryMode, Lock, LogLevel, MAX_AMPS_CHANGE, MAX_WATTS, OverloadAction, PortDevices, PowerUnit,

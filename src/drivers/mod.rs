@@ -14,12 +14,12 @@
 //!
 //! Meross plugs speak signed JSON over `POST /config`. `probes` gives the UDP question for port
 //! 9988 (answered at best by some); plugs named in `hosts` that stay silent reach the dialect as
-//! [`Ask::Identify`], for which it sends a plain `Appliance.System.Ability` and reads the uuid from
+//! [`DeviceRequest::Identify`], for which it sends a plain `Appliance.System.Ability` and reads the uuid from
 //! the reply's header: the one question before all others. The ability list stays in the dialect;
 //! with `Encrypt.ECDHE` in it all later bodies are AES-256-CBC under a key made of uuid, account
-//! key and MAC. [`Ask::Read`] is up to three steps (`System.All`, `Electricity`, `Runtime`), each
+//! key and MAC. [`DeviceRequest::Read`] is up to three steps (`System.All`, `Electricity`, `Runtime`), each
 //! signed with the nonce of [`Moment`] as message id and its wall clock. Each reply's `from` is
-//! held against the uuid: another one is [`Failure::WrongDevice`]. [`Ask::Switch`] is one `ToggleX`
+//! held against the uuid: another one is [`Failure::WrongDevice`]. [`DeviceRequest::Switch`] is one `ToggleX`
 //! per port, then `System.All` to read back. A reset connection on an unencrypted plug means that an
 //! update brought encryption: [`forget`](Dialect::forget) drops the abilities, the next
 //! conversation asks for them again. What the plug pushes over MQTT would enter the hub as
@@ -43,7 +43,7 @@
 pub mod inplug;
 pub mod maxsmart;
 
-use crate::model::{Answer, Ask, Failure, Family, Found, Moment, Name, Tuning};
+use crate::model::{DeviceRequest, DeviceResponse, DialectOptions, Failure, Family, Found, Moment, Name};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ pub trait Driver: Sync {
     }
 
     /// The language of one plug, with nothing learnt yet.
-    fn attach(&self, family: &Family, plug: &Found, tuning: &Tuning) -> Box<dyn Dialect>;
+    fn attach(&self, family: &Family, plug: &Found, tuning: &DialectOptions) -> Box<dyn Dialect>;
 }
 
 /// A datagram that asks "who is there?".
@@ -86,7 +86,7 @@ pub struct Probe {
 /// The language of one plug, with its session key, its counters and what it learnt.
 pub trait Dialect: Send {
     /// Begins a conversation.
-    fn ask(&mut self, ask: &Ask, now: &Moment) -> Step;
+    fn ask(&mut self, ask: &DeviceRequest, now: &Moment) -> Step;
 
     /// Takes what came back and says how to go on.
     ///
@@ -149,7 +149,7 @@ pub enum Step {
     /// Send this and hand back the reply.
     Send(Request),
     /// The conversation is over.
-    Done(Box<Answer>),
+    Done(Box<DeviceResponse>),
 }
 
 /// Something to send.

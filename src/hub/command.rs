@@ -1,7 +1,7 @@
 //! One plug's commands, from the desk they land on to the one result each of them gets. The newest
 //! wins per port; what comes in a burst, or while the plug is busy, leaves in few requests.
 
-use super::door::Scene;
+use super::admission::SwitchContext;
 use super::returns::{Dropped, Returns, Timed, UNNUMBERED};
 use super::ticket::Ticket;
 use crate::model::{
@@ -24,7 +24,7 @@ const RETRY: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::f
 
 /// The commands of one plug.
 #[derive(Debug, Default)]
-pub(super) struct Desk {
+pub(super) struct CommandQueue {
     tickets: BTreeMap<u64, Ticket>,
     /// At most one order a port.
     orders: BTreeMap<u8, PortOrder>,
@@ -55,7 +55,7 @@ struct PortOrder {
     failed: Option<CommandError>,
 }
 
-impl Desk {
+impl CommandQueue {
     /// With what an earlier run has timed.
     pub(super) fn new(reverts: &BTreeMap<u8, Revert>, now: &Moment) -> Self {
         Self { returns: Returns::new(reverts, now), ..Self::default() }
@@ -101,7 +101,13 @@ impl Desk {
     }
 
     /// Takes a command in, or refuses it as a whole before anything moves.
-    pub(super) fn accept(&mut self, now: &Moment, order: SwitchOrder, scene: &Scene<'_>, timeout: Duration) {
+    pub(super) fn accept(
+        &mut self,
+        now: &Moment,
+        order: SwitchOrder,
+        scene: &SwitchContext<'_>,
+        timeout: Duration,
+    ) {
         let wishes = scene.wishes(&order, |port| self.orders.get(&port).map(|order| order.on));
         let refused = wishes.as_ref().err().copied();
         let wishes = wishes.unwrap_or_default();

@@ -1,12 +1,12 @@
 //! Where a plug is and what it says about itself: it moves, is driven out, is replaced.
 
 use super::plug::Plug;
-use crate::model::{Facts, Moment, Place};
+use crate::model::{DeviceInfo, Endpoint, Moment};
 use std::sync::Arc;
 
 impl Plug {
     /// It has a new address.
-    pub(super) fn move_to(&mut self, place: Place, now: &Moment) {
+    pub(super) fn move_to(&mut self, place: Endpoint, now: &Moment) {
         self.kept.place = place;
         self.figures.moves += 1;
         self.schedule.start_over(now);
@@ -29,9 +29,9 @@ impl Plug {
         self.driver = other.driver;
         self.kept.driver = other.driver.into();
         self.kept.offer = other.kept.offer;
-        self.errands.round = super::round::Round::default();
+        self.errands.round = super::slow_poll::Round::default();
         // What was wrong with the old one, what its record was like, and how its relays stood.
-        self.guard = super::guard::Guard::default();
+        self.guard = super::protection::Guard::default();
         *self.locks = Default::default();
         self.record = super::record::Record::default();
         self.meter.keep_hours(now, false);
@@ -58,7 +58,7 @@ impl Plug {
 
     /// Its address belongs to another plug now.
     pub(super) fn evict(&mut self, now: &Moment) {
-        self.kept.place = Place::NOWHERE;
+        self.kept.place = Endpoint::UNKNOWN;
         self.everything = true;
         self.schedule.calm();
         self.show(now, |view| {
@@ -70,10 +70,10 @@ impl Plug {
 
     /// Takes over what it says about itself; true when that is new. What it does not say any more
     /// is kept: not every firmware says everything every time.
-    pub(super) fn renew(&mut self, facts: Facts) -> bool {
+    pub(super) fn renew(&mut self, facts: DeviceInfo) -> bool {
         let old = &self.kept.facts;
         let port_names = if facts.port_names.is_empty() { old.port_names.clone() } else { facts.port_names };
-        let facts = Facts {
+        let facts = DeviceInfo {
             name: facts.name.or(old.name.clone()),
             port_names,
             model_id: facts.model_id.or(old.model_id.clone()),

@@ -2,7 +2,7 @@
 //! again soon at first and then ever more rarely.
 
 use super::{Effect, Hub, MAX_PLUGS};
-use crate::model::{Ask, Backoff, FIRST_CONTACT, Moment, Place, PlugId, Who};
+use crate::model::{Backoff, DeviceRequest, Endpoint, FIRST_CONTACT, Moment, PlugId, Who};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const AT_ONCE: usize = 64;
 const MAX_HOSTS: usize = 2 * MAX_PLUGS;
 
 /// A place, and by which driver it is spoken to.
-type At = (&'static str, Place);
+type At = (&'static str, Endpoint);
 
 /// What is known of those that nobody has heard yet.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Hosts {
     }
 
     /// Somebody was heard there.
-    pub(super) fn heard(&mut self, driver: &'static str, place: Place) {
+    pub(super) fn heard(&mut self, driver: &'static str, place: Endpoint) {
         self.silent.remove(&(driver, place));
     }
 
@@ -63,7 +63,7 @@ impl Hosts {
     }
 
     /// It does not say who it is: told once.
-    pub(super) fn failed(&mut self, driver: &'static str, place: Place, why: &str) {
+    pub(super) fn failed(&mut self, driver: &'static str, place: Endpoint, why: &str) {
         if let Some(told @ false) = self.silent.get_mut(&(driver, place)) {
             *told = true;
             warn!(at = %place, "host listed in {driver}.hosts {why}; retrying, at least once a minute");
@@ -79,20 +79,20 @@ impl Hosts {
 
 impl Hub {
     /// Hosts from the settings that did not answer a search: they may still be there behind a router that
-    /// drops datagrams, or speak a family that has no discovery, or come later. [`Place::NOWHERE`] is one whose
+    /// drops datagrams, or speak a family that has no discovery, or come later. [`Endpoint::UNKNOWN`] is one whose
     /// name nobody resolves.
     pub(super) fn unheard(&mut self, now: &Moment, hosts: Vec<At>) {
-        let home = |place: Place| (place.ip, place.http);
+        let home = |place: Endpoint| (place.ip, place.http);
         let homes: BTreeSet<(IpAddr, u16)> = self.plugs.values().map(|plug| home(plug.kept.place)).collect();
         for (driver, place) in hosts {
-            if homes.contains(&home(place)) && place != Place::NOWHERE {
+            if homes.contains(&home(place)) && place != Endpoint::UNKNOWN {
                 self.hosts.heard(driver, place);
                 continue;
             }
             if self.hosts.silent.len() < MAX_HOSTS {
                 self.hosts.silent.entry((driver, place)).or_insert(false);
             }
-            if place != Place::NOWHERE {
+            if place != Endpoint::UNKNOWN {
                 self.ask_who(now, driver, place);
             }
         }
@@ -102,7 +102,7 @@ impl Hub {
     }
 
     /// Asks a place who is there, as soon as not too many are asked.
-    pub(super) fn ask_who(&mut self, now: &Moment, driver: &'static str, place: Place) {
+    pub(super) fn ask_who(&mut self, now: &Moment, driver: &'static str, place: Endpoint) {
         if self.hosts.waiting.len() < MAX_HOSTS && self.hosts.queued.insert((driver, place)) {
             self.hosts.waiting.push_back((driver, place));
         }
@@ -114,7 +114,7 @@ impl Hub {
             && let Some((driver, place)) = self.hosts.waiting.pop_front()
         {
             self.hosts.queued.remove(&(driver, place));
-            let home = |theirs: Place| theirs.ip == place.ip && theirs.http == place.http;
+            let home = |theirs: Endpoint| theirs.ip == place.ip && theirs.http == place.http;
             let taken = self.plugs.values().any(|plug| home(plug.kept.place));
             if taken || self.air.engaged(&place) || self.stopping {
                 continue;
@@ -122,7 +122,7 @@ impl Hub {
             let Some(pace) = self.rules.families.get(driver) else { continue };
             let limit = pace.timeout * FIRST_CONTACT;
             self.hosts.asking += 1;
-            self.talk(now, Who::Place(driver, place), place, Ask::Identify, limit);
+            self.talk(now, Who::Endpoint(driver, place), place, DeviceRequest::Identify, limit);
         }
     }
 
@@ -142,8 +142,8 @@ impl Hub {
         if hosts.waiting.is_empty() {
             let silent: Vec<At> = hosts.silent.keys().copied().collect();
             // A name that is resolved now gets a place of its own.
-            hosts.silent.retain(|(_, place), _| *place != Place::NOWHERE);
-            self.effects.push_back(Effect::Ask(silent));
+            hosts.silent.retain(|(_, place), _| *place != Endpoint::UNKNOWN);
+            self.effects.push_back(Effect::DeviceRequest(silent));
         }
     }
 

@@ -3,7 +3,9 @@
 //! cannot be written is taken back, and answered so.
 
 use super::{Effect, Hub};
-use crate::model::{Energy, Event, Memory, Moment, Name, Note, Options, PlugId, Remembered, Response};
+use crate::model::{
+    Energy, Event, Moment, Name, Notification, Options, PersistedPlug, PersistedState, PlugId, Response,
+};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tracing::info;
@@ -50,7 +52,7 @@ struct Waiting {
     until: Duration,
     change: Change,
     /// What is told then.
-    note: Note,
+    note: Notification,
 }
 
 /// A change somebody waits for, and what is needed to take it back.
@@ -70,11 +72,11 @@ pub(super) enum Change {
     Adopt(bool, Option<bool>),
     /// A plug goes; with what is remembered of one that is not asked, and whether it is blocked from
     /// now on.
-    Remove(PlugId, Option<Box<Remembered>>, bool),
+    Remove(PlugId, Option<Box<PersistedPlug>>, bool),
     /// A plug may be taken again.
     Unblock(PlugId),
     /// Hardware has taken the place of other hardware: both as they were.
-    Replace(Box<[(PlugId, &'static str, Remembered); 2]>),
+    Replace(Box<[(PlugId, &'static str, PersistedPlug); 2]>),
 }
 
 impl Change {
@@ -124,9 +126,9 @@ impl Ledger {
 
 impl Hub {
     /// What must outlive the process.
-    pub fn memory(&self) -> Memory {
+    pub fn memory(&self) -> PersistedState {
         let kept = self.plugs.values().filter(|plug| plug.kept() && !self.ledger.is_leaving(&plug.id));
-        let mut memory = Memory { version: Memory::VERSION, ..self.memory.clone() };
+        let mut memory = PersistedState { version: PersistedState::VERSION, ..self.memory.clone() };
         // Beside those that settings keep out at present.
         memory.plugs.extend(kept.map(|plug| (plug.id.clone(), plug.kept_as())));
         memory
@@ -141,7 +143,7 @@ impl Hub {
     }
 
     /// Tells this once the change that was made for it is written.
-    pub(super) fn tell_when_written(&mut self, now: &Moment, change: Change, note: Note) {
+    pub(super) fn tell_when_written(&mut self, now: &Moment, change: Change, note: Notification) {
         let until = now.up + PATIENCE;
         let number = self.ledger.change();
         let of_it = self.ledger.waiting.iter().filter(|waiting| waiting.change.plug() == change.plug());
@@ -244,10 +246,17 @@ impl Hub {
         let Waiting { change, note, .. } = waiting;
         self.undo(now, change);
         self.tell(match note {
-            Note::Response(Response { verb, transaction, result: Ok(_) }) => {
-                Note::Response(Response { verb, transaction, result: Err(format!("not saved: {why}")) })
+            Notification::Response(Response { verb, transaction, result: Ok(_) }) => {
+                Notification::Response(Response {
+                    verb,
+                    transaction,
+                    result: Err(format!("not saved: {why}")),
+                })
             }
-            other @ (Note::Response(_) | Note::Result(_) | Note::Plug(..) | Note::Bridge(_)) => other,
+            other @ (Notification::Response(_)
+            | Notification::Result(_)
+            | Notification::Plug(..)
+            | Notification::Bridge(_)) => other,
         });
     }
 
@@ -278,11 +287,11 @@ impl Hub {
                 }
                 self.drop_plug(&id);
                 info!(plug = %id, "device removed");
-                self.tell(Note::Bridge(Event::DeviceRemoved(id)));
+                self.tell(Notification::Bridge(Event::DeviceRemoved(id)));
             }
             Change::Replace(plugs) => {
                 let [_, (by, ..)] = *plugs;
-                self.tell(Note::Bridge(Event::DeviceRemoved(by)));
+                self.tell(Notification::Bridge(Event::DeviceRemoved(by)));
             }
         }
     }

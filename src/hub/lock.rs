@@ -2,11 +2,11 @@
 //! say so (`lock_enforce`) a locked port that somebody else has moved is put back, ever more rarely if
 //! that goes on.
 
-use super::guard::Moved;
 use super::plug::Plug;
+use super::protection::Moved;
 use super::{Effect, Rules};
-use crate::errand::against;
-use crate::model::{Backoff, Cause, Event, Lock, Moment, Note, PerPort, Rule};
+use crate::capability::against;
+use crate::model::{Backoff, Cause, Event, Lock, Moment, Notification, PerPort, Rule};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tracing::{info, warn};
@@ -100,7 +100,7 @@ impl Plug {
         for &(port, on, cause) in moved {
             if cause == Some(Cause::Lock) {
                 let event = Event::LockEnforced { port, on };
-                effects.push_back(Effect::Tell(Note::Plug(self.id.clone(), event)));
+                effects.push_back(Effect::Tell(Notification::Plug(self.id.clone(), event)));
             }
             if rules.lock_enforce && cause == Some(Cause::Local) && self.lock(port).refuses(on) {
                 let new = Strayed { belongs: None, last: None };

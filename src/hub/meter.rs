@@ -1,9 +1,10 @@
 //! The meters of one plug: power becomes energy, gaps stay gaps, and no figure ever falls.
 
 use super::hours::Filled;
-use super::since;
+use super::period;
 use crate::model::{
-    Energy, History, Hours, MAX_PORTS, MAX_WATTS, Meaning, Moment, PerPort, PlugId, PortTally, Since, Tally,
+    Energy, History, Hours, MAX_PORTS, MAX_WATTS, Meaning, MeterState, Moment, PerPort, PlugId,
+    PortMeterState, Since,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -113,8 +114,9 @@ pub(super) struct Sample {
 }
 
 impl Meter {
-    pub(super) fn new(tally: &Tally) -> Self {
-        let port = |kept: &PortTally| Port { energy: kept.energy, watts: kept.watts, at: None, blind: false };
+    pub(super) fn new(tally: &MeterState) -> Self {
+        let port =
+            |kept: &PortMeterState| Port { energy: kept.energy, watts: kept.watts, at: None, blind: false };
         Self {
             ports: tally.ports.iter().map(port).collect(),
             unmetered: Duration::from_millis(tally.unmetered_ms),
@@ -139,9 +141,9 @@ impl Meter {
     }
 
     /// As it is to be remembered.
-    pub(super) fn tally(&self) -> Tally {
-        let port = |port: &Port| PortTally { energy: port.energy, watts: port.watts };
-        Tally {
+    pub(super) fn tally(&self) -> MeterState {
+        let port = |port: &Port| PortMeterState { energy: port.energy, watts: port.watts };
+        MeterState {
             ports: self.ports.iter().map(port).collect(),
             unmetered_ms: u64::try_from(self.unmetered.as_millis()).unwrap_or(u64::MAX),
             unix_ms: self.unix_ms,
@@ -240,7 +242,7 @@ impl Meter {
             (self.closed, self.day_at) = (None, None);
             return false;
         }
-        let left = since::left(now);
+        let left = period::left(now);
         let meters = |ports: &[Port]| ports.iter().map(|port| port.energy).collect::<Vec<_>>();
         if self.since.is_over(now) {
             let known = self.ports.len();

@@ -9,27 +9,27 @@
 //! | file | what it decides |
 //! | --- | --- |
 //! | `mod.rs` | who is due, what came of it, what goes out |
-//! | `age.rs` | one plug: which values are too old, how many ports it has |
-//! | `air.rs` | how many may be spoken to at one time |
+//! | `freshness.rs` | one plug: which values are too old, how many ports it has |
+//! | `in_flight.rs` | how many may be spoken to at one time |
 //! | `plug.rs` | one plug: health, what its answers mean |
-//! | `face.rs` | one plug: what it is called, what it shows |
+//! | `presentation.rs` | one plug: what it is called, what it shows |
 //! | `hardware.rs` | one plug: where it is, what it says about itself |
 //! | `health.rs` | one plug: what follows when it does not answer |
 //! | `schedule.rs` | when one plug is asked next |
-//! | `door.rs`, `command.rs` | one plug's commands: taken in, waiting, sent, confirmed, failed, expired |
+//! | `admission.rs`, `command.rs` | one plug's commands: taken in, waiting, sent, confirmed, failed, expired |
 //! | `ticket.rs`, `returns.rs` | one command until its result is told; ports that go back by themselves |
-//! | `guard.rs` | one plug's protection: overload, power behind an open relay, what is done about it |
-//! | `change.rs` | which readings are worth telling |
+//! | `protection.rs` | one plug's protection: overload, power behind an open relay, what is done about it |
+//! | `deadband.rs` | which readings are worth telling |
 //! | `meter.rs` | one plug's energy: counted, never lower, gaps declared |
-//! | `since.rs` | what was drawn today and this month |
+//! | `period.rs` | what was drawn today and this month |
 //! | `hours.rs` | energy by the hour, and what a plug's own record may fill |
-//! | `errand.rs` | requests to one plug: waiting, asked, answered |
-//! | `round.rs` | what a plug is asked now and then, and its clock |
+//! | `plug_request.rs` | requests to one plug: waiting, asked, answered |
+//! | `slow_poll.rs` | what a plug is asked now and then, and its clock |
 //! | `record.rs` | when a plug is asked for its own record |
-//! | `restart.rs` | whether one plug has restarted, and what is put back then |
-//! | `census.rs` | who is who: found, moved, doubled, adopted, removed |
+//! | `reboot.rs` | whether one plug has restarted, and what is put back then |
+//! | `registry.rs` | who is who: found, moved, doubled, adopted, removed |
 //! | `hosts.rs` | who is named in the settings and keeps silent |
-//! | `strays.rs` | who answers and is no plug, told once |
+//! | `unsupported.rs` | who answers and is no plug, told once |
 //! | `request.rs` | requests to the bridge |
 //! | `ledger.rs` | what is written before it is acknowledged, and taken back when it cannot be |
 //! | `problem.rs` | what is wrong with the bridge itself |
@@ -37,46 +37,46 @@
 //! | `rules.rs` | the settings, in the hub's words |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-mod age;
-mod air;
-mod census;
-mod change;
+mod admission;
 mod command;
-mod door;
-mod errand;
-mod face;
-mod guard;
+mod deadband;
+mod freshness;
 mod hardware;
 mod health;
 mod hosts;
 mod hours;
+mod in_flight;
 mod ledger;
 mod lock;
 mod meter;
+mod period;
 mod plug;
+mod plug_request;
+mod presentation;
 mod problem;
+mod protection;
+mod reboot;
 mod record;
+mod registry;
 mod request;
-mod restart;
 mod returns;
-mod round;
 mod rules;
 mod schedule;
-mod since;
+mod slow_poll;
 mod stats;
-mod strays;
 #[cfg(test)]
 pub(crate) mod tests;
 mod ticket;
+mod unsupported;
 
-pub use census::NOBODY;
+pub use registry::NOBODY;
 pub use rules::{Limit, Pace, PlugRules, Rules};
 
 use crate::model::{
-    Ask, BridgeView, Energy, Event, Found, LogLevel, Memory, Metered, Moment, Note, Order, Outcome, Place,
-    PlugId, Stats, Stray, View, Who,
+    BridgeView, DeviceRequest, Endpoint, Energy, Event, Found, HubRequest, LogLevel, Metered, Moment,
+    Notification, Outcome, PersistedState, PlugId, Stats, Stray, View, Who,
 };
-use air::Air;
+use in_flight::Air;
 use plug::Plug;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -97,13 +97,13 @@ pub enum Input {
     /// Somebody answered a probe who is no plug.
     Stray(Stray),
     /// Hosts from the settings that did not answer the probe that has just ended.
-    Unheard(Vec<(&'static str, Place)>),
+    Unheard(Vec<(&'static str, Endpoint)>),
     /// The networks of this machine are others than before.
     Network,
     /// A conversation ended.
     Answered(Outcome),
     /// A sink wants something.
-    Commanded(Order),
+    Commanded(HubRequest),
     /// What [`Effect::Save`] asked for is written, or why it is not.
     Saved(Result<(), String>),
     /// Something is wrong with the bridge itself, in a sentence with the remedy; or not any more.
@@ -119,24 +119,24 @@ pub enum Input {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Look for plugs: everywhere, and by unicast where missing ones were last.
-    Probe(Vec<(&'static str, Place)>),
+    Probe(Vec<(&'static str, Endpoint)>),
     /// Ask these hosts again whether they are there, and nobody else.
-    Ask(Vec<(&'static str, Place)>),
+    DeviceRequest(Vec<(&'static str, Endpoint)>),
     /// Hold one conversation and report its [`Outcome`].
     Talk {
         /// With whom.
         who: Who,
         /// Where.
-        place: Place,
+        place: Endpoint,
         /// What to ask.
-        ask: Ask,
+        ask: DeviceRequest,
         /// The longest it may take.
         limit: Duration,
     },
     /// What a dialect took for granted about this plug has changed: attach it anew.
     Reattach(PlugId),
     /// Tell the sinks.
-    Tell(Note),
+    Tell(Notification),
     /// Log this much from now on.
     Log(LogLevel),
     /// Write [`Hub::memory`] down, as it is now, and report [`Input::Saved`]. Nothing more is to be
@@ -150,7 +150,7 @@ pub struct Hub {
     rules: Rules,
     /// Boxed: a tree keeps a third of its places free.
     plugs: BTreeMap<PlugId, Box<Plug>>,
-    memory: Memory,
+    memory: PersistedState,
     effects: VecDeque<Effect>,
     /// When each plug wants to be looked at; one entry a plug.
     agenda: BTreeSet<(Duration, PlugId)>,
@@ -160,9 +160,9 @@ pub struct Hub {
     air: Air,
     /// When plugs that wait will find room.
     room_at: Option<Duration>,
-    search: census::Search,
+    search: registry::Search,
     hosts: hosts::Hosts,
-    strays: strays::Strays,
+    strays: unsupported::Strays,
     /// What earlier runs have told about energy, of plugs not read yet; `None` while that is not
     /// known.
     floors: Option<BTreeMap<PlugId, meter::Floors>>,
@@ -170,7 +170,7 @@ pub struct Hub {
     bridge: BridgeView,
     view: Arc<View>,
     ledger: ledger::Ledger,
-    namesakes: face::Namesakes,
+    namesakes: presentation::Namesakes,
     stats_at: Duration,
     took_ms: VecDeque<u64>,
     stopping: bool,
@@ -178,7 +178,7 @@ pub struct Hub {
 
 impl Hub {
     /// Wakes up with what is remembered. Known plugs are due at once, before any search.
-    pub fn new(mut rules: Rules, memory: Memory, now: &Moment) -> Self {
+    pub fn new(mut rules: Rules, memory: PersistedState, now: &Moment) -> Self {
         rules.learn_time(&memory);
         let bridge = BridgeView {
             adopt: memory.adopt.unwrap_or(rules.adopt),
@@ -190,21 +190,21 @@ impl Hub {
         let mut hub = Self {
             rules,
             plugs: BTreeMap::new(),
-            memory: Memory { plugs: BTreeMap::new(), ..memory.clone() },
+            memory: PersistedState { plugs: BTreeMap::new(), ..memory.clone() },
             effects: VecDeque::new(),
             agenda: BTreeSet::new(),
             waiting: VecDeque::new(),
             air: Air::new(now),
             room_at: None,
-            search: census::Search::new(now.up),
+            search: registry::Search::new(now.up),
             hosts: hosts::Hosts::new(),
-            strays: strays::Strays::default(),
+            strays: unsupported::Strays::default(),
             floors: None,
             adopt_until: None,
             view: Arc::new(View { bridge: Arc::new(bridge.clone()), plugs: BTreeMap::new() }),
             bridge,
             ledger: ledger::Ledger::default(),
-            namesakes: face::Namesakes::default(),
+            namesakes: presentation::Namesakes::default(),
             stats_at: now.up + STATS_EVERY,
             took_ms: VecDeque::new(),
             stopping: false,
@@ -257,7 +257,7 @@ impl Hub {
         Arc::clone(&self.view)
     }
 
-    fn tell(&mut self, note: Note) {
+    fn tell(&mut self, note: Notification) {
         self.effects.push_back(Effect::Tell(note));
     }
 
@@ -334,7 +334,7 @@ impl Hub {
         self.talk(now, Who::Plug(id.clone()), place, ask, limit);
     }
 
-    fn talk(&mut self, now: &Moment, who: Who, place: Place, ask: Ask, limit: Duration) {
+    fn talk(&mut self, now: &Moment, who: Who, place: Endpoint, ask: DeviceRequest, limit: Duration) {
         self.air.begin(now, who.clone(), place);
         self.effects.push_back(Effect::Talk { who, place, ask, limit });
     }
@@ -342,7 +342,7 @@ impl Hub {
     fn answered(&mut self, now: &Moment, outcome: Outcome) {
         self.air.end(&outcome.who);
         match outcome.who.clone() {
-            Who::Place(driver, place) => self.identified(now, driver, place, outcome.result),
+            Who::Endpoint(driver, place) => self.identified(now, driver, place, outcome.result),
             Who::Plug(id) => {
                 self.count(&outcome);
                 let fleet = self.plugs.len();
@@ -358,13 +358,13 @@ impl Hub {
     /// What follows from a plug's news: events, search, memory.
     fn react(&mut self, now: &Moment, id: &PlugId, news: plug::News) {
         if news.adopted {
-            self.tell(Note::Bridge(Event::DeviceAdopted(id.clone())));
+            self.tell(Notification::Bridge(Event::DeviceAdopted(id.clone())));
         }
         if news.online {
-            self.tell(Note::Bridge(Event::DeviceOnline(id.clone())));
+            self.tell(Notification::Bridge(Event::DeviceOnline(id.clone())));
         }
         if let Some(why) = news.offline {
-            self.tell(Note::Bridge(Event::DeviceOffline(id.clone(), why)));
+            self.tell(Notification::Bridge(Event::DeviceOffline(id.clone(), why)));
         }
         if news.missed {
             self.search.soon(now);
@@ -399,15 +399,15 @@ impl Hub {
         }
         if listens {
             for event in std::mem::take(&mut plug.untold) {
-                self.effects.push_back(Effect::Tell(Note::Plug(id.clone(), event)));
+                self.effects.push_back(Effect::Tell(Notification::Plug(id.clone(), event)));
             }
         }
     }
 
-    fn commanded(&mut self, now: &Moment, order: Order) {
+    fn commanded(&mut self, now: &Moment, order: HubRequest) {
         match order {
-            Order::Switch(order) => self.switch(now, order),
-            Order::Refresh(id) => {
+            HubRequest::Switch(order) => self.switch(now, order),
+            HubRequest::Refresh(id) => {
                 let Some(plug) = self.plugs.get_mut(&id) else {
                     warn!(plug = %id, "refresh requested for an unknown device");
                     return;
@@ -415,9 +415,9 @@ impl Hub {
                 plug.tell_all(now);
                 self.attend(now, &id);
             }
-            Order::Request(request, transaction) => self.request(now, request, transaction),
-            Order::Metered(told) => self.metered(now, told),
-            Order::Announced(id, shape) => {
+            HubRequest::Request(request, transaction) => self.request(now, request, transaction),
+            HubRequest::Metered(told) => self.metered(now, told),
+            HubRequest::Announced(id, shape) => {
                 let announced = &mut self.memory.announced.plugs;
                 let old = match shape {
                     Some(_) if announced.len() >= 2 * MAX_PLUGS && !announced.contains_key(&id) => false,
@@ -428,11 +428,11 @@ impl Hub {
                     self.save_soon(now);
                 }
             }
-            Order::Named(names) => {
+            HubRequest::Named(names) => {
                 self.memory.announced.names = Some(names);
                 self.save_soon(now);
             }
-            Order::Deleted(id) => {
+            HubRequest::Deleted(id) => {
                 if let Some(plug) = self.plugs.get_mut(&id) {
                     plug.set_deleted(now);
                     self.settle(now, &id);

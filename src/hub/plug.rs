@@ -1,20 +1,21 @@
 //! One plug: whether it is well and what its answers mean. What it shows of itself is decided in
-//! `face.rs` and `change.rs`, when it is asked next in `schedule.rs`; its commands live in
+//! `presentation.rs` and `deadband.rs`, when it is asked next in `schedule.rs`; its commands live in
 //! `command.rs`.
 
-use super::command::Desk;
-use super::door::Marked;
-use super::errand::Errands;
-use super::guard::Guard;
+use super::admission::Marked;
+use super::command::CommandQueue;
 use super::ledger::Change;
 use super::meter::Meter;
+use super::plug_request::Errands;
+use super::protection::Guard;
+use super::reboot::Restart;
 use super::record::Record;
-use super::restart::Restart;
 use super::schedule::Schedule;
 use super::{Effect, Pace, PlugRules, Rules};
 use crate::model::{
-    Answer, Ask, Cause, CommandError, Event, FIRST_CONTACT, Facts, Found, Moment, Note, Outcome, PerPort,
-    Place, PlugFigures, PlugId, PlugView, PortReading, PowerUnit, Reading, Remembered, Skill, Span, Switch,
+    CapabilityRequest, Cause, CommandError, DeviceInfo, DeviceRequest, DeviceResponse, Endpoint, Event,
+    FIRST_CONTACT, Found, Moment, Notification, Outcome, PerPort, PersistedPlug, PlugFigures, PlugId,
+    PlugView, PortReading, PowerUnit, Reading, Span, Switch,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub(super) struct Plug {
     pub(super) id: PlugId,
     pub(super) driver: &'static str,
     /// What outlives the process.
-    pub(super) kept: Remembered,
+    pub(super) kept: PersistedPlug,
     pub(super) rules: PlugRules,
     pub(super) adopted: bool,
     /// It was read in this run.
@@ -36,21 +37,21 @@ pub(super) struct Plug {
     /// As told.
     pub(super) view: Arc<PlugView>,
     pub(super) fresh_view: bool,
-    pub(super) listed: super::face::Listed,
+    pub(super) listed: super::presentation::Listed,
     /// As last read, port 1 first.
     pub(super) live: Vec<PortReading>,
     pub(super) live_volts: Option<f64>,
     pub(super) live_signal: Option<f64>,
-    pub(super) ages: super::age::Ages,
+    pub(super) ages: super::freshness::Ages,
     pub(super) meter: Meter,
     pub(super) record: Record,
     pub(super) errands: Box<Errands>,
     pub(super) restart: Restart,
     pub(super) locks: Box<super::lock::Locks>,
     pub(super) figures: Box<PlugFigures>,
-    pub(super) thresholds: super::change::Thresholds,
+    pub(super) thresholds: super::deadband::Thresholds,
     pub(super) beat_at: Duration,
-    pub(super) desk: Desk,
+    pub(super) desk: CommandQueue,
     pub(super) marked: Marked,
     pub(super) guard: Guard,
     /// When it was last heard in a search.
@@ -59,7 +60,7 @@ pub(super) struct Plug {
     /// It waits for room in the air.
     pub(super) queued: bool,
     /// Told once it is written.
-    pub(super) pledges: Vec<(Change, Note)>,
+    pub(super) pledges: Vec<(Change, Notification)>,
     /// Told once somebody listens.
     pub(super) untold: Vec<Event>,
     /// The conversation it is in.
@@ -78,7 +79,7 @@ pub(super) struct Plug {
 pub(super) struct Talk {
     began: Duration,
     /// Where the plug was then.
-    place: Place,
+    place: Endpoint,
     about: About,
 }
 
@@ -90,7 +91,7 @@ enum About {
     /// The plug's own record.
     Record,
     /// Something only some plugs can do.
-    Errand,
+    PlugRequest,
     /// The plug's clock.
     Clock,
 }
@@ -111,7 +112,7 @@ impl Plug {
     pub(super) fn new(
         id: PlugId,
         driver: &'static str,
-        mut kept: Remembered,
+        mut kept: PersistedPlug,
         adopted: bool,
         ordinal: u32,
         rules: &Rules,
@@ -129,7 +130,7 @@ impl Plug {
             ..PlugView::unknown(id.clone())
         };
         let mut plug = Self {
-            desk: Desk::new(&kept.reverts, now),
+            desk: CommandQueue::new(&kept.reverts, now),
             marked: Marked::default(),
             guard: Guard::default(),
             id,
@@ -152,7 +153,7 @@ impl Plug {
             live_volts: None,
             live_signal: None,
             ages: Default::default(),
-            thresholds: super::change::Thresholds::default(),
+            thresholds: super::deadband::Thresholds::default(),
             beat_at: now.up,
             heard_at: now.up,
             agenda: None,
@@ -178,7 +179,7 @@ impl Plug {
             driver: self.driver,
             id: Some(self.kept.hardware.as_ref().unwrap_or(&self.id).clone()),
             place: self.kept.place,
-            facts: Facts::clone(&self.kept.facts),
+            facts: DeviceInfo::clone(&self.kept.facts),
         }
     }
 
@@ -187,8 +188,8 @@ impl Plug {
         self.adopted && self.kept.offer.ports > 0
     }
 
-    pub(super) fn kept_as(&self) -> Remembered {
-        Remembered { reverts: self.desk.reverts(), tally: self.meter.tally(), ..self.kept.clone() }
+    pub(super) fn kept_as(&self) -> PersistedPlug {
+        PersistedPlug { reverts: self.desk.reverts(), tally: self.meter.tally(), ..self.kept.clone() }
     }
 
     pub(super) fn online(&self) -> bool {
@@ -197,7 +198,7 @@ impl Plug {
 
     /// It did not answer lately, or nobody knows where it is.
     pub(super) fn missing(&self) -> bool {
-        self.schedule.misses() > 0 || self.kept.place == Place::NOWHERE
+        self.schedule.misses() > 0 || self.kept.place == Endpoint::UNKNOWN
     }
 
     pub(super) fn wake_at(&self) -> Option<Duration> {
@@ -214,7 +215,7 @@ impl Plug {
 
     /// Nothing is in the way of a conversation.
     fn free(&self) -> bool {
-        self.adopted && self.talking.is_none() && self.kept.place != Place::NOWHERE
+        self.adopted && self.talking.is_none() && self.kept.place != Endpoint::UNKNOWN
     }
 
     /// When it is to be asked something, commands aside.
@@ -274,7 +275,7 @@ impl Plug {
     }
 
     /// What to say now, and for how long. Commands go before polls.
-    pub(super) fn begin(&mut self, now: &Moment) -> Option<(Ask, Duration)> {
+    pub(super) fn begin(&mut self, now: &Moment) -> Option<(DeviceRequest, Duration)> {
         if !self.free() {
             return None;
         }
@@ -286,19 +287,25 @@ impl Plug {
                 Switch::All(_) => 1,
                 Switch::Ports(ports) => u32::try_from(ports.len()).unwrap_or(u32::MAX),
             };
-            ((Ask::Switch(switch), (timeout * (requests + 1)).min(left)), About::Command)
+            ((DeviceRequest::Switch(switch), (timeout * (requests + 1)).min(left)), About::Command)
         } else if self.schedule.at() <= now.up {
-            ((Ask::Read, first), About::Poll)
+            ((DeviceRequest::Read, first), About::Poll)
         } else if !self.online() {
             return None;
         } else if self.restart.take_due(now) {
-            ((Ask::Skill(Skill::Clock), timeout.min(super::round::BRIEF)), About::Clock)
+            (
+                (
+                    DeviceRequest::CapabilityRequest(CapabilityRequest::Clock),
+                    timeout.min(super::slow_poll::BRIEF),
+                ),
+                About::Clock,
+            )
         } else if let Some(asked) = self.errands.send(now, timeout) {
-            (asked, About::Errand)
+            (asked, About::PlugRequest)
         } else if self.record.take_due(now) {
-            ((Ask::History(Span::Hours), timeout), About::Record)
+            ((DeviceRequest::History(Span::Hours), timeout), About::Record)
         } else {
-            (self.errands.look_around(now, timeout)?, About::Errand)
+            (self.errands.look_around(now, timeout)?, About::PlugRequest)
         };
         self.talking = Some(Talk { began: now.up, place: self.kept.place, about });
         Some((ask, limit))
@@ -334,7 +341,7 @@ impl Plug {
             self.clocked(now, outcome.result, effects);
             return news;
         }
-        if about == About::Errand {
+        if about == About::PlugRequest {
             news.remember = self.errand_answered(now, rules, outcome.result, effects);
             return news;
         }
@@ -344,13 +351,15 @@ impl Plug {
         }
         let mut polls_wait = false;
         match outcome.result {
-            Ok(Answer::Reading(reading)) => self.read(now, rules, reading, outcome.took, effects, &mut news),
+            Ok(DeviceResponse::Reading(reading)) => {
+                self.read(now, rules, reading, outcome.took, effects, &mut news)
+            }
             Ok(
-                Answer::Identity(_)
-                | Answer::History(_)
-                | Answer::Skill(_)
-                | Answer::Refused(_)
-                | Answer::Unsupported,
+                DeviceResponse::Identity(_)
+                | DeviceResponse::History(_)
+                | DeviceResponse::CapabilityRequest(_)
+                | DeviceResponse::Refused(_)
+                | DeviceResponse::Unsupported,
             ) => {
                 debug!(plug = %self.id, "answered something that was not asked");
             }
@@ -416,7 +425,7 @@ impl Plug {
             if cause == Some(Cause::Local) {
                 self.desk.cancel_revert(port);
                 let event = Event::SwitchedLocally { port, on };
-                effects.push_back(Effect::Tell(Note::Plug(self.id.clone(), event)));
+                effects.push_back(Effect::Tell(Notification::Plug(self.id.clone(), event)));
             }
         }
         let back = before.is_some();
@@ -482,7 +491,7 @@ impl Plug {
                 let port = port.or(result.ports.keys().next().copied().filter(|_| result.ports.len() == 1));
                 if error != CommandError::Superseded {
                     let event = Event::CommandFailed { port: port.unwrap_or(0), error };
-                    effects.push_back(Effect::Tell(Note::Plug(self.id.clone(), event)));
+                    effects.push_back(Effect::Tell(Notification::Plug(self.id.clone(), event)));
                 }
                 self.show(now, |view| view.echo = view.echo.wrapping_add(1));
                 if result.attempts > 0 && error != CommandError::Superseded && self.online() {
@@ -491,7 +500,7 @@ impl Plug {
                 }
             }
             if !silent {
-                effects.push_back(Effect::Tell(Note::Result(result)));
+                effects.push_back(Effect::Tell(Notification::Result(result)));
             }
         }
     }

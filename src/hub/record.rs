@@ -2,7 +2,7 @@
 
 use super::plug::Plug;
 use super::{Effect, Rules};
-use crate::model::{Answer, Energy, Event, Failure, History, Meaning, Moment, Note};
+use crate::model::{DeviceResponse, Energy, Event, Failure, History, Meaning, Moment, Notification};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tracing::{debug, info};
@@ -65,15 +65,15 @@ impl Plug {
     pub(super) fn recorded(
         &mut self,
         now: &Moment,
-        answer: Result<Answer, Failure>,
+        answer: Result<DeviceResponse, Failure>,
         effects: &mut VecDeque<Effect>,
     ) -> bool {
         match answer {
-            Ok(Answer::History(record)) => {
+            Ok(DeviceResponse::History(record)) => {
                 self.record.told = true;
                 self.compare(now, &record, effects)
             }
-            Ok(Answer::Unsupported | Answer::Refused(_)) if !self.record.told => {
+            Ok(DeviceResponse::Unsupported | DeviceResponse::Refused(_)) if !self.record.told => {
                 debug!(plug = %self.id, "keeps no record of its own, or does not tell it");
                 self.record.none = true;
                 self.meter.keep_hours(now, false);
@@ -93,7 +93,7 @@ impl Plug {
 
     fn compare(&mut self, now: &Moment, record: &History, effects: &mut VecDeque<Effect>) -> bool {
         self.record.learn(self.meter.meaning(now, record));
-        let tell = |event: Event| Effect::Tell(Note::Plug(self.id.clone(), event));
+        let tell = |event: Event| Effect::Tell(Notification::Plug(self.id.clone(), event));
         match self.meter.fill(now, record) {
             Ok(filled) if filled.is_empty() => false,
             Ok(filled) => {

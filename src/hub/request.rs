@@ -1,12 +1,12 @@
 //! Requests to the bridge: each is answered exactly once, with what came of it or with the remedy.
 
-use super::census::Scan;
 use super::ledger::Change;
 use super::plug::Plug;
+use super::registry::Scan;
 use super::{Effect, Hub, MAX_PLUGS};
 use crate::model::{
-    Energy, Lock, MAX_AMPS_CHANGE, MAX_WATTS, Moment, Name, Note, Options, OptionsChange, POLL_MS, PlugId,
-    Request, Response, ResponseData,
+    Energy, Lock, MAX_AMPS_CHANGE, MAX_WATTS, Moment, Name, Notification, Options, OptionsChange, POLL_MS,
+    PlugId, Request, Response, ResponseData,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,13 +28,17 @@ impl Hub {
             Request::Adopt(true, Some(time)) => {
                 self.adopt_for_a_while(now, time);
                 let data = ResponseData::Adopt(true, Some(time.as_secs()));
-                return self.tell(Note::Response(Response { verb: "adopt", transaction, result: Ok(data) }));
+                return self.tell(Notification::Response(Response {
+                    verb: "adopt",
+                    transaction,
+                    result: Ok(data),
+                }));
             }
             Request::Adopt(adopt, _) => ("adopt", Ok(self.adopt(adopt))),
             Request::DeviceRemove { id, block } => ("device_remove", self.remove(&id, block)),
             Request::DeviceRename { id, name } => ("device_rename", self.rename(&id, name)),
             Request::PortRename { id, port, name } => ("port_rename", self.rename_port(&id, port, name)),
-            Request::Errand(id, errand) => {
+            Request::PlugRequest(id, errand) => {
                 let verb = errand.verb();
                 match self.errand(now, &id, errand, transaction.clone()) {
                     Ok(()) => return,
@@ -50,10 +54,14 @@ impl Hub {
                 self.show_bridge();
                 self.effects.push_back(Effect::Log(level));
                 let result = Ok(ResponseData::LogLevel(level));
-                return self.tell(Note::Response(Response { verb: "log_level", transaction, result }));
+                return self.tell(Notification::Response(Response {
+                    verb: "log_level",
+                    transaction,
+                    result,
+                }));
             }
         };
-        let note = |result| Note::Response(Response { verb, transaction, result });
+        let note = |result| Notification::Response(Response { verb, transaction, result });
         match result {
             Ok((data, change)) => self.tell_when_written(now, change, note(Ok(data))),
             Err(why) => self.tell(note(Err(why))),
@@ -73,7 +81,11 @@ impl Hub {
     pub(super) fn scanned(&mut self, scan: Scan) {
         let new = scan.found.iter().filter(|(_, new)| **new).map(|(id, _)| id.clone()).collect();
         let data = ResponseData::Scan { found: scan.found.into_keys().collect(), new };
-        self.tell(Note::Response(Response { verb: "scan", transaction: scan.transaction, result: Ok(data) }));
+        self.tell(Notification::Response(Response {
+            verb: "scan",
+            transaction: scan.transaction,
+            result: Ok(data),
+        }));
     }
 
     fn adopt(&mut self, adopt: bool) -> (ResponseData, Change) {

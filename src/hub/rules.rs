@@ -1,6 +1,8 @@
 //! How the hub goes about its work: the settings, in its words.
 
-use crate::model::{Energy, Lock, LogLevel, Memory, Name, OverloadAction, PlugId, PowerUnit, Restore};
+use crate::model::{
+    Energy, Lock, LogLevel, Name, OverloadAction, PersistedState, PlugId, PowerUnit, Restore,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -45,7 +47,7 @@ pub struct Rules {
 
 impl Rules {
     /// Earlier than what is remembered is no time a clock could show that is right.
-    pub(super) fn learn_time(&mut self, memory: &Memory) {
+    pub(super) fn learn_time(&mut self, memory: &PersistedState) {
         let metered_ms = memory.plugs.values().map(|kept| kept.tally.unix_ms).max().unwrap_or(0);
         for pace in self.families.values_mut() {
             pace.clock_from_ms = pace.clock_from_ms.max(metered_ms);

@@ -2,20 +2,20 @@
 
 use super::Hub;
 use super::plug::Plug;
-use crate::model::{Answer, Figures, Moment, Outcome, PlugFigures, PortFigures};
+use crate::model::{DeviceResponse, Metrics, Moment, Outcome, PlugFigures, PortFigures};
 use std::sync::Arc;
 
 impl Hub {
     /// Figures about all plugs that were taken in, as they are now.
-    pub fn figures(&self) -> Figures {
+    pub fn figures(&self) -> Metrics {
         let taken = self.plugs.iter().filter(|(_, plug)| plug.adopted && plug.kept.offer.ports > 0);
         let plugs = taken.map(|(id, plug)| (id.clone(), plug.figures())).collect();
-        Figures { view: Arc::clone(&self.view), plugs }
+        Metrics { view: Arc::clone(&self.view), plugs }
     }
 
     pub(super) fn count(&mut self, outcome: &Outcome) {
         let stats = &mut self.bridge.stats;
-        if let Ok(Answer::Reading(reading)) = &outcome.result {
+        if let Ok(DeviceResponse::Reading(reading)) = &outcome.result {
             stats.polls_ok += 1;
             stats.samples += reading.ports.len() as u64;
             if self.took_ms.len() == 1024 {

@@ -1,21 +1,22 @@
 //! The hub against plugs that are a line of code each, on a clock that is a number.
 
-mod age;
-mod census;
 mod commands;
 mod energy;
-mod errands;
-mod guard;
+mod freshness;
 mod hosts;
 mod ledger;
 mod locks;
-mod restart;
+mod plug_requests;
+mod protection;
+mod reboot;
+mod registry;
 mod settings;
 
 use super::*;
 use crate::model::{
-    Answer, Cause, CommandError, CommandResult, Facts, Failure, History, Lock, LogLevel, Mac, Name,
-    OptionsChange, PlugView, PortOptions, PortReading, Reading, Request, Response, Switch, SwitchOrder, Wish,
+    Cause, CommandError, CommandResult, DeviceInfo, DeviceResponse, Failure, History, Lock, LogLevel, Mac,
+    Name, OptionsChange, PlugView, PortOptions, PortReading, Reading, Request, Response, Switch,
+    SwitchAction, SwitchOrder,
 };
 use ledger::Disk;
 pub(crate) use settings::rules;
@@ -26,8 +27,8 @@ fn id(text: &str) -> PlugId {
     PlugId::new(text).expect("an id")
 }
 
-fn place(last: u8) -> Place {
-    Place { ip: std::net::Ipv4Addr::new(127, 0, 0, last).into(), http: 80, udp: 8888 }
+fn place(last: u8) -> Endpoint {
+    Endpoint { ip: std::net::Ipv4Addr::new(127, 0, 0, last).into(), http: 80, udp: 8888 }
 }
 
 fn found(serial: u8, mac: u8, at: u8) -> Found {
@@ -36,10 +37,10 @@ fn found(serial: u8, mac: u8, at: u8) -> Found {
         driver: "maxsmart",
         id: PlugId::of("maxsmart", &serial),
         place: place(at),
-        facts: Facts {
+        facts: DeviceInfo {
             serial: Some(serial),
             mac: Mac::parse(&format!("0200000000{mac:02x}")),
-            ..Facts::default()
+            ..DeviceInfo::default()
         },
     }
 }
@@ -56,25 +57,25 @@ struct Fake {
     /// Its own record, if it keeps one.
     record: Option<History>,
     /// What else it can do, if anything.
-    able: Option<errands::Able>,
+    able: Option<plug_requests::Able>,
 }
 
 struct World {
     hub: Hub,
     up: Duration,
-    fakes: BTreeMap<Place, Fake>,
-    notes: Vec<Note>,
+    fakes: BTreeMap<Endpoint, Fake>,
+    notes: Vec<Notification>,
     coming: Vec<(Duration, Outcome)>,
     reads: Vec<(Duration, PlugId)>,
     /// Questions about skills.
-    skills: Vec<(Duration, crate::model::Skill)>,
+    skills: Vec<(Duration, crate::model::CapabilityRequest)>,
     probes: Vec<Duration>,
-    again: Vec<(Duration, Vec<(&'static str, Place)>)>,
+    again: Vec<(Duration, Vec<(&'static str, Endpoint)>)>,
     saves: usize,
     disk: Disk,
-    writing: Option<Memory>,
+    writing: Option<PersistedState>,
     /// What would be left after a crash.
-    written: Memory,
+    written: PersistedState,
     summer: bool,
     /// By how much the clock was set on.
     set_on: Duration,
@@ -82,14 +83,14 @@ struct World {
 
 impl World {
     fn new(rules: Rules) -> Self {
-        Self::with(rules, Memory::default())
+        Self::with(rules, PersistedState::default())
     }
 
-    fn with(rules: Rules, memory: Memory) -> Self {
+    fn with(rules: Rules, memory: PersistedState) -> Self {
         Self::with_up(rules, memory, Duration::from_secs(1))
     }
 
-    fn with_up(rules: Rules, memory: Memory, up: Duration) -> Self {
+    fn with_up(rules: Rules, memory: PersistedState, up: Duration) -> Self {
         let hub = Hub::new(rules, memory, &moment(up));
         let (fakes, notes, coming) = (BTreeMap::new(), Vec::new(), Vec::new());
         let (reads, skills, probes) = (Vec::new(), Vec::new(), Vec::new());
@@ -106,7 +107,7 @@ impl World {
             saves: 0,
             disk: Disk::Works,
             writing: None,
-            written: Memory::default(),
+            written: PersistedState::default(),
             summer: false,
             set_on: Duration::ZERO,
         }
@@ -134,7 +135,7 @@ impl World {
             match effect {
                 Effect::Talk { who, place, ask, limit } => self.talk(who, place, &ask, limit),
                 Effect::Probe(_) => self.probes.push(self.up),
-                Effect::Ask(hosts) => self.again.push((self.up, hosts)),
+                Effect::DeviceRequest(hosts) => self.again.push((self.up, hosts)),
                 Effect::Tell(note) => self.notes.push(note),
                 Effect::Save => {
                     self.saves += 1;
@@ -153,11 +154,11 @@ impl World {
         assert_eq!(busy.len(), distinct.len(), "two conversations with one plug");
     }
 
-    fn talk(&mut self, who: Who, place: Place, ask: &Ask, limit: Duration) {
-        if let (Who::Plug(id), Ask::Read) = (&who, ask) {
+    fn talk(&mut self, who: Who, place: Endpoint, ask: &DeviceRequest, limit: Duration) {
+        if let (Who::Plug(id), DeviceRequest::Read) = (&who, ask) {
             self.reads.push((self.up, id.clone()));
         }
-        if let Ask::Skill(skill) = ask {
+        if let DeviceRequest::CapabilityRequest(skill) = ask {
             self.skills.push((self.up, skill.clone()));
         }
         let (result, took) = match self.fakes.get_mut(&place) {
@@ -167,7 +168,7 @@ impl World {
                 Some(failure) => (Err(failure.clone()), fake.slow),
                 None if fake.slow > limit => {
                     // It obeys, but its answer comes too late.
-                    if let Ask::Switch(_) = ask {
+                    if let DeviceRequest::Switch(_) = ask {
                         fake.answer(ask);
                     }
                     (Err(Failure::Timeout), limit)
@@ -210,7 +211,7 @@ impl World {
         Arc::clone(self.hub.view().plugs.get(&id(plug)).unwrap_or_else(|| panic!("{plug} is not known")))
     }
 
-    fn order(&mut self, ports: &[(u8, Wish)]) -> SwitchOrder {
+    fn order(&mut self, ports: &[(u8, SwitchAction)]) -> SwitchOrder {
         SwitchOrder {
             plug: id(A),
             ports: ports.iter().copied().collect(),
@@ -221,16 +222,16 @@ impl World {
         }
     }
 
-    fn switch(&mut self, ports: &[(u8, Wish)]) {
+    fn switch(&mut self, ports: &[(u8, SwitchAction)]) {
         let order = self.order(ports);
-        self.feed(Input::Commanded(Order::Switch(order)));
+        self.feed(Input::Commanded(HubRequest::Switch(order)));
     }
 
     fn results(&mut self) -> Vec<CommandResult> {
         let notes = std::mem::take(&mut self.notes);
         let results = notes.into_iter().filter_map(|note| match note {
-            Note::Result(result) => Some(result),
-            Note::Plug(..) | Note::Bridge(_) | Note::Response(_) => None,
+            Notification::Result(result) => Some(result),
+            Notification::Plug(..) | Notification::Bridge(_) | Notification::Response(_) => None,
         });
         results.collect()
     }
@@ -242,24 +243,24 @@ impl World {
     }
 
     fn request(&mut self, request: Request) -> Response {
-        self.feed(Input::Commanded(Order::Request(request, None)));
+        self.feed(Input::Commanded(HubRequest::Request(request, None)));
         let note = self.notes.iter().rev().find_map(|note| match note {
-            Note::Response(response) => Some(response.clone()),
-            Note::Result(_) | Note::Plug(..) | Note::Bridge(_) => None,
+            Notification::Response(response) => Some(response.clone()),
+            Notification::Result(_) | Notification::Plug(..) | Notification::Bridge(_) => None,
         });
         note.expect("a response")
     }
 }
 
 impl Fake {
-    fn answer(&mut self, ask: &Ask) -> Answer {
-        if let Ask::History(_) = ask {
-            return self.record.clone().map_or(Answer::Unsupported, Answer::History);
+    fn answer(&mut self, ask: &DeviceRequest) -> DeviceResponse {
+        if let DeviceRequest::History(_) = ask {
+            return self.record.clone().map_or(DeviceResponse::Unsupported, DeviceResponse::History);
         }
-        if let Ask::Skill(skill) = ask {
-            return self.able.as_mut().map_or(Answer::Unsupported, |able| able.answer(skill));
+        if let DeviceRequest::CapabilityRequest(skill) = ask {
+            return self.able.as_mut().map_or(DeviceResponse::Unsupported, |able| able.answer(skill));
         }
-        if let Ask::Switch(switch) = ask {
+        if let DeviceRequest::Switch(switch) = ask {
             self.switches.push(switch.clone());
             if !self.stubborn {
                 match switch {
@@ -277,7 +278,10 @@ impl Fake {
             watts: Some(if relay { self.watts } else { 0.0 }).filter(|_| !self.watts.is_nan()),
             amps: None,
         };
-        Answer::Reading(Reading { ports: self.relays.iter().map(port).collect(), ..Reading::default() })
+        DeviceResponse::Reading(Reading {
+            ports: self.relays.iter().map(port).collect(),
+            ..Reading::default()
+        })
     }
 }
 
@@ -312,7 +316,7 @@ fn a_plug_found_is_read_at_once_and_then_every_interval() {
     assert!(world.view(A).online);
     let gaps: Vec<Duration> = world.reads.windows(2).skip(1).map(|pair| pair[1].0 - pair[0].0).collect();
     assert!(gaps.iter().all(|gap| *gap == Duration::from_secs(5)), "{gaps:?}");
-    assert!(world.notes.contains(&Note::Bridge(Event::DeviceAdopted(id(A)))));
+    assert!(world.notes.contains(&Notification::Bridge(Event::DeviceAdopted(id(A)))));
     assert!(world.saves > 0);
 }
 
@@ -356,7 +360,7 @@ fn no_more_than_sixteen_young_polls_are_in_the_air_and_slow_ones_hold_up_nobody(
         found.facts.serial = None;
         world.feed(Input::Heard(found));
         let young = world.coming.iter().filter(|(at, _)| *at < world.up + Duration::from_secs(1)).count();
-        assert!(young <= air::AT_START, "{young}");
+        assert!(young <= in_flight::AT_START, "{young}");
     }
     world.secs(2);
     let online = world.hub.view().plugs.values().filter(|plug| plug.online).count();
@@ -370,7 +374,7 @@ fn a_hand_at_the_plug_is_told_as_such() {
     world.secs(6);
     let port = world.view(A).ports[4].clone();
     assert_eq!((port.relay, port.cause), (Some(false), Some(Cause::Local)));
-    let event = Note::Plug(id(A), Event::SwitchedLocally { port: 5, on: false });
+    let event = Notification::Plug(id(A), Event::SwitchedLocally { port: 5, on: false });
     assert_eq!(world.notes.iter().filter(|note| **note == event).count(), 1);
 }
 
@@ -430,7 +434,7 @@ fn values_that_cannot_be_are_counted_and_the_old_ones_stay() {
         refused: vec!["port 1: watt nan".into(), "port 2: watt -7".into()],
         ..Reading::default()
     };
-    let result = Ok(Answer::Reading(reading));
+    let result = Ok(DeviceResponse::Reading(reading));
     let outcome = Outcome { who: Who::Plug(id(A)), result, requests: 1, took: Duration::ZERO };
     world.feed(Input::Answered(outcome));
     assert_eq!(world.hub.figures().plugs[&id(A)].refused, 2);
@@ -458,7 +462,7 @@ fn a_plug_is_offline_after_three_misses_and_then_asked_ever_more_rarely() {
     world.fake(1).fails = None;
     world.secs(36);
     assert!(world.view(A).online);
-    assert!(world.notes.contains(&Note::Bridge(Event::DeviceOnline(id(A)))));
+    assert!(world.notes.contains(&Notification::Bridge(Event::DeviceOnline(id(A)))));
 }
 
 #[test]

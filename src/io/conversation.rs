@@ -1,10 +1,10 @@
 //! The course of one conversation, pure: the dialect says what to send, this says when to send it
-//! again, when to stop listening and when it is over. `talk.rs` carries it out on sockets, the
+//! again, when to stop listening and when it is over. `exchange.rs` carries it out on sockets, the
 //! simulation in `tests/simulation` without.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::drivers::{Dialect, MAX_STEPS, Message, Reply, Step};
-use crate::model::{Answer, Ask, Backoff, Failure, Moment};
+use crate::model::{Backoff, DeviceRequest, DeviceResponse, Failure, Moment};
 use std::time::Duration;
 
 /// Pause before a datagram is sent again; no conversation takes longer than the longest.
@@ -21,7 +21,7 @@ pub enum Turn {
     /// Go on listening.
     Listen,
     /// It is over.
-    Over(Box<Result<Answer, Failure>>),
+    Over(Box<Result<DeviceResponse, Failure>>),
 }
 
 /// One conversation under way.
@@ -40,7 +40,12 @@ pub struct Conversation {
 
 impl Conversation {
     /// Begins; it will take no longer than `limit`.
-    pub fn begin(dialect: &mut dyn Dialect, ask: &Ask, limit: Duration, now: &Moment) -> (Self, Turn) {
+    pub fn begin(
+        dialect: &mut dyn Dialect,
+        ask: &DeviceRequest,
+        limit: Duration,
+        now: &Moment,
+    ) -> (Self, Turn) {
         let deadline = now.up + limit;
         let mut conversation = Self { deadline, requests: 0, until: deadline, again: None, stray: None };
         let step = dialect.ask(ask, now);

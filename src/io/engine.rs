@@ -8,14 +8,16 @@ pub use searching::MAX_SEARCHES;
 
 use super::clock::Clock;
 use super::dialects::Dialects;
+use super::exchange::talk;
 use super::http::Http;
-use super::probe::{Quarry, Unanswered};
+use super::probe::{DriverConfig, Unanswered};
 use super::store::Store;
-use super::talk::talk;
 use crate::drivers::Dialect;
 use crate::fair;
 use crate::hub::{Effect, Hub, Input};
-use crate::model::{Ask, Figures, Heard, LogLevel, Note, Order, Outcome, Place, PlugId, View, Who};
+use crate::model::{
+    DeviceRequest, Endpoint, Heard, HubRequest, LogLevel, Metrics, Notification, Outcome, PlugId, View, Who,
+};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
@@ -59,7 +61,7 @@ pub struct Parts {
     /// The way to plugs with a web server.
     pub http: Http,
     /// Which families are looked for, and where.
-    pub quarries: Vec<Quarry>,
+    pub quarries: Vec<DriverConfig>,
     /// The state file.
     pub store: Arc<Store>,
     /// Changes the amount of logging.
@@ -67,9 +69,9 @@ pub struct Parts {
     /// Where the picture is shown.
     pub view: watch::Sender<Arc<View>>,
     /// Where notes go.
-    pub notes: fair::Sender<Option<PlugId>, Arc<Note>>,
+    pub notes: fair::Sender<Option<PlugId>, Arc<Notification>>,
     /// Who wants figures.
-    pub figures: mpsc::Receiver<oneshot::Sender<Figures>>,
+    pub figures: mpsc::Receiver<oneshot::Sender<Metrics>>,
 }
 
 /// A conversation that came to its end, with the dialect coming home.
@@ -100,7 +102,7 @@ impl Engine {
     /// Runs until `stop` is ready, then lets running conversations end and saves.
     pub async fn run(
         mut self,
-        mut orders: fair::Receiver<Option<PlugId>, Order>,
+        mut orders: fair::Receiver<Option<PlugId>, HubRequest>,
         stop: impl Future<Output = ()>,
     ) {
         let mut stop = std::pin::pin!(stop);
@@ -164,7 +166,7 @@ impl Engine {
         match effect {
             Effect::Talk { who, place, ask, limit } => self.start_talk(who, place, ask, limit),
             Effect::Probe(missing) => self.start_search(&missing),
-            Effect::Ask(hosts) => self.ask_again(&hosts),
+            Effect::DeviceRequest(hosts) => self.ask_again(&hosts),
             Effect::Reattach(id) => self.dialects.drop_dialect(&id),
             // Nobody listening is fine: notes are for whoever is there.
             Effect::Tell(note) => drop(self.parts.notes.send(note.plug().cloned(), Arc::new(note))),
@@ -173,7 +175,7 @@ impl Engine {
         }
     }
 
-    fn start_talk(&mut self, who: Who, place: Place, ask: Ask, limit: Duration) {
+    fn start_talk(&mut self, who: Who, place: Endpoint, ask: DeviceRequest, limit: Duration) {
         let attach = || {
             let (found, tuning) = self.hub.attachment(&who)?;
             let quarry = self.parts.quarries.iter().find(|quarry| quarry.driver.name() == found.driver)?;
@@ -205,7 +207,7 @@ impl Engine {
     }
 
     /// Conversations in the air end, their commands get their results, everything is written down.
-    async fn wind_up(&mut self, mut orders: fair::Receiver<Option<PlugId>, Order>) {
+    async fn wind_up(&mut self, mut orders: fair::Receiver<Option<PlugId>, HubRequest>) {
         self.searches.abort_all();
         self.sweeps.abort_all();
         self.feed(Input::Stop);

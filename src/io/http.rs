@@ -1,7 +1,7 @@
 //! HTTP to plugs: one request a connection, everything that can be read is read, nothing is
 //! believed beyond its size. The only file that knows reqwest.
 
-use crate::model::{Failure, Place};
+use crate::model::{Endpoint, Failure};
 use reqwest::header::{CONNECTION, HeaderValue};
 use reqwest::{Client, Response, Url, redirect::Policy, retry};
 use std::collections::BTreeMap;
@@ -66,17 +66,22 @@ impl Http {
     }
 
     /// `GET` of a target like `/?cmd=511`; the body up to the end of its JSON.
-    pub(super) async fn get(&self, place: Place, target: &str) -> Result<Vec<u8>, Failure> {
+    pub(super) async fn get(&self, place: Endpoint, target: &str) -> Result<Vec<u8>, Failure> {
         self.send(self.client.get(self.url(place, target)?)).await
     }
 
     /// `POST` of a JSON text.
-    pub(super) async fn post(&self, place: Place, target: &str, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    pub(super) async fn post(
+        &self,
+        place: Endpoint,
+        target: &str,
+        body: Vec<u8>,
+    ) -> Result<Vec<u8>, Failure> {
         let request = self.client.post(self.url(place, target)?);
         self.send(request.header("Content-Type", "application/json").body(body)).await
     }
 
-    fn url(&self, place: Place, target: &str) -> Result<Url, Failure> {
+    fn url(&self, place: Endpoint, target: &str) -> Result<Url, Failure> {
         let address = place.tcp();
         let parse = || {
             let url = Url::parse(&format!("http://{address}{target}"));

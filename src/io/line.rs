@@ -2,13 +2,13 @@
 //! command line and the examples.
 
 use super::clock::{Clock, Zone};
+use super::exchange::talk;
 use super::http::Http;
-use super::probe::Quarry;
-use super::talk::talk;
+use super::probe::DriverConfig;
 use crate::drivers::Dialect;
 use crate::model::{
-    Answer, Ask, FIRST_CONTACT, Failure, Found, History, Moment, Place, PowerUnit, Reading, Span, Switch,
-    Tuning,
+    DeviceRequest, DeviceResponse, DialectOptions, Endpoint, FIRST_CONTACT, Failure, Found, History, Moment,
+    PowerUnit, Reading, Span, Switch,
 };
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub struct Line {
     http: Http,
     clock: Clock,
     dialect: Box<dyn Dialect>,
-    place: Place,
+    place: Endpoint,
     limit: Duration,
     /// It has answered something.
     met: bool,
@@ -29,14 +29,14 @@ pub struct Line {
 
 impl Line {
     /// A line to a plug that was found; nothing is sent yet.
-    pub fn open(http: &Http, quarry: &Quarry, plug: &Found) -> Self {
+    pub fn open(http: &Http, quarry: &DriverConfig, plug: &Found) -> Self {
         Self::tuned(http, quarry, plug, PowerUnit::Auto)
     }
 
     /// The same for a plug whose figures for power are to be read in a certain way.
-    pub fn tuned(http: &Http, quarry: &Quarry, plug: &Found, power_unit: PowerUnit) -> Self {
+    pub fn tuned(http: &Http, quarry: &DriverConfig, plug: &Found, power_unit: PowerUnit) -> Self {
         let limit = quarry.family.timeout;
-        let tuning = Tuning { timeout: limit, power_unit, set_clock: false };
+        let tuning = DialectOptions { timeout: limit, power_unit, set_clock: false };
         let dialect = quarry.driver.attach(&quarry.family, plug, &tuning);
         Self {
             http: http.clone(),
@@ -72,7 +72,7 @@ impl Line {
     /// # Errors
     ///
     /// See [`Failure`].
-    pub async fn ask(&mut self, ask: &Ask) -> Result<Answer, Failure> {
+    pub async fn ask(&mut self, ask: &DeviceRequest) -> Result<DeviceResponse, Failure> {
         let dialect = self.dialect.as_mut();
         if std::mem::replace(&mut self.broken_off, true) {
             dialect.forget();
@@ -93,7 +93,7 @@ impl Line {
     ///
     /// See [`Failure`].
     pub async fn read(&mut self) -> Result<Reading, Failure> {
-        reading(self.ask(&Ask::Read).await?)
+        reading(self.ask(&DeviceRequest::Read).await?)
     }
 
     /// Asks the plug who it is.
@@ -102,7 +102,7 @@ impl Line {
     ///
     /// See [`Failure`].
     pub async fn identify(&mut self) -> Result<Found, Failure> {
-        let Answer::Identity(found) = self.ask(&Ask::Identify).await? else {
+        let DeviceResponse::Identity(found) = self.ask(&DeviceRequest::Identify).await? else {
             return Err(Failure::InvalidResponse("no identity".into()));
         };
         Ok(found)
@@ -114,12 +114,13 @@ impl Line {
     ///
     /// See [`Failure`].
     pub async fn history(&mut self, span: Span) -> Result<Option<History>, Failure> {
-        match self.ask(&Ask::History(span)).await? {
-            Answer::History(history) => Ok(Some(history)),
-            Answer::Unsupported => Ok(None),
-            Answer::Reading(_) | Answer::Identity(_) | Answer::Skill(_) | Answer::Refused(_) => {
-                Err(Failure::InvalidResponse("no history".into()))
-            }
+        match self.ask(&DeviceRequest::History(span)).await? {
+            DeviceResponse::History(history) => Ok(Some(history)),
+            DeviceResponse::Unsupported => Ok(None),
+            DeviceResponse::Reading(_)
+            | DeviceResponse::Identity(_)
+            | DeviceResponse::CapabilityRequest(_)
+            | DeviceResponse::Refused(_) => Err(Failure::InvalidResponse("no history".into())),
         }
     }
 
@@ -129,11 +130,13 @@ impl Line {
     ///
     /// See [`Failure`].
     pub async fn switch(&mut self, switch: Switch) -> Result<Reading, Failure> {
-        reading(self.ask(&Ask::Switch(switch)).await?)
+        reading(self.ask(&DeviceRequest::Switch(switch)).await?)
     }
 }
 
-fn reading(answer: Answer) -> Result<Reading, Failure> {
-    let Answer::Reading(reading) = answer else { return Err(Failure::InvalidResponse("no reading".into())) };
+fn reading(answer: DeviceResponse) -> Result<Reading, Failure> {
+    let DeviceResponse::Reading(reading) = answer else {
+        return Err(Failure::InvalidResponse("no reading".into()));
+    };
     Ok(reading)
 }

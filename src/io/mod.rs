@@ -5,29 +5,29 @@
 //! | --- | --- |
 //! | `engine.rs` | the loop |
 //! | `conversation.rs` | the course of one conversation: steps, repetitions, time limits; pure |
-//! | `talk.rs` | one conversation carried out over the transports |
+//! | `exchange.rs` | one conversation carried out over the transports |
 //! | `dialects.rs` | where the dialect of each plug is; pure |
 //! | `line.rs` | a line to one plug, for the command line and the examples |
-//! | `skill.rs` | names, clock, timers, rules and so on over a line |
-//! | `tap.rs` | listens in on a line, for recordings |
+//! | `capability.rs` | names, clock, timers, rules and so on over a line |
+//! | `recorder.rs` | listens in on a line, for recordings |
 //! | `http.rs`, `udp.rs` | the two transports and their leniency |
 //! | `probe.rs` | one search: broadcasts, hosts, answers |
 //! | `store.rs` | the state file |
 //! | `clock.rs` | time |
 
+pub mod capability;
 pub mod clock;
 pub mod conversation;
 #[cfg(feature = "bridge")]
 pub mod dialects;
 #[cfg(feature = "bridge")]
 pub mod engine;
+pub mod exchange;
 pub mod http;
 pub mod line;
 pub mod probe;
-pub mod skill;
+#[cfg(feature = "bridge")]
+pub mod recorder;
 #[cfg(feature = "bridge")]
 pub mod store;
-pub mod talk;
-#[cfg(feature = "bridge")]
-pub mod tap;
 mod udp;

@@ -5,7 +5,7 @@
 use super::clock::Clock;
 use super::udp::{MAX_DATAGRAM, Wire};
 use crate::drivers::{Driver, Probe};
-use crate::model::{Failure, Family, Found, Heard, Place, Stray};
+use crate::model::{Endpoint, Failure, Family, Found, Heard, Stray};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -30,7 +30,7 @@ const MAX_LOOKUPS: usize = 32;
 
 /// Where one family is looked for.
 #[derive(Debug, Clone, Default)]
-pub struct Reach {
+pub struct DiscoveryScope {
     /// By every IPv4 interface's broadcast address.
     pub everywhere: bool,
     /// And by these.
@@ -43,16 +43,16 @@ pub struct Reach {
 
 /// One family to be searched for.
 #[derive(Clone)]
-pub struct Quarry {
+pub struct DriverConfig {
     /// Its driver.
     pub driver: &'static dyn Driver,
     /// Its ports and patience.
     pub family: Family,
     /// Where to look.
-    pub reach: Reach,
+    pub reach: DiscoveryScope,
 }
 
-impl Quarry {
+impl DriverConfig {
     /// Its plugs have a web server beside the port for datagrams.
     pub fn has_web(&self) -> bool {
         self.driver.usual().http_port != self.driver.usual().udp_port
@@ -60,10 +60,10 @@ impl Quarry {
 
     /// Where a plug of this family listens at an address; `port` is that of its web server or, without one, its
     /// only one, if it is not the usual one.
-    pub fn place(&self, ip: IpAddr, port: Option<u16>) -> Place {
+    pub fn place(&self, ip: IpAddr, port: Option<u16>) -> Endpoint {
         let http = port.unwrap_or(self.family.http_port);
         let udp = if self.has_web() { self.family.udp_port } else { port.unwrap_or(self.family.udp_port) };
-        Place { ip, http, udp }
+        Endpoint { ip, http, udp }
     }
 }
 
@@ -71,14 +71,14 @@ impl Quarry {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unanswered {
     /// Where they should be.
-    pub silent: Vec<Place>,
+    pub silent: Vec<Endpoint>,
     /// Those whose names lead nowhere, and why.
     pub unresolved: Vec<(String, String)>,
 }
 
 /// Searches once, for about 2.5 s. Everybody who answers goes to `heard`; brings back the hosts
 /// from the settings that did not answer.
-pub async fn search(quarry: &Quarry, missing: &[Place], heard: &mpsc::Sender<Heard>) -> Unanswered {
+pub async fn search(quarry: &DriverConfig, missing: &[Endpoint], heard: &mpsc::Sender<Heard>) -> Unanswered {
     let probes = quarry.driver.probes(&quarry.family, &Clock::start().now());
     let mut targets: Vec<(Ipv4Addr, BTreeSet<Ipv4Addr>)> = Vec::new();
     if quarry.reach.everywhere {
@@ -108,7 +108,7 @@ pub async fn search(quarry: &Quarry, missing: &[Place], heard: &mpsc::Sender<Hea
 
 /// Asks every address of the networks that the settings want scanned, twice and gently: 128 a second. Whoever
 /// answers goes to `heard`; that others do not is no news.
-pub async fn sweep(quarry: &Quarry, heard: &mpsc::Sender<Heard>) {
+pub async fn sweep(quarry: &DriverConfig, heard: &mpsc::Sender<Heard>) {
     let all: BTreeSet<Ipv4Addr> = quarry.reach.scan.iter().copied().collect();
     if all.is_empty() {
         return;
@@ -119,11 +119,15 @@ pub async fn sweep(quarry: &Quarry, heard: &mpsc::Sender<Heard>) {
 }
 
 /// [`search`] and [`sweep`] at one time, for those who search once.
-pub async fn search_all(quarry: &Quarry, missing: &[Place], heard: &mpsc::Sender<Heard>) -> Unanswered {
+pub async fn search_all(
+    quarry: &DriverConfig,
+    missing: &[Endpoint],
+    heard: &mpsc::Sender<Heard>,
+) -> Unanswered {
     tokio::join!(search(quarry, missing, heard), sweep(quarry, heard)).0
 }
 
-fn v4(place: &Place) -> Option<Ipv4Addr> {
+fn v4(place: &Endpoint) -> Option<Ipv4Addr> {
     match place.ip {
         IpAddr::V4(ip) => Some(ip),
         IpAddr::V6(_) => None,
@@ -257,7 +261,11 @@ async fn send(socket: &UdpSocket, probe: &Probe, to: Ipv4Addr, first: bool) {
 /// # Errors
 ///
 /// [`Failure::Timeout`] after `patience`, or what the network says.
-pub async fn greet(quarry: &Quarry, place: Place, patience: Duration) -> Result<(Found, Duration), Failure> {
+pub async fn greet(
+    quarry: &DriverConfig,
+    place: Endpoint,
+    patience: Duration,
+) -> Result<(Found, Duration), Failure> {
     let probes = quarry.driver.probes(&quarry.family, &Clock::start().now());
     let bytes = probes.into_iter().next().map(|probe| probe.bytes).unwrap_or_default();
     exchange(place, &bytes, patience, |reply| {
@@ -274,7 +282,7 @@ pub async fn greet(quarry: &Quarry, place: Place, patience: Duration) -> Result<
 ///
 /// [`Failure::Timeout`] after `patience`, or what the network says.
 pub async fn exchange<T>(
-    place: Place,
+    place: Endpoint,
     bytes: &[u8],
     patience: Duration,
     read: impl Fn(&[u8]) -> Option<T>,
@@ -312,11 +320,11 @@ pub fn interfaces() -> Vec<(Ipv4Addr, Ipv4Addr)> {
 }
 
 /// Where the hosts are, and the names that lead nowhere.
-async fn resolve(hosts: &[(String, Option<u16>)], family: &Family) -> (Vec<Place>, Vec<(String, String)>) {
+async fn resolve(hosts: &[(String, Option<u16>)], family: &Family) -> (Vec<Endpoint>, Vec<(String, String)>) {
     let (mut places, mut unresolved) = (Vec::new(), Vec::new());
     let mut lookups = tokio::task::JoinSet::new();
     let mut take = |looked: (String, u16, io::Result<Option<IpAddr>>)| match looked {
-        (_, http, Ok(Some(ip))) => places.push(Place { ip, http, udp: family.udp_port }),
+        (_, http, Ok(Some(ip))) => places.push(Endpoint { ip, http, udp: family.udp_port }),
         (host, _, Ok(None)) => unresolved.push((host, "has no IPv4 address".into())),
         (host, _, Err(error)) => unresolved.push((host, format!("its name cannot be resolved: {error}"))),
     };

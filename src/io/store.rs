@@ -3,7 +3,7 @@
 
 use crate::file;
 use crate::hub::MAX_PLUGS;
-use crate::model::Memory;
+use crate::model::PersistedState;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::fs::{self, DirBuilder, File};
@@ -111,19 +111,19 @@ impl Store {
 
     /// What was remembered. A file that cannot be read is kept as `.bad` and reported; the one
     /// before it is used, or the program starts with nothing remembered.
-    pub fn load(&self) -> Memory {
+    pub fn load(&self) -> PersistedState {
         if let Some(memory) = self.recall(STATE) {
             let why = self.put_back(&memory);
             if let Some(why) = why {
                 warn!(file = %self.directory.join(STATE).display(), "{why}; its pending timed switches are dropped");
             }
-            return Memory { older: why.is_some(), ..memory };
+            return PersistedState { older: why.is_some(), ..memory };
         }
-        self.recall(BEFORE).map(|memory| Memory { older: true, ..memory }).unwrap_or_default()
+        self.recall(BEFORE).map(|memory| PersistedState { older: true, ..memory }).unwrap_or_default()
     }
 
     /// How it is known that this is not what was written last, but an older file that somebody has put back.
-    fn put_back(&self, memory: &Memory) -> Option<&'static str> {
+    fn put_back(&self, memory: &PersistedState) -> Option<&'static str> {
         let path = self.directory.join(STATE);
         if self.last_written() > memory.generation {
             return Some("an older state was put in the place of the newest");
@@ -135,7 +135,7 @@ impl Store {
             .then_some("it was not written when it came here: it is a copy, or the clock was set")
     }
 
-    fn recall(&self, name: &str) -> Option<Memory> {
+    fn recall(&self, name: &str) -> Option<PersistedState> {
         let path = self.directory.join(name);
         match read(&path) {
             Ok(memory) => {
@@ -160,7 +160,7 @@ impl Store {
     /// # Errors
     ///
     /// When the file is there and cannot be read, or this user may not see whether it is there.
-    pub fn peek(directory: &Path) -> Result<Memory, PeekError> {
+    pub fn peek(directory: &Path) -> Result<PersistedState, PeekError> {
         let look = |name: &str| {
             let path = directory.join(name);
             read(&path).map_err(|problem| PeekError { path, problem })
@@ -178,7 +178,7 @@ impl Store {
     /// # Errors
     ///
     /// When the disk is full or the directory has gone; what was written before is then untouched.
-    pub fn save(&self, memory: &Memory) -> io::Result<()> {
+    pub fn save(&self, memory: &PersistedState) -> io::Result<()> {
         let (path, before) = (self.directory.join(STATE), self.directory.join(BEFORE));
         let new = file::Replacement::write(&path, |to| write(memory, to))?;
         if path.is_file() {
@@ -212,7 +212,7 @@ fn set_aside(path: &Path, bad: &Path) -> io::Result<()> {
 }
 
 /// What a file holds; `None` when there is none.
-fn read(path: &Path) -> Result<Option<Memory>, Unread> {
+fn read(path: &Path) -> Result<Option<PersistedState>, Unread> {
     match file::read(path, MAX_FILE) {
         Ok(text) => decode(&text).map(Some).map_err(Unread::Other),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -255,7 +255,7 @@ impl<W: Write> Write for Summed<W> {
 }
 
 /// Writes the text of a state file. It is never in memory as a whole: a fleet's is megabytes.
-fn write(memory: &Memory, mut to: impl Write) -> io::Result<()> {
+fn write(memory: &PersistedState, mut to: impl Write) -> io::Result<()> {
     to.write_all(b"{\"state\":")?;
     let mut state = Summed { to: &mut to, crc32: crc32fast::Hasher::new() };
     serde_json::to_writer(&mut state, memory)?;
@@ -268,7 +268,7 @@ fn write(memory: &Memory, mut to: impl Write) -> io::Result<()> {
 /// # Errors
 ///
 /// Never for a memory this program made.
-pub fn encode(memory: &Memory) -> io::Result<Vec<u8>> {
+pub fn encode(memory: &PersistedState) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     write(memory, &mut text)?;
     Ok(text)
@@ -279,7 +279,7 @@ pub fn encode(memory: &Memory) -> io::Result<Vec<u8>> {
 /// # Errors
 ///
 /// When it is torn, was changed, is too large, or was written by a newer version; says which.
-pub fn decode(text: &[u8]) -> Result<Memory, String> {
+pub fn decode(text: &[u8]) -> Result<PersistedState, String> {
     if text.len() as u64 > MAX_FILE {
         return Err(too_large());
     }
@@ -288,8 +288,8 @@ pub fn decode(text: &[u8]) -> Result<Memory, String> {
     if envelope.crc32 != format!("{:08x}", crc32fast::hash(state.as_bytes())) {
         return Err("its checksum does not fit; it is damaged or was edited".into());
     }
-    let memory: Memory = serde_json::from_str(state).map_err(|error| error.to_string())?;
-    if memory.version > Memory::VERSION {
+    let memory: PersistedState = serde_json::from_str(state).map_err(|error| error.to_string())?;
+    if memory.version > PersistedState::VERSION {
         return Err(format!("written by a newer version ({})", memory.version));
     }
     Ok(memory)

@@ -1,6 +1,6 @@
 //! Datagrams to one plug, and only its own answers heard.
 
-use crate::model::{Failure, Place};
+use crate::model::{Endpoint, Failure};
 use std::net::Ipv4Addr;
 use tokio::net::UdpSocket;
 
@@ -11,7 +11,7 @@ pub(super) const MAX_DATAGRAM: usize = 16 * 1024;
 pub(super) struct Wire(UdpSocket);
 
 impl Wire {
-    pub(super) async fn to(place: Place) -> Result<Self, Failure> {
+    pub(super) async fn to(place: Endpoint) -> Result<Self, Failure> {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.map_err(unreachable)?;
         // Connected: the kernel drops what others send, and says when nobody listens.
         socket.connect(place.datagram()).await.map_err(unreachable)?;

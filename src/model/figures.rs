@@ -10,7 +10,7 @@ pub const RANGES_S: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 
 /// Everything at one moment.
 #[derive(Debug, Clone, Default)]
-pub struct Figures {
+pub struct Metrics {
     /// What everybody may see.
     pub view: Arc<View>,
     /// Plugs that were taken in.
@@ -23,11 +23,11 @@ pub struct PlugFigures {
     /// As last read, port 1 first.
     pub ports: Vec<PortFigures>,
     /// Polls by how they ended: `ok`, or the word of the failure.
-    pub polls: Outcomes,
+    pub polls: OutcomeCounters,
     /// How long polls took that brought a reading.
     pub poll_times: Times,
     /// Commands by how they ended: `ok`, or the word of the error.
-    pub commands: Outcomes,
+    pub commands: OutcomeCounters,
     /// From arrival to confirmation.
     pub command_times: Times,
     /// Session keys that had to be negotiated anew, for families that have any.
@@ -57,9 +57,9 @@ pub struct PortFigures {
 
 /// How often something ended in which way.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Outcomes(Vec<(&'static str, u64)>);
+pub struct OutcomeCounters(Vec<(&'static str, u64)>);
 
-impl Outcomes {
+impl OutcomeCounters {
     /// One more that ended like this.
     pub fn count(&mut self, word: &'static str) {
         match self.0.iter_mut().find(|(known, _)| *known == word) {

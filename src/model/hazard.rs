@@ -6,7 +6,7 @@ pub enum Hazard {
     /// More power than allowed, for longer than allowed.
     Overload,
     /// Power though the relay says off.
-    Leak,
+    PowerWhileOff,
     /// The relay went off by itself under high load.
     CutOut,
 }
@@ -16,7 +16,7 @@ impl Hazard {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Overload => "overload",
-            Self::Leak => "power_while_off",
+            Self::PowerWhileOff => "power_while_off",
             Self::CutOut => "cut_out",
         }
     }

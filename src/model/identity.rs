@@ -175,7 +175,7 @@ impl From<Mac> for String {
 
 /// Where a plug listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Place {
+pub struct Endpoint {
     /// Address on the LAN.
     pub ip: IpAddr,
     /// Port of its web server, for families that have one.
@@ -184,7 +184,7 @@ pub struct Place {
     pub udp: u16,
 }
 
-impl Place {
+impl Endpoint {
     /// Where a TCP connection goes.
     pub fn tcp(&self) -> SocketAddr {
         SocketAddr::new(self.ip, self.http)
@@ -196,12 +196,12 @@ impl Place {
     }
 
     /// A place nothing listens at, for plugs whose address is unknown.
-    pub const NOWHERE: Self = Self { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), http: 0, udp: 0 };
+    pub const UNKNOWN: Self = Self { ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED), http: 0, udp: 0 };
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if *self == Self::NOWHERE { f.write_str("unknown") } else { self.ip.fmt(f) }
+        if *self == Self::UNKNOWN { f.write_str("unknown") } else { self.ip.fmt(f) }
     }
 }
 
@@ -209,7 +209,7 @@ impl fmt::Display for Place {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
-pub struct Facts {
+pub struct DeviceInfo {
     /// The plug's own name.
     pub name: Option<Name>,
     /// The plug's own names of its ports, port 1 first; empty when it has none.
@@ -241,12 +241,12 @@ pub struct Facts {
 pub struct Found {
     /// Name of the driver that recognised it.
     pub driver: &'static str,
-    /// Who it is; `None` while it must still be asked ([`Ask::Identify`](super::Ask::Identify)).
+    /// Who it is; `None` while it must still be asked ([`DeviceRequest::Identify`](super::DeviceRequest::Identify)).
     pub id: Option<PlugId>,
     /// Where its answer came from.
-    pub place: Place,
+    pub place: Endpoint,
     /// What it said about itself.
-    pub facts: Facts,
+    pub facts: DeviceInfo,
 }
 
 /// Somebody who answered a search and is no plug of the family that asked.

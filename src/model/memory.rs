@@ -1,6 +1,6 @@
 //! What outlives the process: one value, one file.
 
-use super::{Energy, Facts, Found, Lock, Moment, Name, Place, PlugId, PowerUnit};
+use super::{DeviceInfo, Endpoint, Energy, Found, Lock, Moment, Name, PlugId, PowerUnit};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Everything kept over restarts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Memory {
+pub struct PersistedState {
     /// Version of this shape of file.
     pub version: u32,
     /// Client id at the broker, made once.
@@ -19,7 +19,7 @@ pub struct Memory {
     /// Plugs that are never to be taken again.
     pub blocked: BTreeSet<PlugId>,
     /// Every plug that was ever taken and not removed.
-    pub plugs: BTreeMap<PlugId, Remembered>,
+    pub plugs: BTreeMap<PlugId, PersistedPlug>,
     /// What was announced to Home Assistant.
     pub announced: Announced,
     /// Counts what was written, so that an older file in the place of the newest is known.
@@ -31,7 +31,7 @@ pub struct Memory {
     pub older: bool,
 }
 
-impl Memory {
+impl PersistedState {
     /// The version written by this program.
     pub const VERSION: u32 = 1;
 }
@@ -69,13 +69,13 @@ pub struct Shape {
     /// `none`, `child` or `via`.
     pub port_devices: String,
     /// What was on offer.
-    pub offer: Offer,
+    pub offer: Capabilities,
 }
 
 /// What a plug has to offer, as far as entities go; read from the plug, never from a model name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Offer {
+pub struct Capabilities {
     /// How many ports; 0 while it was never read.
     pub ports: u8,
     /// It measures power.
@@ -108,18 +108,18 @@ fn is_false(flag: &bool) -> bool {
 /// One plug as remembered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Remembered {
+pub struct PersistedPlug {
     /// Name of its driver.
     pub driver: String,
     /// Where it was last.
-    pub place: Place,
+    pub place: Endpoint,
     /// The id of the hardware that has taken this plug's place, when it is not its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hardware: Option<PlugId>,
     /// What it said about itself.
-    pub facts: Arc<Facts>,
+    pub facts: Arc<DeviceInfo>,
     /// What it has to offer.
-    pub offer: Offer,
+    pub offer: Capabilities,
     /// Name given by a request.
     #[serde(default)]
     pub name: Option<Name>,
@@ -137,13 +137,13 @@ pub struct Remembered {
     pub latched: BTreeSet<u8>,
     /// What was metered.
     #[serde(default)]
-    pub tally: Tally,
+    pub tally: MeterState,
     /// The user deleted it in Home Assistant and that is respected.
     #[serde(default)]
     pub deleted: bool,
 }
 
-impl Remembered {
+impl PersistedPlug {
     /// A plug of which nothing is known but what it said when it was found.
     pub fn new(found: &Found) -> Self {
         Self {
@@ -151,13 +151,13 @@ impl Remembered {
             place: found.place,
             hardware: None,
             facts: Arc::new(found.facts.clone()),
-            offer: Offer::default(),
+            offer: Capabilities::default(),
             name: None,
             port_names: BTreeMap::new(),
             options: Options::default(),
             reverts: BTreeMap::new(),
             latched: BTreeSet::new(),
-            tally: Tally::default(),
+            tally: MeterState::default(),
             deleted: false,
         }
     }
@@ -166,9 +166,9 @@ impl Remembered {
 /// The meters of a plug.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Tally {
+pub struct MeterState {
     /// Port 1 first.
-    pub ports: Vec<PortTally>,
+    pub ports: Vec<PortMeterState>,
     /// Milliseconds in which energy was not metered.
     pub unmetered_ms: u64,
     /// When it was metered last, milliseconds since 1970; 0 while it never was.
@@ -223,7 +223,7 @@ pub struct Hours {
 /// The meter of one port.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PortTally {
+pub struct PortMeterState {
     /// All it has drawn, in microjoules.
     pub energy: Energy,
     /// What it drew when it was metered last, watts.

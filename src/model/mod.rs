@@ -2,49 +2,50 @@
 //! everybody may see. No behaviour beyond checking a value once, in its constructor. Knows nobody.
 
 mod backoff;
+mod capability;
 mod choice;
 mod days;
 mod energy;
-mod errand;
 mod figures;
 mod hazard;
 mod history;
 mod identity;
 mod memory;
 mod order;
+mod plug_request;
 mod port;
 mod reading;
-mod skill;
 mod view;
 
 pub use backoff::Backoff;
+pub use capability::{
+    CapabilityReply, CapabilityRequest, Clock, Currency, Hardware, LeaderGroup, Presence, Price, Role, Rule,
+    RuleChange, Timer, UNKNOWN_SKILL, local,
+};
 pub use choice::{
     DiscoveryMode, Lock, LogLevel, MAX_AMPS_CHANGE, OverloadAction, POLL_MS, PortDevices, PowerUnit, Restore,
 };
 pub use days::{Days, amount, date, minute, time};
 pub use energy::{Energy, MAX_KWH};
-pub use errand::{
-    Errand, LeaderWish, Meaning, PresenceSimulationWish, Record, RecordRow, Report, RuleContent, RuleWish,
-};
-pub use figures::{Figures, Outcomes, PlugFigures, PortFigures, RANGES_S, Times};
+pub use figures::{Metrics, OutcomeCounters, PlugFigures, PortFigures, RANGES_S, Times};
 pub use hazard::{Hazard, Remedy};
 pub use history::{History, Span};
-pub use identity::{FAMILIES, Facts, Found, Heard, Mac, Name, Place, PlugId, Stray};
+pub use identity::{DeviceInfo, Endpoint, FAMILIES, Found, Heard, Mac, Name, PlugId, Stray};
 pub use memory::{
-    Announced, Hours, Memory, Names, Offer, Options, OptionsChange, PortOptions, PortTally, Remembered,
-    Revert, Shape, Since, Tally,
+    Announced, Capabilities, Hours, MeterState, Names, Options, OptionsChange, PersistedPlug, PersistedState,
+    PortMeterState, PortOptions, Revert, Shape, Since,
 };
 pub use order::{
-    Answer, Ask, CommandError, CommandResult, Event, Metered, Note, Order, Outcome, Request, Response,
-    ResponseData, Switch, SwitchOrder, Who, Wish,
+    CommandError, CommandResult, DeviceRequest, DeviceResponse, Event, HubRequest, Metered, Notification,
+    Outcome, Request, Response, ResponseData, Switch, SwitchAction, SwitchOrder, Who,
+};
+pub use plug_request::{
+    CapabilityState, LeaderWish, Meaning, PlugRequest, PresenceSimulationWish, Record, RecordRow,
+    RuleContent, RuleWish,
 };
 pub use port::PerPort;
 pub use reading::{Failure, MAX_PORTS, MAX_WATTS, PortReading, Reading};
-pub use skill::{
-    Clock, Currency, Hardware, LeaderGroup, Presence, Price, Role, Rule, RuleChange, Skill, Timer, Told,
-    UNKNOWN_SKILL, local,
-};
-pub use view::{BridgeView, Cause, Countdown, Extras, PlugView, PortView, Stats, View};
+pub use view::{BridgeView, CapabilityStates, Cause, Countdown, PlugView, PortView, Stats, View};
 
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::Offset};
 use std::time::Duration;
@@ -137,7 +138,7 @@ pub struct Family {
 
 /// What a dialect is told about the one plug it will speak to, beside what was found.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tuning {
+pub struct DialectOptions {
     /// The longest a conversation may take; a dialect that tries two ways shares it out.
     pub timeout: Duration,
     /// How numbers for power are to be read.

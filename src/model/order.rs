@@ -2,16 +2,16 @@
 
 use super::memory::{Names, Shape};
 use super::{
-    Energy, Errand, Failure, Found, Hazard, History, LogLevel, Options, OptionsChange, Place, PlugId,
-    Reading, Remedy, Report, Skill, Span, Told,
+    CapabilityReply, CapabilityRequest, CapabilityState, Endpoint, Energy, Failure, Found, Hazard, History,
+    LogLevel, Options, OptionsChange, PlugId, PlugRequest, Reading, Remedy, Span,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Everything a dialect may be asked. What a dialect does not know it answers with
-/// [`Answer::Unsupported`], and the sinks then do not offer it.
+/// [`DeviceResponse::Unsupported`], and the sinks then do not offer it.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Ask {
+pub enum DeviceRequest {
     /// Who are you? For plugs that answered without a usable identity, or did not answer a probe.
     Identify,
     /// How are you?
@@ -21,7 +21,7 @@ pub enum Ask {
     /// What have you recorded?
     History(Span),
     /// Something only some plugs can do.
-    Skill(Skill),
+    CapabilityRequest(CapabilityRequest),
 }
 
 /// Which relays go where.
@@ -35,7 +35,7 @@ pub enum Switch {
 
 /// What a dialect brings back.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
+pub enum DeviceResponse {
     /// How the plug is.
     Reading(Reading),
     /// Who the plug is.
@@ -43,7 +43,7 @@ pub enum Answer {
     /// What the plug has recorded.
     History(History),
     /// What the plug says about a skill.
-    Skill(Told),
+    CapabilityRequest(CapabilityReply),
     /// The plug knows what was asked and said no, or it was not sent because it would harm; says why.
     Refused(String),
     /// This plug or this firmware cannot do what was asked.
@@ -56,7 +56,7 @@ pub enum Who {
     /// A plug we know.
     Plug(PlugId),
     /// Somebody at an address, to be asked who they are; with the driver's name.
-    Place(&'static str, Place),
+    Endpoint(&'static str, Endpoint),
 }
 
 /// How a conversation ended.
@@ -65,7 +65,7 @@ pub struct Outcome {
     /// Whom it was with.
     pub who: Who,
     /// What came of it.
-    pub result: Result<Answer, Failure>,
+    pub result: Result<DeviceResponse, Failure>,
     /// Requests sent.
     pub requests: u32,
     /// From the first request to the end.
@@ -74,7 +74,7 @@ pub struct Outcome {
 
 /// Where a relay should go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Wish {
+pub enum SwitchAction {
     /// Closed, power on.
     On,
     /// Open, power off.
@@ -89,7 +89,7 @@ pub struct SwitchOrder {
     /// Which plug.
     pub plug: PlugId,
     /// Which ports; port 0 is all of a strip, [`WHOLE`](Self::WHOLE) all of any plug.
-    pub ports: BTreeMap<u8, Wish>,
+    pub ports: BTreeMap<u8, SwitchAction>,
     /// The sender's own mark, JSON text, given back in the result.
     pub id: Option<String>,
     /// Lives no longer than this.
@@ -107,7 +107,7 @@ impl SwitchOrder {
 
 /// Something a sink wants of the hub.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Order {
+pub enum HubRequest {
     /// Switch relays.
     Switch(SwitchOrder),
     /// Poll now and publish everything once.
@@ -125,7 +125,7 @@ pub enum Order {
     Metered(Vec<Metered>),
 }
 
-impl Order {
+impl HubRequest {
     /// The plug it is about, if it is about one.
     pub fn plug(&self) -> Option<&PlugId> {
         match self {
@@ -144,7 +144,7 @@ impl Request {
             Self::DeviceRemove { id, .. }
             | Self::DeviceRename { id, .. }
             | Self::PortRename { id, .. }
-            | Self::Errand(id, _)
+            | Self::PlugRequest(id, _)
             | Self::DeviceOptions { id, .. }
             | Self::EnergySet { id, .. }
             | Self::DeviceReplace { id, .. }
@@ -196,7 +196,7 @@ pub enum Request {
         name: Option<super::Name>,
     },
     /// Something for a plug itself; answered with what it says.
-    Errand(PlugId, Errand),
+    PlugRequest(PlugId, PlugRequest),
     /// Change options of one plug; only those given.
     DeviceOptions {
         /// Which plug.
@@ -233,7 +233,7 @@ pub enum Request {
 
 /// Something the hub tells the sinks once. Nothing depends on its arrival.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Note {
+pub enum Notification {
     /// How a command ended.
     Result(CommandResult),
     /// Something happened to a plug.
@@ -244,7 +244,7 @@ pub enum Note {
     Response(Response),
 }
 
-impl Note {
+impl Notification {
     /// The plug it is about, if it is about one.
     pub fn plug(&self) -> Option<&PlugId> {
         match self {
@@ -455,7 +455,7 @@ pub enum ResponseData {
     /// A meter after it was set.
     Energy(PlugId, u8, Energy),
     /// What a plug said.
-    Report(PlugId, Report),
+    CapabilityState(PlugId, CapabilityState),
     /// How much is logged.
     LogLevel(LogLevel),
 }

@@ -1,6 +1,6 @@
 //! What a plug says when it is asked how it is, and the ways a conversation can end badly.
 
-use super::{Facts, Place};
+use super::{DeviceInfo, Endpoint};
 use std::fmt;
 
 /// More ports than any strip has; what lies beyond is refused.
@@ -39,7 +39,7 @@ pub struct Reading {
     /// What was refused in this reading, in words; bounded.
     pub refused: Vec<String>,
     /// What the reading tells about the plug itself, for families that say it in every reply.
-    pub facts: Option<Facts>,
+    pub facts: Option<DeviceInfo>,
 }
 
 /// Why a conversation ended without an answer.
@@ -79,9 +79,9 @@ impl Failure {
     /// What to do about a plug that answers the search and then fails so, where its web server is another door
     /// than the one the search goes through.
     #[doc(hidden)]
-    pub fn blocked(&self, place: Place) -> Option<String> {
+    pub fn blocked(&self, place: Endpoint) -> Option<String> {
         let barred = matches!(self, Self::Timeout | Self::Unreachable(_)) && place.http != place.udp;
-        let Place { http, udp, .. } = place;
+        let Endpoint { http, udp, .. } = place;
         barred.then(|| {
             format!(
                 "it answers the search on UDP {udp}, so let TCP {http} through to it (firewall, router, VLAN); \

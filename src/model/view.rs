@@ -1,6 +1,6 @@
 //! What everybody may see: a picture of all plugs, cheap to hand around and to compare.
 
-use super::{Energy, Facts, LeaderGroup, Lock, LogLevel, Offer, PlugId};
+use super::{Capabilities, DeviceInfo, Energy, LeaderGroup, Lock, LogLevel, PlugId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ pub struct PlugView {
     /// Name of its driver.
     pub driver: &'static str,
     /// What it says about itself.
-    pub facts: Arc<Facts>,
+    pub facts: Arc<DeviceInfo>,
     /// Name to show.
     pub name: Arc<str>,
     /// Address, when known.
@@ -83,7 +83,7 @@ pub struct PlugView {
     /// It was taken in; else it is only listed.
     pub adopted: bool,
     /// What it has to offer; no ports while it was never read.
-    pub offer: Offer,
+    pub offer: Capabilities,
     /// It answers.
     pub online: bool,
     /// It may be switched.
@@ -105,7 +105,7 @@ pub struct PlugView {
     /// Wi-Fi signal, percent.
     pub signal: Option<f64>,
     /// What it told about what only some plugs can do; `None` while it has not.
-    pub extras: Option<Arc<Extras>>,
+    pub extras: Option<Arc<CapabilityStates>>,
     /// What is wrong, in words.
     pub problem: Option<String>,
     /// How long the last conversation took, milliseconds; renewed at the heartbeat.
@@ -130,7 +130,7 @@ impl PlugView {
             name: "".into(),
             ip: None,
             adopted: false,
-            offer: Offer::default(),
+            offer: Capabilities::default(),
             online: false,
             control: true,
             relays_remembered: false,
@@ -154,7 +154,7 @@ impl PlugView {
 
 /// What a plug can do beyond being read and switched, as it told last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Extras {
+pub struct CapabilityStates {
     /// Seconds by which its clock is ahead of ours.
     pub drift_s: Option<i64>,
     /// Timers by port; those of missing ports are not known.

@@ -2,7 +2,7 @@
 //! at each scrape, so that a plug that was removed is gone.
 
 use super::mqtt::Counts;
-use crate::model::{Figures, Outcomes, PerPort, PlugFigures, PlugView, RANGES_S, Times};
+use crate::model::{Metrics, OutcomeCounters, PerPort, PlugFigures, PlugView, RANGES_S, Times};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType::{self, Counter, Gauge, Histogram};
@@ -33,7 +33,7 @@ pub struct Bridge {
 /// # Errors
 ///
 /// Never for figures this program made.
-pub fn openmetrics(figures: Figures, bridge: Bridge) -> Result<String, fmt::Error> {
+pub fn openmetrics(figures: Metrics, bridge: Bridge) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
     registry.register_collector(Box::new(Scrape { figures, bridge }));
     let mut text = String::new();
@@ -63,7 +63,7 @@ pub fn plain(openmetrics: &str) -> String {
 
 #[derive(Debug)]
 struct Scrape {
-    figures: Figures,
+    figures: Metrics,
     bridge: Bridge,
 }
 
@@ -209,7 +209,7 @@ impl Scrape {
         encoder: &mut DescriptorEncoder<'_>,
         name: &str,
         help: &str,
-        which: impl Fn(&PlugFigures) -> &Outcomes,
+        which: impl Fn(&PlugFigures) -> &OutcomeCounters,
     ) -> fmt::Result {
         let mut outcomes = family(encoder, name, help, None, Counter)?;
         for (labels, _, figures) in self.plugs() {

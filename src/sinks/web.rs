@@ -3,7 +3,7 @@
 
 use super::mqtt::{Counters, resident};
 use super::prometheus::{self, Bridge};
-use crate::model::{Figures, PlugId};
+use crate::model::{Metrics, PlugId};
 use axum::Router;
 use axum::extract::Request;
 use axum::extract::State;
@@ -39,7 +39,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 const GIVEN_BACK: Duration = Duration::from_secs(2);
 
 /// Asks for figures; the answer comes back on the channel sent.
-pub type Asks = mpsc::Sender<oneshot::Sender<Figures>>;
+pub type Asks = mpsc::Sender<oneshot::Sender<Metrics>>;
 
 /// What the listener shows.
 #[derive(Debug, Clone)]
@@ -218,7 +218,7 @@ async fn start_page(State(sources): State<Sources>) -> Html<String> {
 }
 
 impl Sources {
-    async fn figures(&self) -> Option<Figures> {
+    async fn figures(&self) -> Option<Metrics> {
         let (answer, figures) = oneshot::channel();
         let asked = async {
             self.figures.send(answer).await.ok()?;
@@ -270,7 +270,7 @@ async fn ready(State(sources): State<Sources>) -> (StatusCode, &'static str) {
     }
 }
 
-fn readiness(connected: bool, figures: &Figures) -> (StatusCode, &'static str) {
+fn readiness(connected: bool, figures: &Metrics) -> (StatusCode, &'static str) {
     // Who has no address cannot be asked before a search finds it, if it is there at all.
     let somewhere = |id: &PlugId| figures.view.plugs.get(id).is_some_and(|plug| plug.ip.is_some());
     let mut awaited = figures.plugs.iter().filter(|(id, _)| somewhere(id));
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn ready_is_who_has_a_broker_and_has_asked_every_plug_that_has_an_address() {
         let [asked, lost] = ["m-asked", "m-lost"].map(|id| PlugId::new(id).unwrap());
-        let mut figures = Figures::default();
+        let mut figures = Metrics::default();
         let mut add = |id: &PlugId, ip: Option<&str>, polls: PlugFigures| {
             let plug = PlugView { ip: ip.map(Into::into), ..PlugView::unknown(id.clone()) };
             let mut view = View::clone(&figures.view);

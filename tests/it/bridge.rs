@@ -2,8 +2,8 @@
 
 mod admin;
 mod announcing;
-mod errands;
 mod finding;
 mod guarding;
 mod inplug;
+mod plug_requests;
 mod switching;

@@ -1,6 +1,6 @@
 //! The program as people start it: what it prints and how it ends.
 
-use crate::support::{House, Message, PATIENCE, STRIP, on, quiet, run, spawned, strip, until};
+use crate::support::{Message, PATIENCE, STRIP, TestBridge, on, quiet, run, spawned, strip, until};
 use plug2mqtt::sim::Strip;
 use serde_json::{Value, json};
 use std::io::Read;
@@ -69,7 +69,7 @@ pub(crate) fn arg(path: &Path) -> &str {
 fn discover_and_probe_print_what_is_there() {
     run(async {
         let plug = quiet(Strip::plug_2_0("SWW1000000000007").mac("02:00:00:00:00:07").named("Kettle"));
-        let house = House::new(vec![strip(), plug]).await;
+        let house = TestBridge::new(vec![strip(), plug]).await;
         let file = house.settings_file("");
         let folder = house.folder();
         let (host, probe) = (house.plug(0).http_addr().to_string(), "probe");
@@ -123,7 +123,7 @@ fn discover_and_probe_print_what_is_there() {
 #[test]
 fn show_discovery_prints_the_messages_of_remembered_plugs() {
     run(async {
-        let mut house = House::running().await;
+        let mut house = TestBridge::running().await;
         house.stop().await.unwrap();
         let file = house.settings_file("");
         let (by_id, by_name, nobody) = tokio::join!(
@@ -268,7 +268,7 @@ fn simulated_plugs_are_listed_with_a_line_that_finds_them() {
 #[test]
 fn a_stop_signal_ends_it_well_and_an_abrupt_end_leaves_the_will() {
     run(async {
-        let house = House::new(vec![strip()]).await;
+        let house = TestBridge::new(vec![strip()]).await;
         let file = house.settings_file("");
         let mut bridge = Running::start(house.folder(), &["-c", arg(&file)]);
         house.shows(&format!("{STRIP}/availability"), "online").await;
@@ -296,7 +296,7 @@ fn no_log_tells_the_password_or_what_a_plug_tells_its_cloud() {
     run(async {
         // Discovery of firmware 5.11 has cloud credentials in it; hardware ids hold more.
         let v3 = Strip::strip_5_11("SWP6000000000002").mac("02:00:00:00:00:02");
-        let (house, _script) = House::scripted(vec![strip(), quiet(v3)]).await;
+        let (house, _script) = TestBridge::scripted(vec![strip(), quiet(v3)]).await;
         let file = house.settings_file("[log]\nlevel = \"trace\"\n");
         let login = ["-s", "mqtt.username=lamp", "-s", "mqtt.password=hunter2"];
         let mut command = program(house.folder(), &[&["-c", arg(&file)], &login[..]].concat());

@@ -1,7 +1,9 @@
 //! `doctor`: what is fine is said to be fine, and each fault is found, with a remedy.
 
 use crate::cli::{arg, program};
-use crate::support::{Desk, House, LOCK, STRIP, Whims, addresses, on, quiet, run, spawned, strip, until};
+use crate::support::{
+    BrokerFaults, CliHarness, LOCK, STRIP, TestBridge, addresses, on, quiet, run, spawned, strip, until,
+};
 use plug2mqtt::sim::{Faults, Strip};
 use serde_json::Value;
 use std::fs::{self, Permissions};
@@ -10,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 /// The findings, as `level subject: text -> remedy`.
-async fn findings(desk: &Desk, words: &[&str]) -> (Option<i32>, Vec<String>) {
+async fn findings(desk: &CliHarness, words: &[&str]) -> (Option<i32>, Vec<String>) {
     let (code, out, err) = desk.run(&[&["doctor", "--json"], words].concat()).await;
     (code, lines(&out, &err))
 }
@@ -35,13 +37,13 @@ fn has(lines: &[String], parts: &[&str]) {
 #[test]
 fn a_house_in_order_is_in_order() {
     run(async {
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         house.start(&[], "").await;
         let plug = house.plug(0);
         until("its clock set", || !plug.strip(|strip| strip.time(plug.now_s())).starts_with("2013")).await;
         house.stop().await.unwrap();
         let mark = house.mark();
-        let desk = Desk::beside(house);
+        let desk = CliHarness::beside(house);
         desk.house.settings_file(LOCK);
         let (code, lines) = findings(&desk, &[]).await;
         assert_eq!(code, Some(0), "{lines:?}");
@@ -73,7 +75,7 @@ fn faults_of_plugs_are_found() {
         let twin = |mac: &str| quiet(Strip::strip_2_11("SWP6000000000008").mac(mac));
         let v3 = quiet(Strip::strip_5_11("SWW6000000000003").named("Desk"));
         let plugs = vec![strip(), v3, twin("02:00:00:00:00:08"), twin("02:00:00:00:00:09")];
-        let desk = Desk::beside(House::new(plugs).await);
+        let desk = CliHarness::beside(TestBridge::new(plugs).await);
         let ours = |topic: &str| format!("plug2mqtt/{topic}");
         desk.house.publish(&ours("maxsmart-gone/state"), "{}", true).await;
         desk.house.plug(0).set_faults(Faults { hang: true, ..Faults::default() }).await.unwrap();
@@ -96,7 +98,7 @@ fn faults_of_plugs_are_found() {
 
 /// Runs a command for which modes of files hold, also where the tests run as root: exit code, standard output,
 /// standard error.
-async fn unprivileged(desk: &Desk, words: &[&str]) -> (Option<i32>, String, String) {
+async fn unprivileged(desk: &CliHarness, words: &[&str]) -> (Option<i32>, String, String) {
     let file = desk.house.settings_file(LOCK);
     let words = [words, &["-c", arg(&file)]].concat();
     let mut command = program(desk.house.folder(), &words);
@@ -115,10 +117,10 @@ async fn unprivileged(desk: &Desk, words: &[&str]) -> (Option<i32>, String, Stri
 #[test]
 fn another_user_than_the_bridge_calls_no_living_plug_a_leftover() {
     run(async {
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         house.start(&[], "").await;
         house.stop().await.unwrap();
-        let desk = Desk::beside(house);
+        let desk = CliHarness::beside(house);
         desk.house.publish("plug2mqtt/maxsmart-gone/state", "{}", true).await;
         let mode = |mode| fs::set_permissions(desk.house.state_directory(), Permissions::from_mode(mode));
         mode(0).unwrap();
@@ -159,10 +161,11 @@ fn another_user_than_the_bridge_calls_no_living_plug_a_leftover() {
 #[test]
 fn a_plug_without_power_is_not_said_to_hang_and_where_it_was_is_told() {
     run(async {
-        let mut house = House::new(vec![quiet(Strip::strip_5_11("SWW6000000000003").named("Desk"))]).await;
+        let mut house =
+            TestBridge::new(vec![quiet(Strip::strip_5_11("SWW6000000000003").named("Desk"))]).await;
         house.start(&[], "").await;
         house.stop().await.unwrap();
-        let desk = Desk::beside(house);
+        let desk = CliHarness::beside(house);
         desk.house.plug(0).set_faults(Faults { off: true, ..Faults::default() }).await.unwrap();
         let (code, lines) = findings(&desk, &["-s", "maxsmart.timeout=1s"]).await;
         assert_eq!(code, Some(1), "{lines:?}");
@@ -198,7 +201,7 @@ fn a_plug_without_power_is_not_said_to_hang_and_where_it_was_is_told() {
 #[test]
 fn a_port_that_is_not_let_through_is_named() {
     run(async {
-        let desk = Desk::beside(House::new(vec![strip()]).await);
+        let desk = CliHarness::beside(TestBridge::new(vec![strip()]).await);
         let closed = "maxsmart.http_port=9";
         let (code, lines) = findings(&desk, &["-s", closed]).await;
         assert_eq!(code, Some(1), "{lines:?}");
@@ -212,16 +215,16 @@ fn a_port_that_is_not_let_through_is_named() {
 #[test]
 fn faults_of_the_broker_are_found() {
     run(async {
-        let (house, script) = House::scripted(vec![strip()]).await;
-        let desk = Desk::beside(house);
-        script.set(Whims { refuse_filter: Some("/set"), ..Whims::default() });
+        let (house, script) = TestBridge::scripted(vec![strip()]).await;
+        let desk = CliHarness::beside(house);
+        script.set(BrokerFaults { refuse_filter: Some("/set"), ..BrokerFaults::default() });
         let (code, lines) = findings(&desk, &[]).await;
         assert_eq!(code, Some(1));
         has(
             &lines,
             &["bad broker rules: we may not subscribe to plug2mqtt/+/set, plug2mqtt/+/+/set", "acl_file"],
         );
-        script.set(Whims { refuse_login: true, ..Whims::default() });
+        script.set(BrokerFaults { refuse_login: true, ..BrokerFaults::default() });
         let (code, lines) = findings(&desk, &[]).await;
         assert_eq!(code, Some(1));
         has(&lines, &["bad broker: ", "does not let us in", "refuses the login", "mqtt.password"]);

@@ -8,8 +8,8 @@
 
 use plug2mqtt::drivers::{ALL, Dialect, Driver, MAX_STEPS, Message, Reply, Step};
 use plug2mqtt::model::{
-    Answer, Ask, Facts, Failure, Family, Found, MAX_PORTS, MAX_WATTS, Moment, Place, PlugId, PowerUnit,
-    Reading, Skill, Switch, Tuning,
+    CapabilityRequest, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family,
+    Found, MAX_PORTS, MAX_WATTS, Moment, PlugId, PowerUnit, Reading, Switch,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -50,20 +50,21 @@ fn captures(driver: &dyn Driver, kind: &str) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 fn attach(driver: &dyn Driver) -> Box<dyn Dialect> {
-    let facts = Facts::default();
-    let place = Place { ip: from().ip(), http: 80, udp: 8888 };
+    let facts = DeviceInfo::default();
+    let place = Endpoint { ip: from().ip(), http: 80, udp: 8888 };
     let found =
         Found { driver: driver.name(), id: PlugId::of(driver.name(), "swp6000000000001"), place, facts };
-    let tuning = Tuning { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock: true };
+    let tuning =
+        DialectOptions { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock: true };
     driver.attach(&family(), &found, &tuning)
 }
 
 /// Holds a conversation in which `answer` says what comes back for each message.
 fn converse<'a>(
     dialect: &mut dyn Dialect,
-    ask: &Ask,
+    ask: &DeviceRequest,
     mut answer: impl FnMut(&Message) -> Reply<'a>,
-) -> Result<Answer, Failure> {
+) -> Result<DeviceResponse, Failure> {
     let mut step = dialect.ask(ask, &now());
     for _ in 0..=MAX_STEPS {
         match step {
@@ -139,7 +140,7 @@ fn statuses_decode_to_their_snapshots() {
                 continue;
             }
             let over_http = path.extension().is_some_and(|end| end == "json");
-            let answer = converse(attach(*driver).as_mut(), &Ask::Read, |message| match message {
+            let answer = converse(attach(*driver).as_mut(), &DeviceRequest::Read, |message| match message {
                 Message::Datagram(_) if !over_http => Reply::Bytes(&bytes),
                 Message::Get(_) | Message::Post(..) if over_http => Reply::Bytes(&bytes),
                 Message::Datagram(_) | Message::Get(_) | Message::Post(..) => Reply::Unreachable,
@@ -174,10 +175,10 @@ fn lines(talk: &[u8]) -> Vec<(u64, Vec<u8>)> {
 }
 
 /// Holds a captured conversation once more; it must end with the last answer.
-fn replay(driver: &dyn Driver, lines: &[(u64, Vec<u8>)]) -> Result<Answer, Failure> {
+fn replay(driver: &dyn Driver, lines: &[(u64, Vec<u8>)]) -> Result<DeviceResponse, Failure> {
     let at = |line: usize| Moment { nonce: lines.get(line).map_or(0, |(nonce, _)| *nonce), ..now() };
     let mut dialect = attach(driver);
-    let mut step = dialect.ask(&Ask::Read, &at(0));
+    let mut step = dialect.ask(&DeviceRequest::Read, &at(0));
     for (line, (_, answer)) in lines.iter().enumerate() {
         assert!(matches!(step, Step::Send(_)), "answer {line} is not asked for: {step:?}");
         step = dialect.hear(Reply::Bytes(answer), &at(line + 1))?;
@@ -188,9 +189,9 @@ fn replay(driver: &dyn Driver, lines: &[(u64, Vec<u8>)]) -> Result<Answer, Failu
     }
 }
 
-fn converse_skipping_first(driver: &dyn Driver, bytes: &[u8]) -> Result<Answer, Failure> {
+fn converse_skipping_first(driver: &dyn Driver, bytes: &[u8]) -> Result<DeviceResponse, Failure> {
     let mut datagrams = 0;
-    converse(attach(driver).as_mut(), &Ask::Read, |message| match message {
+    converse(attach(driver).as_mut(), &DeviceRequest::Read, |message| match message {
         Message::Datagram(_) => {
             datagrams += 1;
             if datagrams == 1 { Reply::Timeout } else { Reply::Bytes(bytes) }
@@ -218,18 +219,21 @@ fn random_and_damaged_replies_end_in_an_answer_or_a_failure() {
                 assert!(found.facts.port_names.len() <= MAX_PORTS);
             }
             let ask = match round % 5 {
-                0 => Ask::Read,
-                1 => Ask::Switch(Switch::Ports(BTreeMap::from([(1, true), (2, false)]))),
-                2 => Ask::Identify,
-                3 => Ask::Skill(Skill::Clock),
-                _ => Ask::Skill(Skill::Call { command: 511, arguments: None }),
+                0 => DeviceRequest::Read,
+                1 => DeviceRequest::Switch(Switch::Ports(BTreeMap::from([(1, true), (2, false)]))),
+                2 => DeviceRequest::Identify,
+                3 => DeviceRequest::CapabilityRequest(CapabilityRequest::Clock),
+                _ => DeviceRequest::CapabilityRequest(CapabilityRequest::Call {
+                    command: 511,
+                    arguments: None,
+                }),
             };
             let faults = [Reply::Closed, Reply::Unreachable, Reply::Timeout];
             let answer = converse(dialect.as_mut(), &ask, |_| {
                 if random.u8(..8) == 0 { faults[random.usize(..3)] } else { Reply::Bytes(&bytes) }
             });
             match answer {
-                Ok(Answer::Reading(reading)) => believable(&reading),
+                Ok(DeviceResponse::Reading(reading)) => believable(&reading),
                 Ok(_) => {}
                 Err(_) => dialect.forget(),
             }

@@ -1,7 +1,7 @@
 //! What nobody means to send, and somebody does: it gets a clear answer, nothing switches, nothing
 //! falls over.
 
-use crate::support::{House, Message, STRIP, on, quiet, run, strip};
+use crate::support::{Message, STRIP, TestBridge, on, quiet, run, strip};
 use plug2mqtt::sim::{Faults, Strip};
 use serde_json::{Value, json};
 use std::fs;
@@ -9,9 +9,11 @@ use std::fs;
 #[test]
 fn commands_that_make_no_sense_get_a_clear_result_and_switch_nothing() {
     run(async {
-        let mut house =
-            House::new(vec![strip(), quiet(Strip::plug_1_30("SWP1000000000002").mac("02:00:00:00:00:02"))])
-                .await;
+        let mut house = TestBridge::new(vec![
+            strip(),
+            quiet(Strip::plug_1_30("SWP1000000000002").mac("02:00:00:00:00:02")),
+        ])
+        .await;
         house.start(&[], "").await;
         house.shows("maxsmart-swp1000000000002/availability", "online").await;
         let (bad, port) = ("bad_payload", "unknown_port");
@@ -86,7 +88,7 @@ fn commands_that_make_no_sense_get_a_clear_result_and_switch_nothing() {
 #[test]
 fn requests_that_make_no_sense_are_answered_with_a_remedy() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         for (verb, payload) in [
             ("adopt", "maybe".to_owned()),
             ("adopt", "{\"value\":true,\"time\":0}".into()),
@@ -117,7 +119,7 @@ fn names_of_any_kind_stay_text_and_never_reach_a_topic() {
         let long = "ä".repeat(5000);
         let names = ["\"quoted\" \\", "+/#", "🔌 plug", "tab\tand\nline\u{7}", &long, "   "];
         let plug = strip().named("+/#\"\u{1}🔌").naming_ports(&names);
-        let mut house = House::new(vec![plug]).await;
+        let mut house = TestBridge::new(vec![plug]).await;
         house.start(&[], "").await;
         let retained = house.retained().await;
         let config = &retained[&format!("homeassistant/device/plug2mqtt_{STRIP}/config")];
@@ -141,7 +143,7 @@ fn names_of_any_kind_stay_text_and_never_reach_a_topic() {
 #[test]
 fn a_state_file_that_cannot_be_read_is_set_aside_and_the_house_found_again() {
     run(async {
-        let mut house = House::running().await;
+        let mut house = TestBridge::running().await;
         house.stop().await.unwrap();
         let whole = fs::read(house.state_file()).unwrap();
         fs::write(house.state_file(), &whole[..whole.len() / 2]).unwrap();
@@ -169,7 +171,7 @@ fn answers_in_anothers_name_are_not_believed() {
         let serial = "SWW1000000000007";
         let id = "maxsmart-sww1000000000007";
         let mut house =
-            House::new(vec![strip(), quiet(Strip::plug_2_0(serial).mac("02:00:00:00:00:07"))]).await;
+            TestBridge::new(vec![strip(), quiet(Strip::plug_2_0(serial).mac("02:00:00:00:00:07"))]).await;
         house.start(&[], "").await;
         house.shows(&format!("{id}/availability"), "online").await;
         let mark = house.mark();
@@ -195,7 +197,7 @@ fn noise_in_a_search_is_not_taken_for_a_plug() {
     run(async {
         let noisy =
             |n: u8| Strip::strip_5_11(&format!("SWW600000000010{n}")).mac(&format!("02:00:00:00:02:0{n}"));
-        let mut house = House::new(vec![strip(), noisy(1), noisy(2), noisy(3)]).await;
+        let mut house = TestBridge::new(vec![strip(), noisy(1), noisy(2), noisy(3)]).await;
         for (place, faults) in [
             (1, Faults { garbage: true, ..Faults::default() }),
             (2, Faults { truncate: Some(30), ..Faults::default() }),

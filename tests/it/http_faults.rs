@@ -1,10 +1,12 @@
 //! Web servers as no plug should have one: what can be read of a reply is read, nothing else is
 //! believed, no reply grows without bounds and no server holds up another.
 
-use crate::support::{House, addresses, on, run, spawned, strip, until};
+use crate::support::{TestBridge, addresses, on, run, spawned, strip, until};
 use plug2mqtt::drivers;
-use plug2mqtt::io::{clock::Clock, http::Http, talk::talk};
-use plug2mqtt::model::{Answer, Ask, Facts, Failure, Family, Found, Place, PowerUnit, Tuning};
+use plug2mqtt::io::{clock::Clock, exchange::talk, http::Http};
+use plug2mqtt::model::{
+    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family, Found, PowerUnit,
+};
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -30,9 +32,9 @@ use End::{Close, Drip, Forever, Open, Reset};
 
 /// A web server that knows its hardware and answers everything else as it is told.
 #[derive(Clone)]
-struct Server(Arc<Mutex<Desk>>);
+struct Server(Arc<Mutex<CliHarness>>);
 
-struct Desk {
+struct CliHarness {
     reply: (Vec<u8>, End),
     /// What came in on each connection, as far as it was read at once.
     heard: Vec<String>,
@@ -45,7 +47,7 @@ impl Server {
     async fn start(ip: Ipv4Addr, number: usize) -> (u16, Self) {
         let listener = TcpListener::bind((ip, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let server = Self(Arc::new(Mutex::new(Desk {
+        let server = Self(Arc::new(Mutex::new(CliHarness {
             reply: (status(GOOD, 11), Close),
             heard: Vec::new(),
             taken: 0,
@@ -205,14 +207,14 @@ fn plug(number: usize) -> String {
 }
 
 /// A house with this many web servers, all known and read once.
-async fn servers(count: usize) -> (House, Vec<Server>) {
+async fn servers(count: usize) -> (TestBridge, Vec<Server>) {
     let (mut hosts, mut list) = (Vec::new(), Vec::new());
     for (number, ip) in addresses(count).into_iter().enumerate() {
         let (port, server) = Server::start(ip, number).await;
         hosts.push(format!("{ip}:{port}"));
         list.push(server);
     }
-    let mut house = House::new(vec![strip()]).await;
+    let mut house = TestBridge::new(vec![strip()]).await;
     house.start(&[("maxsmart.hosts", &hosts.join(","))], "").await;
     for number in 0..count {
         house.shows(&format!("{}/1/power", plug(number)), "11").await;
@@ -281,7 +283,7 @@ fn more_than_any_plug_has_to_say_is_cut_off() {
     run(async {
         let [ip] = addresses(1)[..] else { return };
         let (port, server) = Server::start(ip, 0).await;
-        let place = Place { ip: ip.into(), http: port, udp: 9 };
+        let place = Endpoint { ip: ip.into(), http: port, udp: 9 };
         let mut said = Vec::new();
         for length in [(64 << 10) - 100, (64 << 10) + 100] {
             let blanks = " ".repeat(length - status("BODY", 11).len());
@@ -289,22 +291,22 @@ fn more_than_any_plug_has_to_say_is_cut_off() {
             server.says(status(&body, 11), Close);
             said.push(read(place).await);
         }
-        assert!(matches!(said[0], Ok(Answer::Reading(_))), "{said:?}");
+        assert!(matches!(said[0], Ok(DeviceResponse::Reading(_))), "{said:?}");
         let Err(Failure::InvalidResponse(why)) = &said[1] else { panic!("{said:?}") };
         assert_eq!(why, "a reply of more than 64 KiB");
     });
 }
 
 /// One conversation with the plug at this place, which speaks HTTP.
-async fn read(place: Place) -> Result<Answer, Failure> {
+async fn read(place: Endpoint) -> Result<DeviceResponse, Failure> {
     let driver = drivers::named("maxsmart").unwrap();
     let timeout = Duration::from_secs(2);
     let family = Family { udp_port: 9, http_port: 80, timeout, keep_alive: false };
-    let found = Found { driver: "maxsmart", id: None, place, facts: Facts::default() };
-    let tuning = Tuning { timeout, power_unit: PowerUnit::Auto, set_clock: false };
+    let found = Found { driver: "maxsmart", id: None, place, facts: DeviceInfo::default() };
+    let tuning = DialectOptions { timeout, power_unit: PowerUnit::Auto, set_clock: false };
     let mut dialect = driver.attach(&family, &found, &tuning);
     let http = Http::new().unwrap();
-    talk(&http, &mut Clock::start(), dialect.as_mut(), place, &Ask::Read, 2 * timeout).await.0
+    talk(&http, &mut Clock::start(), dialect.as_mut(), place, &DeviceRequest::Read, 2 * timeout).await.0
 }
 
 #[test]

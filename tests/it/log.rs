@@ -1,7 +1,7 @@
 //! The program's own log as a service manager or a terminal gets it.
 
 use crate::cli::{Running, arg, program, ran};
-use crate::support::{House, STRIP, on, run, spawned, strip};
+use crate::support::{STRIP, TestBridge, on, run, spawned, strip};
 use std::io::{Read, Write};
 use std::process::Stdio;
 
@@ -25,7 +25,7 @@ fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
 #[test]
 fn a_log_that_nobody_reads_holds_up_nothing() {
     run(async {
-        let house = House::new(vec![strip()]).await;
+        let house = TestBridge::new(vec![strip()]).await;
         let file = house.settings_file("[log]\nlevel = \"trace\"\n");
         let (reader, writer) = full_pipe();
         let mut command = program(house.folder(), &["run", "-c", arg(&file)]);
@@ -60,7 +60,7 @@ fn a_start_that_fails_ends_although_nobody_reads_why() {
 #[test]
 fn a_flood_of_one_kind_of_line_is_cut_and_counted() {
     run(async {
-        let house = House::new(vec![strip()]).await;
+        let house = TestBridge::new(vec![strip()]).await;
         let file = house.settings_file("");
         let mut command = program(house.folder(), &["run", "-c", arg(&file)]);
         let mut bridge = Running(spawned(command.stdout(Stdio::null()).stderr(Stdio::piped())));
@@ -87,7 +87,7 @@ fn a_flood_of_one_kind_of_line_is_cut_and_counted() {
 #[test]
 fn every_command_obeys_the_level_and_nobody_gets_colours_who_is_no_terminal() {
     run(async {
-        let house = House::new(vec![strip()]).await;
+        let house = TestBridge::new(vec![strip()]).await;
         let file = house.settings_file("");
         let (file, folder) = (arg(&file), house.folder());
         let (quiet, verbose, set) = tokio::join!(

@@ -1,11 +1,11 @@
 //! Brokers that misbehave: the bridge goes on trying, says everything again, loses nothing that
 //! matters and keeps serving its plugs.
 
-use crate::support::{House, Message, STRIP, Whims, on, quiet, run, strip, until};
+use crate::support::{BrokerFaults, Message, STRIP, TestBridge, on, quiet, run, strip, until};
 use plug2mqtt::sim::Strip;
 use std::time::{Duration, Instant};
 
-fn connects(house: &House) -> usize {
+fn connects(house: &TestBridge) -> usize {
     house.heard().iter().filter(|m| m.topic == "$connect").count()
 }
 
@@ -16,15 +16,15 @@ fn published(messages: &[Message]) -> usize {
 }
 
 /// The first connections meet a whim; then the broker is a good one.
-async fn comes_through(whims: Whims) {
-    let (mut house, script) = House::scripted(vec![strip()]).await;
+async fn comes_through(whims: BrokerFaults) {
+    let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
     script.set(whims.clone());
     let began = Instant::now();
     house.launch(&[], "");
     until("a second try", || connects(&house) >= 2).await;
     assert!(began.elapsed() > Duration::from_millis(500), "not without a pause: {whims:?}");
     assert_eq!(published(&house.heard()), 0, "{whims:?}");
-    script.set(Whims::default());
+    script.set(BrokerFaults::default());
     house.shows("bridge/state", "online").await;
     house.shows(&format!("{STRIP}/1/power"), "10").await;
     let result = house.command(&format!("{STRIP}/1/set"), "OFF").await;
@@ -36,11 +36,14 @@ async fn comes_through(whims: Whims) {
 fn a_refused_login_a_closed_door_and_nonsense_are_tried_again_with_pauses() {
     run(async {
         tokio::join!(
-            comes_through(Whims { refuse_login: true, ..Whims::default() }),
-            comes_through(Whims { hang_up: true, ..Whims::default() }),
-            comes_through(Whims { garbage: true, ..Whims::default() }),
-            comes_through(Whims { mute: true, ..Whims::default() }),
-            comes_through(Whims { slow_welcome: Some(Duration::from_secs(7)), ..Whims::default() }),
+            comes_through(BrokerFaults { refuse_login: true, ..BrokerFaults::default() }),
+            comes_through(BrokerFaults { hang_up: true, ..BrokerFaults::default() }),
+            comes_through(BrokerFaults { garbage: true, ..BrokerFaults::default() }),
+            comes_through(BrokerFaults { mute: true, ..BrokerFaults::default() }),
+            comes_through(BrokerFaults {
+                slow_welcome: Some(Duration::from_secs(7)),
+                ..BrokerFaults::default()
+            }),
         );
     });
 }
@@ -48,8 +51,8 @@ fn a_refused_login_a_closed_door_and_nonsense_are_tried_again_with_pauses() {
 #[test]
 fn a_refused_subscription_leaves_the_rest_working() {
     run(async {
-        let (mut house, script) = House::scripted(vec![strip()]).await;
-        script.set(Whims { refuse_filter: Some("/+/+/set"), ..Whims::default() });
+        let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
+        script.set(BrokerFaults { refuse_filter: Some("/+/+/set"), ..BrokerFaults::default() });
         house.start(&[], "").await;
         assert_eq!(house.command(&format!("{STRIP}/set"), "OFF").await["status"], "ok");
         assert_eq!(house.request("health_check", "{}").await["status"], "ok");
@@ -64,19 +67,19 @@ fn without_acknowledgements_commands_still_reach_the_plugs_and_stopping_ends() {
         let more = (2..5).map(|n| {
             quiet(Strip::strip_3_36(&format!("SWP600000000000{n}")).mac(&format!("02:00:00:00:00:0{n}")))
         });
-        let (mut house, script) = House::scripted(std::iter::once(strip()).chain(more).collect()).await;
-        script.set(Whims { keep_acks: true, ..Whims::default() });
+        let (mut house, script) = TestBridge::scripted(std::iter::once(strip()).chain(more).collect()).await;
+        script.set(BrokerFaults { keep_acks: true, ..BrokerFaults::default() });
         house.launch(&[], "");
         until("a full window", || published(&house.heard()) >= 90).await;
         script.publish(&format!("plug2mqtt/{STRIP}/2/set"), b"OFF".to_vec(), false);
         until("the relay", || !house.relays(0)[1]).await;
         house.polls(3, 3).await;
         // A new connection starts from nothing.
-        script.set(Whims::default());
+        script.set(BrokerFaults::default());
         script.cut();
         house.shows("bridge/state", "online").await;
         house.shows(&format!("{STRIP}/2/state"), "OFF").await;
-        script.set(Whims { keep_acks: true, ..Whims::default() });
+        script.set(BrokerFaults { keep_acks: true, ..BrokerFaults::default() });
         let began = Instant::now();
         house.stop().await.unwrap();
         assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
@@ -86,7 +89,7 @@ fn without_acknowledgements_commands_still_reach_the_plugs_and_stopping_ends() {
 #[test]
 fn a_cut_link_speaks_the_will_and_what_changed_meanwhile_is_told_afterwards() {
     run(async {
-        let (mut house, script) = House::scripted(vec![strip()]).await;
+        let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
         house.start(&[], "").await;
         let mark = house.mark();
         script.cut();
@@ -104,7 +107,7 @@ fn a_cut_link_speaks_the_will_and_what_changed_meanwhile_is_told_afterwards() {
 #[test]
 fn a_broker_that_comes_back_empty_is_told_everything_again() {
     run(async {
-        let (mut house, script) = House::scripted(vec![strip()]).await;
+        let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
         house.start(&[], "").await;
         let before: Vec<String> = house.retained().await.into_keys().collect();
         assert!(before.len() > 20, "{before:?}");
@@ -123,7 +126,7 @@ fn a_broker_that_comes_back_empty_is_told_everything_again() {
 #[test]
 fn no_broker_at_all_is_waited_for() {
     run(async {
-        let (mut house, script) = House::scripted(vec![strip()]).await;
+        let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
         script.close().await;
         house.launch(&[], "");
         house.polls(0, 4).await;
@@ -137,7 +140,7 @@ fn no_broker_at_all_is_waited_for() {
 #[test]
 fn a_message_too_big_costs_the_connection_and_nothing_else() {
     run(async {
-        let (mut house, script) = House::scripted(vec![strip()]).await;
+        let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
         house.start(&[], "").await;
         let mark = house.mark();
         script.publish(&format!("plug2mqtt/{STRIP}/1/set"), vec![b'x'; 5 << 20], false);
@@ -151,7 +154,7 @@ fn a_message_too_big_costs_the_connection_and_nothing_else() {
 #[test]
 fn a_message_too_big_that_is_retained_keeps_it_away_until_it_is_cleared_and_plugs_are_asked_on() {
     run(async {
-        let (mut house, script) = House::scripted(vec![strip()]).await;
+        let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
         let topic = format!("plug2mqtt/{STRIP}/1/set");
         script.publish(&topic, vec![b'x'; 5 << 20], true);
         house.launch(&[], "");
@@ -168,14 +171,14 @@ fn a_message_too_big_that_is_retained_keeps_it_away_until_it_is_cleared_and_plug
 #[test]
 fn a_broker_that_takes_its_time_is_given_it() {
     run(async {
-        let (mut house, script) = House::scripted(vec![strip()]).await;
+        let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
         let slow = Some(Duration::from_secs(2));
         // A session that it claims to have kept is not trusted either.
-        script.set(Whims { slow_welcome: slow, remembers: true, ..Whims::default() });
+        script.set(BrokerFaults { slow_welcome: slow, remembers: true, ..BrokerFaults::default() });
         house.start(&[], "").await;
         assert_eq!(connects(&house), 1);
         assert!(house.heard().iter().any(|m| m.topic == "$subscribe"));
-        script.set(Whims { slow: Some(Duration::from_millis(20)), ..Whims::default() });
+        script.set(BrokerFaults { slow: Some(Duration::from_millis(20)), ..BrokerFaults::default() });
         let mark = house.mark();
         script.publish("plug2mqtt/bridge/request/republish", b"{}".to_vec(), false);
         house.wait_after(mark, "the first of many messages", |m| m.topic.ends_with("/config")).await;
@@ -188,12 +191,12 @@ fn a_broker_that_takes_its_time_is_given_it() {
 #[test]
 fn a_link_cut_again_and_again_while_all_is_told_ends_in_the_whole_truth() {
     run(async {
-        let (mut house, script) = House::scripted(vec![strip()]).await;
+        let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
         house.start(&[], "").await;
         house.shows(&format!("{STRIP}/availability"), "online").await;
         let before: Vec<String> = house.retained().await.into_keys().collect();
         for (round, most) in [1, 20, 55].into_iter().enumerate() {
-            script.set(Whims { cut_after: Some(most), ..Whims::default() });
+            script.set(BrokerFaults { cut_after: Some(most), ..BrokerFaults::default() });
             let mark = house.mark();
             script.forget();
             house.plug(0).press(1 + round % 6);
@@ -201,7 +204,7 @@ fn a_link_cut_again_and_again_while_all_is_told_ends_in_the_whole_truth() {
             house.wait_after(mark, "the next connection", |m| m.topic == "$connect").await;
         }
         let mark = house.mark();
-        script.set(Whims::default());
+        script.set(BrokerFaults::default());
         script.cut();
         house.wait_after(mark, "the last word", on("plug2mqtt/bridge/state", "online")).await;
         until("everything again", || {
@@ -219,14 +222,14 @@ fn a_link_cut_again_and_again_while_all_is_told_ends_in_the_whole_truth() {
 #[test]
 fn a_broker_that_falls_silent_is_left_within_two_keep_alives() {
     run(async {
-        let (mut house, script) = House::scripted(vec![strip()]).await;
+        let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
         house.start(&[("mqtt.keep_alive", "5s")], "").await;
         let mark = house.mark();
-        script.set(Whims { mute: true, ..Whims::default() });
+        script.set(BrokerFaults { mute: true, ..BrokerFaults::default() });
         let began = Instant::now();
         house.wait_after(mark, "the end of patience", |m| m.topic == "$will").await;
         assert!(began.elapsed() < Duration::from_secs(11), "{:?}", began.elapsed());
-        script.set(Whims::default());
+        script.set(BrokerFaults::default());
         house.wait_after(mark, "the last word", on("plug2mqtt/bridge/state", "online")).await;
         house.close().await;
     });
@@ -235,7 +238,7 @@ fn a_broker_that_falls_silent_is_left_within_two_keep_alives() {
 #[test]
 fn nonsense_in_the_middle_of_a_session_costs_the_connection_and_nothing_else() {
     run(async {
-        let (mut house, script) = House::scripted(vec![strip()]).await;
+        let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
         house.start(&[], "").await;
         let half = [&[0x30, 0x40, 0x00, 0x10][..], b"plug2mqtt"].concat();
         // A reserved type, a length without end, a second welcome, half a message and then the next.
@@ -250,10 +253,10 @@ fn nonsense_in_the_middle_of_a_session_costs_the_connection_and_nothing_else() {
             assert_eq!(house.command(&format!("{STRIP}/2/set"), "TOGGLE").await["status"], "ok");
         }
         let mark = house.mark();
-        script.set(Whims { odd_acks: true, ..Whims::default() });
+        script.set(BrokerFaults { odd_acks: true, ..BrokerFaults::default() });
         house.plug(0).press(1);
         house.wait_after(mark, "a new connection", |m| m.topic == "$connect").await;
-        script.set(Whims::default());
+        script.set(BrokerFaults::default());
         house.wait_after(mark, "the last word", on("plug2mqtt/bridge/state", "online")).await;
         assert_eq!(house.command(&format!("{STRIP}/2/set"), "TOGGLE").await["status"], "ok");
         house.close().await;
@@ -265,7 +268,7 @@ fn messages_larger_than_usual_pass_both_ways_on_one_connection() {
     run(async {
         let long = "\u{e4}".repeat(64);
         let names = [long.as_str(); 6];
-        let (mut house, script) = House::scripted(vec![strip().named(&long).naming_ports(&names)]).await;
+        let (mut house, script) = TestBridge::scripted(vec![strip().named(&long).naming_ports(&names)]).await;
         script.publish(&format!("plug2mqtt/{STRIP}/3/set"), vec![b' '; 12 << 10], true);
         house.start(&[], "").await;
         let most = house.heard().iter().map(|m| m.payload.len()).max().unwrap();
@@ -280,7 +283,7 @@ fn messages_larger_than_usual_pass_both_ways_on_one_connection() {
 #[test]
 fn goodbye_is_the_last_word_and_leaves_the_will_unspoken() {
     run(async {
-        let (mut house, script) = House::scripted(vec![strip()]).await;
+        let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
         house.start(&[], "").await;
         house.stop().await.unwrap();
         // The broker may read it after the bridge has gone.
@@ -309,11 +312,12 @@ fn delivery(again: bool, packet: u16, topic: &str, payload: &str) -> Vec<u8> {
 #[test]
 fn what_a_broker_delivers_twice_is_carried_out_once() {
     run(async {
-        let (mut house, script) = House::scripted(vec![strip()]).await;
+        let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
         house.start(&[], "").await;
         let (topic, answer) = (format!("plug2mqtt/{STRIP}/1/set"), format!("plug2mqtt/{STRIP}/response"));
-        let results =
-            |house: &House, mark| house.since(mark).iter().filter(|message| message.topic == answer).count();
+        let results = |house: &TestBridge, mark| {
+            house.since(mark).iter().filter(|message| message.topic == answer).count()
+        };
         let mark = house.mark();
         for again in [false, true, true] {
             script.send(&delivery(again, 7, &topic, "TOGGLE"));
@@ -345,7 +349,7 @@ fn what_a_broker_delivers_twice_is_carried_out_once() {
 #[test]
 fn meters_are_read_back_however_many_there_are() {
     run(async {
-        let (mut house, script) = House::scripted(vec![strip()]).await;
+        let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
         // More than a broker keeps for a subscriber, and than may wait at our end; the strip's come last.
         for plug in 0..400 {
             for port in 1..=16 {
@@ -372,14 +376,14 @@ fn meters_are_read_back_however_many_there_are() {
 }
 
 /// A broker that does not take the announcement of a strip: it is told, and all else flows.
-async fn flows_around(whims: Whims, most_connects: usize) {
-    let (mut house, script) = House::scripted(vec![strip()]).await;
+async fn flows_around(whims: BrokerFaults, most_connects: usize) {
+    let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
     let config = format!("homeassistant/device/plug2mqtt_{STRIP}/config");
     script.set(whims.clone());
     house.launch(&[], "");
     house.shows("bridge/state", "online").await;
     house.shows("bridge/problem", "ON").await;
-    let told = |house: &House| house.value("bridge/info").unwrap_or_default();
+    let told = |house: &TestBridge| house.value("bridge/info").unwrap_or_default();
     until("the reason", || told(&house).contains(&config)).await;
     assert!(told(&house).contains("max_packet_size"), "{}", told(&house));
     house.shows(&format!("{STRIP}/1/power"), "10").await;
@@ -387,7 +391,7 @@ async fn flows_around(whims: Whims, most_connects: usize) {
     assert!(connects(&house) <= most_connects, "{whims:?}: {}", connects(&house));
     assert!(!script.retained().contains_key(&config));
     // It takes more by now.
-    script.set(Whims::default());
+    script.set(BrokerFaults::default());
     let mark = house.mark();
     script.cut();
     house.wait_after(mark, "what was left out", |m| m.topic == config).await;
@@ -400,8 +404,8 @@ fn a_message_that_the_broker_does_not_take_is_left_out_and_told() {
     run(async {
         tokio::join!(
             // Three; on a busy machine it takes longer to find out.
-            flows_around(Whims { cut_larger: Some(4096), ..Whims::default() }, 8),
-            flows_around(Whims { drop_larger: Some(4096), ..Whims::default() }, 1),
+            flows_around(BrokerFaults { cut_larger: Some(4096), ..BrokerFaults::default() }, 8),
+            flows_around(BrokerFaults { drop_larger: Some(4096), ..BrokerFaults::default() }, 1),
         );
     });
 }

@@ -1,6 +1,6 @@
 //! The commands for one plug, without broker and bridge, as people type them.
 
-use crate::support::{Desk, House, LOCK, STRIP, quiet, run, strip, until, watts};
+use crate::support::{CliHarness, LOCK, STRIP, TestBridge, quiet, run, strip, until, watts};
 use plug2mqtt::sim::Strip;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ fn columns(line: &str) -> Vec<&str> {
 fn a_plug_is_found_by_name_id_serial_mac_and_address() {
     run(async {
         let other = quiet(Strip::plug_1_30("SWP1000000000002").mac("02:00:00:00:00:02").named("Büro"));
-        let desk = Desk::new(vec![strip(), other]).await;
+        let desk = CliHarness::new(vec![strip(), other]).await;
         let (address, http) = (desk.at(1), desk.house.plug(1).http_addr().to_string());
         let words = [
             ["status", "büro"],
@@ -41,7 +41,7 @@ fn ports_are_switched_by_number_and_name_and_locks_hold() {
     run(async {
         let named = strip().naming_ports(&["Lamp", "Fan"]);
         let twin = strip().mac("02:00:00:00:00:09");
-        let desk = Desk::new(vec![named, quiet(Strip::strip_5_11("SWW6000000000003")), twin]).await;
+        let desk = CliHarness::new(vec![named, quiet(Strip::strip_5_11("SWW6000000000003")), twin]).await;
         let (old, new, twin) = (desk.at(0), desk.at(1), desk.at(2));
         let relays = |place: usize| desk.house.plug(place).strip(|strip| strip.relays().to_vec());
         let out = desk.ok(&["off", &old, "fan", "3"]).await;
@@ -105,7 +105,7 @@ fn ports_are_switched_by_number_and_name_and_locks_hold() {
 #[test]
 fn names_clock_countdowns_price_leader_and_presence_simulation_are_set_and_read_back() {
     run(async {
-        let desk = Desk::new(vec![strip()]).await;
+        let desk = CliHarness::new(vec![strip()]).await;
         let at = desk.at(0);
         let at = at.as_str();
         assert!(desk.ok(&["rename", at, "Flur & Bad"]).await.contains("is now Flur & Bad"));
@@ -159,7 +159,7 @@ fn names_clock_countdowns_price_leader_and_presence_simulation_are_set_and_read_
 #[test]
 fn rules_are_added_changed_and_deleted() {
     run(async {
-        let desk = Desk::new(vec![strip()]).await;
+        let desk = CliHarness::new(vec![strip()]).await;
         let at = desk.at(0);
         let at = at.as_str();
         assert!(desk.ok(&["schedule", at]).await.ends_with("has no rules\n"));
@@ -196,7 +196,8 @@ fn rules_are_added_changed_and_deleted() {
 fn the_record_is_charted_listed_and_counted() {
     run(async {
         let desk =
-            Desk::new(vec![strip().load(1, watts(100)), quiet(Strip::strip_5_11("SWW6000000000003"))]).await;
+            CliHarness::new(vec![strip().load(1, watts(100)), quiet(Strip::strip_5_11("SWW6000000000003"))])
+                .await;
         let at = desk.at(0);
         let at = at.as_str();
         let never = desk.ok(&["history", at]).await;
@@ -220,7 +221,7 @@ fn the_record_is_charted_listed_and_counted() {
 fn what_a_plug_does_not_know_is_said_and_120_is_never_sent() {
     run(async {
         let young = quiet(Strip::strip_3_36("SWP6000000000004"));
-        let desk = Desk::new(vec![strip(), young]).await;
+        let desk = CliHarness::new(vec![strip(), young]).await;
         let (old, young) = (desk.at(0), desk.at(1));
         for words in
             [["schedule", &young], ["countdown", &young], ["leader", &young], ["presence-simulation", &young]]
@@ -250,13 +251,13 @@ fn what_a_plug_does_not_know_is_said_and_120_is_never_sent() {
 #[test]
 fn a_script_reads_the_same_words_here_and_over_mqtt() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         house.shows(&format!("{STRIP}/1/power"), "10").await;
         let published = house.retained().await;
         let json =
             |topic: &str| serde_json::from_str::<Value>(&published[&format!("plug2mqtt/{topic}")]).unwrap();
         let (state, devices) = (json(&format!("{STRIP}/state")), json("bridge/devices"));
-        let desk = Desk::beside(house);
+        let desk = CliHarness::beside(house);
         let status = desk.json(&["status", STRIP]).await;
         for key in status.as_object().unwrap().keys() {
             assert!(["id", "name"].contains(&key.as_str()) || state.get(key).is_some(), "{key}: {state}");

@@ -1,7 +1,7 @@
 //! Plugs that misbehave: what was known stays, the plug is marked, the others are undisturbed, and
 //! all is well again once the plug is.
 
-use crate::support::{House, STRIP, on, quiet, run, strip};
+use crate::support::{STRIP, TestBridge, on, quiet, run, strip};
 use plug2mqtt::sim::{Faults, Strip};
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn every_fault(http: bool) {
     };
     let plugs = std::iter::once(strip()).chain((1..=faults.len()).map(make)).collect();
     let id = |n: usize| format!("maxsmart-swp60000000001{n:02}");
-    let mut house = House::new(plugs).await;
+    let mut house = TestBridge::new(plugs).await;
     // Nothing but polls: a busy machine has enough to do with them.
     house.start(&[("maxsmart.slow_poll_interval", "1h")], "").await;
     for n in 1..=faults.len() {
@@ -94,7 +94,7 @@ fn every_fault_of_a_v3_plug_is_survived() {
 #[test]
 fn a_reboot_is_survived_with_the_relays_as_they_are_afterwards() {
     run(async {
-        let mut house = House::new(vec![strip().forgetting_relays()]).await;
+        let mut house = TestBridge::new(vec![strip().forgetting_relays()]).await;
         house.start(&[], "").await;
         let mark = house.mark();
         house.plug(0).reboot();

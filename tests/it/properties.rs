@@ -9,8 +9,9 @@ use checks::CHECKS;
 use plug2mqtt::drivers::{self, Message, Reply, Step};
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
-    Answer, Ask, Energy, Facts, Failure, Family, Found, MAX_WATTS, Mac, Memory, Moment, Name, Offer, Options,
-    Place, PlugId, PortTally, PowerUnit, Reading, Remembered, Revert, Since, Tally, Tuning,
+    Capabilities, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Energy, Failure,
+    Family, Found, MAX_WATTS, Mac, MeterState, Moment, Name, Options, PersistedPlug, PersistedState, PlugId,
+    PortMeterState, PowerUnit, Reading, Revert, Since,
 };
 use plug2mqtt::sim::{Inplug, Load, Model, Strip};
 use proptest::prelude::*;
@@ -210,9 +211,9 @@ fn family() -> Family {
 }
 
 /// Asks a simulated plug how it is, as one that has just been found.
-fn read(driver: &str, plug: &mut impl Model, facts: Facts) -> Reading {
+fn read(driver: &str, plug: &mut impl Model, facts: DeviceInfo) -> Reading {
     match talk(driver, plug, facts, |_| {}) {
-        Ok(Answer::Reading(reading)) => reading,
+        Ok(DeviceResponse::Reading(reading)) => reading,
         other => panic!("{other:?}"),
     }
 }
@@ -221,15 +222,16 @@ fn read(driver: &str, plug: &mut impl Model, facts: Facts) -> Reading {
 fn talk(
     driver: &str,
     plug: &mut impl Model,
-    facts: Facts,
+    facts: DeviceInfo,
     mut harm: impl FnMut(&mut Vec<u8>),
-) -> Result<Answer, Failure> {
+) -> Result<DeviceResponse, Failure> {
     let driver = drivers::named(driver).unwrap();
-    let place = Place { ip: Ipv4Addr::LOCALHOST.into(), http: 80, udp: 8888 };
+    let place = Endpoint { ip: Ipv4Addr::LOCALHOST.into(), http: 80, udp: 8888 };
     let found = Found { driver: driver.name(), id: None, place, facts };
-    let tuning = Tuning { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock: true };
+    let tuning =
+        DialectOptions { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock: true };
     let mut dialect = driver.attach(&family(), &found, &tuning);
-    let mut step = dialect.ask(&Ask::Read, &NOW);
+    let mut step = dialect.ask(&DeviceRequest::Read, &NOW);
     loop {
         let reply = match step {
             Step::Done(answer) => return Ok(*answer),
@@ -284,8 +286,8 @@ prop_compose! {
         serial in proptest::option::of("[A-Z0-9]{4,32}"),
         mac in proptest::option::of(mac()),
         firmware in proptest::option::of(words()),
-    ) -> Facts {
-        let mut facts = Facts::default();
+    ) -> DeviceInfo {
+        let mut facts = DeviceInfo::default();
         (facts.name, facts.port_names, facts.manufacturer) = (name, port_names, manufacturer);
         (facts.serial, facts.mac, facts.firmware) = (serial, mac, firmware);
         facts
@@ -299,17 +301,17 @@ prop_compose! {
         unix_ms in any::<u64>(),
         certain_ms in any::<Option<u64>>(),
         (day, month) in any::<(u32, u32)>(),
-    ) -> Tally {
+    ) -> MeterState {
         let energy = |digits: u64| Energy::from_kwh(digits as f64 / 1e4).unwrap();
         // Power is remembered to be shown; its last bit may change in a file of decimal digits.
         let watts = |milliwatts: u32| f64::from(milliwatts) / 1000.0;
-        let ports = ports.into_iter().map(|(digits, milliwatts)| PortTally {
+        let ports = ports.into_iter().map(|(digits, milliwatts)| PortMeterState {
             energy: energy(digits),
             watts: watts(milliwatts),
         });
-        let ports: Vec<PortTally> = ports.collect();
+        let ports: Vec<PortMeterState> = ports.collect();
         let since = Since { day, month, ports: ports.iter().map(|port| [port.energy; 2]).collect() };
-        Tally { ports, unmetered_ms, unix_ms, certain_ms, since, hours: None }
+        MeterState { ports, unmetered_ms, unix_ms, certain_ms, since, hours: None }
     }
 }
 
@@ -327,15 +329,15 @@ prop_compose! {
         tally in tally(),
         hardware in proptest::option::of(id()),
         (deleted, latched) in (any::<bool>(), prop::collection::btree_set(1u8..17, 0..6)),
-    ) -> Remembered {
+    ) -> PersistedPlug {
         let [power, current, voltage, signal] = offer.1;
         let (poll_interval_ms, power_change) = options;
-        Remembered {
+        PersistedPlug {
             driver,
-            place: Place { ip: Ipv4Addr::from_bits(ip).into(), http: ports.0, udp: ports.1 },
+            place: Endpoint { ip: Ipv4Addr::from_bits(ip).into(), http: ports.0, udp: ports.1 },
             hardware,
             facts: facts.into(),
-            offer: Offer { ports: offer.0, power, current, voltage, signal, ..Offer::default() },
+            offer: Capabilities { ports: offer.0, power, current, voltage, signal, ..Capabilities::default() },
             name,
             port_names,
             options: Options {
@@ -357,8 +359,8 @@ prop_compose! {
         adopt in any::<Option<bool>>(),
         blocked in prop::collection::btree_set(id(), 0..4),
         plugs in prop::collection::btree_map(id(), remembered(), 0..4),
-    ) -> Memory {
-        Memory { version: Memory::VERSION, client_id, adopt, blocked, plugs, ..Memory::default() }
+    ) -> PersistedState {
+        PersistedState { version: PersistedState::VERSION, client_id, adopt, blocked, plugs, ..PersistedState::default() }
     }
 }
 
@@ -433,7 +435,7 @@ proptest! {
             }
             answer += 1;
         });
-        if let Ok(Answer::Reading(reading)) = said {
+        if let Ok(DeviceResponse::Reading(reading)) = said {
             prop_assert_eq!(reading.ports.len(), 1);
             prop_assert!(reading.ports[0].watts.is_none_or(|watts| (0.0..=MAX_WATTS).contains(&watts)));
         }

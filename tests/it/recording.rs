@@ -1,6 +1,6 @@
 //! `record` and `replay`: what a plug said is written down without what is personal, and said again.
 
-use crate::support::{Desk, addresses, quiet, run, strip};
+use crate::support::{CliHarness, addresses, quiet, run, strip};
 use plug2mqtt::cli::record::replay;
 use plug2mqtt::sim::Strip;
 use serde_json::Value;
@@ -11,9 +11,12 @@ fn a_recorded_plug_says_it_again_under_another_serial() {
     run(async {
         let own =
             Strip::strip_1_30("SWP6012345678901").mac("02:11:22:33:44:55").cpuid("1234567890ABCDEF12345678");
-        let desk =
-            Desk::new(vec![quiet(own.named("Büro")), quiet(Strip::strip_5_11("SWW6012345678902")), strip()])
-                .await;
+        let desk = CliHarness::new(vec![
+            quiet(own.named("Büro")),
+            quiet(Strip::strip_5_11("SWW6012345678902")),
+            strip(),
+        ])
+        .await;
         let replayed = addresses(2);
         for (place, kind) in [(0, "SWP6"), (1, "SWW6")] {
             let file = desk.house.folder().join(format!("{kind}.txt"));

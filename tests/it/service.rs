@@ -2,9 +2,9 @@
 //! takes new settings on a signal.
 
 use crate::cli::{Running, arg, program};
-use crate::support::{House, PATIENCE, STRIP, on, run, spawned, strip, until, with};
+use crate::support::{PATIENCE, STRIP, TestBridge, on, run, spawned, strip, until, with};
 use plug2mqtt::io::store::Store;
-use plug2mqtt::model::Memory;
+use plug2mqtt::model::PersistedState;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl Manager {
 #[test]
 fn a_service_manager_hears_that_it_lives_and_new_settings_are_taken_on_a_signal() {
     run(async {
-        let house = House::new(vec![strip()]).await;
+        let house = TestBridge::new(vec![strip()]).await;
         let file = house.settings_file("");
         let path = house.folder().join("manager");
         let socket = UnixDatagram::bind(&path).unwrap();
@@ -109,6 +109,8 @@ fn a_lock_that_is_a_link_empties_nothing_and_pipes_are_not_waited_for() {
     assert!(made.success());
     assert!(Store::peek(&state).unwrap_err().to_string().contains("is a pipe"));
     assert!(store.load().plugs.is_empty());
-    store.save(&Memory { client_id: "plug2mqtt-abc123".into(), ..Memory::default() }).unwrap();
+    store
+        .save(&PersistedState { client_id: "plug2mqtt-abc123".into(), ..PersistedState::default() })
+        .unwrap();
     assert_eq!(store.load().client_id, "plug2mqtt-abc123");
 }

@@ -10,12 +10,12 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ("entity.rs", &["model"], &[]),
     ("fair.rs", &[], &["tokio"]),
     ("file.rs", &[], &["libc", "tempfile"]),
-    ("errand", &["model"], &["jiff"]),
+    ("capability", &["model"], &["jiff"]),
     // Text to requests and answers to text, whoever brings it: nothing of topics, and nothing of the hub.
-    ("api", &["model", "errand"], &["serde", "serde_json", "serde_path_to_error", "humantime"]),
-    ("hub", &["model", "errand"], &["tracing"]),
+    ("api", &["model", "capability"], &["serde", "serde_json", "serde_path_to_error", "humantime"]),
+    ("hub", &["model", "capability"], &["tracing"]),
     ("drivers", &["model"], &["aes", "cbc", "serde", "serde_json"]),
-    ("client", &["model", "errand", "drivers", "io"], &["jiff", "thiserror", "tokio"]),
+    ("client", &["model", "capability", "drivers", "io"], &["jiff", "thiserror", "tokio"]),
     ("sim", &["sim"], &["aes", "cbc", "serde_json", "tokio", "tracing"]),
     (
         "io",
@@ -89,21 +89,26 @@ const ONE_ROOM: &[(&str, &str)] =
 /// The longest file.
 const LONGEST: usize = 500;
 
+/// Conductors may have more, each with the reason why it is one thing.
+const LONGEST_CONDUCTOR: usize = 700;
+const CONDUCTORS: &[(&str, &str)] =
+    &[("hub/plug.rs", "one plug: what a reading, a command and a silence mean for all its parts")];
+
 /// Files of `io` and of the MQTT sink that take time, randomness and bytes as arguments, and what must
 /// not be in them.
 const PURE: &[&str] = &[
     "io/conversation.rs",
     "io/dialects.rs",
     "sinks/mqtt/session.rs",
-    "sinks/mqtt/tell.rs",
+    "sinks/mqtt/publisher.rs",
     "sinks/mqtt/own.rs",
     "sinks/mqtt/peers.rs",
     "sinks/mqtt/sizes.rs",
-    "sinks/mqtt/readback.rs",
+    "sinks/mqtt/energy_recovery.rs",
     "sinks/mqtt/refuse.rs",
     "sinks/mqtt/former.rs",
     "sinks/mqtt/repeats.rs",
-    "sinks/mqtt/sorter.rs",
+    "sinks/mqtt/router.rs",
     "sinks/mqtt/topics.rs",
     "sinks/mqtt/incoming.rs",
     "sinks/mqtt/homeassistant.rs",
@@ -132,7 +137,7 @@ const IMPURE: &[&str] = &[
 /// ends, and the places that wait for a signal or a line of input.
 const SELECTS: &[&str] = &[
     "io/engine.rs",
-    "sinks/mqtt/carrier.rs",
+    "sinks/mqtt/connection.rs",
     "bridge.rs",
     "main.rs",
     "cli/demo.rs",
@@ -251,7 +256,9 @@ fn selects_stand_where_loops_meet_and_nowhere_else() {
 fn files_can_be_read_in_one_sitting() {
     for (name, text) in sources() {
         let lines = text.lines().count();
-        assert!(lines <= LONGEST, "src/{name} has {lines} lines; is there a second thing living in it?");
+        let conducts = CONDUCTORS.iter().any(|(conductor, _)| *conductor == name);
+        let longest = if conducts { LONGEST_CONDUCTOR } else { LONGEST };
+        assert!(lines <= longest, "src/{name} has {lines} lines; is there a second thing living in it?");
     }
 }
 

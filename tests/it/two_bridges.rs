@@ -1,6 +1,6 @@
 //! Two bridges on one base topic: one acts, the other waits, and nobody is left for dead.
 
-use crate::support::{House, Message, STRIP, on, quiet, run, spawned, strip, until};
+use crate::support::{Message, STRIP, TestBridge, on, quiet, run, spawned, strip, until};
 use plug2mqtt::bridge::Ended;
 use plug2mqtt::sim::Strip;
 use std::process::Stdio;
@@ -11,7 +11,7 @@ fn another() -> Strip {
 }
 
 /// What `doctor` says.
-async fn doctor(house: &House) -> String {
+async fn doctor(house: &TestBridge) -> String {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_plug2mqtt"));
     command.arg("doctor").arg("-c").arg(house.settings_file("")).env_clear().env("TZ", "UTC");
     let child = spawned(command.stdout(Stdio::piped()).stderr(Stdio::null()).stdin(Stdio::null()));
@@ -20,7 +20,7 @@ async fn doctor(house: &House) -> String {
 }
 
 /// The run that acts, as `bridge/info` tells it.
-fn acting(house: &House) -> String {
+fn acting(house: &TestBridge) -> String {
     let info = house.value("bridge/info").expect("somebody acts");
     serde_json::from_str::<serde_json::Value>(&info).unwrap()["run"].as_str().unwrap().to_owned()
 }
@@ -28,14 +28,14 @@ fn acting(house: &House) -> String {
 #[test]
 fn a_second_bridge_waits_without_a_word_until_the_first_has_gone() {
     run(async {
-        let (mut first, script) = House::scripted(vec![strip()]).await;
+        let (mut first, script) = TestBridge::scripted(vec![strip()]).await;
         first.start(&[], "").await;
         let run = acting(&first);
         let mark = first.mark();
-        let mut second = House::guest(vec![another()], &script).await;
+        let mut second = TestBridge::guest(vec![another()], &script).await;
         second.launch(&[], "");
         let asked =
-            |house: &House| house.since(mark).iter().any(|m| m.topic.ends_with("request/health_check"));
+            |house: &TestBridge| house.since(mark).iter().any(|m| m.topic.ends_with("request/health_check"));
         until("a question", || asked(&first)).await;
         first.wait_after(mark, "the answer", |m| m.topic.ends_with("response/health_check")).await;
         first.polls(0, 8).await;
@@ -59,7 +59,7 @@ fn a_second_bridge_waits_without_a_word_until_the_first_has_gone() {
 #[test]
 fn what_a_dead_one_has_left_behind_stops_nobody() {
     run(async {
-        let (mut house, script) = House::scripted(vec![strip()]).await;
+        let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
         script.publish("plug2mqtt/bridge/state", b"online".to_vec(), true);
         let info = br#"{"version":"0.1.0","run":"dead","started":"2026-01-01T00:00:00.000Z"}"#;
         script.publish("plug2mqtt/bridge/info", info.to_vec(), true);
@@ -86,10 +86,10 @@ fn what_a_dead_one_has_left_behind_stops_nobody() {
 #[test]
 fn who_is_told_to_take_over_acts_and_the_other_one_ends() {
     run(async {
-        let (mut first, script) = House::scripted(vec![strip()]).await;
+        let (mut first, script) = TestBridge::scripted(vec![strip()]).await;
         first.start(&[], "").await;
         let mark = first.mark();
-        let mut second = House::guest(vec![another()], &script).await;
+        let mut second = TestBridge::guest(vec![another()], &script).await;
         second.launch_over(&[]);
         assert_eq!(first.ended().await, Ok(Ended::Yielded));
         second.bridge_event(mark, "another_bridge").await;
@@ -105,7 +105,7 @@ fn who_is_told_to_take_over_acts_and_the_other_one_ends() {
 #[test]
 fn nobody_else_can_say_for_good_that_it_is_offline() {
     run(async {
-        let (mut house, script) = House::scripted(vec![strip()]).await;
+        let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
         house.start(&[], "").await;
         for topic in ["plug2mqtt/bridge/state".to_owned(), format!("plug2mqtt/{STRIP}/availability")] {
             for word in ["offline", "", "perhaps"] {

@@ -1,7 +1,7 @@
 //! Datagrams as networks and bad plugs deliver them: only the plug's own answer to the question in
 //! hand counts, whatever else arrives, in whatever order and number.
 
-use crate::support::{House, addresses, on, quiet, run, strip, watts};
+use crate::support::{TestBridge, addresses, on, quiet, run, strip, watts};
 use plug2mqtt::sim::Strip;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -169,8 +169,8 @@ async fn answer(socket: Arc<UdpSocket>, to: SocketAddr, way: Way, again: bool, r
 }
 
 /// A house with this many strips behind such sockets, all known and read once.
-async fn plugs(count: usize) -> (House, Vec<Plug>) {
-    let mut house = House::new(vec![strip()]).await;
+async fn plugs(count: usize) -> (TestBridge, Vec<Plug>) {
+    let mut house = TestBridge::new(vec![strip()]).await;
     let port = house.shelf.ports().0;
     let (mut hosts, mut plugs) = (Vec::new(), Vec::new());
     for (number, ip) in addresses(count).into_iter().enumerate() {

@@ -1,6 +1,6 @@
 //! The web listener, as Prometheus and a watchdog see it.
 
-use crate::support::{House, PATIENCE, Whims, run, strip, until};
+use crate::support::{BrokerFaults, PATIENCE, TestBridge, run, strip, until};
 use plug2mqtt::sim::Faults;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -39,7 +39,7 @@ async fn page(address: SocketAddr, path: &'static str, accept: &'static str) -> 
 fn figures_are_there_in_both_formats_and_follow_what_happens() {
     run(async {
         let address = free();
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         house.start(&[("web.listen", &address.to_string())], "").await;
         let (status, text) = page(address, "/metrics", "application/openmetrics-text; version=1.0.0").await;
         assert_eq!(status, 200);
@@ -78,7 +78,7 @@ fn figures_are_there_in_both_formats_and_follow_what_happens() {
 fn a_foreign_name_is_turned_away_and_the_first_page_says_where_one_is() {
     run(async {
         let address = free();
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         house.start(&[("web.listen", &address.to_string()), ("web.hosts", "plugs.lan")], "").await;
         let (status, text) = page(address, "/", "*/*").await;
         assert!(status == 200 && text.contains("plug2mqtt") && text.contains("href=\"/metrics\""), "{text}");
@@ -102,15 +102,15 @@ fn a_foreign_name_is_turned_away_and_the_first_page_says_where_one_is() {
 fn it_is_alive_at_once_and_ready_when_broker_and_plugs_are_there() {
     run(async {
         let address = free();
-        let (mut house, script) = House::scripted(vec![strip()]).await;
-        script.set(Whims { refuse_login: true, ..Whims::default() });
+        let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
+        script.set(BrokerFaults { refuse_login: true, ..BrokerFaults::default() });
         house.launch(&[("web.listen", &address.to_string())], "");
         until("the listener", || TcpStream::connect(address).is_ok()).await;
         assert_eq!(page(address, "/healthz", "*/*").await.0, 200);
         let (status, text) = page(address, "/readyz", "*/*").await;
         assert_eq!(status, 503);
         assert!(text.contains("no connection to the broker"), "{text}");
-        script.set(Whims::default());
+        script.set(BrokerFaults::default());
         while page(address, "/readyz", "*/*").await.0 != 200 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -122,7 +122,7 @@ fn it_is_alive_at_once_and_ready_when_broker_and_plugs_are_there() {
 fn who_keeps_connections_is_shown_out_and_keeps_nobody_from_anything_else() {
     run(async {
         let address = free();
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         house.start(&[("web.listen", &address.to_string())], "").await;
         // Twice as many as are let in: half say nothing, half begin a request and never end it.
         let mut idle = Vec::new();
@@ -148,7 +148,7 @@ fn a_taken_address_is_named_with_the_remedy() {
     run(async {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap().to_string();
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         house.launch(&[("web.listen", &address)], "");
         let why = house.ended().await.expect_err("it cannot begin");
         assert!(why.contains(&format!("web.listen {address}")) && why.contains("choose another"), "{why}");

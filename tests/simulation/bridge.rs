@@ -1,5 +1,5 @@
 //! The program under test: hub, dialects, conversations and session, driven by the world instead of
-//! by sockets and timers. What `io/engine.rs` and `sinks/mqtt/carrier.rs` do with a runtime is done
+//! by sockets and timers. What `io/engine.rs` and `sinks/mqtt/connection.rs` do with a runtime is done
 //! here without.
 
 use crate::broker::{Link, fits};
@@ -16,11 +16,11 @@ use plug2mqtt::io::engine::{LAST_WORDS, MAX_SEARCHES};
 use plug2mqtt::io::probe::{PATIENCE, PAUSES};
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
-    Answer, Ask, CommandResult, FIRST_CONTACT, Failure, Family, Memory, Note, Order, Outcome, Place, Request,
-    Response, View, Who,
+    CommandResult, DeviceRequest, DeviceResponse, Endpoint, FIRST_CONTACT, Failure, Family, HubRequest,
+    Notification, Outcome, PersistedState, Request, Response, View, Who,
 };
-use plug2mqtt::sinks::mqtt::session::{self, Figures, Outgoing, Session};
-use plug2mqtt::sinks::mqtt::sorter::{Received, Sorted, Sorter};
+use plug2mqtt::sinks::mqtt::router::{Received, Sorted, Sorter};
+use plug2mqtt::sinks::mqtt::session::{self, Metrics, Outgoing, Session};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(crate) struct Bridge {
     searches: BTreeMap<u64, Search>,
     /// As the session last saw it.
     pub(crate) view: Arc<View>,
-    pub(crate) orders: VecDeque<Order>,
+    pub(crate) orders: VecDeque<HubRequest>,
     /// The number of its connection to the broker.
     pub(crate) link: Option<u64>,
     /// When the last connection was lost.
@@ -55,7 +55,7 @@ pub(crate) struct Bridge {
 
 pub(crate) struct Talk {
     who: Who,
-    place: Place,
+    place: Endpoint,
     dialect: Box<dyn Dialect>,
     conversation: Conversation,
     step: u32,
@@ -108,7 +108,7 @@ impl Disk {
     }
 
     /// As `Store::load`.
-    fn load(&mut self) -> Result<Memory, Broken> {
+    fn load(&mut self) -> Result<PersistedState, Broken> {
         for (older, file) in [(false, &self.state), (true, &self.before)] {
             let Some(text) = file else { continue };
             let Ok(memory) = store::decode(text) else { continue };
@@ -118,9 +118,9 @@ impl Disk {
                 return Err(Broken::of(3, "a damaged state file is believed"));
             }
             self.written = [&self.state, &self.before].into_iter().flatten().cloned().collect();
-            return Ok(Memory { older, ..memory });
+            return Ok(PersistedState { older, ..memory });
         }
-        Ok(Memory::default())
+        Ok(PersistedState::default())
     }
 }
 
@@ -214,7 +214,7 @@ impl World {
         }
         for effect in effects {
             if let Effect::Tell(note) = effect {
-                if let Note::Plug(id, event) = &note {
+                if let Notification::Plug(id, event) = &note {
                     let now = self.now;
                     self.check.told(now, id, event, &self.plugs)?;
                 }
@@ -243,7 +243,7 @@ impl World {
                 self.start_search(&missing, true);
                 Ok(())
             }
-            Effect::Ask(hosts) => {
+            Effect::DeviceRequest(hosts) => {
                 self.start_search(&hosts, false);
                 Ok(())
             }
@@ -278,7 +278,8 @@ impl World {
         let written =
             self.disk.state.as_deref().and_then(|text| store::decode(text).ok()).unwrap_or_default();
         let memory = bridge.hub.memory();
-        let back = |memory: &Memory, port: u8| Some(memory.plugs.get(&result.plug)?.reverts.get(&port)?.on);
+        let back =
+            |memory: &PersistedState, port: u8| Some(memory.plugs.get(&result.plug)?.reverts.get(&port)?.on);
         let timed = self.check.is_timed(result);
         let differs = |port: &&u8| {
             let (known, kept) = (back(&memory, **port), back(&written, **port));
@@ -294,26 +295,26 @@ impl World {
     }
 
     /// A note from the hub, on its way to whoever is there.
-    fn told(&mut self, note: Note) -> Checked {
+    fn told(&mut self, note: Notification) -> Checked {
         let connected = self.bridge().link.is_some();
         tell!(self, "note: {note:?}");
         let now = self.now;
-        if let Note::Result(result) = &note {
+        if let Notification::Result(result) = &note {
             self.told_is_written(result)?;
             self.check.result(now, result)?;
         }
-        if let Note::Response(Response { verb, transaction: Some(mark), .. }) = &note {
+        if let Notification::Response(Response { verb, transaction: Some(mark), .. }) = &note {
             self.check.answered(now, verb, mark)?;
         }
-        if connected { self.session(session::Input::Note(Arc::new(note))) } else { Ok(()) }
+        if connected { self.session(session::Input::Notification(Arc::new(note))) } else { Ok(()) }
     }
 
-    fn start_talk(&mut self, who: Who, place: Place, ask: &Ask, limit: Duration) -> Checked {
+    fn start_talk(&mut self, who: Who, place: Endpoint, ask: &DeviceRequest, limit: Duration) -> Checked {
         let number = self.number();
         let now = self.moment();
         let (started, global) = (self.bridge().started, self.now);
         if let Who::Plug(id) = &who
-            && let Ask::Switch(switch) = ask
+            && let DeviceRequest::Switch(switch) = ask
         {
             let ports = self.bridge().view.plugs.get(id).map_or(0, |plug| plug.offer.ports);
             self.check.begins_switching(global, number, id, switch, ports, global + limit)?;
@@ -429,7 +430,7 @@ impl World {
         self.turn(number, turn)
     }
 
-    fn come_home(&mut self, number: u64, result: Result<Answer, Failure>) -> Checked {
+    fn come_home(&mut self, number: u64, result: Result<DeviceResponse, Failure>) -> Checked {
         let up = self.now - self.bridge().started;
         let Some(mut talk) = self.bridge().talks.remove(&number) else { return Ok(()) };
         let took = up - talk.began;
@@ -438,7 +439,7 @@ impl World {
             return Err(Broken::of(1, format!("a conversation took {took:?} and {requests} requests")));
         }
         tell!(self, "{:?} at {}: {}", talk.who, talk.place, brief(&result));
-        if let (Who::Plug(id), Ok(Answer::Reading(reading))) = (&talk.who, &result) {
+        if let (Who::Plug(id), Ok(DeviceResponse::Reading(reading))) = (&talk.who, &result) {
             let owner = self.owner(id);
             let now = self.now;
             if let Some(said) = &mut talk.said {
@@ -460,7 +461,7 @@ impl World {
         self.hub(Input::Answered(Outcome { who: talk.who, result, requests, took }))
     }
 
-    fn start_search(&mut self, missing: &[(&'static str, Place)], wide: bool) {
+    fn start_search(&mut self, missing: &[(&'static str, Endpoint)], wide: bool) {
         let now = self.moment();
         for (name, family) in self.plan.families.clone() {
             if self.bridge().searches.len() >= MAX_SEARCHES {
@@ -503,7 +504,7 @@ impl World {
             let (driver, family) = (search.driver.name(), search.family);
             let mut silent = if self.plan.broadcast { BTreeSet::new() } else { self.hosts(driver) };
             silent.retain(|ip| search.named.contains(ip) && !search.answered.contains(ip));
-            let place = |ip| Place { ip: IpAddr::V4(ip), http: family.http_port, udp: family.udp_port };
+            let place = |ip| Endpoint { ip: IpAddr::V4(ip), http: family.http_port, udp: family.udp_port };
             let silent = silent.into_iter().map(|ip| (driver, place(ip))).collect();
             return self.hub(Input::Unheard(silent));
         }
@@ -537,8 +538,8 @@ impl World {
         let Some(bridge) = self.bridge.as_mut().filter(|bridge| bridge.link.is_some()) else {
             return Ok(());
         };
-        let result = if let session::Input::Note(note) = &input
-            && let Note::Result(result) = &**note
+        let result = if let session::Input::Notification(note) = &input
+            && let Notification::Result(result) = &**note
         {
             Some(format!("{BASE}/{}/response", result.plug))
         } else {
@@ -577,11 +578,11 @@ impl World {
                 }
                 Ok(())
             }
-            Outgoing::Order(order) => {
+            Outgoing::HubRequest(order) => {
                 self.bridge().orders.push_back(order);
                 Ok(())
             }
-            Outgoing::Health(wanted) => match self.bridge().session.health(&wanted, Figures::default()) {
+            Outgoing::Health(wanted) => match self.bridge().session.health(&wanted, Metrics::default()) {
                 Some((topic, payload, retain)) => self.publish(link, topic, payload, retain),
                 None => Ok(()),
             },
@@ -688,9 +689,9 @@ impl World {
         };
         let (run, stopping) = (bridge.run, bridge.stopping.is_some());
         match bridge.sorter.sort(topic, payload.as_bytes(), retain) {
-            Sorted::Order(order) => {
+            Sorted::HubRequest(order) => {
                 tell!(self, "is told {topic} {payload}");
-                if let Order::Switch(order) = &order
+                if let HubRequest::Switch(order) = &order
                     && !retain
                 {
                     let life = self.plan.rules.command_timeout;
@@ -700,7 +701,7 @@ impl World {
                         self.at(due, Event::Due { run, command: number });
                     }
                 }
-                if let Order::Request(Request::Errand(..), Some(mark)) = &order {
+                if let HubRequest::Request(Request::PlugRequest(..), Some(mark)) = &order {
                     let now = self.now;
                     self.check.errand(now, mark.clone())?;
                 }
@@ -789,9 +790,9 @@ impl World {
     }
 }
 
-fn brief(result: &Result<Answer, Failure>) -> String {
+fn brief(result: &Result<DeviceResponse, Failure>) -> String {
     match result {
-        Ok(Answer::Reading(reading)) => {
+        Ok(DeviceResponse::Reading(reading)) => {
             let ports = reading.ports.iter().map(|port| match port.relay {
                 Some(true) => '1',
                 Some(false) => '0',

@@ -5,7 +5,7 @@ use crate::plan::{BASE, PREFIX};
 use crate::plugs::{Model, Said};
 use crate::world::{LATEST, World, tell};
 use plug2mqtt::hub::Rules;
-use plug2mqtt::model::{CommandResult, Event, PlugId, PlugView, Switch, SwitchOrder, View, Wish};
+use plug2mqtt::model::{CommandResult, Event, PlugId, PlugView, Switch, SwitchAction, SwitchOrder, View};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ struct Command {
     number: u64,
     plug: PlugId,
     mark: Option<String>,
-    wishes: BTreeMap<u8, Wish>,
+    wishes: BTreeMap<u8, SwitchAction>,
     arrived: Duration,
     deadline: Duration,
     ended: Option<Duration>,
@@ -52,7 +52,7 @@ struct Command {
 
 impl Command {
     fn covers(&self, port: u8, on: bool) -> bool {
-        let fits = |wish: &Wish| *wish == Wish::Toggle || (*wish == Wish::On) == on;
+        let fits = |wish: &SwitchAction| *wish == SwitchAction::Toggle || (*wish == SwitchAction::On) == on;
         [port, 0, SwitchOrder::WHOLE].iter().any(|port| self.wishes.get(port).is_some_and(fits))
     }
 }
@@ -62,7 +62,7 @@ impl Command {
 struct Timer {
     plug: PlugId,
     command: u64,
-    wishes: BTreeMap<u8, Wish>,
+    wishes: BTreeMap<u8, SwitchAction>,
     /// Ports somebody has taken into their own hands since, and was told so.
     cancelled: BTreeSet<u8>,
     from: Duration,
@@ -314,7 +314,8 @@ impl Check {
         });
         let timer = self.timers.iter().any(|t| {
             // Back is the other way than there.
-            let back = |wish: &Wish| *wish == Wish::Toggle || (*wish == Wish::Off) == on;
+            let back =
+                |wish: &SwitchAction| *wish == SwitchAction::Toggle || (*wish == SwitchAction::Off) == on;
             let live = |p: &&u8| !t.cancelled.contains(*p);
             let ports = [port, 0, SwitchOrder::WHOLE];
             let port = ports.iter().filter(live).any(|p| t.wishes.get(p).is_some_and(back));

@@ -199,7 +199,7 @@ impl Guard {
                     && self.lasting.get(&(plug.clone(), *port)).is_some_and(|at| now - *at <= written)
             }
             // No simulated relay has welded.
-            Hazard::Leak => false,
+            Hazard::PowerWhileOff => false,
             Hazard::CutOut => {
                 let drew = before.as_ref().and_then(|before| before.watts.get(index).copied());
                 let rating = self.rating().unwrap_or(f64::MAX);

@@ -1,7 +1,7 @@
 use std::fs;
 
 use super::*;
-use crate::model::{Facts, Place, Reading};
+use crate::model::{DeviceInfo, Endpoint, Reading};
 
 fn load(text: &str, env: &[(&str, &str)]) -> Result<Settings, String> {
     let folder = tempfile::tempdir().expect("a folder");
@@ -53,9 +53,12 @@ fn what_init_writes_loads_with_every_line_switched_on() {
 fn init_writes_the_names_that_plugs_have() {
     let name = |text: &str| crate::model::Name::clean(text);
     let id = crate::model::PlugId::of("maxsmart", "swp6000000000001").unwrap();
-    let facts =
-        Facts { name: name("STRIP"), port_names: vec![name("PORT1"), name("Fan")], ..Facts::default() };
-    let place = "127.0.0.1".parse().map(|ip| Place { ip, udp: 1, http: 2 }).unwrap();
+    let facts = DeviceInfo {
+        name: name("STRIP"),
+        port_names: vec![name("PORT1"), name("Fan")],
+        ..DeviceInfo::default()
+    };
+    let place = "127.0.0.1".parse().map(|ip| Endpoint { ip, udp: 1, http: 2 }).unwrap();
     let found = crate::model::Found { driver: "maxsmart", id: Some(id.clone()), place, facts };
     let reading = Reading { ports: vec![Default::default(); 3], ..Default::default() };
     let twin = crate::model::PlugId::of("maxsmart", "swp6000000000002");
@@ -63,9 +66,10 @@ fn init_writes_the_names_that_plugs_have() {
         Seen { found: crate::model::Found { id: twin, ..found.clone() }, reading: Ok(reading.clone()) };
     let seen = Seen { found, reading: Ok(reading) };
     let both = [seen, twin];
-    let names: Vec<_> = Found::all(&both, &Memory::default()).into_iter().map(|plug| plug.name).collect();
+    let names: Vec<_> =
+        Found::all(&both, &PersistedState::default()).into_iter().map(|plug| plug.name).collect();
     assert_eq!(names, ["STRIP 0001", "STRIP 0002"]);
-    let own = Found::all(&both[..1], &Memory::default()).remove(0);
+    let own = Found::all(&both[..1], &PersistedState::default()).remove(0);
     assert_eq!((own.name.as_str(), own.ports.join(",")), ("STRIP", "PORT1,Fan,Port 3".into()));
     let text = printed(|out| init(&[own], None, out));
     assert!(text.starts_with("#:schema ./plug2mqtt.schema.json\n"), "{text}");

@@ -20,7 +20,7 @@ pub enum Level {
     /// As it should be.
     Fine,
     /// Worth knowing.
-    Note,
+    Notification,
     /// Does not work.
     Bad,
 }
@@ -29,7 +29,7 @@ impl Level {
     fn as_str(self) -> &'static str {
         match self {
             Self::Fine => "ok",
-            Self::Note => "note",
+            Self::Notification => "note",
             Self::Bad => "bad",
         }
     }
@@ -54,7 +54,7 @@ impl Finding {
     }
 
     fn note(subject: &str, text: impl Into<String>, remedy: &str) -> Self {
-        Self { remedy: Some(remedy.into()), ..Self::new(Level::Note, subject, text) }
+        Self { remedy: Some(remedy.into()), ..Self::new(Level::Notification, subject, text) }
     }
 
     fn bad(subject: &str, text: impl Into<String>, remedy: &str) -> Self {
@@ -161,7 +161,7 @@ pub fn print(findings: &[Finding], out: &mut dyn Write) -> io::Result<bool> {
         }
     }
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
-    let (bad, notes) = (count(Level::Bad), count(Level::Note));
+    let (bad, notes) = (count(Level::Bad), count(Level::Notification));
     writeln!(out, "{bad} bad, {notes} worth knowing, {} ok", findings.len() - bad - notes)?;
     Ok(bad == 0)
 }

@@ -2,18 +2,21 @@
 
 use super::Finding;
 use crate::bridge::{quarries, state_directory, zone};
+use crate::capability::against;
 use crate::cli::discover::answering;
 use crate::cli::find::Book;
 use crate::cli::probe::remedy;
 use crate::config::Settings;
 use crate::drivers::maxsmart::v3_status;
-use crate::errand::against;
 use crate::io::clock::Zone;
 use crate::io::http::Http;
 use crate::io::line::Line;
-use crate::io::probe::{Quarry, exchange, greet};
+use crate::io::probe::{DriverConfig, exchange, greet};
 use crate::io::store::Store;
-use crate::model::{Answer, Ask, Facts, Failure, Found, Lock, Place, PlugId, Skill, Told};
+use crate::model::{
+    CapabilityReply, CapabilityRequest, DeviceInfo, DeviceRequest, DeviceResponse, Endpoint, Failure, Found,
+    Lock, PlugId,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,14 +44,14 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
     };
     let memory = Store::peek(&state_directory(settings)).unwrap_or_default();
     let mut findings = Vec::new();
-    let mut patients: BTreeMap<Place, (Quarry, Found, bool)> = BTreeMap::new();
+    let mut patients: BTreeMap<Endpoint, (DriverConfig, Found, bool)> = BTreeMap::new();
     for quarry in quarries(settings) {
         for (id, plug) in memory.plugs.iter().filter(|(_, plug)| plug.driver == quarry.driver.name()) {
             let found = Found {
                 driver: quarry.driver.name(),
                 id: Some(id.clone()),
                 place: plug.place,
-                facts: Facts::clone(&plug.facts),
+                facts: DeviceInfo::clone(&plug.facts),
             };
             patients.insert(plug.place, (quarry.clone(), found, false));
         }
@@ -127,14 +130,14 @@ fn doubles<'a>(all: impl Iterator<Item = &'a Found>) -> Vec<Finding> {
 async fn one(
     http: &Http,
     zone: Zone,
-    quarry: &Quarry,
+    quarry: &DriverConfig,
     found: &Found,
     searched: bool,
     locks: &[Lock],
 ) -> Vec<Finding> {
     let (place, zone_known) = (found.place, zone.name().is_some());
     let (mut ways, mut found) = (Vec::new(), found.clone());
-    if place == Place::NOWHERE {
+    if place == Endpoint::UNKNOWN {
         return vec![Finding::bad(
             &subject(&found),
             "its address is not known",
@@ -246,8 +249,8 @@ async fn defied(line: &mut Line, locks: &[Lock], name: &str) -> Vec<Finding> {
     if locks.iter().all(|lock| *lock == Lock::None) {
         return Vec::new();
     }
-    match line.ask(&Ask::Skill(Skill::Rules)).await {
-        Ok(Answer::Skill(Told::Rules(rules))) => {
+    match line.ask(&DeviceRequest::CapabilityRequest(CapabilityRequest::Rules)).await {
+        Ok(DeviceResponse::CapabilityRequest(CapabilityReply::Rules(rules))) => {
             let finding = |(rule, what): (i64, String)| {
                 let remedy =
                     format!("delete it with `plug2mqtt rules PLUG delete {rule}`, or unlock the port");
@@ -263,7 +266,7 @@ async fn defied(line: &mut Line, locks: &[Lock], name: &str) -> Vec<Finding> {
     }
 }
 
-async fn knock(place: Place) -> Result<Duration, &'static str> {
+async fn knock(place: Endpoint) -> Result<Duration, &'static str> {
     let began = Instant::now();
     match timeout(PATIENCE, TcpStream::connect(place.tcp())).await {
         Ok(Ok(_)) => Ok(began.elapsed()),

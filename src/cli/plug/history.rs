@@ -4,7 +4,7 @@ use super::{Spans, Unit, Who, count, run, shown};
 use crate::cli::find::find;
 use crate::cli::table::bar;
 use crate::config::Settings;
-use crate::model::{Errand, Meaning, RecordRow, Report, Span};
+use crate::model::{CapabilityState, Meaning, PlugRequest, RecordRow, Span};
 use anyhow::Result;
 use std::io::Write;
 
@@ -48,9 +48,9 @@ pub(super) async fn history(
     let mut plug = find(settings, &who.plug).await?;
     let ports = if port.is_some() { count(&mut plug).await? } else { 0 };
     let port = port.map(|word| plug.port(word, ports)).transpose()?;
-    let errand = Errand::History { span: wish.span(), port, meaning: Some(wish.meaning()) };
+    let errand = PlugRequest::History { span: wish.span(), port, meaning: Some(wish.meaning()) };
     let report = run(&mut plug, errand, ports, "for its record").await?;
-    let Some(Report::Record(record)) = shown(&plug, who, report, out)? else { return Ok(()) };
+    let Some(CapabilityState::Record(record)) = shown(&plug, who, report, out)? else { return Ok(()) };
     let cost = |wh: f64| record.price.map(|price| wh / 1000.0 * price);
     let text =
         |number: Option<f64>, digits: usize| number.map(|n| format!("{n:.digits$}")).unwrap_or_default();

@@ -10,10 +10,10 @@ mod watch;
 use super::find::Plug;
 use super::progress::patiently;
 use crate::api;
+use crate::capability::Task;
 use crate::client::perform;
 use crate::config::Settings;
-use crate::errand::Task;
-use crate::model::{Days, Errand, Report, amount, date, minute};
+use crate::model::{CapabilityState, Days, PlugRequest, amount, date, minute};
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use std::io::Write;
@@ -301,9 +301,11 @@ fn currency(word: &str) -> Result<crate::model::Currency, String> {
 pub async fn obey(settings: &Settings, command: &PlugCommand, out: &mut dyn Write) -> Result<()> {
     match command {
         PlugCommand::Status(who) => switch::status(settings, who, out).await,
-        PlugCommand::On(ports) => switch::switch(settings, ports, switch::Wish::On, out).await,
-        PlugCommand::Off(ports) => switch::switch(settings, ports, switch::Wish::Off, out).await,
-        PlugCommand::Toggle(ports) => switch::switch(settings, ports, switch::Wish::Toggle, out).await,
+        PlugCommand::On(ports) => switch::switch(settings, ports, switch::SwitchAction::On, out).await,
+        PlugCommand::Off(ports) => switch::switch(settings, ports, switch::SwitchAction::Off, out).await,
+        PlugCommand::Toggle(ports) => {
+            switch::switch(settings, ports, switch::SwitchAction::Toggle, out).await
+        }
         PlugCommand::Watch { who, every, times } => watch::watch(settings, who, *every, *times, out).await,
         PlugCommand::Rename { who, name, port } => {
             skills::rename(settings, who, name, port.as_deref(), out).await
@@ -335,7 +337,7 @@ pub async fn obey(settings: &Settings, command: &PlugCommand, out: &mut dyn Writ
 }
 
 /// Runs an errand at a plug; `about` is what it is asked.
-async fn run(plug: &mut Plug, errand: Errand, ports: usize, about: &str) -> Result<Report> {
+async fn run(plug: &mut Plug, errand: PlugRequest, ports: usize, about: &str) -> Result<CapabilityState> {
     let task = Task::new(errand, plug.guard(ports)).map_err(anyhow::Error::msg)?;
     let what = format!("asking {}", plug.name());
     let done = patiently(&what, perform(&mut plug.line, task)).await;
@@ -343,7 +345,12 @@ async fn run(plug: &mut Plug, errand: Errand, ports: usize, about: &str) -> Resu
 }
 
 /// Prints a report for scripts, or hands it back for people.
-fn shown(plug: &Plug, who: &Who, report: Report, out: &mut dyn Write) -> Result<Option<Report>> {
+fn shown(
+    plug: &Plug,
+    who: &Who,
+    report: CapabilityState,
+    out: &mut dyn Write,
+) -> Result<Option<CapabilityState>> {
     if !who.json {
         return Ok(Some(report));
     }

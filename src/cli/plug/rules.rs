@@ -1,11 +1,11 @@
 //! `rules`: what the plug switches by itself.
 
 use super::{RuleArgs, RuleCommand, Who, count, run, shown};
+use crate::capability::warning;
 use crate::cli::find::{Plug, find};
 use crate::cli::table::{row, write};
 use crate::config::Settings;
-use crate::errand::warning;
-use crate::model::{Errand, Report, RuleContent, RuleWish, time};
+use crate::model::{CapabilityState, PlugRequest, RuleContent, RuleWish, time};
 use anyhow::Result;
 use std::io::Write;
 
@@ -27,8 +27,10 @@ pub(super) async fn rules(
         Some(RuleCommand::Delete { id }) => Some(RuleWish::Delete(*id)),
     };
     let about = if wish.is_some() { "to change its rules" } else { "for its rules" };
-    let report = run(&mut plug, Errand::Schedule(wish), ports, about).await?;
-    let Some(Report::Schedule(rules, clock)) = shown(&plug, who, report, out)? else { return Ok(()) };
+    let report = run(&mut plug, PlugRequest::Schedule(wish), ports, about).await?;
+    let Some(CapabilityState::Schedule(rules, clock)) = shown(&plug, who, report, out)? else {
+        return Ok(());
+    };
     if rules.is_empty() {
         return Ok(writeln!(out, "{} has no rules", plug.name())?);
     }

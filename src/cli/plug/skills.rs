@@ -2,13 +2,15 @@
 
 use super::{OnOff, Who, count, run, shown};
 use crate::bridge::zone;
+use crate::capability::drift;
 use crate::cli::Fault;
 use crate::cli::find::find;
 use crate::cli::progress::patiently;
 use crate::cli::table::{row, write};
 use crate::config::Settings;
-use crate::errand::drift;
-use crate::model::{Currency, Days, Errand, LeaderWish, Name, PresenceSimulationWish, Price, Report, time};
+use crate::model::{
+    CapabilityState, Currency, Days, LeaderWish, Name, PlugRequest, PresenceSimulationWish, Price, time,
+};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use std::io::Write;
@@ -65,8 +67,8 @@ pub(super) async fn clock(settings: &Settings, who: &Who, set: bool, out: &mut d
         );
     }
     let mut plug = find(settings, &who.plug).await?;
-    let report = run(&mut plug, Errand::Clock { set }, 0, "for its clock").await?;
-    let Some(Report::Clock(clock)) = shown(&plug, who, report, out)? else { return Ok(()) };
+    let report = run(&mut plug, PlugRequest::Clock { set }, 0, "for its clock").await?;
+    let Some(CapabilityState::Clock(clock)) = shown(&plug, who, report, out)? else { return Ok(()) };
     let Some(clock) = clock else { return Ok(writeln!(out, "{}: set; it cannot be read", plug.name())?) };
     let local = clock.local.strftime("%Y-%m-%d %H:%M:%S");
     Ok(writeln!(out, "{}: {local}, {}", plug.name(), drift(clock.drift_s))?)
@@ -82,8 +84,8 @@ pub(super) async fn countdown(
     let mut plug = find(settings, &who.plug).await?;
     let ports = count(&mut plug).await?;
     let port = port.map(|word| plug.port(word, ports)).transpose()?;
-    let report = run(&mut plug, Errand::Countdown { port, minutes }, ports, "for a countdown").await?;
-    let Some(Report::Countdowns(timers)) = shown(&plug, who, report, out)? else { return Ok(()) };
+    let report = run(&mut plug, PlugRequest::Countdown { port, minutes }, ports, "for a countdown").await?;
+    let Some(CapabilityState::Countdowns(timers)) = shown(&plug, who, report, out)? else { return Ok(()) };
     let mut rows = vec![row(["PORT", "NAME", "OFF IN", "OF"])];
     for (port, timer) in &timers {
         let left = timer.map_or("-".into(), |t| format!("{}:{:02}", t.left_s / 60, t.left_s % 60));
@@ -101,8 +103,8 @@ pub(super) async fn price(
 ) -> Result<()> {
     let mut plug = find(settings, &who.plug).await?;
     let wish = wish.map(|(cost, currency)| Price { cost, currency });
-    let report = run(&mut plug, Errand::Price(wish), 0, "for its price").await?;
-    let Some(Report::Price(price)) = shown(&plug, who, report, out)? else { return Ok(()) };
+    let report = run(&mut plug, PlugRequest::Price(wish), 0, "for its price").await?;
+    let Some(CapabilityState::Price(price)) = shown(&plug, who, report, out)? else { return Ok(()) };
     match price {
         Some(price) => writeln!(out, "{}: {} {} per kWh", plug.name(), price.cost, price.currency)?,
         None => writeln!(out, "{}: no price", plug.name())?,
@@ -131,8 +133,8 @@ pub(super) async fn leader(
     let leader = leader.map(Some).or(change.none.then_some(None));
     let wish = LeaderWish { leader, followers, limit_w: change.limit };
     let wish = Some(wish).filter(|wish| *wish != LeaderWish::default());
-    let report = run(&mut plug, Errand::Leader(wish), ports, "which port leads").await?;
-    let Some(Report::Leader(group)) = shown(&plug, who, report, out)? else { return Ok(()) };
+    let report = run(&mut plug, PlugRequest::Leader(wish), ports, "which port leads").await?;
+    let Some(CapabilityState::Leader(group)) = shown(&plug, who, report, out)? else { return Ok(()) };
     let Some(leader) = group.leader() else {
         return Ok(writeln!(out, "{}: no port leads", plug.name())?);
     };
@@ -162,8 +164,11 @@ pub(super) async fn presence_simulation(
     let enabled = change.state.map(|state| state == OnOff::On);
     let wish = PresenceSimulationWish { enabled, days: change.days, from: change.from, to: change.to, ports };
     let wish = Some(wish).filter(|wish| *wish != PresenceSimulationWish::default());
-    let report = run(&mut plug, Errand::PresenceSimulation(wish), count, "about random switching").await?;
-    let Some(Report::PresenceSimulation(presence)) = shown(&plug, who, report, out)? else { return Ok(()) };
+    let report =
+        run(&mut plug, PlugRequest::PresenceSimulation(wish), count, "about random switching").await?;
+    let Some(CapabilityState::PresenceSimulation(presence)) = shown(&plug, who, report, out)? else {
+        return Ok(());
+    };
     let state = if presence.enabled { "on" } else { "off" };
     let ports = (1..).zip(&presence.ports).filter(|(_, on)| **on);
     let ports: Vec<String> = ports.map(|(port, _): (u8, _)| port.to_string()).collect();

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Wish {
+pub(super) enum SwitchAction {
     On,
     Off,
     Toggle,
@@ -34,7 +34,7 @@ async fn read(plug: &mut Plug) -> Result<Reading> {
 pub(super) async fn switch(
     settings: &Settings,
     ports: &Ports,
-    wish: Wish,
+    wish: SwitchAction,
     out: &mut dyn Write,
 ) -> Result<()> {
     let mut plug = find(settings, &ports.who.plug).await?;
@@ -49,12 +49,14 @@ pub(super) async fn switch(
     for port in if whole { &all } else { &named } {
         let relay = before.ports.port(*port).and_then(|port| port.relay);
         let on = match (wish, relay) {
-            (Wish::On, _) => true,
-            (Wish::Off, _) => false,
+            (SwitchAction::On, _) => true,
+            (SwitchAction::Off, _) => false,
             // As over MQTT: off when any is on, else on.
-            (Wish::Toggle, _) if whole && any_on => false,
-            (Wish::Toggle, Some(on)) => !on,
-            (Wish::Toggle, None) => bail!("{} does not tell how port {port} is; say on or off", plug.name()),
+            (SwitchAction::Toggle, _) if whole && any_on => false,
+            (SwitchAction::Toggle, Some(on)) => !on,
+            (SwitchAction::Toggle, None) => {
+                bail!("{} does not tell how port {port} is; say on or off", plug.name())
+            }
         };
         if let Some(why) = plug.locked(*port, on) {
             bail!("{why}; nothing was switched");

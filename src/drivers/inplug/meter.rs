@@ -1,7 +1,7 @@
 //! The meter of a plug, if it has one: how it is asked, and what its answers and its silence tell about it.
 
 use super::kind::Gauge;
-use super::{Heard, Tongue, wire};
+use super::{Heard, InplugDialect, wire};
 use crate::model::{Failure, MAX_WATTS};
 
 /// Unanswered questions in a row after which a plug that never gave a figure seems to have no meter.
@@ -23,7 +23,7 @@ pub(super) enum Meter {
     Resting { left: u8, proven: bool },
 }
 
-impl Tongue {
+impl InplugDialect {
     fn gauge(&self) -> Gauge {
         self.kind().map_or(Gauge::Untried, |kind| kind.gauge)
     }

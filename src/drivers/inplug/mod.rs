@@ -11,8 +11,8 @@ mod wire;
 
 use super::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use crate::model::{
-    Answer, Ask, Facts, Failure, Family, Found, Mac, Moment, Place, PlugId, PortReading, Reading, Switch,
-    Tuning,
+    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family, Found, Mac, Moment,
+    PlugId, PortReading, Reading, Switch,
 };
 use crypt::Key;
 use kind::Kind;
@@ -53,7 +53,7 @@ impl Driver for Inplug {
     }
 
     fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Found> {
-        let place = Place { ip: from.ip(), http: family.http_port, udp: family.udp_port };
+        let place = Endpoint { ip: from.ip(), http: family.http_port, udp: family.udp_port };
         found(place, &wire::hello_reply(datagram)?)
     }
 
@@ -64,8 +64,8 @@ impl Driver for Inplug {
         }
     }
 
-    fn attach(&self, family: &Family, plug: &Found, tuning: &Tuning) -> Box<dyn Dialect> {
-        Box::new(Tongue {
+    fn attach(&self, family: &Family, plug: &Found, tuning: &DialectOptions) -> Box<dyn Dialect> {
+        Box::new(InplugDialect {
             place: plug.place,
             facts: plug.facts.clone(),
             timeout: tuning.timeout,
@@ -86,15 +86,15 @@ impl Driver for Inplug {
     }
 }
 
-fn found(place: Place, hello: &wire::Hello) -> Option<Found> {
+fn found(place: Endpoint, hello: &wire::Hello) -> Option<Found> {
     let kind = kind::kind(hello.device)?;
-    let facts = Facts {
+    let facts = DeviceInfo {
         name: hello.name.clone(),
         manufacturer: kind.maker.into(),
         model: kind.model.into(),
         model_id: Some(format!("{:#06x}", hello.device)),
         mac: Some(hello.mac),
-        ..Facts::default()
+        ..DeviceInfo::default()
     };
     Some(Found { driver: Inplug.name(), id: PlugId::of(Inplug.name(), &hello.mac.bare()), place, facts })
 }
@@ -128,9 +128,9 @@ struct Session {
 
 /// How one plug is spoken to.
 #[derive(Debug)]
-struct Tongue {
-    place: Place,
-    facts: Facts,
+struct InplugDialect {
+    place: Endpoint,
+    facts: DeviceInfo,
     timeout: Duration,
     keep_alive: bool,
     /// When the last keep-alive was sent.
@@ -156,14 +156,14 @@ struct Tongue {
     reading: Reading,
 }
 
-impl Dialect for Tongue {
-    fn ask(&mut self, ask: &Ask, now: &Moment) -> Step {
+impl Dialect for InplugDialect {
+    fn ask(&mut self, ask: &DeviceRequest, now: &Moment) -> Step {
         self.plan.clear();
         self.healed = false;
         self.reading = Reading::default();
         match ask {
-            Ask::Identify => self.plan.push_back(Exchange::Identity),
-            Ask::Read => {
+            DeviceRequest::Identify => self.plan.push_back(Exchange::Identity),
+            DeviceRequest::Read => {
                 if self.keep_alive && self.kept_alive.is_none_or(|at| at + KEEP_ALIVE <= now.up) {
                     self.kept_alive = Some(now.up);
                     self.plan.push_back(Exchange::KeepAlive);
@@ -174,7 +174,7 @@ impl Dialect for Tongue {
                 }
                 self.plan.extend([Exchange::Status, Exchange::Meter]);
             }
-            Ask::Switch(switch) => {
+            DeviceRequest::Switch(switch) => {
                 let on = match switch {
                     Switch::All(on) => Some(*on),
                     Switch::Ports(ports) => ports.get(&1).copied(),
@@ -191,7 +191,7 @@ impl Dialect for Tongue {
                     self.plan.extend([Exchange::Relay(on), Exchange::Status]);
                 }
             }
-            Ask::History(_) | Ask::Skill(_) => {}
+            DeviceRequest::History(_) | DeviceRequest::CapabilityRequest(_) => {}
         }
         self.next(now)
     }
@@ -207,7 +207,7 @@ impl Dialect for Tongue {
                 if exchange == Exchange::Identity {
                     let found = found(self.place, &hello);
                     let found = found.ok_or_else(|| Failure::Rejected(no_plug(&hello)))?;
-                    return Ok(Step::Done(Box::new(Answer::Identity(found))));
+                    return Ok(Step::Done(Box::new(DeviceResponse::Identity(found))));
                 }
             }
             Exchange::Keys => self.hear_keys(reply)?,
@@ -235,7 +235,7 @@ impl Dialect for Tongue {
     }
 }
 
-impl Tongue {
+impl InplugDialect {
     /// Whoever has this address now would give its key to anybody: first make sure who it is.
     fn plan_session(&mut self) {
         if self.session.is_none() {
@@ -267,11 +267,13 @@ impl Tongue {
                 let question = self.question();
                 (self.seal(now, Purpose::Command, question), self.timeout / 2)
             }
-            None if self.reading.ports.is_empty() => return Step::Done(Box::new(Answer::Unsupported)),
+            None if self.reading.ports.is_empty() => {
+                return Step::Done(Box::new(DeviceResponse::Unsupported));
+            }
             None => {
                 let renewed = self.healed | std::mem::take(&mut self.lost);
                 let reading = Reading { renewed, ..std::mem::take(&mut self.reading) };
-                return Step::Done(Box::new(Answer::Reading(reading)));
+                return Step::Done(Box::new(DeviceResponse::Reading(reading)));
             }
         };
         Step::Send(Request { what: Message::Datagram(what), patience })
@@ -329,7 +331,7 @@ impl Tongue {
         }
         if let Some(Found { facts, .. }) = found(self.place, &hello) {
             let name = facts.name.clone().or(self.facts.name.take());
-            self.facts = Facts { name, firmware: self.facts.firmware.take(), ..facts };
+            self.facts = DeviceInfo { name, firmware: self.facts.firmware.take(), ..facts };
         }
         self.device = Some(hello.device);
         self.locked = hello.locked;

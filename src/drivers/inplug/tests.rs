@@ -21,10 +21,10 @@ fn mac(text: &str) -> Mac {
 fn tongue_of(keep_alive: bool) -> Box<dyn Dialect> {
     let timeout = Duration::from_secs(5);
     let family = Family { udp_port: 80, http_port: 80, timeout, keep_alive };
-    let facts = Facts { mac: Some(mac(MAC)), ..Facts::default() };
+    let facts = DeviceInfo { mac: Some(mac(MAC)), ..DeviceInfo::default() };
     let plug =
-        Found { driver: "inplug", id: PlugId::new("inplug-020000000011"), place: Place::NOWHERE, facts };
-    let tuning = Tuning { timeout, power_unit: PowerUnit::Auto, set_clock: false };
+        Found { driver: "inplug", id: PlugId::new("inplug-020000000011"), place: Endpoint::UNKNOWN, facts };
+    let tuning = DialectOptions { timeout, power_unit: PowerUnit::Auto, set_clock: false };
     Inplug.attach(&family, &plug, &tuning)
 }
 
@@ -50,7 +50,7 @@ fn in_session() -> Box<dyn Dialect> {
     let mut tongue = tongue();
     play(
         tongue.as_mut(),
-        &Ask::Read,
+        &DeviceRequest::Read,
         &[HELLO, Says::Key, Says::Error(-5), Says::Payload(OFF), Says::Payload(FIVE_WATTS)],
     )
     .expect("a reading");
@@ -61,7 +61,7 @@ fn in_session() -> Box<dyn Dialect> {
 fn metered(device: u16, answer: Says) -> (Box<dyn Dialect>, Option<f64>) {
     let mut tongue = tongue();
     let script = [Says::Hello(device, MAC, false), Says::Key, Says::Nothing, Says::Payload(ON), answer];
-    let watts = watts(play(tongue.as_mut(), &Ask::Read, &script));
+    let watts = watts(play(tongue.as_mut(), &DeviceRequest::Read, &script));
     (tongue, watts)
 }
 
@@ -118,7 +118,7 @@ fn hello(device: u16, address: &str, locked: bool) -> Vec<u8> {
 }
 
 /// Plays a conversation to its end, which must come with the last line of the script.
-fn play(tongue: &mut dyn Dialect, ask: &Ask, script: &[Says]) -> Result<Answer, Failure> {
+fn play(tongue: &mut dyn Dialect, ask: &DeviceRequest, script: &[Says]) -> Result<DeviceResponse, Failure> {
     let mut step = tongue.ask(ask, &now());
     for (line, says) in script.iter().enumerate() {
         let Step::Send(request) = &step else { panic!("line {line} is not reached: {step:?}") };
@@ -132,23 +132,23 @@ fn play(tongue: &mut dyn Dialect, ask: &Ask, script: &[Says]) -> Result<Answer, 
     }
 }
 
-fn reading(answer: Result<Answer, Failure>) -> Reading {
+fn reading(answer: Result<DeviceResponse, Failure>) -> Reading {
     match answer {
-        Ok(Answer::Reading(reading)) => reading,
+        Ok(DeviceResponse::Reading(reading)) => reading,
         other => panic!("no reading: {other:?}"),
     }
 }
 
-fn relay(answer: Result<Answer, Failure>) -> Option<bool> {
+fn relay(answer: Result<DeviceResponse, Failure>) -> Option<bool> {
     reading(answer).ports.first().and_then(|port| port.relay)
 }
 
-fn watts(answer: Result<Answer, Failure>) -> Option<f64> {
+fn watts(answer: Result<DeviceResponse, Failure>) -> Option<f64> {
     reading(answer).ports.first().and_then(|port| port.watts)
 }
 
-fn switch(on: bool) -> Ask {
-    Ask::Switch(Switch::Ports(BTreeMap::from([(1, on)])))
+fn switch(on: bool) -> DeviceRequest {
+    DeviceRequest::Switch(Switch::Ports(BTreeMap::from([(1, on)])))
 }
 
 #[test]
@@ -156,11 +156,11 @@ fn who_then_the_key_then_firmware_once_then_only_status_and_meter() {
     let mut tongue = tongue();
     let firmware = Says::Payload(&[0x68, 0, 0, 0, 29, 0]);
     let script = [HELLO, Says::Key, firmware, Says::Payload(ON), Says::Payload(FIVE_WATTS)];
-    let first = reading(play(tongue.as_mut(), &Ask::Read, &script));
+    let first = reading(play(tongue.as_mut(), &DeviceRequest::Read, &script));
     assert_eq!(first.ports, [PortReading { relay: Some(true), watts: Some(5.0), amps: None }]);
     assert_eq!(first.facts.and_then(|facts| facts.firmware).as_deref(), Some("29"));
     let script = [Says::Payload(OFF), Says::Payload(&[4, 0, 0, 0, 0, 0])];
-    let next = reading(play(tongue.as_mut(), &Ask::Read, &script));
+    let next = reading(play(tongue.as_mut(), &DeviceRequest::Read, &script));
     assert_eq!(next.ports, [PortReading { relay: Some(false), watts: Some(0.0), amps: None }]);
     assert_eq!(next.facts, None);
 }
@@ -170,7 +170,7 @@ fn a_switch_is_read_back_in_the_same_conversation() {
     let mut tongue = in_session();
     let script = [HELLO, Says::Payload(&[2, 0, 0, 0, 1]), Says::Payload(ON)];
     assert_eq!(relay(play(tongue.as_mut(), &switch(true), &script)), Some(true));
-    let all = Ask::Switch(Switch::All(false));
+    let all = DeviceRequest::Switch(Switch::All(false));
     let script = [HELLO, Says::Payload(&[2, 0, 0, 0, 0]), Says::Payload(ON)];
     assert_eq!(relay(play(tongue.as_mut(), &all, &script)), Some(true), "what it says, not what was wished");
 }
@@ -183,8 +183,8 @@ fn a_lost_session_is_healed_where_it_is_missed() {
         let script = [HELLO, Says::Error(error), HELLO, Says::Key, ok, Says::Payload(ON)];
         assert_eq!(relay(play(tongue.as_mut(), &switch(true), &script)), Some(true));
         let script = [Says::Payload(ON), Says::Error(error), HELLO, Says::Key, Says::Payload(FIVE_WATTS)];
-        let answer = play(tongue.as_mut(), &Ask::Read, &script);
-        assert!(matches!(&answer, Ok(Answer::Reading(reading)) if reading.renewed));
+        let answer = play(tongue.as_mut(), &DeviceRequest::Read, &script);
+        assert!(matches!(&answer, Ok(DeviceResponse::Reading(reading)) if reading.renewed));
         assert_eq!(watts(answer), Some(5.0));
     }
 }
@@ -193,7 +193,7 @@ fn a_lost_session_is_healed_where_it_is_missed() {
 fn a_session_lost_twice_in_one_conversation_is_a_failure() {
     let mut tongue = in_session();
     let script = [Says::Error(-7), HELLO, Says::Key, Says::Error(-7)];
-    let failure = play(tongue.as_mut(), &Ask::Read, &script);
+    let failure = play(tongue.as_mut(), &DeviceRequest::Read, &script);
     assert_eq!(failure, Err(Failure::Rejected("error -7: the key has expired".into())));
 }
 
@@ -205,18 +205,18 @@ fn another_plug_at_the_address_is_a_stranger_and_gets_no_command() {
     // Also in a session, which its own key may fit.
     assert_eq!(play(in_session().as_mut(), &switch(true), &[other]), stranger);
     // A reading brings it to light when it does not know our key.
-    assert_eq!(play(in_session().as_mut(), &Ask::Read, &[Says::Error(-7), other]), stranger);
+    assert_eq!(play(in_session().as_mut(), &DeviceRequest::Read, &[Says::Error(-7), other]), stranger);
 }
 
 #[test]
 fn after_a_failure_everything_is_asked_anew() {
     let mut tongue = in_session();
-    assert_eq!(play(tongue.as_mut(), &Ask::Read, &[Says::Nothing]), Err(Failure::Timeout));
+    assert_eq!(play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Nothing]), Err(Failure::Timeout));
     tongue.forget();
     let script = [HELLO, Says::Key, Says::Payload(ON), Says::Payload(FIVE_WATTS)];
-    let read = reading(play(tongue.as_mut(), &Ask::Read, &script));
+    let read = reading(play(tongue.as_mut(), &DeviceRequest::Read, &script));
     assert_eq!((read.ports[0].relay, read.renewed), (Some(true), true));
-    let again = play(tongue.as_mut(), &Ask::Read, &[Says::Payload(ON), Says::Payload(FIVE_WATTS)]);
+    let again = play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Payload(ON), Says::Payload(FIVE_WATTS)]);
     assert!(!reading(again).renewed, "it is told once");
 }
 
@@ -224,15 +224,15 @@ fn after_a_failure_everything_is_asked_anew() {
 fn a_locked_plug_is_told_as_locked_with_the_remedy() {
     let locked = Says::Hello(0x2716, MAC, true);
     for answer in [Says::Error(-1), Says::Nothing] {
-        match play(tongue().as_mut(), &Ask::Read, &[locked, answer]) {
+        match play(tongue().as_mut(), &DeviceRequest::Read, &[locked, answer]) {
             Err(Failure::Rejected(why)) => assert!(why.contains("locked") && why.contains("app"), "{why}"),
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(play(tongue().as_mut(), &Ask::Read, &[HELLO, Says::Nothing]), Err(Failure::Timeout));
+    assert_eq!(play(tongue().as_mut(), &DeviceRequest::Read, &[HELLO, Says::Nothing]), Err(Failure::Timeout));
     // It may have been let in before it was locked.
     let script = [locked, Says::Key, Says::Nothing, Says::Payload(ON), Says::Payload(FIVE_WATTS)];
-    assert_eq!(relay(play(tongue().as_mut(), &Ask::Read, &script)), Some(true));
+    assert_eq!(relay(play(tongue().as_mut(), &DeviceRequest::Read, &script)), Some(true));
 }
 
 #[test]
@@ -240,11 +240,11 @@ fn a_plug_without_a_meter_is_hardly_ever_asked_for_it() {
     for (device, error) in [(0x2716, -4), (0x2717, -5), (0x947a, -4)] {
         let (mut tongue, none) = metered(device, Says::Error(error));
         assert_eq!(none, None);
-        assert_eq!(relay(play(tongue.as_mut(), &Ask::Read, &[Says::Payload(ON)])), Some(true));
+        assert_eq!(relay(play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Payload(ON)])), Some(true));
         // Also after the line broke.
         tongue.forget();
         let script = [Says::Hello(device, MAC, false), Says::Key, Says::Payload(ON)];
-        assert_eq!(relay(play(tongue.as_mut(), &Ask::Read, &script)), Some(true));
+        assert_eq!(relay(play(tongue.as_mut(), &DeviceRequest::Read, &script)), Some(true));
     }
 }
 
@@ -255,53 +255,57 @@ fn a_meter_that_has_told_is_believed_to_be_none_only_after_several_refusals_and_
         let no = [Says::Payload(ON), Says::Error(error)];
         let figure = [Says::Payload(ON), Says::Payload(FIVE_WATTS)];
         for _ in 1..MUTE {
-            let read = reading(play(tongue.as_mut(), &Ask::Read, &no));
+            let read = reading(play(tongue.as_mut(), &DeviceRequest::Read, &no));
             assert_eq!((read.ports[0].watts, read.refused.len()), (None, 1));
         }
-        assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &figure)), Some(5.0), "it was for once");
+        assert_eq!(watts(play(tongue.as_mut(), &DeviceRequest::Read, &figure)), Some(5.0), "it was for once");
         for _ in 0..MUTE {
-            assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &no)), None);
+            assert_eq!(watts(play(tongue.as_mut(), &DeviceRequest::Read, &no)), None);
         }
         for again in [&no, &figure] {
             for _ in 0..SPARED {
-                assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &[Says::Payload(ON)])), None);
+                assert_eq!(watts(play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Payload(ON)])), None);
             }
-            let told = watts(play(tongue.as_mut(), &Ask::Read, again));
+            let told = watts(play(tongue.as_mut(), &DeviceRequest::Read, again));
             assert_eq!(told.is_some(), again[1..] == figure[1..]);
         }
-        assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &figure)), Some(5.0));
+        assert_eq!(watts(play(tongue.as_mut(), &DeviceRequest::Read, &figure)), Some(5.0));
     }
 }
 
 #[test]
 fn a_meter_that_fails_for_once_costs_only_its_own_figure() {
     let mut tongue = in_session();
-    let read = reading(play(tongue.as_mut(), &Ask::Read, &[Says::Payload(ON), Says::Error(-10)]));
+    let read = reading(play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Payload(ON), Says::Error(-10)]));
     assert_eq!(read.ports, [PortReading { relay: Some(true), watts: None, amps: None }]);
     assert_eq!(read.refused, ["the meter says error -10: cannot read"]);
     for _ in 0..5 {
-        assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &[Says::Payload(ON), Says::Nothing])), None);
+        assert_eq!(
+            watts(play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Payload(ON), Says::Nothing])),
+            None
+        );
     }
     let script = [Says::Payload(ON), Says::Payload(FIVE_WATTS)];
-    assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &script)), Some(5.0));
+    assert_eq!(watts(play(tongue.as_mut(), &DeviceRequest::Read, &script)), Some(5.0));
 }
 
 #[test]
 fn a_meter_that_never_spoke_is_asked_rarely_after_a_few_silences() {
     let (mut tongue, _) = metered(0x2717, Says::Nothing);
     for _ in 1..MUTE {
-        play(tongue.as_mut(), &Ask::Read, &[Says::Payload(ON), Says::Nothing]).expect("a reading");
+        play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Payload(ON), Says::Nothing]).expect("a reading");
     }
     let spared = |tongue: &mut dyn Dialect| {
         for _ in 0..SPARED {
-            assert_eq!(watts(play(tongue, &Ask::Read, &[Says::Payload(ON)])), None);
+            assert_eq!(watts(play(tongue, &DeviceRequest::Read, &[Says::Payload(ON)])), None);
         }
     };
     spared(tongue.as_mut());
-    play(tongue.as_mut(), &Ask::Read, &[Says::Payload(ON), Says::Nothing]).expect("asked once more");
+    play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Payload(ON), Says::Nothing])
+        .expect("asked once more");
     spared(tongue.as_mut());
     let script = [Says::Payload(ON), Says::Payload(FIVE_WATTS)];
-    assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &script)), Some(5.0), "it was the network");
+    assert_eq!(watts(play(tongue.as_mut(), &DeviceRequest::Read, &script)), Some(5.0), "it was the network");
 }
 
 #[test]
@@ -310,8 +314,11 @@ fn an_echo_of_the_question_is_no_figure_until_there_was_one() {
     let (mut tongue, none) = metered(0x1234, echo);
     assert_eq!(none, None);
     let script = |answer| [Says::Payload(ON), answer];
-    assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &script(Says::Payload(FIVE_WATTS)))), Some(5.0));
-    assert_eq!(watts(play(tongue.as_mut(), &Ask::Read, &script(echo))), Some(0.0));
+    assert_eq!(
+        watts(play(tongue.as_mut(), &DeviceRequest::Read, &script(Says::Payload(FIVE_WATTS)))),
+        Some(5.0)
+    );
+    assert_eq!(watts(play(tongue.as_mut(), &DeviceRequest::Read, &script(echo))), Some(0.0));
     // A type with a meter of the known kind shows nothing with the same bytes.
     assert_eq!(metered(0x2716, echo).1, Some(0.0));
     // A status in place of an answer is no milliwatt.
@@ -342,7 +349,7 @@ fn a_night_light_stays_as_it_is() {
         Says::Payload(&[1, 0, 0, 0, 3]),
         Says::Error(-4),
     ];
-    assert_eq!(relay(play(tongue.as_mut(), &Ask::Read, &script)), Some(true));
+    assert_eq!(relay(play(tongue.as_mut(), &DeviceRequest::Read, &script)), Some(true));
     drop(tongue.ask(&switch(false), &now()));
     let who = hello(0x2733, MAC, false);
     let Ok(Step::Send(request)) = tongue.hear(Reply::Bytes(&who), &now()) else { panic!("nothing is sent") };
@@ -368,23 +375,26 @@ fn a_night_light_not_read_yet_is_read_before_anything_is_switched() {
 fn what_does_not_answer_like_a_plug_is_none() {
     let script =
         [Says::Hello(0x1234, MAC, false), Says::Key, Says::Nothing, Says::Payload(&[1, 0, 0, 0, 77])];
-    let failure = play(tongue().as_mut(), &Ask::Read, &script);
+    let failure = play(tongue().as_mut(), &DeviceRequest::Read, &script);
     assert_eq!(failure, Err(Failure::InvalidResponse("type 0x1234 does not speak like an SP2 plug".into())));
 }
 
 #[test]
 fn refusals_that_pass_are_waited_for() {
     for error in [-3, -8, -10] {
-        let failure = play(in_session().as_mut(), &Ask::Read, &[Says::Error(error)]);
+        let failure = play(in_session().as_mut(), &DeviceRequest::Read, &[Says::Error(error)]);
         assert!(matches!(failure, Err(Failure::InvalidResponse(_))), "{failure:?}");
     }
-    assert!(matches!(play(in_session().as_mut(), &Ask::Read, &[Says::Error(-6)]), Err(Failure::Rejected(_))));
+    assert!(matches!(
+        play(in_session().as_mut(), &DeviceRequest::Read, &[Says::Error(-6)]),
+        Err(Failure::Rejected(_))
+    ));
 }
 
 #[test]
 fn a_stray_packet_leaves_the_conversation_where_it_was() {
     let mut tongue = in_session();
-    let Step::Send(request) = tongue.ask(&Ask::Read, &now()) else { panic!("nothing is sent") };
+    let Step::Send(request) = tongue.ask(&DeviceRequest::Read, &now()) else { panic!("nothing is sent") };
     let Message::Datagram(bytes) = request.what else { panic!("no datagram") };
     let later = Moment { nonce: 0x1235, ..now() };
     let other = tongue_with_count(&bytes, 1);
@@ -407,10 +417,10 @@ fn the_keep_alive_goes_out_every_two_minutes_and_needs_no_answer() {
     let mut tongue = tongue_of(true);
     let script =
         [Says::Nothing, HELLO, Says::Key, Says::Nothing, Says::Payload(ON), Says::Payload(FIVE_WATTS)];
-    assert_eq!(relay(play(tongue.as_mut(), &Ask::Read, &script)), Some(true));
+    assert_eq!(relay(play(tongue.as_mut(), &DeviceRequest::Read, &script)), Some(true));
     let first = |tongue: &mut dyn Dialect, after: u64| {
         let later = Moment { up: now().up + Duration::from_secs(after), ..now() };
-        let Step::Send(request) = tongue.ask(&Ask::Read, &later) else { panic!("nothing is sent") };
+        let Step::Send(request) = tongue.ask(&DeviceRequest::Read, &later) else { panic!("nothing is sent") };
         let Message::Datagram(bytes) = request.what else { panic!("no datagram") };
         bytes.len()
     };
@@ -421,18 +431,24 @@ fn the_keep_alive_goes_out_every_two_minutes_and_needs_no_answer() {
 
 #[test]
 fn who_are_you_is_answered_by_hello() {
-    match play(tongue().as_mut(), &Ask::Identify, &[HELLO]) {
-        Ok(Answer::Identity(found)) => {
+    match play(tongue().as_mut(), &DeviceRequest::Identify, &[HELLO]) {
+        Ok(DeviceResponse::Identity(found)) => {
             assert_eq!(found.id.map(String::from).as_deref(), Some("inplug-020000000011"));
             assert_eq!(found.facts.model_id.as_deref(), Some("0x2716"));
         }
         other => panic!("{other:?}"),
     }
     let remote = Says::Hello(0x2737, MAC, false);
-    assert!(matches!(play(tongue().as_mut(), &Ask::Identify, &[remote]), Err(Failure::Rejected(_))));
+    assert!(matches!(
+        play(tongue().as_mut(), &DeviceRequest::Identify, &[remote]),
+        Err(Failure::Rejected(_))
+    ));
     let lamp = hello(0x647a, MAC, false);
     assert_eq!(Inplug.stray(&lamp), "Luceco Castra \"Heater\", type 0x647a, is a lamp: it is left alone");
-    assert_eq!(play(tongue().as_mut(), &Ask::History(Span::Hours), &[]), Ok(Answer::Unsupported));
+    assert_eq!(
+        play(tongue().as_mut(), &DeviceRequest::History(Span::Hours), &[]),
+        Ok(DeviceResponse::Unsupported)
+    );
 }
 
 #[test]
@@ -441,7 +457,7 @@ fn payloads_of_chance_behind_right_sums_end_in_an_answer_or_a_failure() {
     for device in [0x2716, 0x2717, 0x2733, 0x947a, 0x1234] {
         let mut tongue = tongue();
         for _ in 0..4000 {
-            let ask = if random.bool() { Ask::Read } else { switch(random.bool()) };
+            let ask = if random.bool() { DeviceRequest::Read } else { switch(random.bool()) };
             let mut step = tongue.ask(&ask, &now());
             let answer = loop {
                 let bytes = match step {

@@ -2,9 +2,9 @@
 //! 1.x to 3.x) and UDP V3 (5.x and the 2.0 plug), chosen by asking, because the firmware number
 //! alone does not tell and an update can turn one into the other.
 
-mod errand;
+mod capability;
 mod models;
-mod skill;
+mod plug_request;
 mod status;
 mod wire;
 
@@ -13,8 +13,8 @@ pub use wire::v3_status;
 
 use super::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use crate::model::{
-    Answer, Ask, Clock, Failure, Family, Found, Mac, Moment, Place, PlugId, PowerUnit, Reading, Skill, Span,
-    Switch, Tuning,
+    CapabilityRequest, Clock, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family,
+    Found, Mac, Moment, PlugId, PowerUnit, Reading, Span, Switch,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -60,14 +60,14 @@ impl Driver for Maxsmart {
 
     fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Found> {
         let hello = wire::hello(datagram)?;
-        let place = Place { ip: from.ip(), http: family.http_port, udp: family.udp_port };
+        let place = Endpoint { ip: from.ip(), http: family.http_port, udp: family.udp_port };
         Some(Found { driver: self.name(), id: hello.id(), place, facts: hello.facts })
     }
 
-    fn attach(&self, _: &Family, plug: &Found, tuning: &Tuning) -> Box<dyn Dialect> {
+    fn attach(&self, _: &Family, plug: &Found, tuning: &DialectOptions) -> Box<dyn Dialect> {
         // 5.x has no web server at all: ask it the way it answers first.
         let v3_first = plug.facts.firmware.as_deref().is_some_and(|v| v.starts_with("5."));
-        Box::new(Tongue {
+        Box::new(MaxsmartDialect {
             id: plug.id.clone(),
             place: plug.place,
             serial: plug.facts.serial.clone(),
@@ -129,9 +129,9 @@ enum Exchange {
 
 /// How one MaxSmart plug is spoken to.
 #[derive(Debug)]
-struct Tongue {
+struct MaxsmartDialect {
     id: Option<PlugId>,
-    place: Place,
+    place: Endpoint,
     serial: Option<String>,
     unit: PowerUnit,
     set_clock: bool,
@@ -167,20 +167,20 @@ struct Tongue {
     /// For `Identify`: what discovery said.
     heard: Option<Box<Found>>,
     /// For a skill: which.
-    skill: Option<Skill>,
+    skill: Option<CapabilityRequest>,
     /// For a skill: the plug's clock.
     clock: Option<Clock>,
 }
 
-impl Dialect for Tongue {
-    fn ask(&mut self, ask: &Ask, now: &Moment) -> Step {
+impl Dialect for MaxsmartDialect {
+    fn ask(&mut self, ask: &DeviceRequest, now: &Moment) -> Step {
         self.plan.clear();
         self.tried.clear();
         self.heard = None;
         self.doubtful = false;
         match ask {
-            Ask::Identify => self.plan.extend([Exchange::Hello, Exchange::Hardware]),
-            Ask::Read => {
+            DeviceRequest::Identify => self.plan.extend([Exchange::Hello, Exchange::Hardware]),
+            DeviceRequest::Read => {
                 let due = now.up.saturating_sub(self.asked_at) >= EVASIVE_AGAIN;
                 self.checked &= !(self.introduced && self.evasive >= STREAK && due);
                 self.plan_identity(now);
@@ -190,12 +190,12 @@ impl Dialect for Tongue {
                 }
                 self.plan.push_back(Exchange::Status);
             }
-            Ask::History(span) => {
+            DeviceRequest::History(span) => {
                 self.plan_identity(now);
                 self.plan_way();
                 self.plan.push_back(Exchange::History(*span));
             }
-            Ask::Switch(switch) => {
+            DeviceRequest::Switch(switch) => {
                 // Addresses may have been swapped without a word being lost: one that tells who it is does so
                 // before each relay that moves. One that told once, and then never again, is left in peace.
                 self.checked &= !self.introduced || self.evasive >= STREAK;
@@ -209,9 +209,9 @@ impl Dialect for Tongue {
                 }
                 self.plan.push_back(Exchange::Status);
             }
-            Ask::Skill(skill) => {
-                if let Some(why) = skill::refused(skill) {
-                    return Step::Done(Box::new(Answer::Refused(why)));
+            DeviceRequest::CapabilityRequest(skill) => {
+                if let Some(why) = capability::refused(skill) {
+                    return Step::Done(Box::new(DeviceResponse::Refused(why)));
                 }
                 self.plan_skill(skill, now);
             }
@@ -260,7 +260,7 @@ impl Dialect for Tongue {
     }
 }
 
-impl Tongue {
+impl MaxsmartDialect {
     fn plan_identity(&mut self, now: &Moment) {
         let lately = self.heard_at.is_some_and(|at| now.up.saturating_sub(at) <= SURE);
         self.checked &= lately || !self.introduced;
@@ -300,7 +300,7 @@ impl Tongue {
             },
             Some(Exchange::History(span)) => match way {
                 Way::Http => (Message::Get(wire::statistics(*span)), patience),
-                Way::V3 => return Step::Done(Box::new(Answer::Unsupported)),
+                Way::V3 => return Step::Done(Box::new(DeviceResponse::Unsupported)),
             },
             Some(&Exchange::Relay { port, on }) => match way {
                 Way::Http => (Message::Get(wire::relay(serial, port, on)), patience),
@@ -309,10 +309,10 @@ impl Tongue {
             Some(exchange @ (Exchange::Clock | Exchange::Act | Exchange::Look)) => {
                 match self.say(*exchange, way, now) {
                     Some(what) => (what, patience),
-                    None => return Step::Done(Box::new(Answer::Unsupported)),
+                    None => return Step::Done(Box::new(DeviceResponse::Unsupported)),
                 }
             }
-            None => return Step::Done(Box::new(Answer::Unsupported)),
+            None => return Step::Done(Box::new(DeviceResponse::Unsupported)),
         };
         Step::Send(Request { what, patience })
     }
@@ -327,7 +327,7 @@ impl Tongue {
                 let found =
                     Found { driver: Maxsmart.name(), id: hello.id(), place: self.place, facts: hello.facts };
                 if found.id.is_some() {
-                    return Ok(Step::Done(Box::new(Answer::Identity(found))));
+                    return Ok(Step::Done(Box::new(DeviceResponse::Identity(found))));
                 }
                 self.heard = Some(Box::new(found));
             } else {
@@ -390,7 +390,7 @@ impl Tongue {
         });
         found.id = wire::hardware_id(&data, &mut found.facts);
         match found.id {
-            Some(_) => Ok(Step::Done(Box::new(Answer::Identity(found)))),
+            Some(_) => Ok(Step::Done(Box::new(DeviceResponse::Identity(found)))),
             None => Err(Failure::InvalidResponse("it has neither serial nor MAC nor cpuid".into())),
         }
     }
@@ -409,7 +409,7 @@ impl Tongue {
                 self.streak = 0;
                 self.time_at.get_or_insert(now.up + UNTOLD);
                 self.recall(&mut reading);
-                Ok(Step::Done(Box::new(Answer::Reading(reading))))
+                Ok(Step::Done(Box::new(DeviceResponse::Reading(reading))))
             }
             // A stray datagram: keep listening for the right one.
             Err(failure @ (Failure::InvalidResponse(_) | Failure::WrongDevice(_)))
@@ -435,12 +435,12 @@ impl Tongue {
         let answer = match reply {
             Reply::Bytes(bytes) => {
                 match wire::mine(bytes, self.serial.as_deref()).and_then(|bytes| wire::history(bytes, span)) {
-                    Ok(history) => Answer::History(history),
-                    Err(Failure::Rejected(_)) => Answer::Unsupported,
+                    Ok(history) => DeviceResponse::History(history),
+                    Err(Failure::Rejected(_)) => DeviceResponse::Unsupported,
                     Err(failure) => return Err(failure),
                 }
             }
-            Reply::Closed => Answer::Unsupported,
+            Reply::Closed => DeviceResponse::Unsupported,
             Reply::Unreachable | Reply::Timeout => return Err(reply.failure().unwrap_or(Failure::Timeout)),
         };
         self.heard_at = Some(now.up);

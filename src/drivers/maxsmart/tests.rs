@@ -1,5 +1,7 @@
 use super::*;
-use crate::model::Facts;
+use crate::model::DeviceInfo;
+
+mod capabilities;
 
 const OK_511: &str = r#"{"response":511,"code":200,"data":{"watt":["5.20"],"amp":["0.1"],"switch":[1]}}"#;
 const OK_90: &str = r#"V3{"response":90,"code":200,"data":{"watt":[5200],"amp":[23],"switch":[0]}}"#;
@@ -13,15 +15,15 @@ fn now() -> Moment {
 }
 
 fn tongue(firmware: &str) -> Box<dyn Dialect> {
-    let facts = Facts {
+    let facts = DeviceInfo {
         serial: Some("SWP1000000000001".into()),
         firmware: Some(firmware.into()),
-        ..Facts::default()
+        ..DeviceInfo::default()
     };
     let found = Found {
         driver: "maxsmart",
         id: PlugId::new("maxsmart-swp1000000000001"),
-        place: Place::NOWHERE,
+        place: Endpoint::UNKNOWN,
         facts,
     };
     attach(&found)
@@ -32,13 +34,17 @@ fn attach(found: &Found) -> Box<dyn Dialect> {
 }
 
 fn attach_with(found: &Found, set_clock: bool) -> Box<dyn Dialect> {
-    let tuning = Tuning { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock };
+    let tuning = DialectOptions { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock };
     let family = Family { udp_port: 8888, http_port: 80, timeout: tuning.timeout, keep_alive: false };
     Maxsmart.attach(&family, found, &tuning)
 }
 
 /// Plays a conversation: what is expected on the wire, and what comes back.
-fn play(tongue: &mut dyn Dialect, ask: &Ask, script: &[(&str, Reply<'_>)]) -> Result<Answer, Failure> {
+fn play(
+    tongue: &mut dyn Dialect,
+    ask: &DeviceRequest,
+    script: &[(&str, Reply<'_>)],
+) -> Result<DeviceResponse, Failure> {
     let mut step = tongue.ask(ask, &now());
     for (wire, reply) in script {
         let Step::Send(request) = &step else { panic!("{wire} is not sent: {step:?}") };
@@ -59,9 +65,9 @@ fn bytes(text: &str) -> Reply<'_> {
     Reply::Bytes(text.as_bytes())
 }
 
-fn relay(answer: Result<Answer, Failure>) -> Option<bool> {
+fn relay(answer: Result<DeviceResponse, Failure>) -> Option<bool> {
     match answer {
-        Ok(Answer::Reading(reading)) => reading.ports.first().and_then(|port| port.relay),
+        Ok(DeviceResponse::Reading(reading)) => reading.ports.first().and_then(|port| port.relay),
         other => panic!("no reading: {other:?}"),
     }
 }
@@ -70,18 +76,18 @@ fn relay(answer: Result<Answer, Failure>) -> Option<bool> {
 fn an_http_plug_is_asked_who_it_is_once_and_then_only_how() {
     let mut plug = tongue("1.30");
     assert_eq!(
-        relay(play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))])),
+        relay(play(plug.as_mut(), &DeviceRequest::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))])),
         Some(true)
     );
-    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &[("511", bytes(OK_511))])), Some(true));
+    assert_eq!(relay(play(plug.as_mut(), &DeviceRequest::Read, &[("511", bytes(OK_511))])), Some(true));
     plug.forget();
     // It does say who it is: silence may be that of another plug at its address.
     for _ in 1..STREAK {
         let dead = [("00dv", Reply::Timeout), ("511", Reply::Timeout)];
-        assert_eq!(play(plug.as_mut(), &Ask::Read, &dead), Err(Failure::Timeout));
+        assert_eq!(play(plug.as_mut(), &DeviceRequest::Read, &dead), Err(Failure::Timeout));
         plug.forget();
     }
-    let off = Ask::Switch(Switch::All(false));
+    let off = DeviceRequest::Switch(Switch::All(false));
     let evasive = [("00dv", Reply::Timeout), ("511", bytes(OK_511)), ("00dv", Reply::Timeout)];
     for _ in 1..STREAK {
         assert_eq!(play(plug.as_mut(), &off, &evasive), Err(Failure::Timeout), "nothing is switched");
@@ -89,7 +95,7 @@ fn an_http_plug_is_asked_who_it_is_once_and_then_only_how() {
     }
     let read = [evasive.as_slice(), &[("511", bytes(OK_511))]].concat();
     assert_eq!(
-        relay(play(plug.as_mut(), &Ask::Read, &read)),
+        relay(play(plug.as_mut(), &DeviceRequest::Read, &read)),
         Some(true),
         "but there may be a router now that lets no datagrams through"
     );
@@ -99,7 +105,7 @@ fn an_http_plug_is_asked_who_it_is_once_and_then_only_how() {
 fn each_way_has_the_whole_time_and_each_goes_first_in_turn() {
     let mut plug = tongue("1.30");
     let first = |plug: &mut dyn Dialect| {
-        drop(plug.ask(&Ask::Read, &now()));
+        drop(plug.ask(&DeviceRequest::Read, &now()));
         let step = plug.hear(bytes(HELLO), &now());
         let Ok(Step::Send(Request { what, patience })) = step else { panic!("{step:?}") };
         assert_eq!(patience, Duration::from_secs(5));
@@ -114,9 +120,10 @@ fn each_way_has_the_whole_time_and_each_goes_first_in_turn() {
 #[test]
 fn a_plug_not_heard_for_a_while_is_asked_who_it_is_again() {
     let mut plug = tongue("1.30");
-    play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))]).expect("HTTP");
+    play(plug.as_mut(), &DeviceRequest::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))])
+        .expect("HTTP");
     let asked = |plug: &mut dyn Dialect, up: Duration| {
-        let step = plug.ask(&Ask::Read, &Moment { up, ..now() });
+        let step = plug.ask(&DeviceRequest::Read, &Moment { up, ..now() });
         matches!(step, Step::Send(Request { what: Message::Datagram(_), .. }))
     };
     assert!(!asked(plug.as_mut(), SURE));
@@ -129,11 +136,11 @@ fn a_plug_not_heard_for_a_while_is_asked_who_it_is_again() {
 #[test]
 fn a_plug_that_does_not_tell_its_clock_is_told_the_time_now_and_then() {
     let id = PlugId::new("maxsmart-swp1000000000001");
-    let found = Found { driver: "maxsmart", id, place: Place::NOWHERE, facts: Facts::default() };
+    let found = Found { driver: "maxsmart", id, place: Endpoint::UNKNOWN, facts: DeviceInfo::default() };
     let dated = |plug: &mut dyn Dialect, secs: u64, silent: bool| {
         let unix_ms = Moment::RELEASED_MS + secs * 1000;
         let now = Moment { up: Duration::from_secs(secs), unix_ms, ..now() };
-        let (mut step, mut dated) = (plug.ask(&Ask::Read, &now), 0);
+        let (mut step, mut dated) = (plug.ask(&DeviceRequest::Read, &now), 0);
         while let Step::Send(Request { what, .. }) = step {
             let Message::Datagram(question) = what else {
                 step = plug.hear(bytes(OK_511), &now).expect("a reading");
@@ -144,7 +151,7 @@ fn a_plug_that_does_not_tell_its_clock_is_told_the_time_now_and_then() {
             let answer = if with_time && silent { Reply::Timeout } else { bytes(HELLO) };
             step = plug.hear(answer, &now).expect("more to say");
         }
-        assert!(matches!(step, Step::Done(answer) if matches!(*answer, Answer::Reading(_))));
+        assert!(matches!(step, Step::Done(answer) if matches!(*answer, DeviceResponse::Reading(_))));
         dated
     };
     let mut plug = attach_with(&found, true);
@@ -159,8 +166,12 @@ fn a_plug_that_does_not_tell_its_clock_is_told_the_time_now_and_then() {
     assert_eq!(dated(plug.as_mut(), 0, false), 0);
     let time = r#"{"response":502,"code":200,"data":{"time":"2013-12-26,00:00:20"}}"#;
     assert!(matches!(
-        play(plug.as_mut(), &Ask::Skill(Skill::Clock), &[("502", bytes(time))]),
-        Ok(Answer::Skill(_))
+        play(
+            plug.as_mut(),
+            &DeviceRequest::CapabilityRequest(CapabilityRequest::Clock),
+            &[("502", bytes(time))]
+        ),
+        Ok(DeviceResponse::CapabilityRequest(_))
     ));
     assert!(
         [5, 65, 365].iter().all(|secs| dated(plug.as_mut(), *secs, false) == 0),
@@ -170,11 +181,11 @@ fn a_plug_that_does_not_tell_its_clock_is_told_the_time_now_and_then() {
 
 #[test]
 fn of_two_plugs_with_one_serial_the_first_is_known_by_its_mac() {
-    let facts = Facts { mac: Mac::parse("02:00:00:00:00:01"), ..Facts::default() };
+    let facts = DeviceInfo { mac: Mac::parse("02:00:00:00:00:01"), ..DeviceInfo::default() };
     let id = PlugId::new("maxsmart-swp1000000000001");
-    let found = Found { driver: "maxsmart", id, place: Place::NOWHERE, facts };
+    let found = Found { driver: "maxsmart", id, place: Endpoint::UNKNOWN, facts };
     let mut plug = attach(&found);
-    plug.ask(&Ask::Read, &now());
+    plug.ask(&DeviceRequest::Read, &now());
     let second = HELLO.replace("02:00:00:00:00:01", "02:00:00:00:00:02");
     assert!(matches!(plug.hear(bytes(&second), &now()), Err(Failure::WrongDevice(_))));
     assert!(matches!(plug.hear(bytes(HELLO), &now()), Ok(Step::Send(_))));
@@ -184,15 +195,18 @@ fn of_two_plugs_with_one_serial_the_first_is_known_by_its_mac() {
 fn a_closed_web_server_means_v3_and_the_choice_is_remembered() {
     let mut plug = tongue("");
     let first = [("00dv", Reply::Timeout), ("511", Reply::Unreachable), (r#""cmd":90"#, bytes(OK_90))];
-    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &first)), Some(false));
-    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &[(r#""cmd":90"#, bytes(OK_90))])), Some(false));
+    assert_eq!(relay(play(plug.as_mut(), &DeviceRequest::Read, &first)), Some(false));
+    assert_eq!(
+        relay(play(plug.as_mut(), &DeviceRequest::Read, &[(r#""cmd":90"#, bytes(OK_90))])),
+        Some(false)
+    );
 }
 
 #[test]
 fn firmware_5_is_asked_by_v3_first() {
     let mut plug = tongue("5.11");
     assert_eq!(
-        relay(play(plug.as_mut(), &Ask::Read, &[("00dv", Reply::Timeout), ("90", bytes(OK_90))])),
+        relay(play(plug.as_mut(), &DeviceRequest::Read, &[("00dv", Reply::Timeout), ("90", bytes(OK_90))])),
         Some(false)
     );
 }
@@ -201,48 +215,51 @@ fn firmware_5_is_asked_by_v3_first() {
 fn a_v3_status_without_data_means_http() {
     let mut plug = tongue("5.0");
     let script = [("00dv", Reply::Timeout), ("90", bytes(NO_DATA_90)), ("511", bytes(OK_511))];
-    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &script)), Some(true));
+    assert_eq!(relay(play(plug.as_mut(), &DeviceRequest::Read, &script)), Some(true));
 }
 
 #[test]
 fn after_a_streak_of_failures_the_dialect_is_chosen_anew() {
     let mut plug = tongue("1.30");
-    play(plug.as_mut(), &Ask::Read, &[("00dv", Reply::Timeout), ("511", bytes(OK_511))]).expect("HTTP");
+    play(plug.as_mut(), &DeviceRequest::Read, &[("00dv", Reply::Timeout), ("511", bytes(OK_511))])
+        .expect("HTTP");
     let dead = [("00dv", Reply::Timeout), ("511", Reply::Unreachable)];
     for streak in 0..STREAK {
         // After a failure the identity question comes back.
         let script = if streak == 0 { &dead[1..] } else { &dead[..] };
-        let failure = play(plug.as_mut(), &Ask::Read, script);
+        let failure = play(plug.as_mut(), &DeviceRequest::Read, script);
         assert!(matches!(failure, Err(Failure::Unreachable(_))), "{failure:?}");
         plug.forget();
     }
     let script = [("00dv", Reply::Timeout), ("511", Reply::Unreachable), ("90", bytes(OK_90))];
-    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &script)), Some(false));
+    assert_eq!(relay(play(plug.as_mut(), &DeviceRequest::Read, &script)), Some(false));
 }
 
 #[test]
 fn a_question_that_not_every_firmware_knows_shakes_no_trust() {
     let mut plug = tongue("1.30");
-    play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))]).expect("HTTP");
+    play(plug.as_mut(), &DeviceRequest::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))])
+        .expect("HTTP");
     for _ in 0..2 * STREAK {
-        let clock = Ask::Skill(Skill::Clock);
+        let clock = DeviceRequest::CapabilityRequest(CapabilityRequest::Clock);
         assert_eq!(play(plug.as_mut(), &clock, &[("502", Reply::Timeout)]), Err(Failure::Timeout));
         plug.forget();
-        let record = Ask::History(Span::Hours);
+        let record = DeviceRequest::History(Span::Hours);
         let silent = [("00dv", bytes(HELLO)), ("510", Reply::Timeout)];
         assert_eq!(play(plug.as_mut(), &record, &silent), Err(Failure::Timeout));
         plug.forget();
         // It is HTTP as before; only who is there is asked again.
         let well = [("00dv", bytes(HELLO)), ("511", bytes(OK_511))];
-        assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &well)), Some(true));
+        assert_eq!(relay(play(plug.as_mut(), &DeviceRequest::Read, &well)), Some(true));
     }
 }
 
 #[test]
 fn a_switch_is_read_back_in_the_same_conversation() {
     let mut plug = tongue("1.30");
-    play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))]).expect("HTTP");
-    let on = Ask::Switch(Switch::Ports(BTreeMap::from([(1, true)])));
+    play(plug.as_mut(), &DeviceRequest::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))])
+        .expect("HTTP");
+    let on = DeviceRequest::Switch(Switch::Ports(BTreeMap::from([(1, true)])));
     assert_eq!(
         relay(play(
             plug.as_mut(),
@@ -259,7 +276,7 @@ fn a_switch_is_read_back_in_the_same_conversation() {
 #[test]
 fn a_switch_to_a_plug_never_spoken_to_finds_out_its_dialect_by_reading_first() {
     let mut plug = tongue("");
-    let all = Ask::Switch(Switch::All(false));
+    let all = DeviceRequest::Switch(Switch::All(false));
     let script = [
         ("00dv", Reply::Timeout),
         ("511", Reply::Closed),
@@ -274,12 +291,12 @@ fn a_switch_to_a_plug_never_spoken_to_finds_out_its_dialect_by_reading_first() {
 fn another_plug_at_the_address_is_a_stranger_and_nothing_is_switched() {
     let mut plug = tongue("1.30");
     let theirs = HELLO.replace("SWP1000000000001", "SWP1000000000002");
-    let on = Ask::Switch(Switch::Ports(BTreeMap::from([(1, true)])));
+    let on = DeviceRequest::Switch(Switch::Ports(BTreeMap::from([(1, true)])));
     let stranger = Err(Failure::WrongDevice("maxsmart-swp1000000000002".into()));
     assert_eq!(play(plug.as_mut(), &on, &[("00dv", bytes(&theirs))]), stranger);
     // As it has just told that, it is not believed later because it keeps silent.
     let hello = [("00dv", bytes(HELLO)), ("511", bytes(OK_511))];
-    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &hello)), Some(true));
+    assert_eq!(relay(play(plug.as_mut(), &DeviceRequest::Read, &hello)), Some(true));
     let mute = [("00dv", Reply::Timeout), ("511", bytes(OK_511)), ("00dv", Reply::Timeout)];
     for _ in 0..2 * STREAK {
         plug.forget();
@@ -292,10 +309,11 @@ fn another_plug_at_the_address_is_a_stranger_and_nothing_is_switched() {
 #[test]
 fn who_is_there_is_asked_before_every_relay_though_nothing_failed() {
     let mut plug = tongue("1.30");
-    play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))]).expect("a reading");
-    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &[("511", bytes(OK_511))])), Some(true));
+    play(plug.as_mut(), &DeviceRequest::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))])
+        .expect("a reading");
+    assert_eq!(relay(play(plug.as_mut(), &DeviceRequest::Read, &[("511", bytes(OK_511))])), Some(true));
     let theirs = HELLO.replace("SWP1000000000001", "SWP1000000000002");
-    let on = Ask::Switch(Switch::Ports(BTreeMap::from([(1, true)])));
+    let on = DeviceRequest::Switch(Switch::Ports(BTreeMap::from([(1, true)])));
     let stranger = Err(Failure::WrongDevice("maxsmart-swp1000000000002".into()));
     for _ in 0..2 * STREAK {
         assert_eq!(play(plug.as_mut(), &on, &[("00dv", bytes(&theirs))]), stranger);
@@ -319,24 +337,25 @@ fn a_web_server_that_names_another_serial_is_a_strangers() {
     // Also while it is not known yet how it speaks.
     let mut plug = tongue("1.30");
     let script = [("00dv", bytes(HELLO)), ("511", bytes(&status))];
-    assert_eq!(play(plug.as_mut(), &Ask::Read, &script), stranger);
+    assert_eq!(play(plug.as_mut(), &DeviceRequest::Read, &script), stranger);
     let mut plug = tongue("1.30");
-    play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))]).expect("a reading");
-    assert_eq!(play(plug.as_mut(), &Ask::Read, &[("511", bytes(&status))]), stranger);
+    play(plug.as_mut(), &DeviceRequest::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))])
+        .expect("a reading");
+    assert_eq!(play(plug.as_mut(), &DeviceRequest::Read, &[("511", bytes(&status))]), stranger);
     assert_eq!(
         play(
             plug.as_mut(),
-            &Ask::Switch(Switch::All(true)),
+            &DeviceRequest::Switch(Switch::All(true)),
             &[("00dv", bytes(HELLO)), ("cmd=200", bytes(&switched))]
         ),
         stranger
     );
     plug.forget();
-    let next = plug.ask(&Ask::Read, &now());
+    let next = plug.ask(&DeviceRequest::Read, &now());
     assert!(matches!(next, Step::Send(Request { what: Message::Datagram(_), .. })), "it is asked who it is");
     let inside = OK_511.replacen("{\"watt\"", "{\"sn\":\"swp1000000000001\",\"watt\"", 1);
     let script = [("00dv", bytes(HELLO)), ("511", bytes(&inside))];
-    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &script)), Some(true));
+    assert_eq!(relay(play(plug.as_mut(), &DeviceRequest::Read, &script)), Some(true));
 }
 
 #[test]
@@ -345,21 +364,21 @@ fn a_plug_that_tells_no_relay_shows_what_was_acknowledged_and_watts_prove_on() {
     let loaded = r#"V3{"response":90,"code":200,"data":{"watt":[9000],"amp":[40]}}"#;
     let mut plug = tongue("5.0");
     let script = [("00dv", Reply::Timeout), ("90", bytes(idle))];
-    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &script)), None);
-    let off = Ask::Switch(Switch::Ports(BTreeMap::from([(1, false)])));
+    assert_eq!(relay(play(plug.as_mut(), &DeviceRequest::Read, &script)), None);
+    let off = DeviceRequest::Switch(Switch::Ports(BTreeMap::from([(1, false)])));
     assert_eq!(relay(play(plug.as_mut(), &off, &[("20", bytes(OK_20)), ("90", bytes(idle))])), Some(false));
-    assert_eq!(relay(play(plug.as_mut(), &Ask::Read, &[("90", bytes(loaded))])), Some(true));
+    assert_eq!(relay(play(plug.as_mut(), &DeviceRequest::Read, &[("90", bytes(loaded))])), Some(true));
 }
 
 #[test]
 fn who_are_you_is_answered_by_discovery_or_by_hardware_ids() {
     let mut plug = tongue("");
     let id = |answer| match answer {
-        Ok(Answer::Identity(found)) => found.id.map(String::from),
+        Ok(DeviceResponse::Identity(found)) => found.id.map(String::from),
         other => panic!("{other:?}"),
     };
     assert_eq!(
-        id(play(plug.as_mut(), &Ask::Identify, &[("00dv", bytes(HELLO))])).as_deref(),
+        id(play(plug.as_mut(), &DeviceRequest::Identify, &[("00dv", bytes(HELLO))])).as_deref(),
         Some("maxsmart-swp1000000000001")
     );
     let ids =
@@ -367,16 +386,16 @@ fn who_are_you_is_answered_by_discovery_or_by_hardware_ids() {
     let nameless = r#"{"response":0,"data":{"sn":"","name":"STRIP","mac":"","ver":"1.10"}}"#;
     let script = [("00dv", bytes(nameless)), ("124", bytes(ids))];
     assert_eq!(
-        id(play(plug.as_mut(), &Ask::Identify, &script)).as_deref(),
+        id(play(plug.as_mut(), &DeviceRequest::Identify, &script)).as_deref(),
         Some("maxsmart-aabbccddeeff554433221100")
     );
 }
 
 const OK_510: &str = r#"{"response":510,"code":200,"data":{"cost":"1.01","money":3,"type":0,"date":"2018-10-11-21","watt":[["0.00","52.10","x"],[1,2.5,-3]]}}"#;
 
-fn history(answer: Result<Answer, Failure>) -> crate::model::History {
+fn history(answer: Result<DeviceResponse, Failure>) -> crate::model::History {
     match answer {
-        Ok(Answer::History(history)) => history,
+        Ok(DeviceResponse::History(history)) => history,
         other => panic!("no history: {other:?}"),
     }
 }
@@ -389,13 +408,13 @@ fn the_record_is_read_raw_and_nonsense_in_it_is_nothing() {
         ("511", bytes(OK_511)),
         ("cmd=510&json=%7B%22type%22%3A0%7D", bytes(OK_510)),
     ];
-    let told = history(play(plug.as_mut(), &Ask::History(Span::Hours), &script));
+    let told = history(play(plug.as_mut(), &DeviceRequest::History(Span::Hours), &script));
     assert_eq!(told.date.as_deref(), Some("2018-10-11-21"));
     assert_eq!((told.cost, told.currency), (Some(1.01), Some(3)));
     assert_eq!(told.rows, [vec![Some(0.0), Some(52.1), None], vec![Some(1.0), Some(2.5), None]]);
     // A plug with one port, a null date and a bare row.
     let bare = r#"{"response":510,"code":200,"data":{"type":0,"date":null,"watt":[1,2]}}"#;
-    let told = history(play(plug.as_mut(), &Ask::History(Span::Hours), &[("510", bytes(bare))]));
+    let told = history(play(plug.as_mut(), &DeviceRequest::History(Span::Hours), &[("510", bytes(bare))]));
     assert_eq!((told.date, told.rows), (None, vec![vec![Some(1.0), Some(2.0)]]));
 }
 
@@ -403,98 +422,25 @@ fn the_record_is_read_raw_and_nonsense_in_it_is_nothing() {
 fn a_plug_without_a_record_says_so_in_any_way_it_likes() {
     let mut plug = tongue("1.30");
     let first = [("00dv", bytes(HELLO)), ("511", bytes(OK_511)), ("510", Reply::Closed)];
-    assert_eq!(play(plug.as_mut(), &Ask::History(Span::Hours), &first), Ok(Answer::Unsupported));
+    assert_eq!(
+        play(plug.as_mut(), &DeviceRequest::History(Span::Hours), &first),
+        Ok(DeviceResponse::Unsupported)
+    );
     let no = [("510", bytes(r#"{"response":510,"code":400}"#))];
-    assert_eq!(play(plug.as_mut(), &Ask::History(Span::Hours), &no), Ok(Answer::Unsupported));
+    assert_eq!(
+        play(plug.as_mut(), &DeviceRequest::History(Span::Hours), &no),
+        Ok(DeviceResponse::Unsupported)
+    );
     let months = OK_510.replace("\"type\":0", "\"type\":2");
     let other = [("510", bytes(&months))];
-    let history = play(plug.as_mut(), &Ask::History(Span::Hours), &other);
+    let history = play(plug.as_mut(), &DeviceRequest::History(Span::Hours), &other);
     assert!(matches!(history, Err(Failure::InvalidResponse(_))));
     let mut v3 = tongue("5.11");
     let script = [("00dv", bytes(HELLO)), (r#""cmd":90"#, bytes(OK_90))];
-    assert_eq!(play(v3.as_mut(), &Ask::History(Span::Days), &script), Ok(Answer::Unsupported));
+    assert_eq!(
+        play(v3.as_mut(), &DeviceRequest::History(Span::Days), &script),
+        Ok(DeviceResponse::Unsupported)
+    );
 }
 
 const TIME: &str = r#"{"response":502,"code":200,"data":{"time":"1970-01-01,00:00:00"}}"#;
-
-/// A plug that has been read once.
-fn known(firmware: &str) -> Box<dyn Dialect> {
-    let mut plug = tongue(firmware);
-    let status = if firmware.starts_with("5.") { ("90", bytes(OK_90)) } else { ("511", bytes(OK_511)) };
-    play(plug.as_mut(), &Ask::Read, &[("00dv", bytes(HELLO)), status]).expect("a reading");
-    plug
-}
-
-fn skill(plug: &mut dyn Dialect, skill: Skill, script: &[(&str, Reply<'_>)]) -> Result<Answer, Failure> {
-    play(plug, &Ask::Skill(skill), script)
-}
-
-#[test]
-fn a_timer_is_set_by_the_clock_of_the_plug_and_read_back() {
-    let mut plug = known("1.30");
-    let set = Skill::SetTimer { port: 1, minutes: 5 };
-    let timer = r#"{"response":515,"code":200,"data":{"start":"1970-01-01,00:00:00","delay":5}}"#;
-    let script = [
-        ("cmd=502", bytes(TIME)),
-        ("1970-01-01%2C00%3A00%3A00", bytes(r#"{"response":204,"code":200}"#)),
-        ("cmd=515", bytes(timer)),
-    ];
-    let timer = crate::model::Timer { minutes: 5, left_s: 300 };
-    assert_eq!(skill(plug.as_mut(), set, &script), Ok(Answer::Skill(crate::model::Told::Timer(Some(timer)))));
-}
-
-#[test]
-fn a_name_is_verified_by_discovery() {
-    use crate::model::{Name, Told};
-    let mut plug = known("1.30");
-    let name = Name::clean("SWITCH").expect("a name");
-    let rename = |port| Skill::Rename { port, name: name.clone() };
-    let took = ("cmd=201", bytes(r#"{"response":201,"code":200}"#));
-    let told = |name: Option<&Name>| Ok(Answer::Skill(Told::Name(name.cloned())));
-    assert_eq!(skill(plug.as_mut(), rename(0), &[took, ("00dv", bytes(HELLO))]), told(Some(&name)));
-    // A plug with one port tells no name for it.
-    assert_eq!(skill(plug.as_mut(), rename(1), &[took, ("00dv", bytes(HELLO))]), told(None));
-    assert_eq!(skill(plug.as_mut(), rename(0), &[took, ("00dv", Reply::Timeout)]), told(None));
-    let stranger = HELLO.replace("SWP1000000000001", "SWP1000000000002");
-    let answer = skill(plug.as_mut(), rename(0), &[took, ("00dv", bytes(&stranger))]);
-    assert!(matches!(answer, Err(Failure::WrongDevice(_))), "{answer:?}");
-}
-
-#[test]
-fn a_refusal_is_an_answer_and_silence_is_not() {
-    let mut plug = known("1.30");
-    let price = crate::model::Price { cost: 0.3, currency: crate::model::Currency::Chf };
-    let no = [("cmd=205", bytes(r#"{"response":205,"code":400}"#))];
-    let answer = skill(plug.as_mut(), Skill::SetPrice(price), &no);
-    assert!(matches!(answer, Ok(Answer::Refused(_))), "{answer:?}");
-    let unknown = skill(plug.as_mut(), Skill::Leader, &[("cmd=512", Reply::Closed)]);
-    assert_eq!(unknown, Ok(Answer::Unsupported));
-    assert_eq!(skill(plug.as_mut(), Skill::Rules, &[("cmd=516", Reply::Timeout)]), Err(Failure::Timeout));
-    let nonsense = skill(plug.as_mut(), Skill::Clock, &[("cmd=502", bytes(OK_511))]);
-    assert!(matches!(nonsense, Err(Failure::InvalidResponse(_))), "{nonsense:?}");
-    // Not one byte leaves for a factory reset.
-    let reset = skill(plug.as_mut(), Skill::Call { command: 120, arguments: None }, &[]);
-    assert!(matches!(reset, Ok(Answer::Refused(_))), "{reset:?}");
-}
-
-#[test]
-fn without_a_web_server_the_clock_can_be_set_and_raw_commands_sent() {
-    use crate::model::Told;
-    let mut plug = known("5.11");
-    for unknown in [Skill::Clock, Skill::Rules, Skill::Timer(1), Skill::Hardware, Skill::Price] {
-        assert_eq!(skill(plug.as_mut(), unknown, &[]), Ok(Answer::Unsupported));
-    }
-    let set = skill(plug.as_mut(), Skill::SetClock, &[("00dv=all,1970-01-01", bytes(HELLO))]);
-    assert_eq!(set, Ok(Answer::Skill(Told::Clock(None))));
-    let call = Skill::Call { command: 90, arguments: None };
-    let raw = skill(plug.as_mut(), call.clone(), &[(r#""cmd":90"#, bytes(OK_90))]);
-    assert!(matches!(raw, Ok(Answer::Skill(Told::Raw(_)))), "{raw:?}");
-    let stray = OK_90.replace("V3{", r#"V3{"sn":"SWP1000000000009","#);
-    let raw = skill(plug.as_mut(), call, &[(r#""cmd":90"#, bytes(&stray))]);
-    assert!(matches!(raw, Err(Failure::WrongDevice(_))), "{raw:?}");
-    // With one, it is read back.
-    let mut plug = known("1.30");
-    let script = [("00dv=all,1970-01-01", bytes(HELLO)), ("cmd=502", bytes(TIME))];
-    let set = skill(plug.as_mut(), Skill::SetClock, &script);
-    assert!(matches!(set, Ok(Answer::Skill(Told::Clock(Some(clock)))) if clock.drift_s == 0), "{set:?}");
-}

@@ -4,7 +4,7 @@
 
 use super::models::model_of;
 use crate::drivers::SECRETS;
-use crate::model::{Facts, Failure, History, MAX_PORTS, Mac, Moment, Name, PlugId, Span};
+use crate::model::{DeviceInfo, Failure, History, MAX_PORTS, Mac, Moment, Name, PlugId, Span};
 use serde_json::{Map, Value};
 
 /// HTTP 511: watts, amps and relays.
@@ -77,7 +77,7 @@ pub(super) fn discovery(set_clock: bool, now: &Moment) -> Vec<u8> {
 /// What a plug answers to discovery.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Hello {
-    pub(super) facts: Facts,
+    pub(super) facts: DeviceInfo,
 }
 
 impl Hello {
@@ -110,7 +110,7 @@ pub(super) fn hello(bytes: &[u8]) -> Option<Hello> {
     let firmware = text("ver").and_then(Name::clean).map(String::from);
     let (manufacturer, model, model_id) = model_of(serial.as_deref(), text("name"), firmware.as_deref());
     Some(Hello {
-        facts: Facts {
+        facts: DeviceInfo {
             name: text("name").and_then(Name::clean),
             port_names: port_names.unwrap_or_default(),
             manufacturer: manufacturer.into(),
@@ -119,7 +119,7 @@ pub(super) fn hello(bytes: &[u8]) -> Option<Hello> {
             serial,
             mac,
             firmware,
-            ..Facts::default()
+            ..DeviceInfo::default()
         },
     })
 }
@@ -133,9 +133,9 @@ pub(super) fn usable_serial(text: &str) -> Option<String> {
 }
 
 /// What is known of a plug that answers no discovery.
-pub(super) fn facts_unknown() -> Facts {
+pub(super) fn facts_unknown() -> DeviceInfo {
     let (manufacturer, model, _) = model_of(None, None, None);
-    Facts { manufacturer: manufacturer.into(), model: model.into(), ..Facts::default() }
+    DeviceInfo { manufacturer: manufacturer.into(), model: model.into(), ..DeviceInfo::default() }
 }
 
 /// HTTP 200: one relay, or all with port 0. Everything encoded, integers, no blanks, with the
@@ -239,7 +239,7 @@ pub(super) fn masked(bytes: &[u8]) -> Result<String, Failure> {
 }
 
 /// HTTP 124: MAC, else cpuid. Firmware spells the keys `plcmac` and `pclmac`.
-pub(super) fn hardware_id(data: &Map<String, Value>, facts: &mut Facts) -> Option<PlugId> {
+pub(super) fn hardware_id(data: &Map<String, Value>, facts: &mut DeviceInfo) -> Option<PlugId> {
     let text = |key: &str| data.get(key).and_then(Value::as_str);
     let mac = facts.mac.or_else(|| text("plcmac").or(text("pclmac")).and_then(Mac::parse));
     facts.mac = mac;

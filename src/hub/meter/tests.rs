@@ -22,7 +22,7 @@ fn drawn(watts: f64, s: u64) -> Energy {
 
 /// A meter that was never used, on which energy may be shown.
 fn fresh() -> Meter {
-    let mut meter = Meter::new(&Tally::default());
+    let mut meter = Meter::new(&MeterState::default());
     meter.raise(&id(), 0, &Floors::new(), &moment(0));
     meter
 }
@@ -77,8 +77,8 @@ fn a_value_that_was_refused_is_no_reading() {
 
 #[test]
 fn a_quick_restart_is_no_gap_and_a_long_one_is() {
-    let kept = Tally {
-        ports: vec![PortTally { energy: kwh(2.0), watts: 60.0 }],
+    let kept = MeterState {
+        ports: vec![PortMeterState { energy: kwh(2.0), watts: 60.0 }],
         unmetered_ms: 1000,
         unix_ms: START_MS - 5000,
         certain_ms: None,
@@ -98,8 +98,8 @@ fn a_quick_restart_is_no_gap_and_a_long_one_is() {
 
 #[test]
 fn a_clock_that_was_set_back_makes_neither_energy_nor_gap() {
-    let kept = Tally {
-        ports: vec![PortTally { energy: kwh(2.0), watts: 60.0 }],
+    let kept = MeterState {
+        ports: vec![PortMeterState { energy: kwh(2.0), watts: 60.0 }],
         unmetered_ms: 0,
         unix_ms: START_MS + 1_000_000_000,
         certain_ms: None,
@@ -112,9 +112,9 @@ fn a_clock_that_was_set_back_makes_neither_energy_nor_gap() {
 }
 
 /// A meter that was read at [`START_MS`], and the wall clock so far from the truth when it begins.
-fn kept() -> Tally {
-    let port = PortTally { energy: kwh(2.0), watts: 60.0 };
-    Tally { ports: vec![port], unix_ms: START_MS, ..Tally::default() }
+fn kept() -> MeterState {
+    let port = PortMeterState { energy: kwh(2.0), watts: 60.0 };
+    MeterState { ports: vec![port], unix_ms: START_MS, ..MeterState::default() }
 }
 
 fn read_off(meter: &mut Meter, at_s: u64, off_s: i64) {
@@ -146,13 +146,13 @@ fn what_was_missed_while_the_clock_was_wrong_is_told_when_it_is_right_and_no_mor
     }
     // It was wrong when the file was written, or is now, by decades: nobody knows.
     for (written, off_s) in [(86_400_000, 0), (START_MS - 54 * 366 * 86_400_000, 0), (START_MS, YEARS_S)] {
-        let mut meter = Meter::new(&Tally { unix_ms: written, ..kept() });
+        let mut meter = Meter::new(&MeterState { unix_ms: written, ..kept() });
         read_off(&mut meter, 100, off_s);
         read_off(&mut meter, 105, 0);
         assert_eq!((meter.unmetered_s(), meter.port(1)), (0, kwh(2.0)), "{written} {off_s}");
     }
     // A clock that was ahead when the file was written is not waited for longer than an hour.
-    let mut meter = Meter::new(&Tally { unix_ms: START_MS + 86_400_000, ..kept() });
+    let mut meter = Meter::new(&MeterState { unix_ms: START_MS + 86_400_000, ..kept() });
     for at in (0..=3600).step_by(10) {
         read_off(&mut meter, at, 0);
     }
@@ -178,8 +178,8 @@ fn hours_begin_anew_when_the_clock_is_set() {
 
 #[test]
 fn the_higher_of_file_and_broker_counts_and_what_was_metered_meanwhile_is_added() {
-    let file = |energy: f64| Tally {
-        ports: vec![PortTally { energy: kwh(energy), watts: 0.0 }],
+    let file = |energy: f64| MeterState {
+        ports: vec![PortMeterState { energy: kwh(energy), watts: 0.0 }],
         unmetered_ms: 0,
         unix_ms: START_MS - 3_600_000,
         certain_ms: None,
@@ -206,8 +206,8 @@ fn the_higher_of_file_and_broker_counts_and_what_was_metered_meanwhile_is_added(
 #[test]
 fn a_quick_restart_after_a_crash_counts_nothing_twice() {
     // Written down ten seconds ago, told to the broker two seconds ago, started again now.
-    let kept = Tally {
-        ports: vec![PortTally { energy: kwh(1.0), watts: 3600.0 }],
+    let kept = MeterState {
+        ports: vec![PortMeterState { energy: kwh(1.0), watts: 3600.0 }],
         unmetered_ms: 0,
         unix_ms: START_MS - 10_000,
         certain_ms: None,
@@ -233,8 +233,8 @@ fn a_quick_restart_after_a_crash_counts_nothing_twice() {
 
 #[test]
 fn what_cannot_have_been_drawn_since_is_not_believed() {
-    let kept = Tally {
-        ports: vec![PortTally { energy: kwh(1.0), watts: 0.0 }],
+    let kept = MeterState {
+        ports: vec![PortMeterState { energy: kwh(1.0), watts: 0.0 }],
         unmetered_ms: 0,
         unix_ms: START_MS - 3_600_000,
         certain_ms: None,
@@ -256,14 +256,14 @@ fn what_cannot_have_been_drawn_since_is_not_believed() {
         (86_400_000, START_MS),
     ] {
         for (retained, shown) in [(1.8, 1.8), (2.0, 1.0), (1_000_000.0, 1.0)] {
-            let mut meter = Meter::new(&Tally { unix_ms: written, ..kept.clone() });
+            let mut meter = Meter::new(&MeterState { unix_ms: written, ..kept.clone() });
             let floors = Floors::from([(Some(1), kwh(retained))]);
             meter.raise(&id(), 1, &floors, &Moment { unix_ms, ..now });
             assert_eq!(meter.port(1), kwh(shown), "{written} {unix_ms}");
         }
     }
     // Without a file there is nothing to compare with.
-    let mut meter = Meter::new(&Tally::default());
+    let mut meter = Meter::new(&MeterState::default());
     meter.raise(&id(), 1, &Floors::from([(Some(1), kwh(812.5))]), &moment(0));
     assert_eq!(meter.port(1), kwh(812.5));
 }
@@ -273,10 +273,10 @@ fn what_cannot_have_been_drawn_since_is_not_believed() {
 #[test]
 fn a_run_that_ended_before_it_knew_what_was_told_vouches_for_nothing() {
     for (certain, told, shown) in [(None, 6.0, 6.0), (Some(1.0), 1.05, 1.05), (Some(1.0), 9.0, 1.0)] {
-        let mut kept = Tally::default();
+        let mut kept = MeterState::default();
         if let Some(energy) = certain {
-            let port = PortTally { energy: kwh(energy), watts: 4800.0 };
-            kept = Tally { ports: vec![port], unix_ms: START_MS - 60_000, ..Tally::default() };
+            let port = PortMeterState { energy: kwh(energy), watts: 4800.0 };
+            kept = MeterState { ports: vec![port], unix_ms: START_MS - 60_000, ..MeterState::default() };
         }
         // Two runs in a row that never know.
         for at in [0, 2] {
@@ -294,18 +294,18 @@ fn a_run_that_ended_before_it_knew_what_was_told_vouches_for_nothing() {
 
 #[test]
 fn the_rest_of_a_total_belongs_to_the_port_that_is_missing() {
-    let mut meter = Meter::new(&Tally::default());
+    let mut meter = Meter::new(&MeterState::default());
     let floors = Floors::from([(None, kwh(10.0)), (Some(1), kwh(1.0)), (Some(3), kwh(2.0))]);
     meter.raise(&id(), 3, &floors, &moment(0));
     assert_eq!([1, 2, 3].map(|port| meter.port(port)), [kwh(1.0), kwh(7.0), kwh(2.0)]);
-    let mut single = Meter::new(&Tally::default());
+    let mut single = Meter::new(&MeterState::default());
     single.raise(&id(), 1, &Floors::from([(None, kwh(3.0))]), &moment(0));
     assert_eq!(single.port(1), kwh(3.0));
 }
 
 #[test]
 fn a_meter_that_was_set_stays_so_whatever_is_retained() {
-    let mut meter = Meter::new(&Tally::default());
+    let mut meter = Meter::new(&MeterState::default());
     meter.set(2, kwh(5.0));
     meter.raise(&id(), 2, &Floors::from([(Some(1), kwh(1.0)), (Some(2), kwh(90.0))]), &moment(0));
     assert_eq!([1, 2].map(|port| meter.port(port)), [kwh(1.0), kwh(5.0)]);

@@ -20,7 +20,7 @@ fn strip(told: Option<Vec<Metered>>) -> World {
     world.feed(Input::Heard(found(1, 1, 1)));
     world.secs(1);
     if let Some(told) = told {
-        world.feed(Input::Commanded(Order::Metered(told)));
+        world.feed(Input::Commanded(HubRequest::Metered(told)));
     }
     world
 }
@@ -35,7 +35,7 @@ fn no_energy_is_shown_before_it_is_known_what_was_told_before() {
     let mut world = strip(None);
     world.secs(100);
     assert_eq!(shown(&world, A), [None; 7]);
-    world.feed(Input::Commanded(Order::Metered(vec![told(A, Some(2), 5.0), told(B, Some(1), 7.0)])));
+    world.feed(Input::Commanded(HubRequest::Metered(vec![told(A, Some(2), 5.0), told(B, Some(1), 7.0)])));
     let energy = shown(&world, A);
     // A hundred seconds at 360 W are ten watt-hours.
     assert!(energy[0] >= Some(kwh(0.0099)) && energy[0] <= Some(kwh(0.0102)), "{energy:?}");
@@ -104,7 +104,7 @@ fn what_is_lost_when_the_bridge_is_killed_is_little_and_declared() {
             world.run(Duration::from_millis(300));
             let kwh = |energy: &Option<Energy>| energy.expect("known").kwh();
             let told = (1u8..=6).zip(&retained).map(|(port, energy)| told(A, Some(port), kwh(energy)));
-            world.feed(Input::Commanded(Order::Metered(told.collect())));
+            world.feed(Input::Commanded(HubRequest::Metered(told.collect())));
             world.run(Duration::from_millis(after_ms - 300));
             if world.view(A).energy.is_some() {
                 retained = shown(&world, A);
@@ -137,7 +137,7 @@ fn what_was_metered_comes_back_after_a_restart_and_the_pause_is_declared() {
     again.up += Duration::from_secs(4000);
     again.feed(Input::Tick);
     again.secs(1);
-    again.feed(Input::Commanded(Order::Metered(Vec::new())));
+    again.feed(Input::Commanded(HubRequest::Metered(Vec::new())));
     let after = shown(&again, A);
     assert!(after.iter().zip(&before).all(|(after, before)| after >= before));
     assert!((2990..3010).contains(&again.view(A).unmetered_s), "{}", again.view(A).unmetered_s);
@@ -157,7 +157,7 @@ fn a_meter_can_be_set_and_shows_it_at_once() {
     let mut early = strip(None);
     early.request(set(1, 3.0));
     assert_eq!(shown(&early, A)[0], None);
-    early.feed(Input::Commanded(Order::Metered(vec![told(A, Some(1), 90.0)])));
+    early.feed(Input::Commanded(HubRequest::Metered(vec![told(A, Some(1), 90.0)])));
     assert_eq!(shown(&early, A)[0], Some(kwh(3.0)));
 }
 
@@ -170,7 +170,7 @@ fn heirs() -> World {
     old.facts.port_names = vec![Name::clean("Desk lamp"), None];
     world.feed(Input::Heard(old));
     world.secs(1);
-    world.feed(Input::Commanded(Order::Metered(vec![told(A, Some(1), 40.0)])));
+    world.feed(Input::Commanded(HubRequest::Metered(vec![told(A, Some(1), 40.0)])));
     world.request(Request::PortRename { id: id(A), port: 2, name: Name::clean("Monitor") });
     world.fake(2);
     world.feed(Input::Heard(found(2, 2, 2)));
@@ -200,7 +200,7 @@ fn what_was_wrong_with_the_old_hardware_is_not_wrong_with_the_new() {
     let view = world.view(A);
     assert!(view.online && view.ports[1].relay == Some(true), "{view:?}");
     assert_eq!(view.problem, None);
-    let by_hand = |note: &Note| matches!(note, Note::Plug(_, Event::SwitchedLocally { .. }));
+    let by_hand = |note: &Notification| matches!(note, Notification::Plug(_, Event::SwitchedLocally { .. }));
     assert!(!world.notes.iter().any(by_hand), "{:?}", world.notes);
 }
 
@@ -296,11 +296,14 @@ fn its_own(scale: f64) -> History {
 }
 
 fn events(world: &World) -> Vec<Event> {
-    let event = |note: &Note| match note {
-        Note::Plug(_, event @ (Event::EnergyFilled { .. } | Event::EnergyNotFilled { .. })) => {
+    let event = |note: &Notification| match note {
+        Notification::Plug(_, event @ (Event::EnergyFilled { .. } | Event::EnergyNotFilled { .. })) => {
             Some(event.clone())
         }
-        Note::Plug(..) | Note::Bridge(_) | Note::Response(_) | Note::Result(_) => None,
+        Notification::Plug(..)
+        | Notification::Bridge(_)
+        | Notification::Response(_)
+        | Notification::Result(_) => None,
     };
     world.notes.iter().filter_map(event).collect()
 }
@@ -368,7 +371,7 @@ fn today_begins_anew_at_midnight_and_survives_a_restart() {
     let (up, memory, energy) = (world.up, world.hub.memory(), shown(&world, A)[0]);
     let mut world = World::with_up(rules(), memory, up);
     world.fake(1).watts = 360.0;
-    world.feed(Input::Commanded(Order::Metered(vec![told(A, Some(1), energy.expect("known").kwh())])));
+    world.feed(Input::Commanded(HubRequest::Metered(vec![told(A, Some(1), energy.expect("known").kwh())])));
     world.secs(3600);
     let [today, month] = lately(&world);
     assert!((0.35..0.42).contains(&today) && (4.64..=4.68).contains(&month), "{today} {month}");
@@ -401,7 +404,7 @@ fn a_day_ends_with_all_that_it_had_and_the_next_begins_there() {
         world.fake(1).fails = away.clone();
         world.secs(297 - 2);
         // Whatever else is told in the last minute.
-        world.feed(Input::Commanded(Order::Refresh(id(A))));
+        world.feed(Input::Commanded(HubRequest::Refresh(id(A))));
         let told = told_today(&mut world, 30);
         let last = told.iter().copied().fold(0.0, f64::max);
         let midnight = 1 + told.iter().position(|today| *today == last).expect("it was told");
@@ -426,7 +429,7 @@ fn a_day_begins_for_a_plug_that_is_away_when_the_bridge_comes_back() {
         (world.up + Duration::from_secs(6 * 3600), world.hub.memory(), shown(&world, A));
     let mut world = World::with_up(rules(), memory, up);
     let retained = energy[0].expect("known").kwh() + 0.01;
-    world.feed(Input::Commanded(Order::Metered(vec![told(A, Some(1), retained)])));
+    world.feed(Input::Commanded(HubRequest::Metered(vec![told(A, Some(1), retained)])));
     world.secs(120);
     let view = world.view(A);
     assert!(!view.online && view.ports[0].energy == Some(kwh(retained)), "{view:?}");
@@ -451,7 +454,8 @@ fn a_clock_that_is_behind_turns_no_day() {
         let day = |hub: &Hub| hub.memory().plugs[&id(A)].tally.since.clone();
         let began = day(&hub);
         hub.handle(&now, Input::Tick);
-        let reading = Fake { fails: None, ..World::new(rules()).fake(1).clone() }.answer(&Ask::Read);
+        let reading =
+            Fake { fails: None, ..World::new(rules()).fake(1).clone() }.answer(&DeviceRequest::Read);
         let outcome =
             Outcome { who: Who::Plug(id(A)), result: Ok(reading), requests: 1, took: Duration::ZERO };
         hub.handle(&now, Input::Answered(outcome));

@@ -47,11 +47,11 @@ fn hosts_whose_plugs_are_known_are_not_asked_who_they_are() {
 #[test]
 fn names_that_lead_nowhere_are_looked_up_again() {
     let mut world = World::new(rules());
-    world.feed(Input::Unheard(vec![(AT, Place::NOWHERE)]));
+    world.feed(Input::Unheard(vec![(AT, Endpoint::UNKNOWN)]));
     assert_eq!(world.coming.len(), 0, "nobody can be asked");
     world.secs(6);
     assert_eq!(world.again.len(), 1);
-    assert_eq!(world.again[0].1, [(AT, Place::NOWHERE)]);
+    assert_eq!(world.again[0].1, [(AT, Endpoint::UNKNOWN)]);
     world.secs(600);
     assert_eq!(world.again.len(), 1, "it leads somewhere now");
 }
@@ -59,7 +59,7 @@ fn names_that_lead_nowhere_are_looked_up_again() {
 #[test]
 fn thousands_of_silent_hosts_are_asked_a_few_at_a_time_and_each_in_turn() {
     let mut world = World::new(rules());
-    let host = |n: u16| Place { ip: [127, 1, n.to_be_bytes()[0], n.to_be_bytes()[1]].into(), ..place(1) };
+    let host = |n: u16| Endpoint { ip: [127, 1, n.to_be_bytes()[0], n.to_be_bytes()[1]].into(), ..place(1) };
     let all: Vec<_> = (0..8192).map(|n| (AT, host(n))).collect();
     world.feed(Input::Unheard(all.clone()));
     assert_eq!(world.coming.len(), 64);

@@ -23,10 +23,10 @@ impl World {
         }
     }
 
-    fn timed(&mut self, port: u8, wish: Wish, seconds: u64) {
+    fn timed(&mut self, port: u8, wish: SwitchAction, seconds: u64) {
         let mut order = self.order(&[(port, wish)]);
         order.hold = Some(Duration::from_secs(seconds));
-        self.feed(Input::Commanded(Order::Switch(order)));
+        self.feed(Input::Commanded(HubRequest::Switch(order)));
     }
 
     /// What is written has a way back for this port.
@@ -36,8 +36,8 @@ impl World {
 
     fn responses(&self) -> Vec<&Response> {
         let responses = self.notes.iter().filter_map(|note| match note {
-            Note::Response(response) => Some(response),
-            Note::Result(_) | Note::Plug(..) | Note::Bridge(_) => None,
+            Notification::Response(response) => Some(response),
+            Notification::Result(_) | Notification::Plug(..) | Notification::Bridge(_) => None,
         });
         responses.collect()
     }
@@ -64,7 +64,7 @@ fn dark() -> World {
 fn the_way_back_is_written_before_the_relay_moves_and_before_the_result() {
     let mut world = dark();
     world.disk = Disk::Waits;
-    world.timed(1, Wish::On, 60);
+    world.timed(1, SwitchAction::On, 60);
     world.secs(1);
     assert!(world.fake(1).switches.is_empty() && world.results().is_empty(), "nothing before it is written");
     world.saved(Ok(()));
@@ -81,7 +81,7 @@ fn killed_at_any_moment_a_timed_port_goes_back() {
     for ms in (0..500).step_by(5) {
         let mut world = dark();
         world.fake(1).slow = Duration::from_millis(30);
-        world.timed(1, Wish::On, 4);
+        world.timed(1, SwitchAction::On, 4);
         world.run(Duration::from_millis(ms));
         let moved = world.fake(1).relays[0];
         let mut again = world.crash();
@@ -95,14 +95,14 @@ fn killed_at_any_moment_a_timed_port_goes_back() {
 fn on_a_full_disk_a_timed_command_moves_nothing_and_a_plain_one_waits_for_nothing() {
     let mut world = dark();
     world.disk = Disk::Full;
-    world.timed(1, Wish::On, 60);
+    world.timed(1, SwitchAction::On, 60);
     world.secs(1);
     let result = world.result();
     assert_eq!(result.error, Some((CommandError::NotSaved, Some(1))));
     assert_eq!(result.detail.as_deref(), Some("disk full"));
     assert!(world.fake(1).switches.is_empty());
     assert!(world.hub.memory().plugs[&id(A)].reverts.is_empty(), "it is taken back");
-    world.switch(&[(1, Wish::On)]);
+    world.switch(&[(1, SwitchAction::On)]);
     world.secs(1);
     assert_eq!(world.result().error, None);
     let saves = world.saves;
@@ -114,11 +114,11 @@ fn on_a_full_disk_a_timed_command_moves_nothing_and_a_plain_one_waits_for_nothin
 #[test]
 fn a_command_for_several_ports_moves_none_when_one_of_them_cannot_be_written() {
     let mut world = dark();
-    world.timed(1, Wish::On, 60);
+    world.timed(1, SwitchAction::On, 60);
     world.secs(1);
     world.notes.clear();
     world.disk = Disk::Full;
-    world.switch(&[(1, Wish::On), (2, Wish::On)]);
+    world.switch(&[(1, SwitchAction::On), (2, SwitchAction::On)]);
     world.secs(1);
     assert_eq!(world.result().error.map(|(error, _)| error), Some(CommandError::NotSaved));
     assert!(!world.fake(1).relays[1], "neither has moved");
@@ -129,11 +129,11 @@ fn a_command_for_several_ports_moves_none_when_one_of_them_cannot_be_written() {
 #[test]
 fn a_return_that_was_cancelled_is_gone_from_the_disk_before_that_is_told() {
     let mut world = dark();
-    world.timed(1, Wish::On, 60);
+    world.timed(1, SwitchAction::On, 60);
     world.secs(1);
     assert_eq!(world.result().error, None);
     world.disk = Disk::Waits;
-    world.switch(&[(1, Wish::On)]);
+    world.switch(&[(1, SwitchAction::On)]);
     world.secs(1);
     assert_eq!((world.results().len(), world.has_way_back(1)), (0, Some(false)));
     world.saved(Ok(()));
@@ -147,11 +147,11 @@ fn a_return_that_was_cancelled_is_gone_from_the_disk_before_that_is_told() {
 #[test]
 fn off_before_its_time_is_switched_at_once_and_told_when_it_is_written() {
     let mut world = dark();
-    world.timed(1, Wish::On, 60);
+    world.timed(1, SwitchAction::On, 60);
     world.secs(1);
     world.notes.clear();
     world.disk = Disk::Waits;
-    world.switch(&[(1, Wish::Off)]);
+    world.switch(&[(1, SwitchAction::Off)]);
     world.secs(1);
     assert!(!world.fake(1).relays[0], "a heater must not wait for a disk");
     assert!(world.results().is_empty());
@@ -163,13 +163,13 @@ fn off_before_its_time_is_switched_at_once_and_told_when_it_is_written() {
 #[test]
 fn a_plain_command_right_after_a_return_is_told_when_the_end_of_the_return_is_written() {
     let mut world = dark();
-    world.timed(1, Wish::On, 2);
+    world.timed(1, SwitchAction::On, 2);
     world.secs(1);
     world.notes.clear();
     world.disk = Disk::Waits;
     world.run(Duration::from_millis(1500));
     assert!(!world.fake(1).relays[0]);
-    world.switch(&[(1, Wish::On)]);
+    world.switch(&[(1, SwitchAction::On)]);
     world.run(Duration::from_millis(100));
     assert!(world.fake(1).relays[0]);
     assert!(world.results().is_empty(), "until then a crash would switch it off once more");
@@ -181,17 +181,17 @@ fn a_plain_command_right_after_a_return_is_told_when_the_end_of_the_return_is_wr
 #[test]
 fn a_disk_that_does_not_answer_holds_up_nobody_for_ever() {
     let mut world = dark();
-    world.timed(2, Wish::On, 600);
+    world.timed(2, SwitchAction::On, 600);
     world.secs(1);
     world.notes.clear();
     world.disk = Disk::Waits;
-    world.timed(1, Wish::On, 60);
-    world.switch(&[(2, Wish::Off)]);
-    world.feed(Input::Commanded(Order::Request(Request::DeviceRename { id: id(A), name: None }, None)));
+    world.timed(1, SwitchAction::On, 60);
+    world.switch(&[(2, SwitchAction::Off)]);
+    world.feed(Input::Commanded(HubRequest::Request(Request::DeviceRename { id: id(A), name: None }, None)));
     world.secs(13);
     let mut errors = world.notes.iter().filter_map(|note| match note {
-        Note::Result(result) => result.error,
-        Note::Response(_) | Note::Plug(..) | Note::Bridge(_) => None,
+        Notification::Result(result) => result.error,
+        Notification::Response(_) | Notification::Plug(..) | Notification::Bridge(_) => None,
     });
     assert!(errors.all(|(error, _)| error == CommandError::NotSaved));
     world.secs(10);
@@ -204,10 +204,10 @@ fn a_disk_that_does_not_answer_holds_up_nobody_for_ever() {
 #[test]
 fn a_command_that_never_left_cancels_nothing() {
     let mut world = dark();
-    world.timed(1, Wish::On, 60);
+    world.timed(1, SwitchAction::On, 60);
     world.secs(1);
     world.disk = Disk::Waits;
-    world.timed(1, Wish::Off, 600);
+    world.timed(1, SwitchAction::Off, 600);
     world.feed(Input::Stop);
     world.feed(Input::Stop);
     world.saved(Err("disk full".into()));
@@ -220,7 +220,7 @@ fn a_command_that_never_left_cancels_nothing() {
 fn results_that_wait_for_the_disk_are_told_at_the_end() {
     let mut world = dark();
     world.disk = Disk::Waits;
-    world.timed(1, Wish::On, 60);
+    world.timed(1, SwitchAction::On, 60);
     world.saved(Ok(()));
     world.run(Duration::from_millis(50));
     world.feed(Input::Stop);
@@ -235,7 +235,7 @@ fn results_that_wait_for_the_disk_are_told_at_the_end() {
 #[test]
 fn what_may_have_moved_without_an_answer_keeps_its_way_back_to_off() {
     let mut world = dark();
-    world.timed(1, Wish::On, 60);
+    world.timed(1, SwitchAction::On, 60);
     world.fake(1).relays[0] = true;
     world.fake(1).fails = Some(Failure::Timeout);
     world.coming.clear();
@@ -267,8 +267,8 @@ fn requests(world: &World) -> Vec<Request> {
 }
 
 /// What is remembered, but for figures that always move.
-fn remembered(world: &World) -> Memory {
-    let mut memory = Memory { generation: 0, written_ms: 0, ..world.hub.memory() };
+fn remembered(world: &World) -> PersistedState {
+    let mut memory = PersistedState { generation: 0, written_ms: 0, ..world.hub.memory() };
     for plug in memory.plugs.values_mut() {
         plug.tally.unix_ms = 0;
         plug.tally.certain_ms = None;
@@ -282,14 +282,14 @@ fn what_is_answered_ok_is_on_the_disk() {
     let many = requests(&strip()).len();
     for number in 0..many {
         let mut world = strip();
-        world.feed(Input::Commanded(Order::Metered(Vec::new())));
+        world.feed(Input::Commanded(HubRequest::Metered(Vec::new())));
         world.secs(10);
         world.disk = Disk::Waits;
         world.saved(Ok(()));
         world.notes.clear();
         let request = requests(&world).remove(number);
         let before = world.written.clone();
-        world.feed(Input::Commanded(Order::Request(request.clone(), None)));
+        world.feed(Input::Commanded(HubRequest::Request(request.clone(), None)));
         assert!(world.responses().is_empty(), "{request:?}");
         assert!(world.hub.view().plugs.contains_key(&id(A)), "nothing is gone before that is written");
         world.saved(Ok(()));
@@ -302,7 +302,7 @@ fn what_is_answered_ok_is_on_the_disk() {
 fn what_cannot_be_written_is_taken_back_and_answered_so() {
     let mut world = strip();
     world.fake(1).watts = 0.0;
-    world.feed(Input::Commanded(Order::Metered(Vec::new())));
+    world.feed(Input::Commanded(HubRequest::Metered(Vec::new())));
     world.secs(70);
     world.disk = Disk::Full;
     for request in requests(&world) {
@@ -328,7 +328,7 @@ fn many_changes_are_written_by_one() {
     for port in 1..=6 {
         let name = Name::clean("Lamp");
         let request = Request::PortRename { id: id(A), port, name };
-        world.feed(Input::Commanded(Order::Request(request, None)));
+        world.feed(Input::Commanded(HubRequest::Request(request, None)));
     }
     assert_eq!(world.saves - saves, 1, "one at a time");
     world.saved(Ok(()));
@@ -343,7 +343,7 @@ fn changes_that_wait_for_the_disk_are_bounded() {
     world.disk = Disk::Waits;
     for _ in 0..2000 {
         let request = Request::DeviceRename { id: id(A), name: Name::clean("Lamp") };
-        world.feed(Input::Commanded(Order::Request(request, None)));
+        world.feed(Input::Commanded(HubRequest::Request(request, None)));
     }
     let refused = world.responses().len();
     assert!((1000..2000).contains(&refused), "{refused}");
@@ -363,7 +363,7 @@ fn overdue(on: bool, late: Duration, older: bool) -> World {
     memory.older = older;
     let mut again = World::with_up(rules(), memory, world.up + late);
     again.fakes = world.fakes.clone();
-    again.feed(Input::Commanded(Order::Metered(Vec::new())));
+    again.feed(Input::Commanded(HubRequest::Metered(Vec::new())));
     again.secs(3);
     again
 }
@@ -387,11 +387,11 @@ fn a_return_that_is_dropped_is_told_and_shown_until_somebody_switches() {
         let mut world = overdue(on, Duration::from_secs(late), older);
         assert_eq!(world.view(A).problem.as_deref(), Some(problem));
         let dropped = world.notes.iter().filter(|note| {
-            matches!(note, Note::Plug(_, Event::ReturnDropped { port: 1, on: told, .. }) if *told == on)
+            matches!(note, Notification::Plug(_, Event::ReturnDropped { port: 1, on: told, .. }) if *told == on)
         });
         assert_eq!(dropped.count(), 1);
         assert!(world.hub.memory().plugs[&id(A)].reverts.is_empty());
-        world.switch(&[(1, if on { Wish::Off } else { Wish::On })]);
+        world.switch(&[(1, if on { SwitchAction::Off } else { SwitchAction::On })]);
         world.secs(6);
         assert_eq!(world.view(A).problem, None);
     }
@@ -400,8 +400,8 @@ fn a_return_that_is_dropped_is_told_and_shown_until_somebody_switches() {
 #[test]
 fn returns_that_are_late_in_this_run_are_held_to_the_same() {
     let mut world = strip();
-    world.timed(1, Wish::Off, 60);
-    world.timed(2, Wish::On, 60);
+    world.timed(1, SwitchAction::Off, 60);
+    world.timed(2, SwitchAction::On, 60);
     world.secs(5);
     world.fake(1).fails = Some(Failure::Timeout);
     world.secs(1000);
@@ -424,7 +424,7 @@ fn a_latch_is_told_when_it_is_written_and_holds_all_the_same_when_it_cannot_be()
         world.fake(1).watts = 120.0;
         world.secs(30);
         let told = |world: &World| {
-            let latch = |note: &&Note| matches!(note, Note::Plug(_, Event::Overload { .. }));
+            let latch = |note: &&Notification| matches!(note, Notification::Plug(_, Event::Overload { .. }));
             world.notes.iter().filter(latch).count()
         };
         assert!(!world.fake(1).relays[0], "protection waits for no disk");
@@ -441,7 +441,7 @@ fn a_latch_is_told_when_it_is_written_and_holds_all_the_same_when_it_cannot_be()
 #[test]
 fn a_return_to_off_comes_no_later_because_the_clock_was_set_back() {
     let mut world = dark();
-    world.timed(1, Wish::On, 60);
+    world.timed(1, SwitchAction::On, 60);
     world.secs(2);
     assert!(world.fake(1).relays[0]);
     world.secs(50);
@@ -454,7 +454,7 @@ fn a_return_to_off_comes_no_later_because_the_clock_was_set_back() {
     }
     let mut again = World::with_up(rules(), memory, world.up);
     again.fakes = world.fakes.clone();
-    again.feed(Input::Commanded(Order::Metered(Vec::new())));
+    again.feed(Input::Commanded(HubRequest::Metered(Vec::new())));
     again.secs(20);
     assert!(!again.fake(1).relays[0]);
 }
@@ -466,11 +466,11 @@ fn a_flood_of_changes_of_one_plug_leaves_room_for_those_of_others() {
     for n in 0..500 {
         let name = Name::clean(&format!("Lamp {n}"));
         let request = Request::PortRename { id: id(A), port: 1, name };
-        world.feed(Input::Commanded(Order::Request(request, Some(n.to_string()))));
+        world.feed(Input::Commanded(HubRequest::Request(request, Some(n.to_string()))));
     }
     assert!(world.responses().len() >= 400, "most are refused at once");
     let refused = world.responses().len();
-    world.feed(Input::Commanded(Order::Request(Request::Adopt(false, None), Some("other".into()))));
+    world.feed(Input::Commanded(HubRequest::Request(Request::Adopt(false, None), Some("other".into()))));
     assert_eq!(world.responses().len(), refused);
     world.saved(Ok(()));
     world.saved(Ok(()));
@@ -480,7 +480,7 @@ fn a_flood_of_changes_of_one_plug_leaves_room_for_those_of_others() {
 
 #[test]
 fn a_timed_command_that_is_broken_off_at_the_stop_gets_its_result() {
-    for action in [Wish::On, Wish::Toggle, Wish::Off] {
+    for action in [SwitchAction::On, SwitchAction::Toggle, SwitchAction::Off] {
         let mut world = dark();
         world.fake(1).slow = Duration::from_secs(5);
         world.timed(1, action, 60);

@@ -1,21 +1,21 @@
 //! Locks, where the bridge moves ports by itself.
 
 use super::*;
-use crate::model::{Days, Rule, Skill};
+use crate::model::{CapabilityRequest, Days, Rule};
 
 #[test]
 fn a_timed_command_brings_no_port_where_it_is_locked_out() {
     let mut strict = rules();
     strict.plugs.insert(id(A), PlugRules { locks: [(3, Lock::Off)].into(), ..PlugRules::default() });
     let mut world = strip_under(strict);
-    let mut order = world.order(&[(3, Wish::Off)]);
+    let mut order = world.order(&[(3, SwitchAction::Off)]);
     order.hold = Some(Duration::from_secs(60));
-    world.feed(Input::Commanded(Order::Switch(order.clone())));
+    world.feed(Input::Commanded(HubRequest::Switch(order.clone())));
     assert_eq!(world.result().error, Some((CommandError::Locked, Some(3))));
 
     // Locked while it is under way.
-    order.ports = [(1, Wish::Off)].into();
-    world.feed(Input::Commanded(Order::Switch(order)));
+    order.ports = [(1, SwitchAction::Off)].into();
+    world.feed(Input::Commanded(HubRequest::Switch(order)));
     world.secs(5);
     let port = [(1, PortOptions { lock: Some(Lock::Off) })].into();
     let options = Box::new(OptionsChange { port, ..OptionsChange::default() });
@@ -31,7 +31,7 @@ fn a_plug_that_is_asked_for_again_and_again_is_asked_once_a_second() {
     world.secs(10);
     let before = world.reads.len();
     for _ in 0..4000 {
-        world.feed(Input::Commanded(Order::Refresh(id(A))));
+        world.feed(Input::Commanded(HubRequest::Refresh(id(A))));
         world.run(Duration::from_millis(5));
     }
     let asked = world.reads.len() - before;
@@ -47,12 +47,13 @@ fn rule(id: i64) -> Rule {
 #[test]
 fn a_rule_that_goes_against_a_lock_is_a_problem_until_one_of_them_is_gone() {
     let mut world = World::new(rules());
-    let mut able = errands::Able::new();
+    let mut able = plug_requests::Able::new();
     able.rules.push(rule(3));
     world.fake(1).able = Some(able);
     world.feed(Input::Heard(found(1, 1, 1)));
     world.secs(300);
-    let asked = |world: &World| world.skills.iter().filter(|(_, skill)| *skill == Skill::Rules).count();
+    let asked =
+        |world: &World| world.skills.iter().filter(|(_, skill)| *skill == CapabilityRequest::Rules).count();
     assert_eq!((asked(&world), world.view(A).problem.clone()), (0, None), "nothing is locked");
 
     let lock = |world: &mut World, lock| {
@@ -90,7 +91,7 @@ fn enforcing(lock: Lock, enforce: bool) -> World {
 }
 
 fn put_back(world: &World) -> usize {
-    let event = Note::Plug(id(A), Event::LockEnforced { port: 2, on: true });
+    let event = Notification::Plug(id(A), Event::LockEnforced { port: 2, on: true });
     world.notes.iter().filter(|note| **note == event).count()
 }
 
@@ -107,7 +108,7 @@ fn a_locked_port_that_somebody_moved_is_put_back_if_the_settings_say_so() {
         let cause = if back { Cause::Lock } else { Cause::Local };
         assert_eq!((port.relay, port.cause), (Some(back), Some(cause)), "{lock:?} {enforce}");
         assert_eq!(put_back(&world), usize::from(back));
-        let by_hand = Note::Plug(id(A), Event::SwitchedLocally { port: 2, on: false });
+        let by_hand = Notification::Plug(id(A), Event::SwitchedLocally { port: 2, on: false });
         assert_eq!(world.notes.iter().filter(|note| **note == by_hand).count(), 1, "that is told, too");
         assert!(world.results().is_empty(), "nobody's command, nobody's result");
     }

@@ -12,7 +12,7 @@ struct Twice {
 impl Twice {
     fn next(&mut self) -> Step {
         if self.left == 0 {
-            return Step::Done(Box::new(Answer::Reading(Reading::default())));
+            return Step::Done(Box::new(DeviceResponse::Reading(Reading::default())));
         }
         self.left -= 1;
         let what = if self.datagram { Message::Datagram(b"?".to_vec()) } else { Message::Get("/".into()) };
@@ -21,7 +21,7 @@ impl Twice {
 }
 
 impl Dialect for Twice {
-    fn ask(&mut self, _: &Ask, _: &Moment) -> Step {
+    fn ask(&mut self, _: &DeviceRequest, _: &Moment) -> Step {
         self.next()
     }
 
@@ -41,7 +41,7 @@ fn at(ms: u64) -> Moment {
 fn begin(datagram: bool, left: u32) -> (Twice, Conversation) {
     let mut dialect = Twice { left, datagram, patience: Duration::from_secs(1) };
     let limit = Duration::from_millis(1500);
-    let (conversation, turn) = Conversation::begin(&mut dialect, &Ask::Read, limit, &at(0));
+    let (conversation, turn) = Conversation::begin(&mut dialect, &DeviceRequest::Read, limit, &at(0));
     assert!(matches!(turn, Turn::Send(_)));
     (dialect, conversation)
 }

@@ -3,8 +3,8 @@
 
 use super::Engine;
 use crate::hub::Input;
-use crate::io::probe::{Quarry, Unanswered, interfaces, search, sweep};
-use crate::model::Place;
+use crate::io::probe::{DriverConfig, Unanswered, interfaces, search, sweep};
+use crate::model::Endpoint;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -22,7 +22,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 impl Engine {
-    pub(super) fn start_search(&mut self, missing: &[(&'static str, Place)]) {
+    pub(super) fn start_search(&mut self, missing: &[(&'static str, Endpoint)]) {
         for quarry in self.parts.quarries.clone() {
             let name = quarry.driver.name();
             let missing = missing.iter().filter(|(n, _)| *n == name).map(|(_, place)| *place);
@@ -31,7 +31,7 @@ impl Engine {
         self.sweep();
     }
 
-    fn search(&mut self, quarry: Quarry, missing: Vec<Place>) {
+    fn search(&mut self, quarry: DriverConfig, missing: Vec<Endpoint>) {
         if self.searches.len() >= MAX_SEARCHES {
             return;
         }
@@ -40,10 +40,10 @@ impl Engine {
     }
 
     /// Asks hosts that kept silent, and those again whose names led nowhere.
-    pub(super) fn ask_again(&mut self, hosts: &[(&'static str, Place)]) {
+    pub(super) fn ask_again(&mut self, hosts: &[(&'static str, Endpoint)]) {
         for mut quarry in self.parts.quarries.clone() {
             let name = quarry.driver.name();
-            let theirs: BTreeSet<Place> =
+            let theirs: BTreeSet<Endpoint> =
                 hosts.iter().filter(|(n, _)| *n == name).map(|(_, place)| *place).collect();
             if theirs.is_empty() {
                 continue;
@@ -52,7 +52,7 @@ impl Engine {
             reach.everywhere = false;
             reach.broadcast.clear();
             reach.hosts.retain(|(host, _)| self.lost.contains(&(name, host.clone())));
-            let known = theirs.iter().filter(|place| **place != Place::NOWHERE);
+            let known = theirs.iter().filter(|place| **place != Endpoint::UNKNOWN);
             reach.hosts.extend(known.map(|place| (place.ip.to_string(), Some(place.http))));
             self.search(quarry, Vec::new());
         }
@@ -61,10 +61,10 @@ impl Engine {
     /// A search is over.
     pub(super) fn searched(&mut self, search: Result<(&'static str, Unanswered), JoinError>) {
         let Ok((driver, Unanswered { silent, unresolved })) = search else { return };
-        let mut silent: Vec<(&'static str, Place)> =
+        let mut silent: Vec<(&'static str, Endpoint)> =
             silent.into_iter().map(|place| (driver, place)).collect();
         if !unresolved.is_empty() {
-            silent.push((driver, Place::NOWHERE));
+            silent.push((driver, Endpoint::UNKNOWN));
         }
         // Each search looks up all that are lost.
         self.lost

@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::{
-    Announced, Energy, Facts, Hours, Lock, Mac, Name, Offer, Options, Place, PlugId, PortOptions, PortTally,
-    PowerUnit, Remembered, Revert, Shape, Since, Tally,
+    Announced, Capabilities, DeviceInfo, Endpoint, Energy, Hours, Lock, Mac, MeterState, Name, Options,
+    PersistedPlug, PlugId, PortMeterState, PortOptions, PowerUnit, Revert, Shape, Since,
 };
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -27,8 +27,9 @@ fn what_is_saved_comes_back_and_only_we_may_read_it() {
     let dir = tempfile::tempdir().expect("temp dir");
     let inner = dir.path().join("state");
     let store = open(&inner);
-    assert_eq!(store.load(), Memory::default());
-    let memory = Memory { version: 1, client_id: "plug2mqtt-abc123".into(), ..Memory::default() };
+    assert_eq!(store.load(), PersistedState::default());
+    let memory =
+        PersistedState { version: 1, client_id: "plug2mqtt-abc123".into(), ..PersistedState::default() };
     store.save(&memory).expect("saved");
     assert_eq!(store.load(), memory);
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
@@ -39,8 +40,8 @@ fn sealed(state: &str) -> Vec<u8> {
     format!(r#"{{"crc32":"{:08x}","state":{state}}}"#, crc32fast::hash(state.as_bytes())).into_bytes()
 }
 
-fn named(client_id: &str) -> Memory {
-    Memory { version: 1, client_id: client_id.into(), ..Memory::default() }
+fn named(client_id: &str) -> PersistedState {
+    PersistedState { version: 1, client_id: client_id.into(), ..PersistedState::default() }
 }
 
 #[test]
@@ -52,9 +53,9 @@ fn what_cannot_be_read_is_set_aside() {
         let dir = tempfile::tempdir().expect("temp dir");
         let store = open(dir.path());
         fs::write(dir.path().join("state.json"), content).expect("written");
-        assert_eq!(store.load(), Memory::default());
+        assert_eq!(store.load(), PersistedState::default());
         assert_eq!(fs::read(dir.path().join("state.json.bad")).expect("kept"), content);
-        store.save(&Memory::default()).expect("can go on");
+        store.save(&PersistedState::default()).expect("can go on");
     }
 }
 
@@ -71,7 +72,7 @@ fn a_torn_file_is_known_at_every_byte_and_the_one_before_is_used() {
         let torn = whole.get(..length).expect("shorter");
         assert!(decode(torn).is_err(), "{length}");
         fs::write(dir.path().join("state.json"), torn).expect("written");
-        assert_eq!(store.load(), Memory { older: true, ..named("first") });
+        assert_eq!(store.load(), PersistedState { older: true, ..named("first") });
     }
     assert_eq!(Store::peek(dir.path()).expect("the one before"), named("first"));
     store.save(&named("third")).expect("can go on");
@@ -84,7 +85,7 @@ fn an_older_file_in_the_place_of_the_newest_is_known() {
     let (state, backup) = (dir.path().join("state.json"), dir.path().join("backup"));
     let store = open(dir.path());
     let now_ms = || u64::try_from(UNIX_EPOCH.elapsed().expect("after 1970").as_millis()).expect("fits");
-    let at = |generation, written_ms| Memory { generation, written_ms, ..named("x") };
+    let at = |generation, written_ms| PersistedState { generation, written_ms, ..named("x") };
     for generation in 1..=3 {
         store.save(&at(generation, now_ms())).expect("saved");
         fs::copy(&state, backup.with_extension(generation.to_string())).expect("copied");
@@ -112,7 +113,7 @@ fn killed_between_its_two_renames_nothing_is_lost() {
     let store = open(dir.path());
     store.save(&named("first")).expect("saved");
     fs::rename(dir.path().join("state.json"), dir.path().join("state.before.json")).expect("renamed");
-    assert_eq!(store.load(), Memory { older: true, ..named("first") });
+    assert_eq!(store.load(), PersistedState { older: true, ..named("first") });
     assert_eq!(Store::peek(dir.path()).expect("read"), named("first"));
 }
 
@@ -143,18 +144,18 @@ fn more_than_a_house_can_make_is_set_aside_without_being_read() {
     // Takes no room on a disk; reading all of it would take a long time.
     file.set_len(1 << 40).expect("a sparse file");
     assert!(read(&dir.path().join("state.json")).is_err_and(|why| why.to_string() == "more than 192 MiB"));
-    assert_eq!(store.load(), Memory::default());
+    assert_eq!(store.load(), PersistedState::default());
     assert!(dir.path().join("state.json.bad").is_file());
 }
 
 /// A plug with everything there can be, each as long as it can be.
-fn largest(n: usize) -> (PlugId, Remembered) {
+fn largest(n: usize) -> (PlugId, PersistedPlug) {
     let id = PlugId::new(&format!("maxsmart-{n:055}")).expect("64 characters");
     let name = || Name::clean(&"\u{1f50c}".repeat(Name::MAX_CHARS));
     let text = || name().map(String::from);
     let (ports, count) = (1..=16_u8, usize::from(16_u8));
     let energy = Energy::from_kwh(crate::model::MAX_KWH).expect("an amount");
-    let facts = Facts {
+    let facts = DeviceInfo {
         name: name(),
         port_names: vec![name(); count],
         manufacturer: "Max Hauri".into(),
@@ -168,7 +169,7 @@ fn largest(n: usize) -> (PlugId, Remembered) {
         server: text(),
     };
     let yes = true;
-    let offer = Offer {
+    let offer = Capabilities {
         ports: 16,
         power: yes,
         current: yes,
@@ -197,17 +198,17 @@ fn largest(n: usize) -> (PlugId, Remembered) {
         running: Vec::new(),
         running_ms: 0,
     };
-    let tally = Tally {
-        ports: vec![PortTally { energy, watts: 4_999.123_456_789_012 }; count],
+    let tally = MeterState {
+        ports: vec![PortMeterState { energy, watts: 4_999.123_456_789_012 }; count],
         unmetered_ms: u64::MAX / 2,
         unix_ms: 1_795_000_000_000,
         certain_ms: Some(1_795_000_000_000),
         since: Since { day: 400_000, month: 40_000, ports: vec![[energy, energy]; count] },
         hours: Some(Box::new(hours)),
     };
-    let kept = Remembered {
+    let kept = PersistedPlug {
         driver: "maxsmart".into(),
-        place: Place { ip: std::net::Ipv6Addr::from(u128::MAX).into(), http: u16::MAX, udp: u16::MAX },
+        place: Endpoint { ip: std::net::Ipv6Addr::from(u128::MAX).into(), http: u16::MAX, udp: u16::MAX },
         hardware: Some(id.clone()),
         facts: facts.into(),
         offer,
@@ -225,8 +226,8 @@ fn largest(n: usize) -> (PlugId, Remembered) {
 #[test]
 fn the_largest_plugs_there_can_be_fit_and_come_back() {
     const SOME: usize = 32;
-    let plugs: BTreeMap<PlugId, Remembered> = (0..SOME).map(largest).collect();
-    let shape = |kept: &Remembered| Shape {
+    let plugs: BTreeMap<PlugId, PersistedPlug> = (0..SOME).map(largest).collect();
+    let shape = |kept: &PersistedPlug| Shape {
         prefix: "p".repeat(256),
         mode: "component".into(),
         port_devices: "child".into(),
@@ -235,14 +236,14 @@ fn the_largest_plugs_there_can_be_fit_and_come_back() {
     // Twice as many announcements are kept, for plugs that are known no more.
     let announced = plugs.iter().map(|(id, kept)| (id.clone(), shape(kept)));
     let gone = (SOME..2 * SOME).map(largest).map(|(id, kept)| (id, shape(&kept)));
-    let memory = Memory {
-        version: Memory::VERSION,
+    let memory = PersistedState {
+        version: PersistedState::VERSION,
         client_id: "plug2mqtt-abc123".into(),
         adopt: Some(false),
         blocked: (0..SOME).map(|n| largest(n + 2 * SOME).0).collect(),
         announced: Announced { plugs: announced.chain(gone).collect(), names: None },
         plugs,
-        ..Memory::default()
+        ..PersistedState::default()
     };
     let text = encode(&memory).expect("text");
     let each = text.len() / SOME;
@@ -270,9 +271,9 @@ fn a_directory_in_the_place_of_the_file_is_set_aside() {
     let dir = tempfile::tempdir().expect("temp dir");
     let store = open(dir.path());
     fs::create_dir(dir.path().join("state.json")).expect("made");
-    assert_eq!(store.load(), Memory::default());
+    assert_eq!(store.load(), PersistedState::default());
     assert!(dir.path().join("state.json.bad").is_dir());
-    store.save(&Memory::default()).expect("can go on");
+    store.save(&PersistedState::default()).expect("can go on");
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub struct Drawn {
 
 /// How a firmware writes its figures, as far as sources disagree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Figures {
+pub enum Metrics {
     /// Watt-hours; the date is that of the last bucket.
     #[default]
     WattHours,
@@ -100,7 +100,7 @@ impl Strip {
         // A one-port plug other than 1.30 gives no date (maxsmart 6000f03).
         let dated = self.firmware == Firmware::V1 || self.ports() > 1;
         let label = match (self.figures, kind) {
-            (Figures::KilowattHours, 0) => self.local(second).saturating_sub((HOURS - 1) * HOUR_S),
+            (Metrics::KilowattHours, 0) => self.local(second).saturating_sub((HOURS - 1) * HOUR_S),
             _ => self.local(second),
         };
         let date = dated.then(|| clock::label(label, kind));
@@ -149,9 +149,9 @@ impl Strip {
     /// Writes milliwatt-hours.
     fn figure(&self, mwh: u64) -> Value {
         match (self.figures, self.firmware) {
-            (Figures::KilowattHours, _) => format!("{}.{:06}", mwh / 1_000_000, mwh % 1_000_000).into(),
-            (Figures::WattHours, Firmware::V1) => format!("{}.{:02}", mwh / 1000, mwh % 1000 / 10).into(),
-            (Figures::WattHours, _) => (mwh / 1000).into(),
+            (Metrics::KilowattHours, _) => format!("{}.{:06}", mwh / 1_000_000, mwh % 1_000_000).into(),
+            (Metrics::WattHours, Firmware::V1) => format!("{}.{:02}", mwh / 1000, mwh % 1000 / 10).into(),
+            (Metrics::WattHours, _) => (mwh / 1000).into(),
         }
     }
 }

@@ -133,7 +133,7 @@ impl Strip {
     }
 
     /// Writes the figures of its history so.
-    pub fn with_figures(mut self, figures: super::Figures) -> Self {
+    pub fn with_figures(mut self, figures: super::Metrics) -> Self {
         self.figures = figures;
         self
     }
@@ -168,9 +168,9 @@ impl Strip {
             heeds_serial: false,
             forgets_relays: false,
             clock: SetClock { local: clock::UNSET, at: 0 },
-            figures: super::Figures::default(),
+            figures: super::Metrics::default(),
             record: super::history::Record::default(),
-            skills: super::skill::Skills::new(ports),
+            skills: super::capability::Skills::new(ports),
             up_from_s: 0.0,
             requests: 0,
             switched: VecDeque::new(),

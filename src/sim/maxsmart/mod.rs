@@ -3,14 +3,14 @@
 //! Owns the state and what the hand can do to it; `datagram` and `http` speak for it. It refuses to know sockets
 //! and real time: whoever calls brings the seconds since the plug was put into service.
 
+mod capability;
 mod datagram;
 mod history;
 mod http;
 mod make;
-mod skill;
 mod wire;
 
-pub use history::{Drawn, Figures};
+pub use history::{Drawn, Metrics};
 pub(super) use http::request;
 pub use make::Firmware;
 
@@ -50,9 +50,9 @@ pub struct Strip {
     heeds_serial: bool,
     forgets_relays: bool,
     clock: SetClock,
-    figures: Figures,
+    figures: Metrics,
     record: history::Record,
-    skills: skill::Skills,
+    skills: capability::Skills,
     up_from_s: f64,
     requests: u64,
     switched: VecDeque<Switched>,

@@ -24,7 +24,7 @@ const BACKLOG: u32 = 64;
 
 /// Where a plug listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Endpoint {
     /// Its own address.
     pub ip: Ipv4Addr,
     /// The port for datagrams, 8888 on real strips and 80 on an INPLUG; 0 takes any.
@@ -45,7 +45,7 @@ pub struct Served<M = Strip> {
 
 #[derive(Debug, Default)]
 struct Running {
-    place: Option<Place>,
+    place: Option<Endpoint>,
     datagrams: JoinSet<()>,
     connections: JoinSet<()>,
     /// A closed port: bound so that nobody else gets it, not listening so that connections are refused.
@@ -54,7 +54,7 @@ struct Running {
 }
 
 /// Puts a plug into service at a place.
-pub async fn serve<M: Model>(plug: M, place: Place) -> io::Result<Served<M>> {
+pub async fn serve<M: Model>(plug: M, place: Endpoint) -> io::Result<Served<M>> {
     let served = Served { state: Arc::new(State::new(plug)), running: Arc::default() };
     served.running.lock().await.open(&served.state, place).await?;
     Ok(served)
@@ -109,7 +109,7 @@ impl<M: Model> Served<M> {
         let Some(place) = running.close(&self.state).await else {
             return Err(io::Error::other("the plug is stopped"));
         };
-        running.open(&self.state, Place { ip, ..place }).await
+        running.open(&self.state, Endpoint { ip, ..place }).await
     }
 
     /// Takes the plug out of service; every socket is closed when it returns.
@@ -154,7 +154,7 @@ impl<M: Model> Served<M> {
 }
 
 impl Running {
-    async fn open<M: Model>(&mut self, state: &Arc<State<M>>, place: Place) -> io::Result<()> {
+    async fn open<M: Model>(&mut self, state: &Arc<State<M>>, place: Endpoint) -> io::Result<()> {
         let socket = Arc::new(UdpSocket::bind((place.ip, place.udp_port)).await?);
         let udp = SocketAddrV4::new(place.ip, socket.local_addr()?.port());
         let mut broadcasts = Vec::new();
@@ -169,11 +169,11 @@ impl Running {
         for socket in broadcasts {
             self.datagrams.spawn(state::listen_broadcast(vec![Arc::clone(state)], socket));
         }
-        self.place = Some(Place { udp_port: udp.port(), http_port: http.port(), ..place });
+        self.place = Some(Endpoint { udp_port: udp.port(), http_port: http.port(), ..place });
         self.adjust(state).await
     }
 
-    async fn close<M: Model>(&mut self, state: &State<M>) -> Option<Place> {
+    async fn close<M: Model>(&mut self, state: &State<M>) -> Option<Endpoint> {
         self.datagrams.shutdown().await;
         self.connections.shutdown().await;
         self.closed = None;

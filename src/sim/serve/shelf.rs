@@ -1,6 +1,6 @@
 //! Several plugs side by side, which hear broadcasts together.
 
-use super::{Place, Served, serve, state};
+use super::{Endpoint, Served, serve, state};
 use crate::sim::{Model, Strip};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -67,7 +67,7 @@ impl<M: Model> Shelf<M> {
         let socket = tokio::net::UdpSocket::bind((Shelf::LOOPBACK_BROADCAST, udp_port)).await?;
         let mut served = Vec::new();
         for (ip, plug) in plugs {
-            served.push(serve(plug, Place { ip, udp_port, http_port, broadcasts: Vec::new() }).await?);
+            served.push(serve(plug, Endpoint { ip, udp_port, http_port, broadcasts: Vec::new() }).await?);
         }
         let ears = served.iter().map(|plug| plug.state.clone()).collect();
         let mut broadcasts = JoinSet::new();

@@ -17,7 +17,8 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
 }
 
 async fn put(strip: Strip) -> Served {
-    let place = Place { ip: Ipv4Addr::new(127, 0, 77, 1), udp_port: 0, http_port: 0, broadcasts: Vec::new() };
+    let place =
+        Endpoint { ip: Ipv4Addr::new(127, 0, 77, 1), udp_port: 0, http_port: 0, broadcasts: Vec::new() };
     serve(strip, place).await.expect("serving")
 }
 
@@ -221,7 +222,8 @@ async fn a_stopped_plug_leaves_its_ports_free() {
     assert!(!get(&plug, READ_RELAYS).await.expect("a reply").is_empty());
     let (udp, http) = (plug.udp_addr(), plug.http_addr());
     plug.stop().await;
-    let place = Place { ip: plug.ip(), udp_port: udp.port(), http_port: http.port(), broadcasts: Vec::new() };
+    let place =
+        Endpoint { ip: plug.ip(), udp_port: udp.port(), http_port: http.port(), broadcasts: Vec::new() };
     let again = serve(Strip::strip_1_30(SERIAL), place).await.expect("free");
     assert_eq!(again.udp_addr(), udp);
 }
@@ -263,7 +265,7 @@ async fn every_plug_of_a_shelf_answers_a_broadcast_from_its_own_address() {
 
 #[tokio::test]
 async fn one_plug_can_hear_broadcasts_on_its_own() {
-    let place = Place {
+    let place = Endpoint {
         ip: Ipv4Addr::new(127, 0, 77, 21),
         udp_port: 0,
         http_port: 0,

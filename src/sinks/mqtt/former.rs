@@ -6,7 +6,7 @@ use super::homeassistant::Announcer;
 use super::migration;
 use super::session::{Outgoing, Session};
 use super::topics;
-use crate::model::{Names, Order};
+use crate::model::{HubRequest, Names};
 use std::collections::BTreeSet;
 use tracing::info;
 
@@ -96,6 +96,6 @@ impl Session {
             return;
         }
         self.former = Former { remembered: true, ..Former::default() };
-        self.send(Outgoing::Order(Order::Named(self.names())));
+        self.send(Outgoing::HubRequest(HubRequest::Named(self.names())));
     }
 }

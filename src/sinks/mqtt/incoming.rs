@@ -4,13 +4,13 @@
 
 use crate::api::command::command;
 use crate::api::{self, Asked, Entry, OwnRequest};
-use crate::model::{CommandError, Errand, Order, PlugId, Request, SwitchOrder};
+use crate::model::{CommandError, HubRequest, PlugId, PlugRequest, Request, SwitchOrder};
 
 /// What came in on one of the topics subscribed to.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Incoming {
     /// For the hub.
-    Order(Order),
+    HubRequest(HubRequest),
     /// For the link itself, with the transaction mark.
     Own(OwnRequest, Option<String>),
     /// A command that is refused: its result, and a sentence.
@@ -60,7 +60,7 @@ pub(super) fn incoming(topic: &Topic<'_>, payload: &[u8], allow: Allow) -> Incom
     match *topic {
         Topic::Request(verb) => request(verb, payload, allow),
         Topic::Get(device) => match PlugId::new(device) {
-            Some(id) => Incoming::Order(Order::Refresh(id)),
+            Some(id) => Incoming::HubRequest(HubRequest::Refresh(id)),
             None => Incoming::NobodyToGet(device.into()),
         },
         Topic::Set(device, port) => {
@@ -75,7 +75,7 @@ pub(super) fn incoming(topic: &Topic<'_>, payload: &[u8], allow: Allow) -> Incom
                 }
             };
             match text.and_then(|text| command(&plug, port, text)) {
-                Ok(order) => Incoming::Order(Order::Switch(order)),
+                Ok(order) => Incoming::HubRequest(HubRequest::Switch(order)),
                 Err(why) => Incoming::Bad(plug, mark, CommandError::BadPayload, why),
             }
         }
@@ -91,7 +91,7 @@ fn request(verb: &str, payload: &[u8], allow: Allow) -> Incoming {
     let text = api::text(payload, "a request");
     let mark = text.as_ref().ok().and_then(|text| api::mark(text, "transaction"));
     match text.and_then(|text| allowed(verb, text, allow)) {
-        Ok(Asked::Hub(request)) => Incoming::Order(Order::Request(request, mark)),
+        Ok(Asked::Hub(request)) => Incoming::HubRequest(HubRequest::Request(request, mark)),
         Ok(Asked::Bridge(own)) => Incoming::Own(own, mark),
         Err(why) => Incoming::BadRequest(verb.name.into(), mark, why),
     }
@@ -105,12 +105,12 @@ fn allowed(verb: &Entry, text: &str, allow: Allow) -> Result<Asked, String> {
     }
     let asked = (verb.read)(text)?;
     match &asked {
-        Asked::Hub(Request::Errand(_, Errand::Call { .. })) if !allow.raw => Err(
+        Asked::Hub(Request::PlugRequest(_, PlugRequest::Call { .. })) if !allow.raw => Err(
             "call sends any command of a plug's protocol; a wrong one can reset a plug or take it off the \
              network. mqtt.allow_raw = true switches it on"
                 .into(),
         ),
-        Asked::Hub(Request::Errand(_, errand)) if errand.changes() && !allow.admin => no_admin(),
+        Asked::Hub(Request::PlugRequest(_, errand)) if errand.changes() && !allow.admin => no_admin(),
         Asked::Hub(_) | Asked::Bridge(_) => Ok(asked),
     }
 }

@@ -29,7 +29,7 @@ enum Word {
     /// `bridge/info`.
     Info,
     /// An answer to our question.
-    Answer(Peer),
+    DeviceResponse(Peer),
 }
 
 /// Whether another bridge lives on our base topic. It is asked when what is retained speaks for one,
@@ -54,7 +54,7 @@ pub async fn look(settings: &Settings, suspicion: bool) -> Result<Option<Peer>, 
             topic if topic == state => Some(Word::State(payload == b"online")),
             topic if topic == info => Some(Word::Info),
             _ if retain => None,
-            _ => Peer::answering(payload).filter(|_| own()).map(Word::Answer),
+            _ => Peer::answering(payload).filter(|_| own()).map(Word::DeviceResponse),
         };
         word.map_or(Heard::Nothing, Heard::Must)
     };
@@ -88,7 +88,7 @@ pub async fn look(settings: &Settings, suspicion: bool) -> Result<Option<Peer>, 
                 named = true;
                 online.is_some()
             }
-            Ok(Said::Received(Word::Answer(peer))) => break Some(peer),
+            Ok(Said::Received(Word::DeviceResponse(peer))) => break Some(peer),
         };
         if ask && !asked {
             if !suspicion && online != Some(true) {

@@ -5,7 +5,7 @@
 use super::homeassistant::{Announcer, Message, device_id, platform, port_id};
 use super::topics::{self, tail};
 use crate::entity::{Entity, Kind, entities};
-use crate::model::{Offer, PlugId, Shape, View};
+use crate::model::{Capabilities, PlugId, Shape, View};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +34,7 @@ pub(super) fn state_tails(shape: &Shape) -> Vec<String> {
 }
 
 /// The ends of all retained topics of a plug with this offer.
-pub(super) fn offer_tails(offer: Offer) -> Vec<String> {
+pub(super) fn offer_tails(offer: Capabilities) -> Vec<String> {
     let stateful = |entity: &Entity| !matches!(entity.kind, Kind::Event | Kind::Refresh);
     let own = entities(offer).into_iter().filter(stateful).map(tail);
     own.chain(["availability", "info", "state"].map(Into::into)).collect()

@@ -6,18 +6,18 @@
 //! | --- | --- |
 //! | `link.rs` | one connection; knows rumqttc |
 //! | `way.rs` | messages on their way to the broker |
-//! | `carrier.rs` | a connection from its beginning to its end, carried between link, channels and session |
+//! | `connection.rs` | a connection from its beginning to its end, carried between link, channels and session |
 //! | `session.rs` | what is said on a connection, and what must wait; pure |
 //! | `peers.rs` | other bridges on the same base topic; pure |
 //! | `look.rs` | looks for one before this one acts |
 //! | `sizes.rs` | how large messages may be, and what is left out; pure |
 //! | `measure.rs` | finds out how large a message the broker takes |
 //! | `own.rs` | what the bridge says about itself; requests the link answers; pure |
-//! | `tell.rs` | what is published, in which order; pure |
-//! | `readback.rs` | what earlier runs have told about energy; pure |
+//! | `publisher.rs` | what is published, in which order; pure |
+//! | `energy_recovery.rs` | what earlier runs have told about energy; pure |
 //! | `refuse.rs` | what is refused, and how that is told; pure |
 //! | `repeats.rs` | knows what a broker delivers twice; pure |
-//! | `sorter.rs` | what comes in goes to the hub or to the session; pure |
+//! | `router.rs` | what comes in goes to the hub or to the session; pure |
 //! | `counters.rs` | figures about the connection |
 //! | `trouble.rs` | connections that end: when to try again, and what is said about it |
 //! | `topics.rs` | topics and payloads, pure |
@@ -31,11 +31,12 @@
 //! | `cleanup.rs` | finds retained topics nobody owns |
 //! | `examine.rs` | examines the broker for a person on call |
 
-mod carrier;
-mod changes;
 mod cleanup;
+mod connection;
 mod controls;
 mod counters;
+mod diff;
+mod energy_recovery;
 mod examine;
 mod former;
 pub mod homeassistant;
@@ -47,14 +48,13 @@ mod measure;
 mod migration;
 mod own;
 mod peers;
-mod readback;
+mod publisher;
 mod refuse;
 mod repeats;
+pub mod router;
 pub mod session;
 mod sizes;
 mod snapshot;
-pub mod sorter;
-mod tell;
 mod topics;
 mod trouble;
 mod way;
@@ -66,8 +66,8 @@ pub use peers::Peer;
 pub use topics::BridgeFacts;
 
 use crate::fair;
-use crate::model::{Announced, Moment, Note, Order, PlugId, View};
-use carrier::Carrier;
+use crate::model::{Announced, HubRequest, Moment, Notification, PlugId, View};
+use connection::Carrier;
 use homeassistant::Announcer;
 use link::{Address, Lost};
 use session::Session;
@@ -109,17 +109,17 @@ pub enum Leave {
 pub type Clock = Box<dyn FnMut() -> Moment + Send>;
 
 /// The channels between this sink and the rest.
-pub struct Wires {
+pub struct Channels {
     /// The present.
     pub clock: Clock,
     /// The picture.
     pub view: watch::Receiver<Arc<View>>,
     /// What is told once.
-    pub notes: fair::Receiver<Option<PlugId>, Arc<Note>>,
+    pub notes: fair::Receiver<Option<PlugId>, Arc<Notification>>,
     /// Log lines to be published, for those who opted in.
     pub log: Option<log::Lines>,
     /// What the world wants.
-    pub orders: fair::Sender<Option<PlugId>, Order>,
+    pub orders: fair::Sender<Option<PlugId>, HubRequest>,
     /// Why this run should end.
     pub leave: mpsc::Sender<Leave>,
     /// Where the connection's figures are kept.
@@ -130,7 +130,7 @@ pub struct Wires {
 
 /// Keeps a connection to the broker for as long as the program runs. `announced` is what earlier
 /// runs have announced.
-pub async fn run(settings: Settings, mut wires: Wires, announced: Announced) {
+pub async fn run(settings: Settings, mut wires: Channels, announced: Announced) {
     let settings = Arc::new(settings);
     let counters = Arc::clone(&wires.counters);
     let view = Arc::clone(&wires.view.borrow_and_update());

@@ -2,7 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::migration;
-use super::session::{Figures, Health, Outgoing, Session};
+use super::session::{Health, Metrics, Outgoing, Session};
 use super::topics::{self, LinkStats};
 use crate::api::{OwnRequest, answer};
 use serde_json::{Value, json};
@@ -36,12 +36,12 @@ impl Session {
 
     /// Topic, payload and retain flag of what [`Outgoing::Health`] asked for; `None` when the broker takes no
     /// message of that size.
-    pub fn health(&mut self, wanted: &Health, figures: Figures) -> Option<(String, String, bool)> {
+    pub fn health(&mut self, wanted: &Health, figures: Metrics) -> Option<(String, String, bool)> {
         let said = self.health_of(wanted, figures);
         self.fits(&said.0, said.0.len() + said.1.len(), said.2).then_some(said)
     }
 
-    fn health_of(&self, wanted: &Health, figures: Figures) -> (String, String, bool) {
+    fn health_of(&self, wanted: &Health, figures: Metrics) -> (String, String, bool) {
         let link = LinkStats {
             reconnects: self.connections.saturating_sub(1),
             published: figures.published,

@@ -4,7 +4,7 @@
 
 use super::session::{Outgoing, Session};
 use super::topics;
-use crate::model::{Event, Note, PlugId, iso};
+use crate::model::{Event, Notification, PlugId, iso};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -188,7 +188,7 @@ impl Session {
             let sentence = peer.sentence(self.base());
             warn!("{sentence}");
             self.set_problem(REASON, Some(sentence));
-            self.say_note(&Note::Bridge(Event::AnotherBridge(peer.run.clone())));
+            self.say_note(&Notification::Bridge(Event::AnotherBridge(peer.run.clone())));
             self.peers.ask_at = Some(self.now.up);
             self.told.birth_at.get_or_insert(self.now.up + AGAIN);
         }

@@ -5,7 +5,7 @@
 use super::incoming::{self, Incoming, Topic};
 use super::session::Session;
 use super::topics::{self, Nature};
-use crate::model::{CommandError, CommandResult, Event, Note, Order, PlugId};
+use crate::model::{CommandError, CommandResult, Event, HubRequest, Notification, PlugId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,21 +35,24 @@ impl Session {
                 self.publish(format!("{}/{device}/response", self.base()), payload.to_string(), false);
             }
             Incoming::NobodyToGet(device) => drop(self.nobody(&device)),
-            Incoming::Own(..) | Incoming::Order(_) => {}
+            Incoming::Own(..) | Incoming::HubRequest(_) => {}
         }
     }
 
     /// A result that says there is no such plug also says which there are.
-    pub(super) fn explained(&self, note: Arc<Note>) -> Arc<Note> {
+    pub(super) fn explained(&self, note: Arc<Notification>) -> Arc<Notification> {
         match &*note {
-            Note::Result(result)
+            Notification::Result(result)
                 if matches!(result.error, Some((CommandError::UnknownDevice, _)))
                     && result.detail.is_none() =>
             {
                 let why = self.nobody(result.plug.as_str());
-                Arc::new(Note::Result(CommandResult { detail: Some(why), ..result.clone() }))
+                Arc::new(Notification::Result(CommandResult { detail: Some(why), ..result.clone() }))
             }
-            Note::Result(_) | Note::Plug(..) | Note::Bridge(_) | Note::Response(_) => note,
+            Notification::Result(_)
+            | Notification::Plug(..)
+            | Notification::Bridge(_)
+            | Notification::Response(_) => note,
         }
     }
 
@@ -72,26 +75,26 @@ impl Session {
             && let Some(plug) = PlugId::new(device)
         {
             let number = port.and_then(|port| port.parse().ok()).unwrap_or(0);
-            self.say_note(&Note::Bridge(Event::RetainedCommand(plug.clone(), number)));
+            self.say_note(&Notification::Bridge(Event::RetainedCommand(plug.clone(), number)));
             if !copy {
                 self.fail(plug, None, CommandError::Retained, "a retained command is never obeyed");
             }
         }
     }
 
-    pub(super) fn refuse_full(&mut self, order: Order) {
+    pub(super) fn refuse_full(&mut self, order: HubRequest) {
         match order {
-            Order::Switch(order) => {
+            HubRequest::Switch(order) => {
                 self.fail(order.plug, order.id, CommandError::Busy, "too many commands at once");
             }
-            Order::Request(_, transaction) => {
+            HubRequest::Request(_, transaction) => {
                 self.respond("unknown", transaction.as_deref(), Err("too many requests at once".into()));
             }
-            Order::Refresh(_)
-            | Order::Announced(..)
-            | Order::Named(_)
-            | Order::Deleted(_)
-            | Order::Metered(_) => {}
+            HubRequest::Refresh(_)
+            | HubRequest::Announced(..)
+            | HubRequest::Named(_)
+            | HubRequest::Deleted(_)
+            | HubRequest::Metered(_) => {}
         }
     }
 
@@ -121,7 +124,7 @@ impl Session {
             attempts: 0,
             unix_ms: self.now.unix_ms,
         };
-        self.say_note(&Note::Result(result));
+        self.say_note(&Notification::Result(result));
         if self.springs_back_too_often(&plug) {
             return;
         }

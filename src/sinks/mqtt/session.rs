@@ -6,15 +6,17 @@
 //! online. After that, differences.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::energy_recovery::{self, ReadBack};
 use super::former::Former;
 use super::homeassistant::{Announcer, Message};
 use super::incoming::Incoming;
 use super::peers::{self, Peer, Peers};
-use super::readback::{self, ReadBack};
+use super::router::{Received, Rest};
 use super::sizes::Sizes;
-use super::sorter::{Received, Rest};
 use super::{Settings, migration, topics};
-use crate::model::{BridgeView, DiscoveryMode, Event, Moment, Note, Order, PlugId, PlugView, Shape, View};
+use crate::model::{
+    BridgeView, DiscoveryMode, Event, HubRequest, Moment, Notification, PlugId, PlugView, Shape, View,
+};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -44,7 +46,7 @@ pub enum Input {
     /// The picture has changed.
     Shown(Arc<View>),
     /// The hub tells something once.
-    Note(Arc<Note>),
+    Notification(Arc<Notification>),
     /// A line for `bridge/log`.
     Line(Value),
     /// What [`Outgoing::LookAround`] brought: all retained topics that may be ours, or why there
@@ -82,7 +84,7 @@ pub enum Outgoing {
     /// The end of subscriptions.
     Unsubscribe(Vec<String>),
     /// Something for the hub. Must not be lost.
-    Order(Order),
+    HubRequest(HubRequest),
     /// Publish what [`Session::health`] says.
     Health(Health),
     /// Look for retained topics that may be ours, on a connection of its own.
@@ -106,7 +108,7 @@ pub enum Health {
 
 /// What only the owner of the connection knows of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Figures {
+pub struct Metrics {
     /// Messages published.
     pub published: u64,
     /// Messages received.
@@ -236,7 +238,7 @@ impl Session {
             Input::Subscribed(refused) => self.subscribed(&refused),
             Input::Received(received) => self.received(received),
             Input::Shown(view) => self.view = view,
-            Input::Note(note) => {
+            Input::Notification(note) => {
                 let note = self.explained(note);
                 // What a result speaks of must be on its topics first.
                 self.catch_up(&note);
@@ -268,7 +270,7 @@ impl Session {
         self.peers.connected();
         self.sizes.connected();
         self.cleanups.clear();
-        self.told = Told { tokens: super::tell::BURST, filled_at: self.now.up, ..Told::default() };
+        self.told = Told { tokens: super::publisher::BURST, filled_at: self.now.up, ..Told::default() };
         let base = self.base();
         let mut filters = vec![
             format!("{base}/bridge/request/+"),
@@ -278,7 +280,7 @@ impl Session {
         ];
         filters.extend([format!("{base}/bridge/state"), peers::answers(base), peers::availabilities(base)]);
         if self.read_back.done() {
-            filters.push(readback::mark(base));
+            filters.push(energy_recovery::mark(base));
         }
         if self.announcer().mode != DiscoveryMode::Off {
             filters.push(self.settings.birth_topic.clone());
@@ -355,14 +357,14 @@ impl Session {
             Rest::NotOnline => self.not_online_heard(),
             Rest::Availability(id, word) => self.availability_heard(id, &word),
             Rest::Info(peer) => self.info_heard(peer),
-            Rest::Answer(peer) => self.answer_heard(peer),
+            Rest::DeviceResponse(peer) => self.answer_heard(peer),
         }
     }
 
     fn other(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Own(own, mark) => self.own(&own, mark),
-            refused @ (Incoming::Order(_)
+            refused @ (Incoming::HubRequest(_)
             | Incoming::Bad(..)
             | Incoming::BadRequest(..)
             | Incoming::Nobody(..)
@@ -385,13 +387,13 @@ impl Session {
             "it comes back when Home Assistant or this bridge starts again"
         };
         warn!(plug = %id, "device deleted in Home Assistant; {comes_back}");
-        self.say_note(&Note::Bridge(Event::DiscoveryCleared(id.clone())));
+        self.say_note(&Notification::Bridge(Event::DiscoveryCleared(id.clone())));
         if deleted {
-            self.send(Outgoing::Order(Order::Deleted(id)));
+            self.send(Outgoing::HubRequest(HubRequest::Deleted(id)));
         }
     }
 
-    pub(super) fn say_note(&mut self, note: &Note) {
+    pub(super) fn say_note(&mut self, note: &Notification) {
         let (topic, payload) = topics::note(self.base(), note, self.now.unix_ms);
         self.publish(topic, payload.to_string(), false);
     }

@@ -2,7 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::topics::{Plain, availability, on_off};
-use crate::model::{Energy, Extras, LeaderGroup, PlugView, iso};
+use crate::model::{CapabilityStates, Energy, LeaderGroup, PlugView, iso};
 use serde::Serialize;
 use serde::ser::Serializer;
 
@@ -104,7 +104,7 @@ impl Serialize for Ports<'_> {
 }
 
 /// When the timer of a port ends that runs.
-fn countdown_end(extras: Option<&Extras>, port: u8) -> Option<String> {
+fn countdown_end(extras: Option<&CapabilityStates>, port: u8) -> Option<String> {
     let timer = extras?.timers.get(&port)?;
     (timer.minutes > 0).then(|| iso(timer.ends_ms))
 }

@@ -4,7 +4,7 @@
 use crate::api::answer::{self, mark};
 use crate::entity::{Entity, Kind, Value, entities, is_slow, value};
 use crate::model::{
-    BridgeView, CommandError, CommandResult, Energy, Event, Note, PlugId, PlugView, View, iso,
+    BridgeView, CommandError, CommandResult, Energy, Event, Notification, PlugId, PlugView, View, iso,
 };
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
@@ -309,12 +309,12 @@ pub(super) fn bridge_info(
 }
 
 /// Topic and payload of something told once.
-pub(super) fn note(base: &str, note: &Note, unix_ms: u64) -> (String, Json) {
+pub(super) fn note(base: &str, note: &Notification, unix_ms: u64) -> (String, Json) {
     match note {
-        Note::Result(result) => (format!("{base}/{}/response", result.plug), command_result(result)),
-        Note::Plug(id, what) => (format!("{base}/{id}/event"), event(what, unix_ms)),
-        Note::Bridge(what) => (format!("{base}/bridge/event"), event(what, unix_ms)),
-        Note::Response(response) => {
+        Notification::Result(result) => (format!("{base}/{}/response", result.plug), command_result(result)),
+        Notification::Plug(id, what) => (format!("{base}/{id}/event"), event(what, unix_ms)),
+        Notification::Bridge(what) => (format!("{base}/bridge/event"), event(what, unix_ms)),
+        Notification::Response(response) => {
             (format!("{base}/bridge/response/{}", response.verb), answer::response(response))
         }
     }

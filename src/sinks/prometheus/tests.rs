@@ -28,7 +28,7 @@ fn scrape(online: bool) -> String {
     let plugs = [view, stranger].map(|view| (view.id.clone(), Arc::new(view)));
     let view = Arc::new(View { plugs: BTreeMap::from(plugs), ..View::default() });
     let bridge = Bridge { version: "0.1.0", started_s: 1.0, ..Bridge::default() };
-    openmetrics(Figures { view, plugs: BTreeMap::from([(id, figures)]) }, bridge).expect("text")
+    openmetrics(Metrics { view, plugs: BTreeMap::from([(id, figures)]) }, bridge).expect("text")
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Requests to the bridge, and what survives a restart.
 
-use crate::support::{House, Message, STRIP, on, quiet, run, strip, until, with};
+use crate::support::{Message, STRIP, TestBridge, on, quiet, run, strip, until, with};
 use plug2mqtt::bridge::Ended;
 use plug2mqtt::sim::Strip;
 use serde_json::json;
@@ -14,7 +14,7 @@ fn late() -> Strip {
 #[test]
 fn a_plug_not_adopted_is_listed_only_until_adopting_is_allowed_for_a_while() {
     run(async {
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         house.launch(&[("discovery.adopt", "false")], "");
         house.shows("bridge/state", "online").await;
         let response = house.request("scan", r#"{"seconds":1,"transaction":"s1"}"#).await;
@@ -45,7 +45,7 @@ fn a_plug_not_adopted_is_listed_only_until_adopting_is_allowed_for_a_while() {
 #[test]
 fn a_removed_plug_leaves_nothing_behind_and_a_blocked_one_stays_away() {
     run(async {
-        let mut house = House::new(vec![strip(), late()]).await;
+        let mut house = TestBridge::new(vec![strip(), late()]).await;
         house.start(&[], "").await;
         house.shows(&format!("{LATE}/availability"), "online").await;
         let mark = house.mark();
@@ -74,7 +74,7 @@ fn a_removed_plug_leaves_nothing_behind_and_a_blocked_one_stays_away() {
 #[test]
 fn names_and_options_are_changed_in_place_and_survive_a_restart() {
     run(async {
-        let mut house = House::running().await;
+        let mut house = TestBridge::running().await;
         let mark = house.mark();
         house.request("device_rename", &format!(r#"{{"id":"{STRIP}","name":"Büro \"neu\""}}"#)).await;
         house.request("port_rename", &format!(r#"{{"id":"{STRIP}","port":2,"name":"Lampe"}}"#)).await;
@@ -113,7 +113,7 @@ fn names_and_options_are_changed_in_place_and_survive_a_restart() {
 #[test]
 fn log_level_and_health_are_answered_and_republish_says_everything_again() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         assert_eq!(house.request("log_level", "debug").await["data"]["level"], "debug");
         house
             .wait_after(0, "info", with("plug2mqtt/bridge/info", |t| t.contains("\"log_level\":\"debug\"")))
@@ -138,7 +138,7 @@ fn log_level_and_health_are_answered_and_republish_says_everything_again() {
 #[test]
 fn cleanup_finds_what_nobody_owns_and_removes_it_only_when_told() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         let orphans = [
             "homeassistant/device/plug2mqtt_maxsmart-gone/config",
             "plug2mqtt/maxsmart-gone/1/state",
@@ -183,7 +183,7 @@ fn cleanup_finds_what_nobody_owns_and_removes_it_only_when_told() {
 #[test]
 fn a_restart_is_answered_and_ends_the_run() {
     run(async {
-        let mut house = House::running().await;
+        let mut house = TestBridge::running().await;
         assert_eq!(house.request("restart", "{}").await["status"], "ok");
         assert_eq!(house.ended().await, Ok(Ended::Restart));
         house.shows("bridge/state", "offline").await;
@@ -195,7 +195,7 @@ fn a_restart_is_answered_and_ends_the_run() {
 #[test]
 fn without_admin_only_harmless_requests_are_obeyed() {
     run(async {
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         house.start(&[("mqtt.allow_admin", "false")], "").await;
         for (verb, payload) in [
             ("adopt", "OFF".to_owned()),
@@ -217,7 +217,7 @@ fn without_admin_only_harmless_requests_are_obeyed() {
 #[test]
 fn a_clean_stop_says_one_word_and_leaves_the_plugs_topics_alone() {
     run(async {
-        let mut house = House::running().await;
+        let mut house = TestBridge::running().await;
         let before = house.retained().await;
         let mark = house.mark();
         house.stop().await.unwrap();
@@ -237,7 +237,7 @@ fn a_clean_stop_says_one_word_and_leaves_the_plugs_topics_alone() {
 #[test]
 fn a_request_with_a_key_of_another_verb_changes_nothing_and_says_which_keys_it_has() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         let devices = house.value("bridge/devices");
         for (verb, keys, answer) in [
             (

@@ -1,6 +1,6 @@
 //! What Home Assistant is told, when, and in which order.
 
-use crate::support::{House, Message, STRIP, on, run, strip, until};
+use crate::support::{Message, STRIP, TestBridge, on, run, strip, until};
 use serde_json::{Value, json};
 
 fn config() -> String {
@@ -21,7 +21,7 @@ fn count(messages: &[Message], topic: &str) -> usize {
 #[test]
 fn a_connection_begins_in_the_order_of_the_contract() {
     run(async {
-        let (mut house, _script) = House::scripted(vec![strip()]).await;
+        let (mut house, _script) = TestBridge::scripted(vec![strip()]).await;
         house.start(&[], "").await;
         house.stop().await.unwrap();
         // The second run knows the plug from the start.
@@ -66,7 +66,7 @@ fn a_connection_begins_in_the_order_of_the_contract() {
 #[test]
 fn births_announce_everything_once_more_and_only_live_ones_count() {
     run(async {
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         house.publish("homeassistant/status", "online", true).await;
         house.start(&[], "").await;
         // What it can do beyond switching is announced once it is known.
@@ -95,7 +95,7 @@ fn births_announce_everything_once_more_and_only_live_ones_count() {
 #[test]
 fn a_plug_deleted_in_home_assistant_is_reported_and_comes_back_at_the_next_birth() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         let mark = house.mark();
         house.publish(&config(), "", true).await;
         assert_eq!(house.bridge_event(mark, "discovery_cleared_by_ha").await["device"], STRIP);
@@ -110,7 +110,7 @@ fn a_plug_deleted_in_home_assistant_is_reported_and_comes_back_at_the_next_birth
 #[test]
 fn a_plug_deleted_in_home_assistant_stays_deleted_if_that_is_respected() {
     run(async {
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         let respect = [("home_assistant.respect_deletion", "true")];
         house.start(&respect, "").await;
         let mark = house.mark();
@@ -131,7 +131,7 @@ fn a_plug_deleted_in_home_assistant_stays_deleted_if_that_is_respected() {
 #[test]
 fn changing_the_form_migrates_every_entity_and_clears_the_old_topics() {
     run(async {
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         house.start(&[], "").await;
         let whole: Value = serde_json::from_str(&house.retained().await[&config()]).unwrap();
         let ids = |parts: &Value| -> Vec<String> {
@@ -197,7 +197,7 @@ fn changing_the_form_migrates_every_entity_and_clears_the_old_topics() {
 #[test]
 fn ports_become_children_or_devices_of_their_own() {
     run(async {
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         house.start(&[("home_assistant.port_devices", "child")], "").await;
         let message: Value = serde_json::from_str(&house.retained().await[&config()]).unwrap();
         assert_eq!(message["child_devices"].as_array().map(Vec::len), Some(6), "{message}");
@@ -225,7 +225,7 @@ fn ports_become_children_or_devices_of_their_own() {
 fn what_was_never_announced_is_not_taken_back() {
     run(async {
         for mode in ["component", "off"] {
-            let mut house = House::new(vec![strip()]).await;
+            let mut house = TestBridge::new(vec![strip()]).await;
             house.start(&[("home_assistant.discovery", mode)], "").await;
             house.request("republish", "{}").await;
             let heard = house.heard();
@@ -241,7 +241,7 @@ fn what_was_never_announced_is_not_taken_back() {
 #[test]
 fn what_was_told_under_other_names_is_taken_back() {
     run(async {
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         house.start(&[], "").await;
         house.publish("weather", "mild", true).await;
         house.stop().await.unwrap();

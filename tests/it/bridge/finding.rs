@@ -1,6 +1,6 @@
 //! Finding plugs, keeping hold of them, and telling how they are.
 
-use crate::support::{House, Message, STRIP, addresses, on, quiet, run, strip, until, watts, with};
+use crate::support::{Message, STRIP, TestBridge, addresses, on, quiet, run, strip, until, watts, with};
 use plug2mqtt::sim::{Faults, Strip};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ fn shelf() -> Vec<Strip> {
 #[test]
 fn a_broadcast_finds_all_firmwares_and_shows_what_they_measure() {
     run(async {
-        let mut house = House::new(shelf()).await;
+        let mut house = TestBridge::new(shelf()).await;
         house.start(&[], "").await;
         for id in [STRIP, PLUG, DESK] {
             house.shows(&format!("{id}/availability"), "online").await;
@@ -56,7 +56,7 @@ fn a_broadcast_finds_all_firmwares_and_shows_what_they_measure() {
 #[test]
 fn a_slow_plug_is_met_with_the_patience_that_it_is_polled_with() {
     run(async {
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         let slow = Faults { delay: Duration::from_millis(1200), ..Faults::default() };
         house.plug(0).set_faults(slow).await.unwrap();
         house.start(&[("maxsmart.timeout", "2s"), ("maxsmart.set_clock", "false")], "").await;
@@ -69,7 +69,7 @@ fn a_slow_plug_is_met_with_the_patience_that_it_is_polled_with() {
 #[test]
 fn a_plug_behind_a_closed_port_is_told_with_its_reason() {
     run(async {
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         // It answers the search, and its web server is behind a door that is not let through.
         house.launch(&[("maxsmart.http_port", "9")], "");
         let event = house.bridge_event(0, "device_offline").await;
@@ -85,7 +85,7 @@ fn a_plug_behind_a_closed_port_is_told_with_its_reason() {
 #[test]
 fn named_hosts_are_found_without_a_broadcast() {
     run(async {
-        let mut house = House::new(shelf()).await;
+        let mut house = TestBridge::new(shelf()).await;
         let hosts: Vec<String> = house.shelf.plugs().iter().map(|plug| plug.ip().to_string()).collect();
         // The second does not answer discovery: it is asked over HTTP who it is.
         let faults = Faults { lose_reply_every: 1, ..Faults::default() };
@@ -100,7 +100,7 @@ fn named_hosts_are_found_without_a_broadcast() {
 #[test]
 fn networks_are_scanned_without_a_broadcast_and_their_silence_is_not_told() {
     run(async {
-        let mut house = House::new(shelf()).await;
+        let mut house = TestBridge::new(shelf()).await;
         let networks: Vec<String> = house
             .shelf
             .plugs()
@@ -122,7 +122,7 @@ fn networks_are_scanned_without_a_broadcast_and_their_silence_is_not_told() {
 #[test]
 fn a_named_host_that_comes_later_is_found_soon() {
     run(async {
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         let host = house.plug(0).ip().to_string();
         house.plug(0).set_faults(Faults { off: true, ..Faults::default() }).await.unwrap();
         let mark = house.mark();
@@ -138,7 +138,7 @@ fn a_named_host_that_comes_later_is_found_soon() {
 #[test]
 fn only_what_moved_is_published_and_the_heartbeat_repeats_the_rest() {
     run(async {
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         house.start(&[("publish.heartbeat", "2s")], "").await;
         let numbers = |messages: Vec<Message>| {
             let count = messages.iter().filter(|m| m.topic.ends_with("/power")).count();
@@ -174,7 +174,7 @@ fn only_what_moved_is_published_and_the_heartbeat_repeats_the_rest() {
 #[test]
 fn a_pressed_button_is_seen_and_put_down_to_a_hand() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         let mark = house.mark();
         house.plug(0).press(3);
         let event = house.plug_event(mark, STRIP, "switched_locally").await;
@@ -194,7 +194,7 @@ fn a_pressed_button_is_seen_and_put_down_to_a_hand() {
 #[test]
 fn snapshots_come_once_a_second_at_most() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         let mark = house.mark();
         let began = Instant::now();
         for port in [1, 2, 3, 4, 5, 6, 1, 2] {
@@ -218,7 +218,7 @@ fn snapshots_come_once_a_second_at_most() {
 #[test]
 fn a_plug_that_is_off_goes_offline_after_three_misses_and_disturbs_nobody() {
     run(async {
-        let mut house = House::new(shelf()).await;
+        let mut house = TestBridge::new(shelf()).await;
         house.start(&[], "").await;
         for id in [PLUG, DESK] {
             house.shows(&format!("{id}/availability"), "online").await;
@@ -254,7 +254,7 @@ fn a_plug_that_is_off_goes_offline_after_three_misses_and_disturbs_nobody() {
 #[test]
 fn a_plug_is_followed_to_its_new_address() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         let mark = house.mark();
         let [ip] = addresses(1)[..] else { return };
         house.plug(0).move_to(ip).await.unwrap();
@@ -276,7 +276,7 @@ fn a_plug_is_followed_to_its_new_address() {
 fn two_plugs_with_one_serial_are_told_apart_by_their_mac() {
     run(async {
         let second = quiet(Strip::strip_1_30("SWP6000000000001").named("Twin").mac("02:00:00:00:00:99"));
-        let mut house = House::new(vec![strip(), second]).await;
+        let mut house = TestBridge::new(vec![strip(), second]).await;
         house.start(&[], "").await;
         let twin = format!("{STRIP}-000099");
         let plain = format!("{STRIP}-000001");
@@ -304,7 +304,7 @@ fn two_plugs_with_one_serial_are_told_apart_by_their_mac() {
 #[test]
 fn known_plugs_are_asked_before_any_search_and_announced_offline_when_they_are_gone() {
     run(async {
-        let mut house = House::new(shelf()).await;
+        let mut house = TestBridge::new(shelf()).await;
         house.start(&[], "").await;
         for id in [PLUG, DESK] {
             house.shows(&format!("{id}/availability"), "online").await;
@@ -328,7 +328,7 @@ fn known_plugs_are_asked_before_any_search_and_announced_offline_when_they_are_g
 #[test]
 fn a_plug_that_comes_later_is_found_by_a_scan_and_reported() {
     run(async {
-        let mut house = House::new(shelf()).await;
+        let mut house = TestBridge::new(shelf()).await;
         for place in [1, 2] {
             house.plug(place).set_faults(Faults { off: true, ..Faults::default() }).await.unwrap();
         }

@@ -1,13 +1,13 @@
 //! Protection: overloads are told, switched off and latched. Restarts: told, and ports put back.
 
-use crate::support::{House, STRIP, run, strip, watts};
+use crate::support::{STRIP, TestBridge, run, strip, watts};
 use plug2mqtt::io::clock::Clock;
 use serde_json::json;
 
 #[test]
 fn an_overload_is_told_switched_off_and_stays_off_until_it_is_released() {
     run(async {
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         let ports = "port.2 = { max_power = 500.0, overload_after = \"1s\", overload = \"latch\" }\n\
                      port.3 = { overload_after = \"0s\" }";
         house.start(&[], &format!("[device.\"{STRIP}\"]\n{ports}\n")).await;
@@ -57,7 +57,7 @@ fn an_overload_is_told_switched_off_and_stays_off_until_it_is_released() {
 #[test]
 fn after_a_restart_ports_are_put_back_where_the_settings_say() {
     run(async {
-        let mut house = House::new(vec![strip().forgetting_relays()]).await;
+        let mut house = TestBridge::new(vec![strip().forgetting_relays()]).await;
         let now = Clock::start().now().local().strftime("00dv=all,%Y-%m-%d,%H:%M:%S,13;").to_string();
         let now_s = house.plug(0).now_s();
         house.plug(0).strip(|strip| strip.datagram(now_s, now.as_bytes()));

@@ -1,7 +1,7 @@
 //! The second family, INPLUG: the same topics, results and events as every other plug, and what is
 //! its own: sessions, locks, a meter or none.
 
-use crate::support::{House, Message, addresses, run, strip, until, watts, with};
+use crate::support::{Message, TestBridge, addresses, run, strip, until, watts, with};
 use plug2mqtt::model::Mac;
 use plug2mqtt::sim::{Faults, Inplug, Served, Shelf};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ const LAMP: &str = "inplug-020000002712";
 const FAN: &str = "inplug-020000002713";
 
 /// A strip, INPLUGs and the bridge in service.
-async fn house(plugs: Vec<Inplug>, set: &[(&str, &str)], more: &str) -> (House, Shelf<Inplug>) {
+async fn house(plugs: Vec<Inplug>, set: &[(&str, &str)], more: &str) -> (TestBridge, Shelf<Inplug>) {
     let homes = addresses(plugs.len());
     let plugs = Shelf::serve(homes.into_iter().zip(plugs).collect(), 0, 0).await.expect("a shelf");
     let port = plugs.ports().0.to_string();
@@ -24,7 +24,7 @@ async fn house(plugs: Vec<Inplug>, set: &[(&str, &str)], more: &str) -> (House, 
         ("inplug.timeout", "2s"),
         ("discovery.interval", "3s"),
     ];
-    let mut house = House::new(vec![strip()]).await;
+    let mut house = TestBridge::new(vec![strip()]).await;
     house.start(&[&own[..], set].concat(), more).await;
     (house, plugs)
 }
@@ -33,7 +33,7 @@ fn heater() -> Inplug {
     Inplug::new(0x11).named("Heater").with_relay(true).load(watts(60))
 }
 
-async fn close(house: House, plugs: Shelf<Inplug>) {
+async fn close(house: TestBridge, plugs: Shelf<Inplug>) {
     house.close().await;
     plugs.stop().await;
 }
@@ -255,7 +255,7 @@ fn a_plug_that_answers_no_broadcast_is_asked_at_its_host() {
         let plugs = vec![(home.parse().unwrap(), plug)];
         let plugs = Shelf::serve(plugs, 0, 0).await.expect("a shelf");
         let port = plugs.ports().0.to_string();
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         let set = [
             ("inplug.enabled", "true"),
             ("inplug.udp_port", port.as_str()),
@@ -284,7 +284,7 @@ fn a_locked_plug_nobody_has_read_yet_is_told_once_and_kept() {
             ("inplug.poll_interval", "200ms"),
             ("discovery.interval", "1s"),
         ];
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         house.start(&set, "").await;
         let plug = &plugs.plugs()[0];
         let told = house.bridge_event(0, "device_offline").await;

@@ -1,11 +1,11 @@
 //! Commands: what is switched, and the one result each of them gets.
 
-use crate::support::{House, Message, STRIP, on, quiet, run, strip, until};
+use crate::support::{Message, STRIP, TestBridge, on, quiet, run, strip, until};
 use plug2mqtt::sim::{Faults, Strip};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-fn results(house: &House, mark: usize) -> Vec<Value> {
+fn results(house: &TestBridge, mark: usize) -> Vec<Value> {
     let topic = format!("plug2mqtt/{STRIP}/response");
     house.since(mark).iter().filter(|m| m.topic == topic).map(Message::json).collect()
 }
@@ -13,7 +13,7 @@ fn results(house: &House, mark: usize) -> Vec<Value> {
 #[test]
 fn every_spelling_of_a_command_switches_and_gets_one_result() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         let mark = house.mark();
         for (topic, payload, ports, relays) in [
             ("1/set", "OFF", json!({"1": "OFF"}), [0, 1, 1, 1, 1, 1]),
@@ -51,7 +51,7 @@ fn every_spelling_of_a_command_switches_and_gets_one_result() {
 #[test]
 fn port_0_is_one_request_for_the_whole_strip() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         assert_eq!(house.value(&format!("{STRIP}/0/state")).as_deref(), Some("ON"));
         let result = house.command(&format!("{STRIP}/0/set"), "OFF").await;
         assert_eq!(result["ports"].as_object().map(|ports| ports.len()), Some(6), "{result}");
@@ -66,7 +66,7 @@ fn port_0_is_one_request_for_the_whole_strip() {
 #[test]
 fn six_ports_at_once_become_few_requests() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         let mut few = false;
         // A busy machine may tear the six apart; it does not every time.
         for (round, state) in ["OFF", "ON"].into_iter().cycle().take(20).enumerate() {
@@ -95,7 +95,7 @@ fn six_ports_at_once_become_few_requests() {
 #[test]
 fn a_timed_command_goes_back_by_itself() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         let mark = house.mark();
         house.command(&format!("{STRIP}/2/set"), r#"{"state":"OFF","for_s":1}"#).await;
         let state = format!("plug2mqtt/{STRIP}/2/state");
@@ -117,7 +117,7 @@ fn a_timed_command_goes_back_by_itself() {
 #[test]
 fn staggered_ports_are_switched_one_after_another() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         let began = std::time::Instant::now();
         let scene = r#"{"ports":{"1":"OFF","2":"OFF","3":"OFF"},"stagger_ms":150}"#;
         let result = house.command(&format!("{STRIP}/set"), scene).await;
@@ -131,7 +131,7 @@ fn staggered_ports_are_switched_one_after_another() {
 #[test]
 fn a_command_to_a_plug_that_is_off_fails_and_the_true_state_is_published_again() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         let faults = Faults { off: true, ..Default::default() };
         house.plug(0).set_faults(faults).await.unwrap();
         // It is not known yet that the plug is off: the command lives no longer than it says.
@@ -154,7 +154,7 @@ fn a_command_to_a_plug_that_is_off_fails_and_the_true_state_is_published_again()
 #[test]
 fn locks_and_read_only_refuse_and_options_cannot_loosen_the_settings() {
     run(async {
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         let locks = format!(
             "[device.\"{STRIP}\".port.1]\nlock = \"on\"\n[device.\"{STRIP}\".port.2]\nlock = \"both\"\n"
         );
@@ -195,7 +195,7 @@ fn locks_and_read_only_refuse_and_options_cannot_loosen_the_settings() {
 #[test]
 fn a_retained_command_is_refused_cleared_and_reported() {
     run(async {
-        let mut house = House::new(vec![strip()]).await;
+        let mut house = TestBridge::new(vec![strip()]).await;
         house.publish(&format!("{STRIP}/2/set"), "OFF", true).await;
         house.publish("bridge/request/restart", "{}", true).await;
         let mark = house.mark();
@@ -219,7 +219,7 @@ fn a_retained_command_is_refused_cleared_and_reported() {
 #[test]
 fn a_live_command_with_the_retain_flag_is_obeyed_once_and_its_copy_cleared() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         let mark = house.mark();
         let set = format!("plug2mqtt/{STRIP}/2/set");
         house.publish(&set, "OFF", true).await;
@@ -236,7 +236,7 @@ fn a_live_command_with_the_retain_flag_is_obeyed_once_and_its_copy_cleared() {
 #[test]
 fn the_newest_command_for_a_port_wins_and_the_others_are_told_so() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         let faults = Faults { delay: Duration::from_millis(60), ..Faults::default() };
         house.plug(0).set_faults(faults).await.unwrap();
         let mark = house.mark();
@@ -256,14 +256,14 @@ fn the_newest_command_for_a_port_wins_and_the_others_are_told_so() {
     });
 }
 
-async fn flood(house: &House, count: u64) {
+async fn flood(house: &TestBridge, count: u64) {
     for n in 0..count {
         let command = format!(r#"{{"state":"{}","id":{n}}}"#, if n % 2 == 0 { "OFF" } else { "ON" });
         house.publish(&format!("{STRIP}/{}/set", n % 6 + 1), command, false).await;
     }
 }
 
-fn marks(house: &House, mark: usize) -> Vec<u64> {
+fn marks(house: &TestBridge, mark: usize) -> Vec<u64> {
     let all = results(house, mark);
     let mut marks: Vec<u64> = all.iter().filter_map(|result| result["id"].as_u64()).collect();
     marks.sort_unstable();
@@ -273,7 +273,7 @@ fn marks(house: &House, mark: usize) -> Vec<u64> {
 #[test]
 fn hundreds_of_commands_at_once_get_a_result_each() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         let mark = house.mark();
         flood(&house, 400).await;
         until("all results", || results(&house, mark).len() >= 400).await;
@@ -289,7 +289,7 @@ fn a_flood_gets_a_result_each_and_costs_another_plug_nothing() {
     run(async {
         let other = "maxsmart-swp6000000000002";
         let second = quiet(Strip::strip_3_36("SWP6000000000002").mac("02:00:00:00:00:02"));
-        let mut house = House::new(vec![strip(), second]).await;
+        let mut house = TestBridge::new(vec![strip(), second]).await;
         house.start(&[], "").await;
         let mark = house.mark();
         for n in 0..6000 {
@@ -321,7 +321,7 @@ fn a_flood_gets_a_result_each_and_costs_another_plug_nothing() {
 #[test]
 fn a_timed_command_goes_back_even_after_a_restart() {
     run(async {
-        let mut house = House::running().await;
+        let mut house = TestBridge::running().await;
         house.command(&format!("{STRIP}/2/set"), r#"{"state":"OFF","for_s":1}"#).await;
         house.stop().await.unwrap();
         assert!(!house.relays(0)[1]);
@@ -335,7 +335,7 @@ fn a_timed_command_goes_back_even_after_a_restart() {
 #[test]
 fn what_cannot_be_written_down_is_not_done_and_answered_so() {
     run(async {
-        let house = House::running().await;
+        let house = TestBridge::running().await;
         assert_eq!(house.command(&format!("{STRIP}/1/set"), "OFF").await["status"], "ok");
         std::fs::rename(house.state_directory(), house.state_directory().with_extension("away")).unwrap();
         let rename = house.request("device_rename", &format!(r#"{{"id":"{STRIP}","name":"Attic"}}"#)).await;

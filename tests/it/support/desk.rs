@@ -1,14 +1,14 @@
 //! Somebody at the command line, in a house.
 
-use super::{House, spawned};
+use super::{TestBridge, spawned};
 use plug2mqtt::sim::Strip;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// The program beside a shelf of plugs.
-pub(crate) struct Desk {
-    pub(crate) house: House,
+pub(crate) struct CliHarness {
+    pub(crate) house: TestBridge,
     file: PathBuf,
 }
 
@@ -17,12 +17,12 @@ pub(crate) const LOCK: &str = "[device.maxsmart-swp6000000000001.port.6]\nlock =
      [device.maxsmart-swp6000000000001-000001.port.6]\nlock = \"on\"\n\
      [device.maxsmart-swp6000000000001-000009.port.6]\nlock = \"on\"";
 
-impl Desk {
+impl CliHarness {
     pub(crate) async fn new(plugs: Vec<Strip>) -> Self {
-        Self::beside(House::new(plugs).await)
+        Self::beside(TestBridge::new(plugs).await)
     }
 
-    pub(crate) fn beside(house: House) -> Self {
+    pub(crate) fn beside(house: TestBridge) -> Self {
         let file = house.settings_file("");
         Self { house, file }
     }

@@ -6,8 +6,8 @@ mod desk;
 mod script;
 
 pub(crate) use client::{Message, on, with};
-pub(crate) use desk::{Desk, LOCK};
-pub(crate) use script::{Script, Whims};
+pub(crate) use desk::{CliHarness, LOCK};
+pub(crate) use script::{BrokerFaults, Script};
 
 use client::Client;
 use plug2mqtt::bridge::{self, Ended, Instance, Logging};
@@ -87,14 +87,14 @@ pub(crate) fn spawned(command: &mut Command) -> Child {
     command.spawn().expect("a program")
 }
 
-enum Post {
+enum TestBroker {
     Client(Client),
     Script(Script),
 }
 
-pub(crate) struct House {
+pub(crate) struct TestBridge {
     pub(crate) shelf: Shelf,
-    post: Post,
+    post: TestBroker,
     broker: Option<Builtin>,
     state: tempfile::TempDir,
     port: u16,
@@ -106,25 +106,25 @@ struct Bridge {
     running: JoinHandle<Result<Ended, String>>,
 }
 
-impl House {
+impl TestBridge {
     /// Plugs and the built-in broker; no bridge yet.
     pub(crate) async fn new(plugs: Vec<Strip>) -> Self {
         let broker = broker::start(([127, 0, 0, 1], 0).into(), None, None).await.expect("a broker");
         let port = broker.addr().port();
         let client = Client::new(port).await;
-        Self::with(plugs, Post::Client(client), Some(broker), port).await
+        Self::with(plugs, TestBroker::Client(client), Some(broker), port).await
     }
 
     /// Plugs and a broker with whims.
     pub(crate) async fn scripted(plugs: Vec<Strip>) -> (Self, Script) {
         let script = Script::start().await;
         let port = script.port();
-        (Self::with(plugs, Post::Script(script.clone()), None, port).await, script)
+        (Self::with(plugs, TestBroker::Script(script.clone()), None, port).await, script)
     }
 
     /// Other plugs and another bridge, on a broker that is there already.
     pub(crate) async fn guest(plugs: Vec<Strip>, script: &Script) -> Self {
-        Self::with(plugs, Post::Script(script.clone()), None, script.port()).await
+        Self::with(plugs, TestBroker::Script(script.clone()), None, script.port()).await
     }
 
     /// One strip, the built-in broker, the bridge in service.
@@ -134,7 +134,7 @@ impl House {
         house
     }
 
-    async fn with(plugs: Vec<Strip>, post: Post, broker: Option<Builtin>, port: u16) -> Self {
+    async fn with(plugs: Vec<Strip>, post: TestBroker, broker: Option<Builtin>, port: u16) -> Self {
         let plugs = addresses(plugs.len()).into_iter().zip(plugs).collect();
         let shelf = Shelf::serve(plugs, 0, 0).await.expect("a shelf");
         let state = tempfile::tempdir().expect("a directory");
@@ -240,8 +240,8 @@ impl House {
 
     fn log(&self) -> watch::Receiver<Vec<Message>> {
         match &self.post {
-            Post::Client(client) => client.log(),
-            Post::Script(script) => script.log(),
+            TestBroker::Client(client) => client.log(),
+            TestBroker::Script(script) => script.log(),
         }
     }
 
@@ -299,13 +299,13 @@ impl House {
     pub(crate) async fn publish(&self, topic: &str, payload: impl Into<Vec<u8>>, retain: bool) {
         let (mark, topic, payload) = (self.mark(), full(topic), payload.into());
         match &self.post {
-            Post::Client(client) => {
+            TestBroker::Client(client) => {
                 client.publish(&topic, payload.clone(), retain).await;
                 if retain {
                     self.wait_after(mark, "its echo", |m| m.topic == topic && m.payload == payload).await;
                 }
             }
-            Post::Script(script) => script.publish(&topic, payload, retain),
+            TestBroker::Script(script) => script.publish(&topic, payload, retain),
         }
     }
 
@@ -343,8 +343,8 @@ impl House {
     /// What the broker has retained, as a newcomer sees it.
     pub(crate) async fn retained(&self) -> BTreeMap<String, String> {
         match &self.post {
-            Post::Client(_) => Client::retained(self.port).await,
-            Post::Script(script) => script.retained(),
+            TestBroker::Client(_) => Client::retained(self.port).await,
+            TestBroker::Script(script) => script.retained(),
         }
     }
 

@@ -25,7 +25,7 @@ const MAX_QUEUED: usize = 1020;
 
 /// What it does wrong; the default is a good broker.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Whims {
+pub(crate) struct BrokerFaults {
     pub(crate) refuse_login: bool,
     /// Subscriptions to filters that end like this are refused.
     pub(crate) refuse_filter: Option<&'static str>,
@@ -58,7 +58,7 @@ pub(crate) struct Script(Arc<Shared>);
 
 struct Shared {
     addr: SocketAddr,
-    desk: Mutex<Desk>,
+    desk: Mutex<CliHarness>,
     log: watch::Sender<Vec<Message>>,
     /// To clients: what is published, and the end of their connections.
     out: broadcast::Sender<Out>,
@@ -66,8 +66,8 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct Desk {
-    whims: Whims,
+struct CliHarness {
+    whims: BrokerFaults,
     retained: BTreeMap<String, Vec<u8>>,
 }
 
@@ -123,7 +123,7 @@ impl Script {
         self.0.log.subscribe()
     }
 
-    pub(crate) fn set(&self, whims: Whims) {
+    pub(crate) fn set(&self, whims: BrokerFaults) {
         self.0.desk.lock().unwrap().whims = whims;
     }
 
@@ -160,7 +160,7 @@ impl Shared {
         self.log.send_modify(|log| log.push(message));
     }
 
-    fn whims(&self) -> Whims {
+    fn whims(&self) -> BrokerFaults {
         self.desk.lock().unwrap().whims.clone()
     }
 

@@ -191,7 +191,7 @@ fn a_v3_reply_of_another_plug_is_a_stranger() {
 fn hardware_ids_in_both_spellings() {
     let check = |json: &str, want: Option<&str>| {
         let object: Map<String, Value> = serde_json::from_str(json).expect("JSON");
-        let id = hardware_id(&object, &mut Facts::default());
+        let id = hardware_id(&object, &mut DeviceInfo::default());
         assert_eq!(id.as_ref().map(PlugId::as_str), want, "{json}");
     };
     check(

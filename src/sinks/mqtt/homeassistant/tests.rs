@@ -1,7 +1,7 @@
 //! Held against messages that Home Assistant 2024.12, 2026.10 and 2026.11 accept as they stand.
 
 use super::*;
-use crate::model::{Facts, LeaderGroup, Mac, Offer, PortView};
+use crate::model::{Capabilities, DeviceInfo, LeaderGroup, Mac, PortView};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ fn announcer(mode: DiscoveryMode, port_devices: PortDevices) -> Announcer {
     Announcer { base, prefix, mode, port_devices, version: "0.1.0" }
 }
 
-fn plug(id: &str, name: &str, facts: Facts, offer: Offer, ports: &[&str]) -> PlugView {
+fn plug(id: &str, name: &str, facts: DeviceInfo, offer: Capabilities, ports: &[&str]) -> PlugView {
     let port = |name: &&str| PortView { name: (*name).into(), ..PortView::default() };
     PlugView {
         driver: "maxsmart",
@@ -25,17 +25,21 @@ fn plug(id: &str, name: &str, facts: Facts, offer: Offer, ports: &[&str]) -> Plu
 }
 
 fn strip(ports: &[&str]) -> PlugView {
-    let facts = Facts {
+    let facts = DeviceInfo {
         manufacturer: "Max Hauri".into(),
         model: "MaxSmart Power Station".into(),
         model_id: Some("SOP111".into()),
         serial: Some("SWP6000000000001".into()),
         mac: Mac::parse("02:00:00:00:00:01"),
         firmware: Some("1.30".into()),
-        ..Facts::default()
+        ..DeviceInfo::default()
     };
-    let offer =
-        Offer { ports: u8::try_from(ports.len()).unwrap(), power: true, current: true, ..Offer::default() };
+    let offer = Capabilities {
+        ports: u8::try_from(ports.len()).unwrap(),
+        power: true,
+        current: true,
+        ..Capabilities::default()
+    };
     plug("maxsmart-swp6000000000001", "Office strip", facts, offer, ports)
 }
 
@@ -66,7 +70,7 @@ fn a_strip_with_child_devices() {
 
 #[test]
 fn a_plug_with_one_port() {
-    let facts = Facts {
+    let facts = DeviceInfo {
         manufacturer: "Meross".into(),
         model: "Smart Wi-Fi Plug".into(),
         model_id: Some("MSS310".into()),
@@ -74,10 +78,16 @@ fn a_plug_with_one_port() {
         mac: Mac::parse("02:00:00:00:00:02"),
         firmware: Some("6.3.22".into()),
         hardware: Some("6.0.0".into()),
-        ..Facts::default()
+        ..DeviceInfo::default()
     };
-    let offer =
-        Offer { ports: 1, power: true, current: true, voltage: true, signal: true, ..Offer::default() };
+    let offer = Capabilities {
+        ports: 1,
+        power: true,
+        current: true,
+        voltage: true,
+        signal: true,
+        ..Capabilities::default()
+    };
     let plug = plug("meross-020000000002", "Coffee machine", facts, offer, &["Port 1"]);
     let message = one(announcer(DiscoveryMode::Device, PortDevices::None).messages(&plug));
     assert_eq!(message.payload, golden(include_str!("plug.json")));
@@ -86,16 +96,16 @@ fn a_plug_with_one_port() {
 #[test]
 fn a_strip_that_can_do_more() {
     let mut strip = strip(&["Desk lamp", "Monitor"]);
-    strip.offer = Offer {
+    strip.offer = Capabilities {
         ports: 2,
         clock: true,
         countdown: true,
         leader: true,
         presence_simulation: true,
-        ..Offer::default()
+        ..Capabilities::default()
     };
     let message = one(announcer(DiscoveryMode::Device, PortDevices::None).messages(&strip));
-    assert_eq!(message.payload, golden(include_str!("skills.json")));
+    assert_eq!(message.payload, golden(include_str!("capabilities.json")));
 }
 
 #[test]
@@ -230,7 +240,7 @@ fn hostile_names_are_data_and_nothing_else() {
 #[test]
 fn what_a_plug_can_hold_is_what_its_entities_can_show() {
     let mut strip = strip(&["Desk lamp", "Monitor"]);
-    strip.offer = Offer { ports: 2, countdown: true, leader: true, ..Offer::default() };
+    strip.offer = Capabilities { ports: 2, countdown: true, leader: true, ..Capabilities::default() };
     let message = one(announcer(DiscoveryMode::Device, PortDevices::None).messages(&strip));
     let options = |key: &str| message.payload["cmps"][key]["ops"].as_array().expect("options").clone();
     for minutes in [0, 2880, u32::MAX] {

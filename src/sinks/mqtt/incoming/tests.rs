@@ -2,7 +2,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test names the one case it wants")]
 
 use super::*;
-use crate::model::{LogLevel, Name, Wish};
+use crate::model::{LogLevel, Name, SwitchAction};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ fn set(port: Option<&str>, payload: &[u8]) -> Incoming {
     incoming(&Topic::Set("maxsmart-x1", port), payload, ALL)
 }
 
-fn wishes(incoming: Incoming) -> Vec<(u8, Wish)> {
+fn wishes(incoming: Incoming) -> Vec<(u8, SwitchAction)> {
     match incoming {
-        Incoming::Order(Order::Switch(order)) => order.ports.into_iter().collect(),
+        Incoming::HubRequest(HubRequest::Switch(order)) => order.ports.into_iter().collect(),
         other => panic!("{other:?}"),
     }
 }
@@ -63,23 +63,23 @@ fn topics_are_taken_apart_and_others_left_alone() {
 #[test]
 fn words_in_any_case_are_commands() {
     for (word, wish) in [
-        ("ON", Wish::On),
-        ("off", Wish::Off),
-        ("Toggle", Wish::Toggle),
-        ("true", Wish::On),
-        ("0", Wish::Off),
-        (" 1\n", Wish::On),
-        ("\"ON\"", Wish::On),
-        (" \"off \" ", Wish::Off),
+        ("ON", SwitchAction::On),
+        ("off", SwitchAction::Off),
+        ("Toggle", SwitchAction::Toggle),
+        ("true", SwitchAction::On),
+        ("0", SwitchAction::Off),
+        (" 1\n", SwitchAction::On),
+        ("\"ON\"", SwitchAction::On),
+        (" \"off \" ", SwitchAction::Off),
     ] {
         assert_eq!(wishes(set(Some("2"), word.as_bytes())), [(2, wish)], "{word}");
     }
-    assert_eq!(wishes(set(None, b"OFF")), [(SwitchOrder::WHOLE, Wish::Off)]);
+    assert_eq!(wishes(set(None, b"OFF")), [(SwitchOrder::WHOLE, SwitchAction::Off)]);
 }
 
 #[test]
 fn json_commands_carry_mark_life_and_hold() {
-    let Incoming::Order(Order::Switch(order)) =
+    let Incoming::HubRequest(HubRequest::Switch(order)) =
         set(Some("1"), br#"{"state":"ON","id":"nr-17","ttl_ms":5000,"for_s":900}"#)
     else {
         panic!("not an order");
@@ -87,10 +87,13 @@ fn json_commands_carry_mark_life_and_hold() {
     assert_eq!(order.id.as_deref(), Some("\"nr-17\""));
     assert_eq!((order.ttl, order.hold), (Some(Duration::from_secs(5)), Some(Duration::from_secs(900))));
     let scene = br#"{"id":7,"ports":{"1":"ON","5":"toggle","2":false},"stagger_ms":250}"#;
-    let Incoming::Order(Order::Switch(order)) = set(None, scene) else { panic!("not an order") };
+    let Incoming::HubRequest(HubRequest::Switch(order)) = set(None, scene) else { panic!("not an order") };
     assert_eq!(order.id.as_deref(), Some("7"));
     assert_eq!(order.stagger, Duration::from_millis(250));
-    assert_eq!(order.ports, BTreeMap::from([(1, Wish::On), (2, Wish::Off), (5, Wish::Toggle)]));
+    assert_eq!(
+        order.ports,
+        BTreeMap::from([(1, SwitchAction::On), (2, SwitchAction::Off), (5, SwitchAction::Toggle)])
+    );
 }
 
 #[test]
@@ -151,7 +154,7 @@ fn what_is_no_command_is_refused_with_a_reason() {
         assert_eq!(refused(set(Some(port), b"ON")), CommandError::UnknownPort, "{port}");
     }
     // Numbers of ports that do not exist are for the hub to refuse: it knows how many there are.
-    assert_eq!(wishes(set(Some("99"), b"ON")), [(99, Wish::On)]);
+    assert_eq!(wishes(set(Some("99"), b"ON")), [(99, SwitchAction::On)]);
 }
 
 #[test]
@@ -205,7 +208,7 @@ fn a_mark_comes_back_as_it_was_or_the_command_is_refused() {
     let whole = format!("a\u{1}\n\u{7f}{}", "ü".repeat(124));
     for text in ["", "a\u{0}b\r\n", whole.as_str()] {
         let payload = serde_json::json!({"state": "ON", "id": text}).to_string();
-        let Incoming::Order(Order::Switch(order)) = set(Some("1"), payload.as_bytes()) else {
+        let Incoming::HubRequest(HubRequest::Switch(order)) = set(Some("1"), payload.as_bytes()) else {
             panic!("{text:?}")
         };
         assert_eq!(order.id, Some(serde_json::json!(text).to_string()));
@@ -245,7 +248,7 @@ fn a_key_of_another_verb_is_refused_with_the_own_ones() {
 
 fn request_of(verb: &str, payload: &str) -> Result<(Request, Option<String>), String> {
     match incoming(&Topic::Request(verb), payload.as_bytes(), ALL) {
-        Incoming::Order(Order::Request(request, mark)) => Ok((request, mark)),
+        Incoming::HubRequest(HubRequest::Request(request, mark)) => Ok((request, mark)),
         Incoming::BadRequest(_, _, why) => Err(why),
         other => panic!("{other:?}"),
     }
@@ -365,64 +368,68 @@ fn requests_to_one_plug_have_the_words_of_the_command_line() {
     let lead = LeaderWish { leader: Some(Some(1)), followers: vec![2, 3], limit_w: Some(5) };
     let chf = Price { cost: 0.31, currency: Currency::Chf };
     for (verb, more, want) in [
-        ("clock", "", Errand::Clock { set: false }),
-        ("clock", r#","set":true"#, Errand::Clock { set: true }),
-        ("countdown", "", Errand::Countdown { port: None, minutes: None }),
-        ("countdown", r#","port":2,"minutes":20"#, Errand::Countdown { port: Some(2), minutes: Some(20) }),
+        ("clock", "", PlugRequest::Clock { set: false }),
+        ("clock", r#","set":true"#, PlugRequest::Clock { set: true }),
+        ("countdown", "", PlugRequest::Countdown { port: None, minutes: None }),
+        (
+            "countdown",
+            r#","port":2,"minutes":20"#,
+            PlugRequest::Countdown { port: Some(2), minutes: Some(20) },
+        ),
         (
             "countdown",
             r#","port":2,"minutes":"cancel""#,
-            Errand::Countdown { port: Some(2), minutes: Some(0) },
+            PlugRequest::Countdown { port: Some(2), minutes: Some(0) },
         ),
-        ("schedule", "", Errand::Schedule(None)),
+        ("schedule", "", PlugRequest::Schedule(None)),
         (
             "schedule",
             r#","add":{"on":[1,2],"off":[3],"at":"22:10","days":"Mon-Fri"}"#,
-            Errand::Schedule(Some(RuleWish::Add(rule))),
+            PlugRequest::Schedule(Some(RuleWish::Add(rule))),
         ),
         (
             "schedule",
             r#","change":{"id":7,"date":"2026-12-24","enabled":false}"#,
-            Errand::Schedule(Some(RuleWish::Change(7, date.clone()))),
+            PlugRequest::Schedule(Some(RuleWish::Change(7, date.clone()))),
         ),
         (
             "schedule",
             r#","change":{"id":7,"date":"24.12.2026","enabled":false}"#,
-            Errand::Schedule(Some(RuleWish::Change(7, date))),
+            PlugRequest::Schedule(Some(RuleWish::Change(7, date))),
         ),
-        ("schedule", r#","delete":7"#, Errand::Schedule(Some(RuleWish::Delete(7)))),
+        ("schedule", r#","delete":7"#, PlugRequest::Schedule(Some(RuleWish::Delete(7)))),
         (
             "history",
             r#","span":"days","port":1"#,
-            Errand::History { span: Span::Days, port: Some(1), meaning: None },
+            PlugRequest::History { span: Span::Days, port: Some(1), meaning: None },
         ),
-        ("price", r#","price":0.31,"currency":"chf""#, Errand::Price(Some(chf))),
-        ("price", r#","price":"0,31","currency":"chf""#, Errand::Price(Some(chf))),
-        ("leader", r#","leader":1,"followers":[2,3],"limit_w":5"#, Errand::Leader(Some(lead))),
+        ("price", r#","price":0.31,"currency":"chf""#, PlugRequest::Price(Some(chf))),
+        ("price", r#","price":"0,31","currency":"chf""#, PlugRequest::Price(Some(chf))),
+        ("leader", r#","leader":1,"followers":[2,3],"limit_w":5"#, PlugRequest::Leader(Some(lead))),
         (
             "leader",
             r#","leader":"none""#,
-            Errand::Leader(Some(LeaderWish { leader: Some(None), ..LeaderWish::default() })),
+            PlugRequest::Leader(Some(LeaderWish { leader: Some(None), ..LeaderWish::default() })),
         ),
         (
             "presence_simulation",
             r#","enabled":true,"days":"weekdays","from":"18:30","to":"1:00","ports":[1,2]"#,
-            Errand::PresenceSimulation(Some(wish)),
+            PlugRequest::PresenceSimulation(Some(wish)),
         ),
         (
             "call",
             r#","command":515,"arguments":{"port":1}"#,
-            Errand::Call { command: 515, arguments: Some(r#"{"port":1}"#.into()) },
+            PlugRequest::Call { command: 515, arguments: Some(r#"{"port":1}"#.into()) },
         ),
         (
             "port_rename",
             r#","port":2,"name":"Lamp","device_too":true"#,
-            Errand::Rename { port: 2, name: Name::clean("Lamp").expect("a name") },
+            PlugRequest::Rename { port: 2, name: Name::clean("Lamp").expect("a name") },
         ),
     ] {
         let payload = format!(r#"{{"id":"maxsmart-x1","transaction":[1]{more}}}"#);
         let built = request_of(verb, &payload).unwrap_or_else(|why| panic!("{verb} {payload}: {why}"));
-        assert_eq!(built, (Request::Errand(plug(), want), Some("[1]".into())), "{verb} {payload}");
+        assert_eq!(built, (Request::PlugRequest(plug(), want), Some("[1]".into())), "{verb} {payload}");
     }
     for (verb, more, part) in [
         ("clock", r#","sett":true"#, "sett"),

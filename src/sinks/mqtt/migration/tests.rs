@@ -5,7 +5,7 @@ fn id() -> PlugId {
 }
 
 fn shape(mode: &str, port_devices: &str, ports: u8) -> Shape {
-    let offer = Offer { ports, power: true, ..Offer::default() };
+    let offer = Capabilities { ports, power: true, ..Capabilities::default() };
     Shape { prefix: "homeassistant".into(), mode: mode.into(), port_devices: port_devices.into(), offer }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::sinks::mqtt::sorter::{Sorted, Sorter};
+use crate::sinks::mqtt::router::{Sorted, Sorter};
 use peers::says;
 use serde_json::json;
 
@@ -69,7 +69,7 @@ impl Story {
     fn retained(&mut self, ms: u64, topic: &str, payload: &str) -> Vec<Outgoing> {
         match self.sorter.sort(topic, payload.as_bytes(), true) {
             Sorted::Rest(received) => self.handle(ms, Input::Received(received)),
-            Sorted::Order(order) => panic!("{topic} {payload} must not reach the hub: {order:?}"),
+            Sorted::HubRequest(order) => panic!("{topic} {payload} must not reach the hub: {order:?}"),
             Sorted::Nothing => Vec::new(),
         }
     }
@@ -78,7 +78,7 @@ impl Story {
     fn metered(&mut self, ms: u64) -> Option<Vec<(String, Option<u8>, f64)>> {
         let out = self.handle(ms, Input::Tick);
         let told = out.iter().find_map(|out| {
-            if let Outgoing::Order(Order::Metered(told)) = out { Some(told.clone()) } else { None }
+            if let Outgoing::HubRequest(HubRequest::Metered(told)) = out { Some(told.clone()) } else { None }
         })?;
         assert!(out.iter().any(|out| matches!(out, Outgoing::Unsubscribe(filters) if filters.len() == 2)));
         Some(told.into_iter().map(|one| (one.plug.as_str().into(), one.port, one.kwh)).collect())
@@ -144,7 +144,7 @@ fn what_a_dying_connection_may_have_swallowed_is_emptied_again() {
 fn strip(n: u32) -> PlugView {
     let id = PlugId::of("maxsmart", &format!("swp6{n:012}")).unwrap();
     let port = crate::model::PortView { relay: Some(true), watts: Some(1.0), ..Default::default() };
-    let offer = crate::model::Offer { ports: 6, power: true, ..Default::default() };
+    let offer = crate::model::Capabilities { ports: 6, power: true, ..Default::default() };
     PlugView {
         driver: "maxsmart",
         adopted: true,
@@ -214,7 +214,7 @@ fn a_snapshot_that_says_nothing_new_is_not_published() {
         out.iter().filter(|out| matches!(out, Outgoing::Publish { topic: t, .. } if *t == topic)).count()
     };
     assert_eq!(told(0, &mut story, Input::Connected(picture([plug.clone()]))), 1);
-    let extras = crate::model::Extras { drift_s: Some(3), ..Default::default() };
+    let extras = crate::model::CapabilityStates { drift_s: Some(3), ..Default::default() };
     (plug.extras, plug.unix_ms) = (Some(Arc::new(extras)), 10_000);
     assert_eq!(told(10_000, &mut story, Input::Shown(picture([plug.clone()]))), 0, "it has no clock to show");
     (plug.watts, plug.unix_ms) = (Some(8.0), 20_000);
@@ -291,7 +291,7 @@ fn what_is_wrong_with_the_bridge_is_told_until_it_is_right_again() {
         let info = published(out.to_vec(), "home/bridge/info").expect("info");
         let info: Value = serde_json::from_str(&info).unwrap();
         let health = out.iter().any(|out| matches!(out, Outgoing::Health(Health::Topic)));
-        let figures = story.session.health(&Health::Topic, Figures::default()).unwrap().1;
+        let figures = story.session.health(&Health::Topic, Metrics::default()).unwrap().1;
         let figures: Value = serde_json::from_str(&figures).unwrap();
         assert_eq!((health, &figures["problem"]), (true, &info["problem"]), "{ms}");
         (published(out.to_vec(), "home/bridge/problem").expect("a word"), info["problem"].clone())
@@ -360,7 +360,8 @@ fn what_stands_under_other_names_is_taken_back_only_where_nobody_lives() {
         let old = |out: &&Outgoing| matches!(out, Outgoing::Publish { topic, payload, retain: true } if topic.starts_with("old/") && payload.is_empty());
         out.iter().filter(old).count()
     };
-    let named = |out: &[Outgoing]| out.iter().any(|out| matches!(out, Outgoing::Order(Order::Named(_))));
+    let named =
+        |out: &[Outgoing]| out.iter().any(|out| matches!(out, Outgoing::HubRequest(HubRequest::Named(_))));
     let former =
         Some(crate::model::Names { base: "old".into(), prefix: "homeassistant".into(), bridge: false });
     // It is not known who lives there: left for the next connection.

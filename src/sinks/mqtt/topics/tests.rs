@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Offer, PortView};
+use crate::model::{Capabilities, PortView};
 
 fn plug() -> PlugView {
     PlugView {
@@ -7,7 +7,7 @@ fn plug() -> PlugView {
         name: "Strip".into(),
         ip: Some("192.0.2.10".into()),
         adopted: true,
-        offer: Offer { ports: 2, power: true, current: true, ..Offer::default() },
+        offer: Capabilities { ports: 2, power: true, current: true, ..Capabilities::default() },
         online: true,
         ports: vec![
             PortView {
@@ -62,7 +62,9 @@ fn availability_comes_first_then_relays_and_unknown_values_have_no_topic() {
 #[test]
 fn a_plug_not_taken_in_or_never_read_has_no_topics() {
     assert!(retained("p", &PlugView { adopted: false, ..plug() }).is_empty());
-    assert!(retained("p", &PlugView { offer: Offer::default(), ports: Vec::new(), ..plug() }).is_empty());
+    assert!(
+        retained("p", &PlugView { offer: Capabilities::default(), ports: Vec::new(), ..plug() }).is_empty()
+    );
 }
 
 #[test]
@@ -138,7 +140,7 @@ fn a_failed_command_names_error_and_port() {
         attempts: 1,
         unix_ms: 0,
     };
-    let (topic, payload) = note("p", &Note::Result(result), 0);
+    let (topic, payload) = note("p", &Notification::Result(result), 0);
     assert_eq!(topic, "p/maxsmart-x1/response");
     let want = json!({"id": {"scene": 1}, "status": "failed", "error": "locked", "port": 2, "ports": {"1": "ON", "2": null},
         "confirmed": false, "latency_ms": 143, "requests": 3, "attempts": 1, "ts": "1970-01-01T00:00:00.000Z"});
@@ -150,7 +152,7 @@ fn filled_hours_are_told_with_their_energy() {
     let id = PlugId::new("maxsmart-x1").expect("an id");
     let ports = vec![Energy::from_wh(300.0), Energy::from_wh(10.0)];
     let filled = Event::EnergyFilled { hours: vec![1_795_197_600_000], ports };
-    let (topic, payload) = note("p", &Note::Plug(id, filled), 0);
+    let (topic, payload) = note("p", &Notification::Plug(id, filled), 0);
     assert_eq!(topic, "p/maxsmart-x1/event");
     let want = json!({"event_type": "energy_filled", "hours": ["2026-11-20T18:00:00.000Z"], "kwh": 0.31,
         "ports": {"1": 0.3, "2": 0.01}, "ts": "1970-01-01T00:00:00.000Z"});

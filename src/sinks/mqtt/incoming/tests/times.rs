@@ -6,7 +6,7 @@ use crate::model::Energy;
 #[test]
 fn times_and_numbers_are_understood_as_people_write_them() {
     let hold = |text: &str| match set(Some("1"), format!(r#"{{"state":"ON","for_s":{text}}}"#).as_bytes()) {
-        Incoming::Order(Order::Switch(order)) => Ok(order.hold.map(|hold| hold.as_secs())),
+        Incoming::HubRequest(HubRequest::Switch(order)) => Ok(order.hold.map(|hold| hold.as_secs())),
         Incoming::Bad(_, _, _, why) => Err(why),
         other => panic!("{other:?}"),
     };
@@ -19,11 +19,11 @@ fn times_and_numbers_are_understood_as_people_write_them() {
     let id = r#""id":"maxsmart-x1""#;
     let asked = |verb, more: &str| incoming(&Topic::Request(verb), format!("{{{id}{more}}}").as_bytes(), ALL);
     let order = |request: Incoming| match request {
-        Incoming::Order(Order::Request(request, _)) => request,
+        Incoming::HubRequest(HubRequest::Request(request, _)) => request,
         other => panic!("{other:?}"),
     };
     let countdown = order(asked("countdown", r#","port":2,"minutes":"20m""#));
-    assert!(matches!(countdown, Request::Errand(_, Errand::Countdown { minutes: Some(20), .. })));
+    assert!(matches!(countdown, Request::PlugRequest(_, PlugRequest::Countdown { minutes: Some(20), .. })));
     let set = order(asked("energy_set", r#","port":1,"kwh":"0,5""#));
     assert!(matches!(set, Request::EnergySet { energy, .. } if energy == Energy::from_kwh(0.5).unwrap()));
     let Incoming::BadRequest(_, _, why) = asked("energy_set", r#","port":1,"kwh":"much""#) else { panic!() };

@@ -7,7 +7,7 @@ impl Story {
     pub(super) fn hears(&mut self, ms: u64, tail: &str, payload: &str) -> Vec<Outgoing> {
         match self.sorter.sort(&format!("home/bridge/{tail}"), payload.as_bytes(), false) {
             Sorted::Rest(received) => self.handle(ms, Input::Received(received)),
-            Sorted::Order(order) => panic!("{payload}: {order:?}"),
+            Sorted::HubRequest(order) => panic!("{payload}: {order:?}"),
             Sorted::Nothing => Vec::new(),
         }
     }
@@ -36,9 +36,9 @@ fn yields(out: &[Outgoing]) -> bool {
 fn figures_that_the_broker_does_not_take_are_not_said() {
     let mut story = Story::new();
     story.connect(0);
-    assert!(story.session.health(&Health::Topic, Figures::default()).is_some());
+    assert!(story.session.health(&Health::Topic, Metrics::default()).is_some());
     story.handle(10, Input::Measured { wanted: 4096, passes: 300 });
-    assert_eq!(story.session.health(&Health::Topic, Figures::default()), None);
+    assert_eq!(story.session.health(&Health::Topic, Metrics::default()), None);
 }
 
 #[test]

@@ -1,0 +1,402 @@
+//! The slow round: what a plug tells of its clock, timers, group and random switching is asked at
+//! the start, when somebody has changed it, and then rarely, one question at a time and well apart.
+//! A plug that has no answer is asked ever more rarely. On the way its clock is kept right, as the
+//! vendor's cloud did.
+
+use super::plug::Plug;
+use super::{Pace, Rules};
+use crate::model::{
+    Capabilities, CapabilityReply, CapabilityRequest, CapabilityStates, Clock, Countdown, DeviceInfo,
+    DeviceResponse, Failure, Moment, Timer,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// The first question comes so many pauses after the first reading: when a house is found, there is
+/// enough to do.
+const FIRST: u32 = 3;
+
+/// The longest a command may have to wait for one of these questions.
+pub(super) const BRIEF: Duration = Duration::from_secs(2);
+
+/// How often clock and timers are asked for, and what hardly ever changes.
+const OFTEN: Duration = Duration::from_secs(30 * 60);
+const RARELY: Duration = Duration::from_secs(3 * 3600);
+
+/// After a question without an answer: this, then twice as long, up to a day.
+const AGAIN: Duration = Duration::from_secs(15 * 60);
+const SELDOM: Duration = Duration::from_secs(24 * 3600);
+
+/// How far a clock may be off before it is set.
+const DRIFT_S: u64 = 30;
+
+/// What zones differ by, in seconds.
+const HALF_HOUR_S: u64 = 1800;
+
+/// Differences that are told.
+const TOLD_S: u64 = 1;
+const TOLD_MS: u64 = 3_000;
+
+/// One question of the round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Item {
+    Clock,
+    Timer(u8),
+    Leader,
+    Presence,
+    Hardware,
+    /// Asked only while a port is locked.
+    Rules,
+}
+
+impl Item {
+    pub(super) fn skill(self, sets_clock: bool) -> CapabilityRequest {
+        match self {
+            Self::Clock if sets_clock => CapabilityRequest::SetClock,
+            Self::Clock => CapabilityRequest::Clock,
+            Self::Timer(port) => CapabilityRequest::Timer(port),
+            Self::Leader => CapabilityRequest::Leader,
+            Self::Presence => CapabilityRequest::Presence,
+            Self::Hardware => CapabilityRequest::Hardware,
+            Self::Rules => CapabilityRequest::Rules,
+        }
+    }
+
+    /// How long an answer lasts.
+    fn lasts(self) -> Duration {
+        match self {
+            Self::Clock | Self::Timer(_) | Self::Rules => OFTEN,
+            Self::Leader | Self::Presence | Self::Hardware => RARELY,
+        }
+    }
+
+    /// What is answered, or not, like this.
+    fn like(self, other: Self) -> bool {
+        self == other || matches!((self, other), (Self::Timer(_), Self::Timer(_)))
+    }
+}
+
+/// When each question is asked next.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    turns: Vec<Turn>,
+    /// Pause between two questions.
+    apart: Duration,
+    /// None before.
+    not_before: Duration,
+    /// The earliest of them.
+    next: Option<Duration>,
+    /// Offset of local time from UTC when it was looked at last.
+    offset_s: Option<i32>,
+    /// Where our own clock began, milliseconds since 1970: it moves when that is set.
+    zero_ms: Option<u64>,
+    /// Its clock is off: it is set next, not asked for.
+    sets_clock: bool,
+    /// By how many seconds it was off before it was set.
+    was_off_s: i64,
+    /// It was said that its clock cannot be set.
+    wrong_told: bool,
+    /// What it has shown that it can do, told when everything was asked once: Home Assistant gets one
+    /// announcement, not five.
+    shown: Capabilities,
+    /// It has told something new about its hardware.
+    renewed: bool,
+}
+
+#[derive(Debug)]
+struct Turn {
+    item: Item,
+    at: Duration,
+    /// Questions without an answer in a row.
+    misses: u8,
+}
+
+impl Round {
+    pub(super) fn at(&self) -> Option<Duration> {
+        self.next
+    }
+
+    /// Asks everything again soon, but not what has had no answer.
+    fn begin(&mut self, now: &Moment, ports: u8, locked: bool, apart: Duration) {
+        self.apart = apart;
+        self.not_before = now.up + apart * FIRST;
+        let ports = (1..=ports).map(Item::Timer);
+        let others = [Item::Leader, Item::Presence, Item::Hardware];
+        let rules = locked.then_some(Item::Rules);
+        for item in [Item::Clock].into_iter().chain(ports).chain(others).chain(rules) {
+            match self.turns.iter_mut().find(|turn| turn.item == item) {
+                Some(turn) if turn.misses > 0 => {}
+                Some(turn) => turn.at = now.up,
+                None => self.turns.push(Turn { item, at: now.up, misses: 0 }),
+            }
+        }
+        self.turns.shrink_to_fit();
+        self.settle();
+    }
+
+    /// Rules are of interest while a port is locked.
+    fn mind_rules(&mut self, now: &Moment, locked: bool) {
+        if locked != self.turns.iter().any(|turn| turn.item == Item::Rules) {
+            self.turns.retain(|turn| turn.item != Item::Rules);
+            self.turns.extend(locked.then_some(Turn { item: Item::Rules, at: now.up, misses: 0 }));
+            self.settle();
+        }
+    }
+
+    /// Everything was asked.
+    fn through(&self, now: &Moment) -> bool {
+        self.turns.iter().all(|turn| turn.at > now.up)
+    }
+
+    fn settle(&mut self) {
+        self.next = self.turns.iter().map(|turn| turn.at).min().map(|at| at.max(self.not_before));
+    }
+
+    /// What to ask now, and how long it may take.
+    pub(super) fn due(&self, now: &Moment, timeout: Duration) -> Option<(Item, CapabilityRequest, Duration)> {
+        if self.next.is_none_or(|at| at > now.up) {
+            return None;
+        }
+        let turn = self.turns.iter().filter(|turn| turn.at <= now.up).min_by_key(|turn| turn.at)?;
+        Some((turn.item, turn.item.skill(self.sets_clock), timeout.min(BRIEF)))
+    }
+
+    /// One was answered, or not.
+    pub(super) fn answered(&mut self, now: &Moment, item: Item, answer: &Result<DeviceResponse, Failure>) {
+        self.not_before = now.up + self.apart;
+        let due = self.turns.iter().any(|turn| turn.item == item && turn.at <= now.up);
+        let settled = !due || item == Item::Hardware || (item == Item::Clock && self.sets_clock);
+        if !matches!(answer, Ok(DeviceResponse::CapabilityRequest(_))) || !settled {
+            self.miss(now, item);
+        } else if item == Item::Hardware {
+            self.turns.retain(|turn| turn.item != item);
+        }
+        self.settle();
+    }
+
+    fn miss(&mut self, now: &Moment, item: Item) {
+        for turn in self.turns.iter_mut().filter(|turn| turn.item.like(item)) {
+            turn.at = now.up + (AGAIN * 2u32.saturating_pow(turn.misses.into())).min(SELDOM);
+            turn.misses = turn.misses.saturating_add(1).min(16);
+        }
+    }
+
+    /// It is known now, by whatever way.
+    fn known(&mut self, now: &Moment, item: Item) {
+        for turn in self.turns.iter_mut().filter(|turn| turn.item == item) {
+            turn.at = now.up + item.lasts();
+            turn.misses = 0;
+        }
+        self.settle();
+    }
+
+    /// It was asked in vain, and its time has not come again.
+    fn backs_off(&self, now: &Moment, item: Item) -> bool {
+        self.turns.iter().any(|turn| turn.item == item && turn.misses > 0 && turn.at > now.up)
+    }
+
+    fn ask_at(&mut self, item: Item, at: Duration) {
+        for turn in self.turns.iter_mut().filter(|turn| turn.item == item) {
+            turn.at = turn.at.min(at);
+        }
+        self.settle();
+    }
+}
+
+impl Plug {
+    /// After a reading: the round begins, or begins anew because the plug may have lost its power. Its
+    /// clock is looked at when summer time has begun or ended, or ours was set: what was right by it is
+    /// wrong now.
+    pub(super) fn consider_round(&mut self, now: &Moment, anew: bool) {
+        let locked = self.locked();
+        let round = &mut self.errands.round;
+        if anew || round.turns.is_empty() {
+            round.begin(now, self.kept.offer.ports, locked, self.pace.ask);
+        }
+        round.mind_rules(now, locked);
+        if round.offset_s.replace(now.utc_offset_s).is_some_and(|offset_s| offset_s != now.utc_offset_s) {
+            round.ask_at(Item::Clock, now.up);
+        }
+        let zero_ms = now.zero_ms();
+        if round.zero_ms.replace(zero_ms).is_some_and(|old| old.abs_diff(zero_ms) > DRIFT_S * 1000) {
+            round.ask_at(Item::Clock, now.up);
+        }
+    }
+
+    /// Takes in what the plug has told, whoever asked.
+    pub(super) fn learn(&mut self, now: &Moment, skill: &CapabilityRequest, told: &CapabilityReply) {
+        let ports = usize::from(self.kept.offer.ports);
+        let mut extras = self.view.extras.as_deref().cloned().unwrap_or_default();
+        let round = &mut self.errands.round;
+        match told {
+            CapabilityReply::Clock(Some(clock)) => {
+                round.shown.clock = true;
+                let far = extras.drift_s.is_none_or(|told| told.abs_diff(clock.drift_s) > TOLD_S);
+                extras.drift_s = if far { Some(clock.drift_s) } else { extras.drift_s };
+                self.keep_right(now, *clock, *skill == CapabilityRequest::SetClock);
+            }
+            // It was set and cannot be read.
+            CapabilityReply::Clock(None) => {
+                round.sets_clock = false;
+                round.known(now, Item::Clock);
+            }
+            CapabilityReply::Timer(timer) => {
+                let (CapabilityRequest::Timer(port) | CapabilityRequest::SetTimer { port, .. }) = *skill
+                else {
+                    return;
+                };
+                round.shown.countdown = true;
+                let told = extras.timers.get(&port).copied();
+                extras.timers.insert(port, countdown(now, *timer, told));
+                round.known(now, Item::Timer(port));
+                if let Some(timer) = timer {
+                    let end = now.up + Duration::from_secs(timer.left_s.into()) + BRIEF;
+                    round.ask_at(Item::Timer(port), end);
+                }
+            }
+            CapabilityReply::Leader(group) => {
+                round.known(now, Item::Leader);
+                if group.roles.len() != ports {
+                    // That of another plug, or none.
+                    return;
+                }
+                round.shown.leader |= ports > 1;
+                if !group.followers().is_empty() {
+                    self.errands.followed = group.followers();
+                }
+                extras.leader = Some(group.clone());
+            }
+            CapabilityReply::Presence(presence) => {
+                round.shown.presence_simulation |= presence.ports.len() == ports;
+                round.known(now, Item::Presence);
+                extras.presence = Some(presence.enabled);
+            }
+            CapabilityReply::Hardware(hardware) => {
+                let mut facts = DeviceInfo::clone(&self.kept.facts);
+                for (own, told) in
+                    [(&mut facts.cpuid, &hardware.cpuid), (&mut facts.server, &hardware.server)]
+                {
+                    if told.is_some() && own != told {
+                        own.clone_from(told);
+                        round.renewed = true;
+                    }
+                }
+                if round.renewed {
+                    self.kept.facts = Arc::new(facts);
+                }
+            }
+            CapabilityReply::Rules(rules) => {
+                round.known(now, Item::Rules);
+                self.rules_told(now, rules);
+            }
+            CapabilityReply::Name(_) | CapabilityReply::Price(_) | CapabilityReply::Raw(_) => {}
+        }
+        if self.view.extras.as_deref() != Some(&extras) && extras != CapabilityStates::default() {
+            self.show(now, |view| view.extras = Some(Arc::new(extras)));
+        }
+    }
+
+    /// Once everything was asked, shows what the plug can do. True when that is new and must be
+    /// remembered.
+    pub(super) fn show_skills(&mut self, now: &Moment, rules: &Rules) -> bool {
+        let round = &mut self.errands.round;
+        if !round.through(now) {
+            return false;
+        }
+        let (old, shown) = (self.kept.offer, round.shown);
+        self.kept.offer = Capabilities {
+            clock: old.clock | shown.clock,
+            countdown: old.countdown | shown.countdown,
+            leader: old.leader | shown.leader,
+            presence_simulation: old.presence_simulation | shown.presence_simulation,
+            ..old
+        };
+        let new = std::mem::take(&mut round.renewed) | (self.kept.offer != old);
+        if new {
+            self.refit(rules, now);
+        }
+        new
+    }
+
+    /// Has a clock set that is off, unless settings forbid it; a plug that does not take it is tried
+    /// ever more rarely.
+    fn keep_right(&mut self, now: &Moment, clock: Clock, was_set: bool) {
+        let drift_s = clock.drift_s;
+        let wrong = drift_s.unsigned_abs() > DRIFT_S && self.pace.set_clock;
+        let wrong = wrong && self.pace.knows_better(now, drift_s);
+        let round = &mut self.errands.round;
+        round.sets_clock = wrong && !was_set;
+        if round.sets_clock {
+            round.was_off_s = drift_s;
+            if !round.backs_off(now, Item::Clock) {
+                round.ask_at(Item::Clock, now.up);
+            }
+        } else if wrong {
+            round.miss(now, Item::Clock);
+            round.settle();
+            if !std::mem::replace(&mut round.wrong_told, true) {
+                warn!(plug = %self.id, drift_s, "device clock still wrong after setting it; countdowns and schedule will be off, too");
+            }
+        } else {
+            round.known(now, Item::Clock);
+            round.wrong_told = false;
+            if was_set {
+                info!(plug = %self.id, "device clock set: {}", step(now, round.was_off_s, drift_s));
+            }
+        }
+    }
+}
+
+impl Pace {
+    /// Whether a plug's clock that is off by so much is wrong, and not ours.
+    pub(super) fn knows_better(&self, now: &Moment, drift_s: i64) -> bool {
+        let off = drift_s.unsigned_abs();
+        // Zones are half hours apart and up to 26 hours; a clock that is off by more was lost.
+        let other_zone = (HALF_HOUR_S / 2..=26 * 2 * HALF_HOUR_S).contains(&off);
+        now.unix_ms >= self.clock_from_ms && (self.zone_known || !other_zone)
+    }
+}
+
+/// What setting a clock has done to it, in words.
+fn step(now: &Moment, was_off_s: i64, is_off_s: i64) -> String {
+    let (was, is) = (now.local_off_by(was_off_s), now.local_off_by(is_off_s));
+    let how = if was.date() == is.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+    let offset_s = now.utc_offset_s.unsigned_abs();
+    let zone = match now.utc_offset_s {
+        0 => "UTC".into(),
+        east_s => {
+            let sign = if east_s < 0 { '-' } else { '+' };
+            format!("UTC{sign}{:02}:{:02}", offset_s / 3600, offset_s / 60 % 60)
+        }
+    };
+    format!("was {}, set to {}, zone {zone}", was.strftime(how), is.strftime(how))
+}
+
+/// What is shown of a timer; an end that has hardly moved stands.
+fn countdown(now: &Moment, timer: Option<Timer>, told: Option<Countdown>) -> Countdown {
+    let Some(timer) = timer else { return Countdown::default() };
+    let ends_ms = now.unix_ms + u64::from(timer.left_s) * 1000;
+    match told.filter(|told| told.minutes == timer.minutes && told.ends_ms.abs_diff(ends_ms) <= TOLD_MS) {
+        Some(told) => told,
+        None => Countdown { minutes: timer.minutes, ends_ms },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_is_told_in_words() {
+        // 2026-11-29 18:21:54 UTC.
+        let at = |utc_offset_s| {
+            let unix_ms = 1_795_976_514_000;
+            Moment { up: Duration::ZERO, unix_ms, utc_offset_s, dst_s: 0, nonce: 0 }
+        };
+        assert_eq!(step(&at(0), 3600, 0), "was 19:21:54, set to 18:21:54, zone UTC");
+        let lost = "was 2013-12-26 19:21:54, set to 2026-11-29 19:21:55, zone UTC+01:00";
+        assert_eq!(step(&at(3600), -407_894_400, 1), lost);
+        assert!(step(&at(-12_600), -60, 0).ends_with("set to 14:51:54, zone UTC-03:30"));
+    }
+}
