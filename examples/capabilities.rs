@@ -14,7 +14,7 @@ use std::time::Duration;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [host, port, minutes] = words.as_slice() else { bail!("usage: skills ADDRESS PORT MINUTES") };
+    let [host, port, minutes] = words.as_slice() else { bail!("usage: capabilities ADDRESS PORT MINUTES") };
     let minutes: u64 = minutes.parse().context("minutes are a number")?;
     let plug = Plug::connect(host).await?;
     let port = plug.port(port.parse().context("ports are numbered from 1")?)?;

@@ -382,7 +382,12 @@ async fn demo(mut settings: Settings, log: &Log) -> ExitCode {
         let file = cli::demo::note_settings(&aimed, broker, state.path());
         drop(file.and_then(|file| cli::demo::greet(&shelf, &base, broker, &file, &mut std::io::stdout())));
     };
-    let ended = bridge::run_logged(&settings, log.logging(), ready, stop_signal()).await;
+    let ended = loop {
+        let ended = bridge::run_logged(&settings, log.logging(), &ready, stop_signal()).await;
+        if !matches!(ended, Ok(bridge::Ended::Restart)) {
+            break ended;
+        }
+    };
     shelf.stop().await;
     match ended {
         Ok(_) => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
 //! The port that others follow.
 
-use super::{Asked, Verb, errand};
+use super::{Asked, Verb, errand, some};
 use crate::model::{LeaderWish, PlugRequest};
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -16,8 +16,7 @@ pub struct Leader {
     /// The port that leads, 1 to N, or `"none"`.
     pub leader: Option<Json>,
     /// The ports that follow, 1 to N.
-    #[serde(default)]
-    pub followers: Vec<u8>,
+    pub followers: Option<Vec<u8>>,
     /// Watts drawn by the leader above which the followers are on: 2, 5, 10 or 35.
     pub limit_w: Option<u16>,
 }
@@ -28,7 +27,8 @@ impl Verb for Leader {
 
     fn ask(self) -> Result<Asked, String> {
         let leader = self.leader.as_ref().map(leader).transpose()?;
-        let wish = LeaderWish { leader, followers: self.followers, limit_w: self.limit_w };
+        let wish =
+            LeaderWish { leader, followers: some(self.followers, "followers")?, limit_w: self.limit_w };
         errand(
             self.id.as_deref(),
             PlugRequest::Leader(Some(wish).filter(|wish| *wish != LeaderWish::default())),

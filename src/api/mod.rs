@@ -148,6 +148,16 @@ fn plug(key: &str, text: Option<&str>) -> Result<PlugId, String> {
 }
 
 /// Something for one plug itself.
+/// Ports, where some are named; none means those that there are already, and an empty list nothing.
+fn some(ports: Option<Vec<u8>>, key: &str) -> Result<Vec<u8>, String> {
+    match ports {
+        Some(ports) if ports.is_empty() => {
+            Err(format!("{key:?} is empty; leave it out to keep those there are"))
+        }
+        ports => Ok(ports.unwrap_or_default()),
+    }
+}
+
 fn errand(id: Option<&str>, errand: PlugRequest) -> Result<Asked, String> {
     Ok(Asked::Hub(Request::PlugRequest(plug("id", id)?, errand)))
 }

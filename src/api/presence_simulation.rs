@@ -1,7 +1,7 @@
 //! Random switching, as if somebody were at home.
 
 use super::schedule::time_of_day;
-use super::{Asked, Verb, errand};
+use super::{Asked, Verb, errand, some};
 use crate::model::{PlugRequest, PresenceSimulationWish};
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -23,8 +23,7 @@ pub struct PresenceSimulation {
     /// The time of day at which it ends, as `"1:00"`.
     pub to: Option<String>,
     /// The ports that take part, 1 to N.
-    #[serde(default)]
-    pub ports: Vec<u8>,
+    pub ports: Option<Vec<u8>>,
 }
 
 impl Verb for PresenceSimulation {
@@ -37,7 +36,7 @@ impl Verb for PresenceSimulation {
             days: self.days.as_deref().map(str::parse).transpose()?,
             from: self.from.as_deref().map(time_of_day).transpose()?,
             to: self.to.as_deref().map(time_of_day).transpose()?,
-            ports: self.ports,
+            ports: some(self.ports, "ports")?,
         };
         let wish = Some(wish).filter(|wish| *wish != PresenceSimulationWish::default());
         errand(self.id.as_deref(), PlugRequest::PresenceSimulation(wish))

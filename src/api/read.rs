@@ -42,7 +42,17 @@ pub(super) fn object<T: DeserializeOwned>(
     let read = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| foreign(who, mark, &error).unwrap_or_else(|| format!("not a {what}: {error}")))?;
     json.end().map_err(|error| format!("not a {what}: {error}"))?;
-    Ok(read)
+    list_for_object(text).map_or(Ok(read), |path| Err(format!("not a {what}: {path} is a JSON object")))
+}
+
+/// Where a list stands in the place of an object: its items would be taken for values of the keys, in order.
+fn list_for_object(text: &str) -> Option<String> {
+    let json: Json = serde_json::from_str(text).ok()?;
+    let of_ports = json.pointer("/options/port").and_then(Json::as_object).into_iter().flatten();
+    let of_ports = of_ports.map(|(port, options)| (format!("options.port.{port}"), options));
+    let named = ["options", "options/port", "add", "change"].into_iter();
+    let named = named.filter_map(|path| Some((path.replace('/', "."), json.pointer(&format!("/{path}"))?)));
+    named.chain(of_ports).find(|(_, one)| one.is_array()).map(|(path, _)| path)
 }
 
 /// Which key an object has that it does not know, and which it knows; `None` for another error.

@@ -50,6 +50,9 @@ impl Verb for Schedule {
     fn ask(self) -> Result<Asked, String> {
         let wish = match (&self.add, &self.change, self.delete) {
             (None, None, None) => None,
+            (Some(Rule { id: Some(_), .. }), None, None) => {
+                return Err("a new rule gets its \"id\" from the plug; \"change\" changes one".into());
+            }
             (Some(rule), None, None) => Some(RuleWish::Add(rule.content()?)),
             (None, Some(rule), None) => {
                 let id = rule.id.ok_or("give the \"id\" of the rule to change")?;

@@ -93,3 +93,19 @@ fn a_schedule_tells_of_a_clock_that_is_wrong_and_of_no_other() {
         assert_eq!(fine, serde_json::json!({"id": "maxsmart-x1", "rules": []}));
     }
 }
+
+#[test]
+fn lists_are_no_objects_and_empty_lists_mean_nothing() {
+    let id = r#""id":"maxsmart-x1""#;
+    for (verb, more, why) in [
+        ("device_options", r#""options":["7m",3.0]"#, "options is a JSON object"),
+        ("device_options", r#""options":{"port":{"1":["off"]}}"#, "options.port.1 is a JSON object"),
+        ("schedule", r#""add":[null,[1],[],"22:10","Mon",null,true]"#, "add is a JSON object"),
+        ("schedule", r#""add":{"id":3,"on":[1],"at":"22:10","days":"Mon"}"#, "a new rule"),
+        ("presence_simulation", r#""ports":[]"#, "\"ports\" is empty"),
+        ("leader", r#""leader":1,"followers":[]"#, "\"followers\" is empty"),
+    ] {
+        let refused = refused(verb, &format!("{{{id},{more}}}"));
+        assert!(refused.contains(why), "{verb} {more}: {refused}");
+    }
+}

@@ -247,7 +247,7 @@ impl Guard {
             }
         }
         if let PlugRequest::Countdown { port, minutes: Some(minutes) } = errand {
-            let port = port.ok_or("a timer is set for one port: name it")?;
+            let port = port.ok_or("a countdown is set for one port: name it")?;
             match minutes {
                 0 => {}
                 1..=1440 => self.may(port, false)?,

@@ -247,7 +247,7 @@ impl Book {
         let known = |view: &Arc<PlugView>| {
             let told = memory.plugs.get(&view.id)?;
             let unit = rules.plugs.get(&view.id).and_then(|rules| rules.power_unit);
-            let unit = told.options.power_unit.or(unit).unwrap_or_default();
+            let unit = unit.or(told.options.power_unit).unwrap_or_default();
             let hardware = told.hardware.clone().unwrap_or_else(|| view.id.clone());
             Some(Known { view: Arc::clone(view), hardware, place: told.place, unit })
         };

@@ -35,8 +35,8 @@ const PERSONAL: [(&str, &str); 9] = [
 ];
 
 /// What of its owner is still in a recording, as it cannot be told from what a fault is about.
-const STAYS: &str = "Serial, MAC and credentials are replaced. What stays: names of the plug and its ports, rules, \
-     timers and random switching, the price, the consumption it has recorded, its clock, and its server";
+const STAYS: &str = "Serial, MAC and credentials are replaced. What stays: names of the plug and its ports, schedule, \
+     countdowns and presence simulation, the price, the consumption it has recorded, its clock, and its server";
 
 /// Asks a plug everything that changes nothing, and writes what it said to `file`, else to `out`.
 ///

@@ -180,7 +180,7 @@ impl Hub {
         if ledger.writing.is_none() && (ledger.wanted || ledger.at.is_some_and(|at| at <= now.up)) {
             ledger.writing = Some(ledger.newest);
             (ledger.wanted, ledger.at) = (false, None);
-            self.memory.generation += 1;
+            self.memory.generation = self.memory.generation.saturating_add(1);
             self.memory.written_ms = now.unix_ms;
             self.effects.push_back(Effect::Save);
         }

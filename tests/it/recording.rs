@@ -24,7 +24,7 @@ fn a_recorded_plug_says_it_again_under_another_serial() {
             let said = desk.ok(&["record", &at, "-o", file.to_str().unwrap()]).await;
             assert!(said.contains("exchanges with") && said.contains("look at it"), "{said}");
             let text = std::fs::read_to_string(&file).unwrap();
-            for stays in ["names of the plug and its ports", "rules", "consumption"] {
+            for stays in ["names of the plug and its ports", "schedule", "consumption"] {
                 assert!(said.contains(stays) && text.contains(stays), "{stays}: {said}{text}");
             }
             for personal in ["12345678901", "12345678902", "11:22:33", "1234567890AB"] {

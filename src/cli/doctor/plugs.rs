@@ -234,7 +234,7 @@ async fn clock(line: &mut Line, zone_known: bool, name: &str) -> Option<Finding>
             Some(Finding::note(
                 name,
                 text,
-                "set it with `plug2mqtt clock PLUG set`; rules, timers and the record depend on it",
+                "set it with `plug2mqtt clock PLUG set`; schedule, countdowns and the record depend on it",
             ))
         }
         Ok(_) | Err(Failure::Rejected(_)) => None,

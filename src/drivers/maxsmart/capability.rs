@@ -54,7 +54,7 @@ pub(super) fn refused(skill: &CapabilityRequest) -> Option<String> {
             let leaders = group.roles.iter().filter(|role| **role == Role::Leader).count();
             let limit = group.limit_w.is_some_and(|watts| LeaderGroup::LIMITS.contains(&watts));
             if leaders > 1 {
-                Some("only one port can be the master".into())
+                Some("only one port can be the leader".into())
             } else {
                 (!limit).then(|| "the limit is 2, 5, 10 or 35 W".into())
             }

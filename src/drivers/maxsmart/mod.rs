@@ -77,6 +77,9 @@ impl Driver for Maxsmart {
             time_at: None,
             timeout: tuning.timeout,
             v3_first,
+            prefers_v3: v3_first,
+            greeted: false,
+            in_vain: false,
             way: None,
             tried: Vec::new(),
             mac: plug.facts.mac,
@@ -141,6 +144,12 @@ struct MaxsmartDialect {
     time_at: Option<Duration>,
     timeout: Duration,
     v3_first: bool,
+    /// By its firmware, or because that worked last.
+    prefers_v3: bool,
+    /// It has said who it is in this conversation.
+    greeted: bool,
+    /// It did in the last one that failed, so the other way may be the right one.
+    in_vain: bool,
     /// The dialect that worked; `None` while it must be tried out.
     way: Option<Way>,
     /// What was tried in this conversation.
@@ -177,7 +186,7 @@ impl Dialect for MaxsmartDialect {
         self.plan.clear();
         self.tried.clear();
         self.heard = None;
-        self.doubtful = false;
+        (self.doubtful, self.greeted) = (false, false);
         match ask {
             DeviceRequest::Identify => self.plan.extend([Exchange::Hello, Exchange::Hardware]),
             DeviceRequest::Read => {
@@ -254,6 +263,7 @@ impl Dialect for MaxsmartDialect {
         self.streak += 1;
         // The time may have been enough for one way only: each goes first in turn.
         self.v3_first ^= self.way.is_none() && !self.tried.is_empty();
+        self.in_vain = self.greeted;
         if self.streak >= STREAK {
             self.way = None;
         }
@@ -335,6 +345,11 @@ impl MaxsmartDialect {
                 self.evasive = 0;
                 self.same_plug(&hello)?;
                 self.introduced = true;
+                self.greeted = true;
+                if !self.in_vain {
+                    // What failed while nothing was heard says nothing about how to ask.
+                    self.v3_first = self.prefers_v3;
+                }
             }
         } else if self.introduced && !identifying {
             // It may be another plug that has its address now. Asked again once it has answered
@@ -400,7 +415,8 @@ impl MaxsmartDialect {
         match self.status(reply, way) {
             Ok(mut reading) => {
                 self.way = Some(way);
-                self.v3_first = way == Way::V3;
+                (self.v3_first, self.in_vain) = (way == Way::V3, false);
+                self.prefers_v3 = self.v3_first;
                 self.heard_at = Some(now.up);
                 self.plan.pop_front();
                 if !self.plan.is_empty() {

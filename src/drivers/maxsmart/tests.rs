@@ -118,6 +118,22 @@ fn each_way_has_the_whole_time_and_each_goes_first_in_turn() {
 }
 
 #[test]
+fn a_plug_that_is_heard_again_is_asked_at_once_as_before() {
+    let mut plug = tongue("1.30");
+    for vain in 1..=5 {
+        for _ in 0..vain {
+            let mut step = Ok(plug.ask(&DeviceRequest::Read, &now()));
+            while let Ok(Step::Send(_)) = step {
+                step = plug.hear(Reply::Timeout, &now());
+            }
+            plug.forget();
+        }
+        let read = [("00dv", bytes(HELLO)), ("511", bytes(OK_511))];
+        assert!(play(plug.as_mut(), &DeviceRequest::Read, &read).is_ok(), "after {vain}");
+    }
+}
+
+#[test]
 fn a_plug_not_heard_for_a_while_is_asked_who_it_is_again() {
     let mut plug = tongue("1.30");
     play(plug.as_mut(), &DeviceRequest::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))])

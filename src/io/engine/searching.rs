@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 /// Searches running at one time.
-pub const MAX_SEARCHES: usize = 4;
+pub const MAX_SEARCHES: usize = 16;
 
 /// The pause between two scans of networks, at least.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
