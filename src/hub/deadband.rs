@@ -54,7 +54,9 @@ impl Plug {
             if let (true, Some(on)) = (relay_moved, live.relay) {
                 let was_known = told.relay.is_some();
                 let commanded = self.desk.cause(now, port, on);
-                let cause = commanded.or(was_known.then_some(Cause::Local));
+                // Power proves that a port is on; none proves nothing, a load may have stopped drawing.
+                let proven = on || !reading.relays_remembered;
+                let cause = commanded.or((was_known && proven).then_some(Cause::Local));
                 told.relay = Some(on);
                 told.since_ms = (was_known || commanded.is_some()).then_some(now.unix_ms);
                 told.cause = cause;

@@ -143,6 +143,10 @@ impl World {
         let memory = self.disk.load()?;
         tell!(self, "the bridge starts, remembering {} plugs", memory.plugs.len());
         let now = self.moment();
+        if let Some(changed) = self.plan.changed.take() {
+            self.plan.settings = changed;
+            self.check.reshaped();
+        }
         let settings = Arc::clone(&self.plan.settings);
         let announced = memory.announced.clone();
         let hub = Hub::new(self.plan.rules.clone(), memory, &now);

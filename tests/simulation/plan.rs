@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) rules: Rules,
     pub(crate) families: BTreeMap<&'static str, Family>,
     pub(crate) settings: Arc<Settings>,
+    /// Other settings, for the next start.
+    pub(crate) changed: Option<Arc<Settings>>,
     /// Broadcasts reach the plugs; else they are named in the settings.
     pub(crate) broadcast: bool,
     /// Something goes wrong until then; afterwards everything must come right.
@@ -102,6 +104,7 @@ impl Plan {
             rules,
             families: BTreeMap::from([("maxsmart", maxsmart), ("inplug", inplug)]),
             settings: settings(random),
+            changed: None,
             broadcast: random.chance(80),
             chaos: end - calm,
             end,

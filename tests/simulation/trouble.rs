@@ -168,8 +168,8 @@ impl World {
             }
             Trouble::Restart => {
                 if self.random.chance(30) {
-                    self.plan.settings = settings(&mut self.random);
-                    self.check.reshaped();
+                    // What is announced until the stop has the old form.
+                    self.plan.changed = Some(settings(&mut self.random));
                 }
                 self.stop();
             }

@@ -155,6 +155,38 @@ fn a_timed_port_does_not_come_back_from_a_latch() {
     assert_eq!(off, 2, "on by the command, off by protection, nothing more");
 }
 
+/// The MaxSmart 2.0 plug does not report its relay, and a load may stop drawing by itself.
+#[test]
+fn a_port_that_only_its_power_proved_on_neither_cut_out_nor_was_switched_when_it_draws_nothing() {
+    for (remembered, told) in [(true, false), (false, true)] {
+        let mut rules = rules();
+        rules.families.get_mut("maxsmart").unwrap().rating_w = Some(1_000);
+        let mut world = strip_under(rules);
+        world.fake(1).relays = vec![false; 6];
+        world.secs(6);
+        let hears = |world: &mut World, on: bool| {
+            let port = PortReading { relay: Some(on), watts: Some(if on { 950.0 } else { 0.0 }), amps: None };
+            let reading =
+                Reading { ports: vec![port; 6], relays_remembered: remembered, ..Reading::default() };
+            let result = Ok(DeviceResponse::Reading(reading));
+            let outcome = Outcome { who: Who::Plug(id(A)), result, requests: 1, took: Duration::ZERO };
+            world.feed(Input::Answered(outcome));
+        };
+        hears(&mut world, true);
+        assert_eq!(world.view(A).ports[0].cause, Some(Cause::Local), "power proves that somebody was there");
+        world.notes.clear();
+        hears(&mut world, false);
+        assert_eq!(world.view(A).ports[0].relay, Some(false));
+        assert_eq!(world.view(A).ports[0].cause, told.then_some(Cause::Local));
+        let cut_out = overloads(&world).contains(&(1, Hazard::CutOut, Remedy::None));
+        assert_eq!(cut_out, told, "remembered: {remembered}");
+        let locally = |note: &Notification| {
+            matches!(note, Notification::Plug(_, Event::SwitchedLocally { port: 1, on: false }))
+        };
+        assert_eq!(world.notes.iter().any(locally), told, "remembered: {remembered}");
+    }
+}
+
 #[test]
 fn nothing_is_done_anew_while_all_is_well() {
     let mut world = strip_with(limited(1, OverloadAction::Latch));
