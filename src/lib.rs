@@ -57,6 +57,8 @@ mod client;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
+pub mod core;
+#[doc(hidden)]
 pub mod drivers;
 #[cfg(feature = "bridge")]
 #[doc(hidden)]

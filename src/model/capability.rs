@@ -2,7 +2,7 @@
 //! group and follower, random switching. Asked and told here in words of the trade; numbers and
 //! spellings of the wire stay in the drivers.
 
-use super::{Mac, Moment, Name, days::Days};
+use super::{Days, Mac, Moment, Name};
 use jiff::{SignedDuration, Timestamp, civil::DateTime};
 use std::fmt;
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// Folder or file below `src`, the modules of ours it may name, the crates it may name.
 const HOUSE: &[(&str, &[&str], &[&str])] = &[
-    ("model", &[], &["serde", "jiff", "schemars"]),
+    ("core", &[], &["serde", "jiff", "schemars"]),
+    ("model", &["core"], &["serde", "jiff"]),
     ("entity.rs", &["model"], &[]),
     ("fair.rs", &[], &["tokio"]),
     ("file.rs", &[], &["libc", "tempfile"]),

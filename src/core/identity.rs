@@ -241,7 +241,7 @@ pub struct DeviceInfo {
 pub struct Found {
     /// Name of the driver that recognised it.
     pub driver: &'static str,
-    /// Who it is; `None` while it must still be asked ([`DeviceRequest::Identify`](super::DeviceRequest::Identify)).
+    /// Who it is; `None` while it must still be asked (`DeviceRequest::Identify`).
     pub id: Option<PlugId>,
     /// Where its answer came from.
     pub place: Endpoint,

@@ -1,0 +1,24 @@
+//! The words everything else is made of: ids, names, addresses, ports, readings, energy, time. No
+//! behaviour beyond checking a value once, in its constructor. Knows nobody.
+
+mod backoff;
+mod choice;
+mod days;
+mod energy;
+mod hazard;
+mod identity;
+mod moment;
+mod port;
+mod reading;
+
+pub use backoff::Backoff;
+pub use choice::{
+    DiscoveryMode, Lock, LogLevel, MAX_AMPS_CHANGE, OverloadAction, POLL_MS, PortDevices, PowerUnit, Restore,
+};
+pub use days::{Days, amount, date, minute, time};
+pub use energy::{Energy, MAX_KWH};
+pub use hazard::{Hazard, Remedy};
+pub use identity::{DeviceInfo, Endpoint, FAMILIES, Found, Heard, Mac, Name, PlugId, Stray};
+pub use moment::{Moment, iso};
+pub use port::PerPort;
+pub use reading::{Failure, MAX_PORTS, MAX_WATTS, PortReading, Reading};
