@@ -7,6 +7,7 @@ mod cli;
 mod doctor;
 mod drivers;
 mod hostile;
+mod house;
 mod http_faults;
 mod library;
 mod log;

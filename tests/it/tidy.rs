@@ -146,7 +146,7 @@ const SELECTS: &[&str] = &[
     "broker.rs",
 ];
 
-fn sources() -> Vec<(String, String)> {
+pub(crate) fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut todo = vec![root.clone()];
     let mut list = Vec::new();
