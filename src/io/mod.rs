@@ -11,7 +11,8 @@
 //! | `capability.rs` | names, clock, timers, rules and so on over a line |
 //! | `recorder.rs` | listens in on a line, for recordings |
 //! | `http.rs`, `udp.rs` | the two transports and their leniency |
-//! | `probe.rs` | one search: broadcasts, hosts, answers |
+//! | `search.rs` | the course of one search: whom to ask when, which answers are new; pure |
+//! | `probe.rs` | searches carried out: broadcasts, hosts, names |
 //! | `store.rs` | the state file |
 //! | `clock.rs` | time |
 
@@ -28,6 +29,7 @@ pub mod line;
 pub mod probe;
 #[cfg(feature = "bridge")]
 pub mod recorder;
+pub mod search;
 #[cfg(feature = "bridge")]
 pub mod store;
 mod udp;

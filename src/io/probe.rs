@@ -3,11 +3,11 @@
 //! normal. Answers are recognised and handed on as they come.
 
 use super::clock::Clock;
+use super::search::{GENTLE, Pace, QUICK, Search};
 use super::udp::{MAX_DATAGRAM, Wire};
 use crate::drivers::{Driver, Probe};
-use crate::model::{Endpoint, Failure, Family, Found, Heard, Stray};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use crate::model::{Endpoint, Failure, Family, Found, Heard};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -15,15 +15,6 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, trace, warn};
-
-/// How long answers are waited for after the question was sent for the last time.
-pub const PATIENCE: Duration = Duration::from_millis(1000);
-
-/// Answers remembered in one search so that doubled ones are dropped: more than there may be plugs.
-const MAX_SEEN: usize = 16_384;
-
-/// So many addresses are asked in one go; their answers must find room.
-const IN_ONE_GO: usize = 64;
 
 /// Names looked up at one time.
 const MAX_LOOKUPS: usize = 32;
@@ -79,7 +70,6 @@ pub struct Unanswered {
 /// Searches once, for about 2.5 s. Everybody who answers goes to `heard`; brings back the hosts
 /// from the settings that did not answer.
 pub async fn search(quarry: &DriverConfig, missing: &[Endpoint], heard: &mpsc::Sender<Heard>) -> Unanswered {
-    let probes = quarry.driver.probes(&quarry.family, &Clock::start().now());
     let mut targets: Vec<(Ipv4Addr, BTreeSet<Ipv4Addr>)> = Vec::new();
     if quarry.reach.everywhere {
         targets.extend(interfaces().into_iter().map(|(own, all)| (own, BTreeSet::from([all]))));
@@ -93,10 +83,9 @@ pub async fn search(quarry: &DriverConfig, missing: &[Endpoint], heard: &mpsc::S
     let ports: BTreeMap<IpAddr, u16> = hosts.iter().map(|place| (place.ip, place.http)).collect();
     let mut asked = tokio::task::JoinSet::new();
     for (own, to) in targets {
-        let question =
-            Question { driver: quarry.driver, family: quarry.family.clone(), probes: probes.clone() };
-        let (ports, heard) = (ports.clone(), heard.clone());
-        asked.spawn(async move { ask(own, &to, &question, &QUICK, &ports, &heard).await });
+        let search = begin(quarry, &QUICK, to, ports.clone());
+        let heard = heard.clone();
+        asked.spawn(async move { carry_out(own, search, &heard).await });
     }
     let mut answered = BTreeSet::new();
     while let Some(result) = asked.join_next().await {
@@ -113,9 +102,16 @@ pub async fn sweep(quarry: &DriverConfig, heard: &mpsc::Sender<Heard>) {
     if all.is_empty() {
         return;
     }
-    let probes = quarry.driver.probes(&quarry.family, &Clock::start().now());
-    let question = Question { driver: quarry.driver, family: quarry.family.clone(), probes };
-    ask(Ipv4Addr::UNSPECIFIED, &all, &question, &GENTLE, &BTreeMap::new(), heard).await;
+    carry_out(Ipv4Addr::UNSPECIFIED, begin(quarry, &GENTLE, all, BTreeMap::new()), heard).await;
+}
+
+fn begin(
+    quarry: &DriverConfig,
+    pace: &'static Pace,
+    to: BTreeSet<Ipv4Addr>,
+    ports: BTreeMap<IpAddr, u16>,
+) -> Search {
+    Search::begin(quarry.driver, &quarry.family, &Clock::start().now(), pace, to, ports)
 }
 
 /// [`search`] and [`sweep`] at one time, for those who search once.
@@ -134,116 +130,42 @@ fn v4(place: &Endpoint) -> Option<Ipv4Addr> {
     }
 }
 
-/// What is asked, and who understands the answer.
-struct Question {
-    driver: &'static dyn Driver,
-    family: Family,
-    probes: Vec<Probe>,
-}
-
-/// How fast is asked.
-struct Rhythm {
-    /// Pauses before everybody is asked, and asked again.
-    pauses: &'static [Duration],
-    /// The pause after each go.
-    breath: Duration,
-}
-
-/// Pauses before everybody is asked in an ordinary search.
-pub const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(700), Duration::from_millis(800)];
-const QUICK: Rhythm = Rhythm { pauses: &PAUSES, breath: Duration::from_millis(10) };
-
-/// For addresses of networks, at which mostly nobody lives.
-const GENTLE: Rhythm =
-    Rhythm { pauses: &[Duration::ZERO, Duration::from_millis(1500)], breath: Duration::from_millis(500) };
-
-/// What was heard in one search, by its hash: a flood of long answers must not pile up.
-#[derive(Debug, Default)]
-struct Seen(BTreeSet<u64>);
-
-impl Seen {
-    /// Whether this is heard for the first time and there is room to remember it.
-    fn first(&mut self, from: SocketAddr, datagram: &[u8]) -> bool {
-        let mut hasher = DefaultHasher::new();
-        (from, datagram).hash(&mut hasher);
-        self.0.len() < MAX_SEEN && self.0.insert(hasher.finish())
-    }
-}
-
-/// Asks from one local address; brings back who answered.
-async fn ask(
-    own: Ipv4Addr,
-    to: &BTreeSet<Ipv4Addr>,
-    question: &Question,
-    rhythm: &Rhythm,
-    ports: &BTreeMap<IpAddr, u16>,
-    heard: &mpsc::Sender<Heard>,
-) -> BTreeSet<IpAddr> {
-    let mut answered = BTreeSet::new();
+/// Carries a search out from one local address; brings back who answered.
+async fn carry_out(own: Ipv4Addr, mut search: Search, heard: &mpsc::Sender<Heard>) -> BTreeSet<IpAddr> {
     let socket = match UdpSocket::bind((own, 0)).await.and_then(|s| s.set_broadcast(true).map(|()| s)) {
         Ok(socket) => socket,
         Err(error) => {
             warn!(%own, "discovery from this address failed: {error}");
-            return answered;
+            return BTreeSet::new();
         }
     };
-    let (mut next, mut round, mut queue) = (Instant::now(), 0, VecDeque::new());
-    let mut seen = Seen::default();
+    let began = Instant::now();
     let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
-        match timeout_at(next, socket.recv_from(&mut buffer)).await {
+        match timeout_at(began + search.wake_at(), socket.recv_from(&mut buffer)).await {
             Ok(Ok((length, from))) => {
-                let datagram = buffer.get(..length).unwrap_or_default();
                 // Not the bytes: an answer to discovery carries cloud credentials (sak, regid).
                 trace!(%from, length, "heard");
-                if !seen.first(from, datagram) {
-                    continue;
-                }
-                let who = match question.driver.recognise(&question.family, from, datagram) {
-                    Some(mut found) => {
-                        if let Some(&port) = ports.get(&from.ip()) {
-                            found.place.http = port;
-                        }
-                        answered.insert(from.ip());
-                        Heard::Plug(found)
-                    }
-                    None => {
-                        let (driver, what) = (question.driver.name(), question.driver.stray(datagram));
-                        Heard::Stray(Stray { driver, from, what })
-                    }
-                };
-                if heard.send(who).await.is_err() {
-                    return answered;
+                let who = search.hear(from, buffer.get(..length).unwrap_or_default());
+                if let Some(who) = who
+                    && heard.send(who).await.is_err()
+                {
+                    break;
                 }
             }
             // Errors on an open socket are answers from the network about earlier datagrams.
             Ok(Err(error)) => debug!(%own, "while searching: {error}"),
             Err(_) => {
-                if queue.is_empty() {
-                    if round == rhythm.pauses.len() {
-                        return answered;
-                    }
-                    round += 1;
-                    queue.extend(to.iter().copied());
-                }
-                for _ in 0..IN_ONE_GO {
-                    let Some(ip) = queue.pop_front() else { break };
-                    if answered.contains(&IpAddr::V4(ip)) {
-                        continue;
-                    }
-                    for probe in &question.probes {
-                        send(&socket, probe, ip, round == 1).await;
+                let Some(go) = search.ask(began.elapsed()) else { break };
+                for ip in go {
+                    for probe in search.probes() {
+                        send(&socket, probe, ip, search.is_first_round()).await;
                     }
                 }
-                next = Instant::now()
-                    + match rhythm.pauses.get(round) {
-                        _ if !queue.is_empty() => rhythm.breath,
-                        Some(pause) => *pause,
-                        None => PATIENCE,
-                    };
             }
         }
     }
+    search.answered().clone()
 }
 
 async fn send(socket: &UdpSocket, probe: &Probe, to: Ipv4Addr, first: bool) {
@@ -350,19 +272,4 @@ async fn resolve(hosts: &[(String, Option<u16>)], family: &Family) -> (Vec<Endpo
         looked.into_iter().for_each(&mut take);
     }
     (places, unresolved)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn doubled_answers_are_dropped_and_a_flood_ends() {
-        let mut seen = Seen::default();
-        let from = |n: u16| SocketAddr::from(([127, 0, 0, 1], n));
-        assert!(seen.first(from(1), b"a") && seen.first(from(2), b"a") && seen.first(from(1), b"b"));
-        assert!(!seen.first(from(1), b"a"));
-        let taken = (0..20_000_u32).filter(|n| seen.first(from(3), &n.to_be_bytes())).count();
-        assert_eq!((taken + 3, seen.0.len()), (MAX_SEEN, MAX_SEEN));
-    }
 }

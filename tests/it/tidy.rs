@@ -100,6 +100,7 @@ const CONDUCTORS: &[(&str, &str)] =
 const PURE: &[&str] = &[
     "io/conversation.rs",
     "io/dialects.rs",
+    "io/search.rs",
     "sinks/mqtt/session.rs",
     "sinks/mqtt/publisher.rs",
     "sinks/mqtt/own.rs",

@@ -8,12 +8,12 @@ use crate::plan::{BASE, PREFIX};
 use crate::plugs::Said;
 use crate::trouble::Trouble;
 use crate::world::{Event, Socket, World, tell};
-use plug2mqtt::drivers::{self, Dialect, Driver, Message, Probe};
+use plug2mqtt::drivers::{self, Dialect, Message};
 use plug2mqtt::hub::{Effect, Hub, Input};
 use plug2mqtt::io::conversation::{Conversation, Turn};
 use plug2mqtt::io::dialects::Dialects;
 use plug2mqtt::io::engine::{LAST_WORDS, MAX_SEARCHES};
-use plug2mqtt::io::probe::{PATIENCE, PAUSES};
+use plug2mqtt::io::search::{QUICK, Search};
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
     CommandResult, DeviceRequest, DeviceResponse, Endpoint, FIRST_CONTACT, Failure, Family, HubRequest,
@@ -37,7 +37,7 @@ pub(crate) struct Bridge {
     sorter: Sorter,
     dialects: Dialects,
     pub(crate) talks: BTreeMap<u64, Talk>,
-    searches: BTreeMap<u64, Search>,
+    searches: BTreeMap<u64, Searching>,
     /// As the session last saw it.
     pub(crate) view: Arc<View>,
     pub(crate) orders: VecDeque<HubRequest>,
@@ -75,15 +75,13 @@ pub(crate) struct Talk {
     relays: Option<Vec<bool>>,
 }
 
-struct Search {
-    driver: &'static dyn Driver,
+struct Searching {
+    driver: &'static str,
     family: Family,
     /// Asked one by one; the others hear it as part of everybody.
     named: BTreeSet<Ipv4Addr>,
-    probes: Vec<Probe>,
-    targets: BTreeSet<Ipv4Addr>,
-    seen: BTreeSet<(Ipv4Addr, Vec<u8>)>,
-    answered: BTreeSet<Ipv4Addr>,
+    began: Duration,
+    search: Search,
 }
 
 /// The state file and the one before it.
@@ -484,15 +482,10 @@ impl World {
             let targets = if wide && self.plan.broadcast { everybody.collect() } else { BTreeSet::new() };
             let targets = targets.union(&named).copied().collect();
             let driver = drivers::named(name).expect("a driver");
-            let probes = driver.probes(&family, &now);
-            let (seen, answered) = (BTreeSet::new(), BTreeSet::new());
-            let search = Search { driver, family, named, probes, targets, seen, answered };
-            self.bridge().searches.insert(number, search);
-            let mut at = Duration::ZERO;
-            for (round, pause) in PAUSES.into_iter().chain([PATIENCE]).enumerate() {
-                at += pause;
-                self.later(at, Event::SearchRound { search: number, round });
-            }
+            let search = Search::begin(driver, &family, &now, &QUICK, targets, BTreeMap::new());
+            let searching = Searching { driver: name, family, named, began: self.now, search };
+            self.bridge().searches.insert(number, searching);
+            self.later(Duration::ZERO, Event::SearchAsks { search: number });
         }
     }
 
@@ -501,39 +494,39 @@ impl World {
         self.plugs.iter().filter(|plug| plug.driver() == driver).map(|plug| plug.ip).collect()
     }
 
-    pub(crate) fn search_round(&mut self, number: u64, round: usize) -> Checked {
+    pub(crate) fn search_asks(&mut self, number: u64) -> Checked {
+        let now = self.now;
         let Some(bridge) = &mut self.bridge else { return Ok(()) };
-        if round == PAUSES.len() {
-            let Some(search) = bridge.searches.remove(&number) else { return Ok(()) };
-            let (driver, family) = (search.driver.name(), search.family);
-            let mut silent = if self.plan.broadcast { BTreeSet::new() } else { self.hosts(driver) };
-            silent.retain(|ip| search.named.contains(ip) && !search.answered.contains(ip));
-            let place = |ip| Endpoint { ip: IpAddr::V4(ip), http: family.http_port, udp: family.udp_port };
-            let silent = silent.into_iter().map(|ip| (driver, place(ip))).collect();
-            return self.hub(Input::Unheard(silent));
-        }
-        let Some(search) = bridge.searches.get(&number) else { return Ok(()) };
-        let targets: Vec<Ipv4Addr> = search.targets.difference(&search.answered).copied().collect();
-        let (probes, named) = (search.probes.clone(), search.named.clone());
-        for ip in targets {
-            for probe in &probes {
-                self.send_datagram(Socket::Search(number), ip, &probe.bytes, !named.contains(&ip));
+        let Some(Searching { search, began, named, .. }) = bridge.searches.get_mut(&number) else {
+            return Ok(());
+        };
+        if let Some(go) = search.ask(now - *began) {
+            let (next, probes, named) = (*began + search.wake_at(), search.probes().to_vec(), named.clone());
+            self.later(next - now, Event::SearchAsks { search: number });
+            for ip in go {
+                for probe in &probes {
+                    self.send_datagram(Socket::Search(number), ip, &probe.bytes, !named.contains(&ip));
+                }
             }
-        }
-        Ok(())
-    }
-
-    pub(crate) fn search_hears(&mut self, number: u64, ip: Ipv4Addr, bytes: Vec<u8>) -> Checked {
-        let search = self.bridge.as_mut().and_then(|bridge| bridge.searches.get_mut(&number));
-        let Some(search) = search else { return Ok(()) };
-        let from = SocketAddr::from((ip, search.family.udp_port));
-        let found = search.driver.recognise(&search.family, from, &bytes);
-        if !search.seen.insert((ip, bytes)) {
             return Ok(());
         }
-        let Some(found) = found else { return Ok(()) };
-        search.answered.insert(ip);
-        self.hub(Input::Heard(found))
+        let Some(Searching { driver, family, named, search, .. }) = bridge.searches.remove(&number) else {
+            return Ok(());
+        };
+        let mut silent = if self.plan.broadcast { BTreeSet::new() } else { self.hosts(driver) };
+        silent.retain(|ip| named.contains(ip) && !search.answered().contains(&IpAddr::V4(*ip)));
+        let place = |ip| Endpoint { ip: IpAddr::V4(ip), http: family.http_port, udp: family.udp_port };
+        self.hub(Input::Unheard(silent.into_iter().map(|ip| (driver, place(ip))).collect()))
+    }
+
+    pub(crate) fn search_hears(&mut self, number: u64, ip: Ipv4Addr, bytes: &[u8]) -> Checked {
+        let searching = self.bridge.as_mut().and_then(|bridge| bridge.searches.get_mut(&number));
+        let Some(Searching { search, family, .. }) = searching else { return Ok(()) };
+        let from = SocketAddr::from((ip, family.udp_port));
+        match search.hear(from, bytes) {
+            Some(heard) => self.hub(heard.into()),
+            None => Ok(()),
+        }
     }
 
     /// Hands something to the session, if it is connected, and does what it wants.

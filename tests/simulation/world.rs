@@ -39,7 +39,7 @@ pub(crate) enum Event {
     HttpBack { talk: u64, step: u32, reply: Result<Vec<u8>, Failure>, said: Option<Said> },
     DatagramAt { from: Socket, ip: Ipv4Addr, bytes: Vec<u8>, everybody: bool },
     DatagramBack { to: Socket, ip: Ipv4Addr, bytes: Vec<u8>, said: Option<Said> },
-    SearchRound { search: u64, round: usize },
+    SearchAsks { search: u64 },
     Saved { run: u64, text: Vec<u8> },
     Connect { run: u64 },
     Down { run: u64, link: u64 },
@@ -239,9 +239,9 @@ impl World {
                 self.talk_hears(talk, step, Ok(bytes), said)
             }
             Event::DatagramBack { to: Socket::Search(search), ip, bytes, .. } => {
-                self.search_hears(search, ip, bytes)
+                self.search_hears(search, ip, &bytes)
             }
-            Event::SearchRound { search, round } => self.search_round(search, round),
+            Event::SearchAsks { search } => self.search_asks(search),
             Event::Saved { run, text } => self.saved(run, text),
             Event::Connect { run } => self.connect(run),
             Event::Down { run, link } => {
