@@ -1,7 +1,8 @@
 //! A fleet of simulated MaxSmart strips, in a process of its own so that its work is not booked on the program under test.
 //!
-//! Strip `i` has its own loopback address with one HTTP and one UDP socket and speaks like firmware 1.30. A TCP connection carries the orders,
-//! one JSON value a line; the fleet ends when it closes. Time stamps are microseconds since 1970: the harness runs on the same machine.
+//! Strip `i` has its own loopback address with one HTTP and one UDP socket; what it says is said by the project's own simulated strip with firmware
+//! 1.30. A TCP connection carries the orders, one JSON value a line; the fleet ends when it closes. Time stamps are microseconds since 1970: the
+//! harness runs on the same machine.
 
 mod wire;
 
@@ -9,8 +10,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use plug2mqtt::sim;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -120,7 +122,7 @@ pub(crate) fn serial(index: usize) -> String {
 struct Strip {
     index: usize,
     mode: watch::Sender<Mode>,
-    switches: RefCell<[bool; PORTS]>,
+    plug: RefCell<sim::Strip>,
     watts: Cell<f64>,
     open: Cell<usize>,
     report: RefCell<StripReport>,
@@ -128,6 +130,7 @@ struct Strip {
 }
 
 struct Fleet {
+    began: Instant,
     http_port: u16,
     udp_port: u16,
     strips: Vec<Rc<Strip>>,
@@ -148,6 +151,7 @@ pub(crate) fn run(count: usize, http_port: u16, udp_port: u16) -> anyhow::Result
 async fn serve(count: usize, http_port: u16, udp_port: u16) -> anyhow::Result<()> {
     let strips = (0..count).map(Strip::new).map(Rc::new).collect();
     let fleet = Rc::new(Fleet {
+        began: Instant::now(),
         http_port,
         udp_port,
         strips,
@@ -163,7 +167,7 @@ async fn serve(count: usize, http_port: u16, udp_port: u16) -> anyhow::Result<()
         let listener = wire::bind(SocketAddrV4::new(address(strip.index), http_port), 64)?;
         spawn_local(wire::listen(fleet.clone(), strip.clone(), Some(listener)));
         let voice = Rc::new(UdpSocket::bind((address(strip.index), udp_port)).await?);
-        spawn_local(wire::hear_unicast(strip.clone(), voice.clone()));
+        spawn_local(wire::hear_unicast(fleet.clone(), strip.clone(), voice.clone()));
         voices.push(voice);
     }
     let shared = UdpSocket::bind((Ipv4Addr::new(127, 255, 255, 255), fleet.udp_port)).await?;
@@ -193,7 +197,10 @@ impl Fleet {
             Order::Mode { strips, mode } => self.each(&strips, |strip| {
                 strip.mode.send_replace(mode);
             }),
-            Order::Watts { strips, watts } => self.each(&strips, |strip| strip.watts.set(watts)),
+            Order::Watts { strips, watts } => self.each(&strips, |strip| {
+                strip.watts.set(watts);
+                strip.draw(watts);
+            }),
             Order::Tremble(on) => self.tremble.set(on),
             Order::Press { strip, port } => self.press(strip, port),
             Order::DelayMs(ms) => self.delay.set(Duration::from_millis(ms)),
@@ -215,8 +222,7 @@ impl Fleet {
     }
 
     fn press(&self, strip: usize, port: usize) {
-        let mut switches = self.strips[strip].switches.borrow_mut();
-        switches[port - 1] = !switches[port - 1];
+        self.strips[strip].plug.borrow_mut().press(port);
         self.presses.borrow_mut().push(Press { strip, port, at_us: now_us(), polled_us: 0 });
     }
 
@@ -234,6 +240,11 @@ impl Fleet {
         let now_us = now_us();
         let strips = self.strips.iter().map(|strip| strip.report_at(now_us)).collect();
         Report { now_us, in_air_max: self.in_air_max.get(), strips }
+    }
+
+    /// Seconds since the strips were put into service.
+    fn now_s(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
     }
 
     fn enter(&self) {
@@ -256,15 +267,23 @@ impl Fleet {
 
 impl Strip {
     fn new(index: usize) -> Self {
-        Self {
+        let number = index + 1;
+        let plug = sim::Strip::strip_1_30(&serial(index)).named(&format!("STRIP {number}")).mac(&format!(
+            "02:00:00:00:{:02X}:{:02X}",
+            number / 256,
+            number % 256
+        ));
+        let strip = Self {
             index,
             mode: watch::channel(Mode::Healthy).0,
-            switches: RefCell::new([true; PORTS]),
+            plug: RefCell::new(plug),
             watts: Cell::new(10.0),
             open: Cell::new(0),
             report: RefCell::default(),
             polls: RefCell::default(),
-        }
+        };
+        strip.draw(strip.watts.get());
+        strip
     }
 
     fn mode(&self) -> Mode {
@@ -274,7 +293,7 @@ impl Strip {
     fn report_at(&self, now_us: u64) -> StripReport {
         let mut report = self.report.borrow().clone();
         report.gap_us = report.gap_us.max(now_us.saturating_sub(report.last_poll_us));
-        report.switches = self.switches.borrow().to_vec();
+        report.switches = self.plug.borrow().relays().to_vec();
         report
     }
 
@@ -296,34 +315,24 @@ impl Strip {
         polls.push_back(now_us);
     }
 
-    fn status(&self, tremble: bool) -> String {
-        let switches = *self.switches.borrow();
-        let watt = |on: bool| match (on, tremble) {
-            (false, _) => 0.0,
-            (true, false) => self.watts.get(),
-            (true, true) => self.watts.get() + fastrand::f64() - 0.5,
-        };
-        let watts: Vec<_> = switches.iter().map(|&on| format!("\"{:.2}\"", watt(on))).collect();
-        let amps = [r#""0.2""#; PORTS].join(",");
-        let relays: Vec<_> = switches.iter().map(|&on| u8::from(on).to_string()).collect();
-        format!(
-            r#"{{"response":511,"code":200,"data":{{"watt":[{}],"amp":[{amps}],"switch":[{}]}}}}"#,
-            watts.join(","),
-            relays.join(",")
-        )
+    /// From now on each port that is on draws this.
+    fn draw(&self, watts: f64) {
+        let mut plug = self.plug.borrow_mut();
+        for port in 1..=PORTS {
+            plug.plug_in(port, constant(watts));
+        }
     }
 
-    fn hello(&self) -> String {
-        let index = self.index + 1;
-        format!(
-            concat!(
-                r#"{{"response":0,"data":{{"sn":"{}","name":"STRIP {}","pname":["PORT1","PORT2","PORT3","PORT4","PORT5","PORT6"],"#,
-                r#""mac":"02:00:00:00:{:02X}:{:02X}","sak":"123456789ABC","ver":"1.30","register":0,"nver":"1.30","protect":0}}}}"#
-            ),
-            serial(self.index),
-            index,
-            index / 256,
-            index % 256
-        )
+    /// The next reading differs by up to half a watt from any other.
+    fn tremble(&self) {
+        let mut plug = self.plug.borrow_mut();
+        for port in 1..=PORTS {
+            plug.plug_in(port, constant(self.watts.get() + fastrand::f64() - 0.5));
+        }
     }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the power of a simulated load")]
+fn constant(watts: f64) -> sim::Load {
+    sim::Load::Constant { milliwatts: (watts * 1000.0).round() as u32 }
 }

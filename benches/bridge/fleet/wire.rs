@@ -4,17 +4,20 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::rc::Rc;
 use std::time::Duration;
 
-use jiff::Zoned;
-use serde::Deserialize;
+use plug2mqtt::sim;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
-use super::{Fleet, Mode, PORTS, Relay, Strip, address};
+use super::{Fleet, Mode, Relay, Strip, address};
 use crate::measure::now_us;
 
 const MAX_REQUEST: usize = 2048;
+/// Commands by their numbers.
+const STATUS: &str = "511";
+const SWITCH: &str = "200";
+const CLOCK: &str = "502";
 /// A client closes a served connection a moment after it may already have opened the next; only what lasts longer counts as two at once.
 const OVERLAP_GRACE: Duration = Duration::from_millis(5);
 
@@ -107,8 +110,8 @@ async fn read_target(stream: &mut TcpStream) -> Option<String> {
 }
 
 async fn respond(fleet: &Fleet, strip: &Strip, stream: &mut TcpStream, target: &str) -> std::io::Result<()> {
-    let (command, json) = split_target(target);
-    if command == "511" {
+    let command = command(target);
+    if command == STATUS {
         strip.note_poll();
     }
     if strip.mode() == Mode::Hang {
@@ -118,30 +121,16 @@ async fn respond(fleet: &Fleet, strip: &Strip, stream: &mut TcpStream, target: &
     if !fleet.delay.get().is_zero() {
         sleep(fleet.delay.get()).await;
     }
-    let body = match command {
-        "511" => strip.status(fleet.tremble.get()),
-        "200" => switch(fleet, strip, &json),
-        "502" => {
-            let time = Zoned::now().strftime("%Y-%m-%d,%H:%M:%S");
-            format!(r#"{{"response":502,"code":200,"data":{{"time":"{time}"}}}}"#)
-        }
-        _ => String::new(),
-    };
-    if body.is_empty() {
-        return Ok(());
-    }
-    let bytes =
-        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nContent-Type:text/plain\r\n\r\n{body}", body.len())
-            .into_bytes();
+    let Some(bytes) = say(fleet, strip, command, target) else { return Ok(()) };
     match strip.mode() {
         Mode::Stall => {
-            stream.write_all(&bytes[..bytes.len() - body.len() / 2]).await?;
+            stream.write_all(&bytes[..bytes.len() - 40]).await?;
             wait_for_close(stream).await;
             Ok(())
         }
         Mode::Crawl => crawl(stream, &bytes).await,
         Mode::Healthy | Mode::Hang | Mode::Refuse | Mode::Vanish => {
-            if command == "511" {
+            if command == STATUS {
                 note_good(fleet, strip);
             }
             stream.write_all(&bytes).await
@@ -169,64 +158,43 @@ async fn crawl(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-fn split_target(target: &str) -> (&str, String) {
+fn command(target: &str) -> &str {
     let query = target.split_once("cmd=").map_or("", |(_, query)| query);
-    match query.split_once("&json=") {
-        Some((command, json)) => (command, decode(json)),
-        None => (query, String::new()),
+    query.split_once('&').map_or(query, |(command, _)| command)
+}
+
+/// What the strip answers. It closes the connection for all that is asked rarely, so that polls are what is measured.
+fn say(fleet: &Fleet, strip: &Strip, command: &str, target: &str) -> Option<Vec<u8>> {
+    if command == STATUS && fleet.tremble.get() {
+        strip.tremble();
     }
-}
-
-fn decode(text: &str) -> String {
-    let mut parts = text.split('%');
-    let mut plain = parts.next().unwrap_or_default().replace('+', " ");
-    for part in parts {
-        let (code, rest) = part.split_at_checked(2).unwrap_or((part, ""));
-        plain.push(u8::from_str_radix(code, 16).map_or('?', char::from));
-        plain.push_str(rest);
+    if ![STATUS, SWITCH, CLOCK].contains(&command) {
+        return None;
     }
-    plain
-}
-
-#[derive(Deserialize)]
-struct Switch {
-    #[serde(default)]
-    port: usize,
-    state: u8,
-}
-
-fn switch(fleet: &Fleet, strip: &Strip, json: &str) -> String {
-    let Ok(wish) = serde_json::from_str::<Switch>(json) else { return String::new() };
-    if wish.port > PORTS {
-        return r#"{"response":200,"code":400}"#.to_owned();
+    let mut plug = strip.plug.borrow_mut();
+    let reply = plug.http(fleet.now_s(), target);
+    if command == SWITCH
+        && let Some(sim::Switched { port, on }) = plug.switched().last()
+    {
+        fleet.relays.borrow_mut().push(Relay { strip: strip.index, port, on, at_us: now_us() });
     }
-    let on = wish.state == 1;
-    fleet.relays.borrow_mut().push(Relay { strip: strip.index, port: wish.port, on, at_us: now_us() });
-    let mut switches = strip.switches.borrow_mut();
-    match wish.port {
-        0 => *switches = [on; PORTS],
-        port => switches[port - 1] = on,
-    }
-    r#"{"response":200,"code":200}"#.to_owned()
+    reply
 }
 
-fn is_hello(datagram: &[u8]) -> bool {
-    datagram.starts_with(b"00dv=all") || datagram.starts_with(b"00sw=all")
-}
-
-async fn greet(strip: &Strip, voice: &UdpSocket, to: SocketAddr) {
+async fn greet(fleet: &Fleet, strip: &Strip, voice: &UdpSocket, to: SocketAddr, bytes: &[u8]) {
     if matches!(strip.mode(), Mode::Healthy | Mode::Stall | Mode::Crawl) {
-        let _ = voice.send_to(strip.hello().as_bytes(), to).await;
+        let answers = strip.plug.borrow_mut().datagram(fleet.now_s(), bytes);
+        for answer in answers {
+            let _ = voice.send_to(&answer, to).await;
+        }
     }
 }
 
-pub(super) async fn hear_unicast(strip: Rc<Strip>, voice: Rc<UdpSocket>) {
+pub(super) async fn hear_unicast(fleet: Rc<Fleet>, strip: Rc<Strip>, voice: Rc<UdpSocket>) {
     let mut buffer = [0; 1024];
     loop {
-        if let Ok((length, from)) = voice.recv_from(&mut buffer).await
-            && is_hello(&buffer[..length])
-        {
-            greet(&strip, &voice, from).await;
+        if let Ok((length, from)) = voice.recv_from(&mut buffer).await {
+            greet(&fleet, &strip, &voice, from, &buffer[..length]).await;
         }
     }
 }
@@ -237,12 +205,9 @@ pub(super) async fn hear_broadcast(fleet: Rc<Fleet>, shared: UdpSocket, voices: 
     let mut choir: Vec<_> = fleet.strips.iter().zip(&voices).collect();
     loop {
         let Ok((length, from)) = shared.recv_from(&mut buffer).await else { continue };
-        if !is_hello(&buffer[..length]) {
-            continue;
-        }
         fastrand::shuffle(&mut choir);
         for (index, (strip, voice)) in choir.iter().enumerate() {
-            greet(strip, voice, from).await;
+            greet(&fleet, strip, voice, from, &buffer[..length]).await;
             if index % 16 == 15 {
                 sleep(Duration::from_millis(2)).await;
             }
