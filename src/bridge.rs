@@ -166,7 +166,7 @@ pub async fn run_as(
     if !clock.now().plausible() {
         warn!("the system clock is earlier than the release of this version; device clocks are not set");
     }
-    let announced = memory.announced.clone();
+    let kept = mqtt::Memory::read(&memory.sinks.section(mqtt::SECTION));
     let hub = Hub::new(rules(settings), memory, &clock.now());
     let (view, picture) = watch::channel(hub.view());
     let (notes, heard) = fair::channel(Room { each: MAX_NOTES, all: MAX_ALL_NOTES });
@@ -185,7 +185,7 @@ pub async fn run_as(
         counters,
         stop: stopped,
     };
-    let sink = tokio::spawn(mqtt::run(mqtt, wires, announced));
+    let sink = tokio::spawn(mqtt::run(mqtt, wires, kept));
     let http = Http::new().map_err(StartError::Settings)?;
     let parts = Parts {
         http,
@@ -354,8 +354,9 @@ pub async fn examine_broker(settings: &Settings) -> Result<mqtt::Examined, Strin
     }
     let sink = mqtt_settings(settings, &Instance::new(), &memory, broker_address(settings))
         .map_err(|error| error.to_string())?;
+    let kept = mqtt::Memory::read(&memory.sinks.section(mqtt::SECTION));
     let hub = Hub::new(rules(settings), memory, &Clock::start().now());
-    mqtt::examine(&sink, &hub.view()).await
+    mqtt::examine(&sink, &hub.view(), &kept).await
 }
 
 /// How plugs are announced to Home Assistant.

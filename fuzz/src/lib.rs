@@ -245,10 +245,7 @@ fn bounded(order: &HubRequest, payload: &[u8], allow_admin: bool) {
             assert!(allow_admin || asks || matches!(request, Request::Scan(_)), "{request:?}");
         }
         HubRequest::Refresh(_) => {}
-        HubRequest::Metered(_)
-        | HubRequest::Announced(..)
-        | HubRequest::Named(_)
-        | HubRequest::Deleted(_) => {
+        HubRequest::Metered(_) | HubRequest::Keep(_) => {
             panic!("from outside: {order:?}")
         }
     }

@@ -86,6 +86,11 @@ use tracing::warn;
 /// Plugs known at one time, at the most; further ones are ignored with a warning.
 pub const MAX_PLUGS: usize = 8192;
 
+const _: () = assert!(
+    crate::model::SinkMemory::MAX_KEYS > 2 * MAX_PLUGS,
+    "sinks may keep something of each plug, and of those gone"
+);
+
 /// How often the figures in the view are renewed.
 const STATS_EVERY: Duration = Duration::from_secs(60);
 
@@ -417,26 +422,12 @@ impl Hub {
             }
             HubRequest::Request(request, transaction) => self.request(now, request, transaction),
             HubRequest::Metered(told) => self.metered(now, told),
-            HubRequest::Announced(id, shape) => {
-                let announced = &mut self.memory.announced.plugs;
-                let old = match shape {
-                    Some(_) if announced.len() >= 2 * MAX_PLUGS && !announced.contains_key(&id) => false,
-                    Some(shape) => announced.insert(id, shape.clone()).as_ref() != Some(&shape),
-                    None => announced.remove(&id).is_some(),
-                };
-                if old {
-                    self.save_soon(now);
-                }
-            }
-            HubRequest::Named(names) => {
-                self.memory.announced.names = Some(names);
-                self.save_soon(now);
-            }
-            HubRequest::Deleted(id) => {
-                if let Some(plug) = self.plugs.get_mut(&id) {
-                    plug.set_deleted(now);
-                    self.settle(now, &id);
-                    self.save_soon(now);
+            HubRequest::Keep(keep) => {
+                let (section, key) = (keep.section, keep.key.clone());
+                match self.memory.sinks.keep(keep) {
+                    Ok(true) => self.save_soon(now),
+                    Ok(false) => {}
+                    Err(why) => warn!(section, key, "not kept over restarts: {why}"),
                 }
             }
         }

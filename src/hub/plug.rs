@@ -125,7 +125,6 @@ impl Plug {
             facts: Arc::clone(&kept.facts),
             adopted,
             offer: kept.offer,
-            deleted: kept.deleted,
             unix_ms: now.unix_ms,
             ..PlugView::unknown(id.clone())
         };
@@ -252,11 +251,6 @@ impl Plug {
     /// It was heard where it should be: no need to wait for the end of the back-off.
     pub(super) fn look_now(&mut self, now: &Moment) {
         self.schedule.look_now(now);
-    }
-
-    pub(super) fn set_deleted(&mut self, now: &Moment) {
-        self.kept.deleted = true;
-        self.show(now, |view| view.deleted = true);
     }
 
     /// Ends what is overdue.

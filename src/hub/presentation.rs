@@ -102,13 +102,12 @@ impl Plug {
             view.ports = ports;
         });
         let (facts, ip, offer) = (Arc::clone(&self.kept.facts), self.ip_text(), self.kept.offer);
-        let (adopted, deleted) = (self.adopted, self.kept.deleted);
+        let adopted = self.adopted;
         self.show(now, |view| {
             view.facts = facts;
             view.ip = ip;
             view.offer = offer;
             view.adopted = adopted;
-            view.deleted = deleted;
         });
     }
 

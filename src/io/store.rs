@@ -20,7 +20,8 @@ const BEFORE: &str = "state.before.json";
 /// Larger than a house can make it: what may be remembered always fits.
 const MAX_FILE: u64 = 192 * 1024 * 1024;
 
-/// The text of one plug, its announcement and its being blocked, at most: every name and list in it is bounded.
+/// The text of one plug, its being blocked and what a sink keeps of it, at most: every name and list in it is
+/// bounded.
 const MAX_PLUG: usize = 24 * 1024;
 
 /// A file is a copy when it came here so much later than its text was written, milliseconds; clocks of
@@ -288,12 +289,23 @@ pub fn decode(text: &[u8]) -> Result<PersistedState, String> {
     if envelope.crc32 != format!("{:08x}", crc32fast::hash(state.as_bytes())) {
         return Err("its checksum does not fit; it is damaged or was edited".into());
     }
-    let memory: PersistedState = serde_json::from_str(state).map_err(|error| error.to_string())?;
-    if memory.version > PersistedState::VERSION {
-        return Err(format!("written by a newer version ({})", memory.version));
-    }
-    Ok(memory)
+    let Version { version } = serde_json::from_str(state).map_err(|error| error.to_string())?;
+    let memory = match version {
+        ..2 => upgrade::from_1(state),
+        PersistedState::VERSION => serde_json::from_str(state),
+        newer => return Err(format!("written by a newer version ({newer})")),
+    };
+    memory.map_err(|error| error.to_string())
 }
+
+/// The version of a state; all else is looked at when that is known.
+#[derive(Deserialize)]
+struct Version {
+    #[serde(default)]
+    version: u32,
+}
+
+mod upgrade;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! What outlives the process: one value, one file.
 
-use super::{DeviceInfo, Endpoint, Energy, Found, Lock, Moment, Name, PlugId, PowerUnit};
+use super::{DeviceInfo, Endpoint, Energy, Found, Lock, Moment, Name, PlugId, PowerUnit, SinkMemory};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,8 +20,8 @@ pub struct PersistedState {
     pub blocked: BTreeSet<PlugId>,
     /// Every plug that was ever taken and not removed.
     pub plugs: BTreeMap<PlugId, PersistedPlug>,
-    /// What was announced to Home Assistant.
-    pub announced: Announced,
+    /// What the sinks keep.
+    pub sinks: SinkMemory,
     /// Counts what was written, so that an older file in the place of the newest is known.
     pub generation: u64,
     /// When it was written, milliseconds since 1970; 0 when it never was.
@@ -33,43 +33,7 @@ pub struct PersistedState {
 
 impl PersistedState {
     /// The version written by this program.
-    pub const VERSION: u32 = 1;
-}
-
-/// What was announced to Home Assistant, so that what is no longer wanted can be taken back.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Announced {
-    /// The shape of each plug's announcement.
-    pub plugs: BTreeMap<PlugId, Shape>,
-    /// Where all was told; `None` before anything was.
-    pub names: Option<Names>,
-}
-
-/// What the topics of a run begin with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Names {
-    /// Base topic.
-    pub base: String,
-    /// Discovery prefix.
-    pub prefix: String,
-    /// The bridge itself was announced.
-    pub bridge: bool,
-}
-
-/// The shape of an announcement: enough to write it again and take back what is gone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Shape {
-    /// Discovery prefix it was published under.
-    pub prefix: String,
-    /// `device` or `component`.
-    pub mode: String,
-    /// `none`, `child` or `via`.
-    pub port_devices: String,
-    /// What was on offer.
-    pub offer: Capabilities,
+    pub const VERSION: u32 = 2;
 }
 
 /// What a plug has to offer, as far as entities go; read from the plug, never from a model name.
@@ -138,9 +102,6 @@ pub struct PersistedPlug {
     /// What was metered.
     #[serde(default)]
     pub tally: MeterState,
-    /// The user deleted it in Home Assistant and that is respected.
-    #[serde(default)]
-    pub deleted: bool,
 }
 
 impl PersistedPlug {
@@ -158,7 +119,6 @@ impl PersistedPlug {
             reverts: BTreeMap::new(),
             latched: BTreeSet::new(),
             tally: MeterState::default(),
-            deleted: false,
         }
     }
 }

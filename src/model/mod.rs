@@ -7,6 +7,7 @@ mod history;
 mod memory;
 mod order;
 mod plug_request;
+mod sink_memory;
 mod view;
 
 pub use crate::core::*;
@@ -18,8 +19,8 @@ pub use capability::{
 pub use figures::{Metrics, OutcomeCounters, PlugFigures, PortFigures, RANGES_S, Times};
 pub use history::{History, Span};
 pub use memory::{
-    Announced, Capabilities, Hours, MeterState, Names, Options, OptionsChange, PersistedPlug, PersistedState,
-    PortMeterState, PortOptions, Revert, Shape, Since,
+    Capabilities, Hours, MeterState, Options, OptionsChange, PersistedPlug, PersistedState, PortMeterState,
+    PortOptions, Revert, Since,
 };
 pub use order::{
     CommandError, CommandResult, DeviceRequest, DeviceResponse, Event, HubRequest, Metered, Notification,
@@ -29,6 +30,7 @@ pub use plug_request::{
     CapabilityState, LeaderWish, Meaning, PlugRequest, PresenceSimulationWish, Record, RecordRow,
     RuleContent, RuleWish,
 };
+pub use sink_memory::{Keep, Section, SinkMemory};
 pub use view::{BridgeView, CapabilityStates, Cause, Countdown, PlugView, PortView, Stats, View};
 
 use std::time::Duration;

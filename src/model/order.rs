@@ -1,9 +1,8 @@
 //! What may be asked of a plug, what may be asked of the bridge, and what both say afterwards.
 
-use super::memory::{Names, Shape};
 use super::{
     CapabilityReply, CapabilityRequest, CapabilityState, Endpoint, Energy, Failure, Found, Hazard, History,
-    LogLevel, Options, OptionsChange, PlugId, PlugRequest, Reading, Remedy, Span,
+    Keep, LogLevel, Options, OptionsChange, PlugId, PlugRequest, Reading, Remedy, Span,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -114,12 +113,8 @@ pub enum HubRequest {
     Refresh(PlugId),
     /// A request to the bridge, with the sender's transaction mark (JSON text).
     Request(Request, Option<String>),
-    /// What a sink has announced, to be remembered over restarts.
-    Announced(PlugId, Option<Shape>),
-    /// All was told under these names.
-    Named(Names),
-    /// A user deleted this plug's entry in Home Assistant, and settings say to respect it.
-    Deleted(PlugId),
+    /// Something a sink keeps over restarts for itself.
+    Keep(Keep),
     /// What earlier runs have told about energy: no meter may show less. Until this has come once,
     /// no energy is shown at all.
     Metered(Vec<Metered>),
@@ -130,9 +125,9 @@ impl HubRequest {
     pub fn plug(&self) -> Option<&PlugId> {
         match self {
             Self::Switch(order) => Some(&order.plug),
-            Self::Refresh(id) | Self::Announced(id, _) | Self::Deleted(id) => Some(id),
+            Self::Refresh(id) => Some(id),
             Self::Request(request, _) => request.plug(),
-            Self::Named(_) | Self::Metered(_) => None,
+            Self::Keep(_) | Self::Metered(_) => None,
         }
     }
 }

@@ -90,8 +90,6 @@ pub struct PlugView {
     pub control: bool,
     /// Its relays are what was last set: it has no way to tell.
     pub relays_remembered: bool,
-    /// The user deleted it in Home Assistant and that is respected.
-    pub deleted: bool,
     /// Port 1 first.
     pub ports: Vec<PortView>,
     /// Sum over the ports, watts.
@@ -134,7 +132,6 @@ impl PlugView {
             online: false,
             control: true,
             relays_remembered: false,
-            deleted: false,
             ports: Vec::new(),
             watts: None,
             energy: None,

@@ -328,7 +328,7 @@ prop_compose! {
         reverts in prop::collection::btree_map(1u8..17, any::<(u64, bool)>(), 0..6),
         tally in tally(),
         hardware in proptest::option::of(id()),
-        (deleted, latched) in (any::<bool>(), prop::collection::btree_set(1u8..17, 0..6)),
+        latched in prop::collection::btree_set(1u8..17, 0..6),
     ) -> PersistedPlug {
         let [power, current, voltage, signal] = offer.1;
         let (poll_interval_ms, power_change) = options;
@@ -348,7 +348,6 @@ prop_compose! {
             reverts: reverts.into_iter().map(|(port, (unix_ms, on))| (port, Revert::at(unix_ms, on))).collect(),
             latched,
             tally,
-            deleted,
         }
     }
 }

@@ -109,6 +109,7 @@ const PURE: &[&str] = &[
     "sinks/mqtt/energy_recovery.rs",
     "sinks/mqtt/refuse.rs",
     "sinks/mqtt/former.rs",
+    "sinks/mqtt/memory.rs",
     "sinks/mqtt/repeats.rs",
     "sinks/mqtt/router.rs",
     "sinks/mqtt/topics.rs",

@@ -19,6 +19,7 @@ use plug2mqtt::model::{
     CommandResult, DeviceRequest, DeviceResponse, Endpoint, FIRST_CONTACT, Failure, Family, HubRequest,
     Notification, Outcome, PersistedState, Request, Response, View, Who,
 };
+use plug2mqtt::sinks::mqtt;
 use plug2mqtt::sinks::mqtt::router::{Received, Sorted, Sorter};
 use plug2mqtt::sinks::mqtt::session::{self, Metrics, Outgoing, Session};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -146,11 +147,10 @@ impl World {
             self.check.reshaped();
         }
         let settings = Arc::clone(&self.plan.settings);
-        let announced = memory.announced.clone();
+        let kept = mqtt::Memory::read(&memory.sinks.section(mqtt::SECTION));
         let hub = Hub::new(self.plan.rules.clone(), memory, &now);
         let view = hub.view();
-        let mut session = Session::new(Arc::clone(&settings), announced.plugs, Arc::clone(&view), &now);
-        session.formerly(announced.names);
+        let mut session = Session::new(Arc::clone(&settings), kept, Arc::clone(&view), &now);
         // Nobody else is here.
         session.former_is_free(true);
         self.bridge = Some(Bridge {

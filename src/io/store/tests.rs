@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::{
-    Announced, Capabilities, DeviceInfo, Endpoint, Energy, Hours, Lock, Mac, MeterState, Name, Options,
-    PersistedPlug, PlugId, PortMeterState, PortOptions, PowerUnit, Revert, Shape, Since,
+    Capabilities, DeviceInfo, Endpoint, Energy, Hours, Keep, Lock, Mac, MeterState, Name, Options,
+    PersistedPlug, PlugId, PortMeterState, PortOptions, PowerUnit, Revert, Since, SinkMemory,
 };
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -28,8 +28,11 @@ fn what_is_saved_comes_back_and_only_we_may_read_it() {
     let inner = dir.path().join("state");
     let store = open(&inner);
     assert_eq!(store.load(), PersistedState::default());
-    let memory =
-        PersistedState { version: 1, client_id: "plug2mqtt-abc123".into(), ..PersistedState::default() };
+    let memory = PersistedState {
+        version: PersistedState::VERSION,
+        client_id: "plug2mqtt-abc123".into(),
+        ..PersistedState::default()
+    };
     store.save(&memory).expect("saved");
     assert_eq!(store.load(), memory);
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
@@ -41,7 +44,46 @@ fn sealed(state: &str) -> Vec<u8> {
 }
 
 fn named(client_id: &str) -> PersistedState {
-    PersistedState { version: 1, client_id: client_id.into(), ..PersistedState::default() }
+    PersistedState {
+        version: PersistedState::VERSION,
+        client_id: client_id.into(),
+        ..PersistedState::default()
+    }
+}
+
+#[test]
+fn nothing_that_an_earlier_version_has_announced_is_forgotten() {
+    let offer = r#"{"ports":6,"power":true,"current":false,"voltage":false,"signal":false,"countdown":true}"#;
+    let how = format!(r#"{{"prefix":"ha","mode":"component","port_devices":"child","offer":{offer}}}"#);
+    let place = r#"{"ip":"127.0.0.1","http":80,"udp":8888}"#;
+    let plug = |deleted: bool| {
+        let facts = r#"{"manufacturer":"","model":"","model_id":null,"serial":null,"mac":null}"#;
+        format!(
+            r#"{{"driver":"maxsmart","place":{place},"facts":{facts},"offer":{offer},"deleted":{deleted}}}"#
+        )
+    };
+    let names = r#"{"base":"home","prefix":"ha","bridge":true}"#;
+    let state = format!(
+        r#"{{"version":1,"client_id":"x","plugs":{{"maxsmart-a":{},"maxsmart-b":{}}},
+        "announced":{{"plugs":{{"maxsmart-a":{how},"maxsmart-gone":{how}}},"names":{names}}}}}"#,
+        plug(false),
+        plug(true),
+    );
+    let memory = decode(&sealed(&state)).expect("understood");
+    assert_eq!(memory.plugs.len(), 2);
+    let section = memory.sinks.section("mqtt");
+    let json = |key: &str| serde_json::from_str::<serde_json::Value>(&section[key]).expect("JSON");
+    let how: serde_json::Value = serde_json::from_str(&how).expect("JSON");
+    assert_eq!(json("maxsmart-a"), serde_json::json!({"announced": how}));
+    assert_eq!(json("maxsmart-gone"), serde_json::json!({"announced": how}));
+    assert_eq!(json("maxsmart-b"), serde_json::json!({"deleted": true}));
+    assert_eq!(json("bridge"), serde_json::from_str::<serde_json::Value>(names).expect("JSON"));
+    assert_eq!(section.len(), 4);
+    // Once written, it is a file of this version.
+    let now = crate::io::clock::Clock::start().now();
+    let again = crate::hub::Hub::new(crate::hub::tests::rules(), memory.clone(), &now).memory();
+    assert_eq!((again.version, &again.sinks), (PersistedState::VERSION, &memory.sinks));
+    assert_eq!(decode(&encode(&again).expect("text")).expect("read"), again);
 }
 
 #[test]
@@ -218,7 +260,6 @@ fn largest(n: usize) -> (PlugId, PersistedPlug) {
         reverts: ports.clone().map(|port| (port, Revert::at(u64::MAX, false))).collect(),
         latched: ports.collect(),
         tally,
-        deleted: false,
     };
     (id, kept)
 }
@@ -227,21 +268,18 @@ fn largest(n: usize) -> (PlugId, PersistedPlug) {
 fn the_largest_plugs_there_can_be_fit_and_come_back() {
     const SOME: usize = 32;
     let plugs: BTreeMap<PlugId, PersistedPlug> = (0..SOME).map(largest).collect();
-    let shape = |kept: &PersistedPlug| Shape {
-        prefix: "p".repeat(256),
-        mode: "component".into(),
-        port_devices: "child".into(),
-        offer: kept.offer,
-    };
-    // Twice as many announcements are kept, for plugs that are known no more.
-    let announced = plugs.iter().map(|(id, kept)| (id.clone(), shape(kept)));
-    let gone = (SOME..2 * SOME).map(largest).map(|(id, kept)| (id, shape(&kept)));
+    // A sink keeps twice as many texts, for plugs that are known no more. Each mark is two in the file.
+    let mut sinks = SinkMemory::default();
+    for (id, _) in (0..2 * SOME).map(largest) {
+        let value = Some("\"".repeat(SinkMemory::MAX_VALUE));
+        sinks.keep(Keep { section: "mqtt", key: id.to_string(), value }).expect("room");
+    }
     let memory = PersistedState {
         version: PersistedState::VERSION,
         client_id: "plug2mqtt-abc123".into(),
         adopt: Some(false),
         blocked: (0..SOME).map(|n| largest(n + 2 * SOME).0).collect(),
-        announced: Announced { plugs: announced.chain(gone).collect(), names: None },
+        sinks,
         plugs,
         ..PersistedState::default()
     };
@@ -257,6 +295,7 @@ fn the_largest_plugs_there_can_be_fit_and_come_back() {
     let hub = crate::hub::Hub::new(crate::hub::tests::rules(), loaded, &now);
     let again = hub.memory();
     assert_eq!((&again.adopt, &again.blocked), (&memory.adopt, &memory.blocked));
+    assert_eq!(again.sinks, memory.sinks);
     for (id, old) in &memory.plugs {
         let new = again.plugs.get(id).expect("known");
         assert_eq!((&new.name, &new.port_names, &new.options), (&old.name, &old.port_names, &old.options));
@@ -264,6 +303,23 @@ fn the_largest_plugs_there_can_be_fit_and_come_back() {
     }
     open(dir.path()).save(&again).expect("saved");
     assert_eq!(open(dir.path()).load().plugs.len(), SOME);
+}
+
+#[test]
+fn a_full_section_of_a_sink_survives_a_restart() {
+    use crate::hub::{Hub, Input, tests::rules};
+    use crate::model::HubRequest;
+    let now = crate::io::clock::Clock::start().now();
+    let mut hub = Hub::new(rules(), PersistedState::default(), &now);
+    for n in 0..SinkMemory::MAX_KEYS + 5 {
+        let (key, value) = (format!("maxsmart-{n:055}"), Some("v".repeat(SinkMemory::MAX_VALUE)));
+        hub.handle(&now, Input::Commanded(HubRequest::Keep(Keep { section: "mqtt", key, value })));
+    }
+    let dir = tempfile::tempdir().expect("temp dir");
+    open(dir.path()).save(&hub.memory()).expect("saved");
+    let section = Hub::new(rules(), open(dir.path()).load(), &now).memory().sinks.section("mqtt");
+    assert_eq!(section.len(), SinkMemory::MAX_KEYS);
+    assert!(section.values().all(|value| value.len() == SinkMemory::MAX_VALUE));
 }
 
 #[test]

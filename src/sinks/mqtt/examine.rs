@@ -6,6 +6,7 @@ use super::cleanup::{self, Around};
 use super::homeassistant::plug_of;
 use super::link::{Heard, Link, Said};
 use super::look::{self, Living};
+use super::memory::Memory;
 use super::{Settings, migration};
 use crate::model::{DiscoveryMode, PlugId, View};
 use std::collections::BTreeSet;
@@ -53,12 +54,12 @@ fn judge(around: Around, owned: &BTreeSet<String>, view: &View) -> (Vec<String>,
     (leftovers, elsewhere.into_iter().collect())
 }
 
-/// Examines the broker; `view` is what we know of plugs.
+/// Examines the broker; `view` is what we know of plugs, `memory` what this sink keeps of them.
 ///
 /// # Errors
 ///
 /// Why the broker does not let us in, in a sentence.
-pub async fn examine(settings: &Settings, view: &View) -> Result<Examined, String> {
+pub async fn examine(settings: &Settings, view: &View, memory: &Memory) -> Result<Examined, String> {
     let mut address = settings.address.clone();
     address.client_id.push_str("-doctor");
     let base = &settings.announcer.base;
@@ -113,7 +114,7 @@ pub async fn examine(settings: &Settings, view: &View) -> Result<Examined, Strin
     // What we may not hear says nothing about what we may say.
     examined.dropped.retain(|topic| !examined.refused.contains(topic));
     examined.living = look::living(settings).await?;
-    let owned = migration::owned(&settings.announcer, view);
+    let owned = migration::owned(&settings.announcer, view, memory);
     let around = cleanup::look(&settings.address, &settings.announcer).await;
     let judged = around.map(|around| judge(around, &owned, view));
     examined.leftovers = judged.map(|(leftovers, elsewhere)| {

@@ -3,10 +3,10 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::homeassistant::Announcer;
+use super::memory::{Memory, Names};
 use super::migration;
-use super::session::{Outgoing, Session};
+use super::session::Session;
 use super::topics;
-use crate::model::{HubRequest, Names};
 use std::collections::BTreeSet;
 use tracing::info;
 
@@ -21,23 +21,23 @@ pub(super) struct Former {
     remembered: bool,
 }
 
+/// What this run calls its topics.
+fn names(announcer: &Announcer) -> Names {
+    let bridge = announcer.bridge().is_some();
+    Names { base: announcer.base.clone(), prefix: announcer.prefix.clone(), bridge }
+}
+
+impl Former {
+    /// What stands under other names than those of now.
+    pub(super) fn new(announcer: &Announcer, memory: &Memory) -> Self {
+        let remembered = memory.names() == Some(&names(announcer));
+        Self { free: false, remembered, names: memory.names().filter(|_| !remembered).cloned() }
+    }
+}
+
 impl Session {
-    /// What this run calls its topics.
-    fn names(&self) -> Names {
-        let announcer = self.announcer();
-        let bridge = announcer.bridge().is_some();
-        Names { base: announcer.base.clone(), prefix: announcer.prefix.clone(), bridge }
-    }
-
-    /// Tells the session what the run before called its topics. What stands there is taken back at the
+    /// The base topic of the run before, as long as something may stand there. That is taken back at the
     /// next connection, once [`former_is_free`](Self::former_is_free) has been said.
-    pub fn formerly(&mut self, names: Option<Names>) {
-        let remembered = names.as_ref() == Some(&self.names());
-        let names = names.filter(|_| !remembered);
-        self.former = Former { free: false, remembered, names };
-    }
-
-    /// The base topic of the run before, as long as something may stand there.
     pub fn former_base(&self) -> Option<&str> {
         self.former.names.as_ref().map(|names| names.base.as_str())
     }
@@ -49,19 +49,19 @@ impl Session {
         if !free {
             self.former.names = None;
             let prefix = self.announcer().prefix.clone();
-            self.announced.retain(|_, shape| shape.prefix == prefix);
+            self.memory.only_under(&prefix);
         }
     }
 
     /// Takes back what stands under the names of the run before.
     pub(super) fn take_back_former(&mut self) {
         let Some(names) = self.former.names.as_ref().filter(|_| self.former.free) else { return };
-        let owned = migration::owned(self.announcer(), &self.view);
+        let owned = migration::owned(self.announcer(), &self.view, &self.memory);
         let mut topics = BTreeSet::new();
         if names.base != self.base() {
             let base = &names.base;
-            for (id, shape) in &self.announced {
-                topics.extend(migration::state_tails(shape).iter().map(|tail| format!("{base}/{id}/{tail}")));
+            for (id, how) in self.memory.all_announced() {
+                topics.extend(migration::state_tails(how).iter().map(|tail| format!("{base}/{id}/{tail}")));
             }
             // Also those that were told and not announced.
             for plug in self.view.plugs.values().filter(|plug| topics::shown(plug)) {
@@ -96,6 +96,7 @@ impl Session {
             return;
         }
         self.former = Former { remembered: true, ..Former::default() };
-        self.send(Outgoing::HubRequest(HubRequest::Named(self.names())));
+        let kept = self.memory.name(&names(self.announcer()));
+        self.keep(Some(kept));
     }
 }

@@ -4,9 +4,10 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::controls;
+use super::memory::Announcement;
 use super::topics::tail;
 use crate::entity::{Entity, Kind, entities};
-use crate::model::{DiscoveryMode, LogLevel, PerPort, PlugId, PlugView, PortDevices, Shape};
+use crate::model::{DiscoveryMode, LogLevel, PerPort, PlugId, PlugView, PortDevices};
 use serde_json::{Map, Value, json};
 
 /// Types of events a plug's event entity may show.
@@ -50,7 +51,7 @@ impl Announcer {
     /// All discovery messages of a plug; none while it has nothing to offer.
     pub fn messages(&self, plug: &PlugView) -> Vec<Message> {
         let all = entities(plug.offer);
-        if all.is_empty() || !plug.adopted || plug.deleted {
+        if all.is_empty() || !plug.adopted {
             return Vec::new();
         }
         match self.mode {
@@ -65,14 +66,13 @@ impl Announcer {
         }
     }
 
-    /// The shape these messages have, to be remembered; `None` when there are none.
-    pub fn shape(&self, plug: &PlugView) -> Option<Shape> {
-        let announced =
-            self.mode != DiscoveryMode::Off && plug.adopted && !plug.deleted && plug.offer.ports > 0;
-        announced.then(|| Shape {
+    /// What is to be remembered of these messages; `None` when there are none.
+    pub(super) fn announcement(&self, plug: &PlugView) -> Option<Announcement> {
+        let announced = self.mode != DiscoveryMode::Off && plug.adopted && plug.offer.ports > 0;
+        announced.then(|| Announcement {
             prefix: self.prefix.clone(),
-            mode: self.mode.as_str().into(),
-            port_devices: self.port_devices.as_str().into(),
+            mode: self.mode,
+            port_devices: self.port_devices,
             offer: plug.offer,
         })
     }

@@ -3,19 +3,23 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::homeassistant::{Announcer, Message, device_id, platform, port_id};
+use super::memory::{Announcement, Memory};
 use super::topics::{self, tail};
 use crate::entity::{Entity, Kind, entities};
-use crate::model::{Capabilities, PlugId, Shape, View};
+use crate::model::{Capabilities, DiscoveryMode, PlugId, PortDevices, View};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every discovery topic of an announcement of this shape, with its component keys and platforms.
-pub(super) fn topics_of(shape: &Shape, id: &PlugId) -> BTreeMap<String, BTreeMap<String, &'static str>> {
+pub(super) fn topics_of(
+    shape: &Announcement,
+    id: &PlugId,
+) -> BTreeMap<String, BTreeMap<String, &'static str>> {
     let mut topics: BTreeMap<String, BTreeMap<String, &'static str>> = BTreeMap::new();
-    let via = shape.port_devices == "via" && shape.offer.ports > 1;
+    let via = shape.port_devices == PortDevices::Via && shape.offer.ports > 1;
     for entity in entities(shape.offer) {
-        let topic = match (shape.mode.as_str(), entity.port) {
-            ("component", _) => {
+        let topic = match (shape.mode, entity.port) {
+            (DiscoveryMode::Component, _) => {
                 format!("{}/{}/{id}/{}/config", shape.prefix, platform(entity.kind), entity.key())
             }
             (_, Some(port)) if port > 0 && via => {
@@ -29,7 +33,7 @@ pub(super) fn topics_of(shape: &Shape, id: &PlugId) -> BTreeMap<String, BTreeMap
 }
 
 /// The ends of all retained topics of a plug announced with this shape.
-pub(super) fn state_tails(shape: &Shape) -> Vec<String> {
+pub(super) fn state_tails(shape: &Announcement) -> Vec<String> {
     offer_tails(shape.offer)
 }
 
@@ -57,15 +61,16 @@ pub(super) struct Transition {
 /// the form changes, so that ids, areas and history stay.
 pub(super) fn transition(
     id: &PlugId,
-    old: Option<&Shape>,
-    new: Option<&Shape>,
+    old: Option<&Announcement>,
+    new: Option<&Announcement>,
     messages: Vec<Message>,
 ) -> Transition {
     let old_topics = old.map(|shape| topics_of(shape, id)).unwrap_or_default();
     let new_topics = new.map(|shape| topics_of(shape, id)).unwrap_or_default();
     let emptied: Vec<String> =
         old_topics.keys().filter(|topic| !new_topics.contains_key(*topic)).cloned().collect();
-    let form = |shape: &Shape| (shape.prefix.clone(), shape.mode.clone(), shape.port_devices == "via");
+    let form =
+        |shape: &Announcement| (shape.prefix.clone(), shape.mode, shape.port_devices == PortDevices::Via);
     let moves = matches!((old, new), (Some(old), Some(new)) if form(old) != form(new));
     if moves {
         let migrate = old_topics
@@ -97,7 +102,7 @@ pub(super) fn bridge_topics(base: &str) -> BTreeSet<String> {
 }
 
 /// Every retained topic we own.
-pub(super) fn owned(announcer: &Announcer, view: &View) -> BTreeSet<String> {
+pub(super) fn owned(announcer: &Announcer, view: &View, memory: &Memory) -> BTreeSet<String> {
     let base = &announcer.base;
     let mut owned = bridge_topics(base);
     owned.extend(announcer.bridge().map(|message| message.topic));
@@ -106,7 +111,9 @@ pub(super) fn owned(announcer: &Announcer, view: &View) -> BTreeSet<String> {
         // Values of an earlier run stay until this run has read the plug.
         let offer = plug.offer;
         owned.extend(offer_tails(offer).into_iter().map(|tail| format!("{base}/{}/{tail}", plug.id)));
-        owned.extend(announcer.messages(plug).into_iter().map(|message| message.topic));
+        if !memory.deleted(&plug.id) {
+            owned.extend(announcer.messages(plug).into_iter().map(|message| message.topic));
+        }
     }
     owned
 }

@@ -25,6 +25,7 @@
 //! | `controls.rs` | discovery of timers, clock, groups and random switching; pure |
 //! | `homeassistant.rs` | discovery messages, pure |
 //! | `former.rs` | what was told under other names is taken back; pure |
+//! | `memory.rs` | what is kept over restarts: how plugs were announced, and under which names; pure |
 //! | `migration.rs` | from one announcement to the next, pure |
 //! | `log.rs` | the program's own log lines as a topic, for those who opt in |
 //! | `snapshot.rs` | everything about a plug in one JSON object |
@@ -45,6 +46,7 @@ pub mod link;
 pub mod log;
 mod look;
 mod measure;
+mod memory;
 mod migration;
 mod own;
 mod peers;
@@ -62,11 +64,12 @@ mod way;
 pub use counters::{Counters, Counts, resident};
 pub use examine::{Examined, examine};
 pub use look::{Living, look};
+pub use memory::{Memory, SECTION};
 pub use peers::Peer;
 pub use topics::BridgeFacts;
 
 use crate::fair;
-use crate::model::{Announced, HubRequest, Moment, Notification, PlugId, View};
+use crate::model::{HubRequest, Moment, Notification, PlugId, View};
 use connection::Carrier;
 use homeassistant::Announcer;
 use link::{Address, Lost};
@@ -128,14 +131,13 @@ pub struct Channels {
     pub stop: watch::Receiver<bool>,
 }
 
-/// Keeps a connection to the broker for as long as the program runs. `announced` is what earlier
-/// runs have announced.
-pub async fn run(settings: Settings, mut wires: Channels, announced: Announced) {
+/// Keeps a connection to the broker for as long as the program runs. `memory` is what earlier runs have
+/// kept.
+pub async fn run(settings: Settings, mut wires: Channels, memory: Memory) {
     let settings = Arc::new(settings);
     let counters = Arc::clone(&wires.counters);
     let view = Arc::clone(&wires.view.borrow_and_update());
-    let mut session = Session::new(Arc::clone(&settings), announced.plugs, view, &(wires.clock)());
-    session.formerly(announced.names);
+    let mut session = Session::new(Arc::clone(&settings), memory, view, &(wires.clock)());
     let mut trouble = Trouble::default();
     let broker = format!("{}:{}", settings.address.host, settings.address.port);
     while !*wires.stop.borrow() {

@@ -114,7 +114,7 @@ impl Session {
                 return;
             }
         };
-        let owned = migration::owned(self.announcer(), &self.view);
+        let owned = migration::owned(self.announcer(), &self.view, &self.memory);
         let orphans: Vec<String> = topics.into_iter().filter(|topic| !owned.contains(topic)).collect();
         if asked.iter().any(|(dry_run, _)| !dry_run) {
             self.empty(orphans.clone());

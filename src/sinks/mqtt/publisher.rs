@@ -4,11 +4,12 @@
 
 use super::diff::changes;
 use super::homeassistant::Message;
+use super::memory::Announcement;
 use super::migration;
 use super::session::{Health, Later, Outgoing, Session, Snapshot};
 use super::snapshot::snapshot;
 use super::topics::{self, Nature};
-use crate::model::{DiscoveryMode, HubRequest, Notification, PlugId, PlugView, Shape, View};
+use crate::model::{DiscoveryMode, Notification, PlugId, PlugView, View};
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -64,14 +65,15 @@ impl Session {
     /// Announcements of earlier runs for plugs that are not ours any more are taken back.
     fn forget_strangers(&mut self, view: &View) {
         let gone = |id: &&PlugId| !view.plugs.get(*id).is_some_and(|plug| topics::shown(plug));
-        let gone: Vec<PlugId> = self.announced.keys().filter(gone).cloned().collect();
+        let gone: Vec<PlugId> = self.memory.plugs().filter(gone).cloned().collect();
         for id in gone {
-            if let Some(shape) = self.announced.get(&id).cloned() {
-                for tail in migration::state_tails(&shape) {
-                    self.publish(format!("{}/{id}/{tail}", self.base()), "", true);
-                }
+            for tail in self.memory.announced(&id).map(migration::state_tails).unwrap_or_default() {
+                self.publish(format!("{}/{id}/{tail}", self.base()), "", true);
             }
             self.announce(&id, None);
+            if !view.plugs.contains_key(&id) {
+                self.forget_deletion(&id);
+            }
         }
     }
 
@@ -121,7 +123,7 @@ impl Session {
                 self.say_message(&message);
             }
             self.empty(later.emptied);
-            self.record(&later.id, later.shape);
+            self.record(&later.id, later.how);
         }
         if self.told.look_at.is_some_and(|at| at <= now) {
             self.told.look_at = None;
@@ -247,16 +249,17 @@ impl Session {
             self.publish(format!("{}/{id}/{tail}", self.base()), "", true);
         }
         self.announce(id, None);
+        self.forget_deletion(id);
         self.told.snapshots.remove(id);
         self.told.devices_at.get_or_insert(self.now.up);
     }
 
     /// Announces a plug, or takes its announcement back.
-    fn announce(&mut self, id: &PlugId, plug: Option<&PlugView>) {
+    pub(super) fn announce(&mut self, id: &PlugId, plug: Option<&PlugView>) {
+        let plug = plug.filter(|_| !self.memory.deleted(id));
         let messages = plug.map(|plug| self.announcer().messages(plug)).unwrap_or_default();
-        let shape = plug.and_then(|plug| self.announcer().shape(plug));
-        let old = self.announced.get(id).cloned();
-        let steps = migration::transition(id, old.as_ref(), shape.as_ref(), messages);
+        let how = plug.and_then(|plug| self.announcer().announcement(plug));
+        let steps = migration::transition(id, self.memory.announced(id), how.as_ref(), messages);
         // A change under way begins again from where it began.
         self.told.later.retain(|later| later.id != *id);
         for message in &steps.first {
@@ -265,23 +268,23 @@ impl Session {
         if steps.pause {
             let (at, id) = (self.now.up + DIGEST, id.clone());
             let (messages, emptied) = (steps.second, steps.emptied);
-            self.told.later.push_back(Later { at, id, messages, emptied, shape });
+            self.told.later.push_back(Later { at, id, messages, emptied, how });
         } else {
             self.empty(steps.emptied);
-            self.record(id, shape);
+            self.record(id, how);
         }
     }
 
     /// A plug is announced like this from now on.
-    fn record(&mut self, id: &PlugId, shape: Option<Shape>) {
-        if self.announced.get(id) == shape.as_ref() {
-            return;
-        }
-        match &shape {
-            Some(shape) => self.announced.insert(id.clone(), shape.clone()),
-            None => self.announced.remove(id),
-        };
-        self.send(Outgoing::HubRequest(HubRequest::Announced(id.clone(), shape)));
+    fn record(&mut self, id: &PlugId, how: Option<Announcement>) {
+        let kept = self.memory.announce(id, how);
+        self.keep(kept);
+    }
+
+    /// A plug is known no more.
+    fn forget_deletion(&mut self, id: &PlugId) {
+        let kept = self.memory.forget_deletion(id);
+        self.keep(kept);
     }
 
     fn say_message(&mut self, message: &Message) {
@@ -373,12 +376,7 @@ impl Session {
 /// The announcement of a plug depends on this part of its picture.
 fn announced_differs(a: &PlugView, b: &PlugView) -> bool {
     let same_names = || a.ports.iter().map(|port| &port.name).eq(b.ports.iter().map(|port| &port.name));
-    a.name != b.name
-        || a.facts != b.facts
-        || a.offer != b.offer
-        || a.adopted != b.adopted
-        || a.deleted != b.deleted
-        || !same_names()
+    a.name != b.name || a.facts != b.facts || a.offer != b.offer || a.adopted != b.adopted || !same_names()
 }
 
 /// What a snapshot says, whatever its time; at a heartbeat it counts as something new.

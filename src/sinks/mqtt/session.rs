@@ -10,12 +10,13 @@ use super::energy_recovery::{self, ReadBack};
 use super::former::Former;
 use super::homeassistant::{Announcer, Message};
 use super::incoming::Incoming;
+use super::memory::{Announcement, Memory};
 use super::peers::{self, Peer, Peers};
 use super::router::{Received, Rest};
 use super::sizes::Sizes;
 use super::{Settings, migration, topics};
 use crate::model::{
-    BridgeView, DiscoveryMode, Event, HubRequest, Moment, Notification, PlugId, PlugView, Shape, View,
+    BridgeView, DiscoveryMode, Event, HubRequest, Keep, Moment, Notification, PlugId, PlugView, View,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -126,7 +127,7 @@ pub struct Metrics {
 #[derive(Debug)]
 pub struct Session {
     pub(super) settings: Arc<Settings>,
-    pub(super) announced: BTreeMap<PlugId, Shape>,
+    pub(super) memory: Memory,
     pub(super) connections: u64,
     /// What is wrong with the connection or on the broker, a sentence for each reason.
     pub(super) problems: BTreeMap<&'static str, String>,
@@ -192,7 +193,7 @@ pub(super) struct Later {
     pub(super) messages: Vec<Message>,
     pub(super) emptied: Vec<String>,
     /// Only now the plug is announced like this.
-    pub(super) shape: Option<Shape>,
+    pub(super) how: Option<Announcement>,
 }
 
 #[derive(Debug, Default)]
@@ -205,16 +206,12 @@ pub(super) struct Snapshot {
 }
 
 impl Session {
-    /// A session that has not connected yet. `announced` is what earlier runs have announced.
-    pub fn new(
-        settings: Arc<Settings>,
-        announced: BTreeMap<PlugId, Shape>,
-        view: Arc<View>,
-        now: &Moment,
-    ) -> Self {
+    /// A session that has not connected yet. `memory` is what earlier runs have kept.
+    pub fn new(settings: Arc<Settings>, memory: Memory, view: Arc<View>, now: &Moment) -> Self {
+        let former = Former::new(&settings.announcer, &memory);
         Self {
             settings,
-            announced,
+            memory,
             connections: 0,
             problems: BTreeMap::new(),
             read_back: ReadBack::default(),
@@ -226,7 +223,7 @@ impl Session {
             out: VecDeque::new(),
             emptied: VecDeque::new(),
             told: Told::default(),
-            former: Former::default(),
+            former,
         }
     }
 
@@ -296,7 +293,7 @@ impl Session {
     /// what it may have swallowed is said anew anyhow.
     fn empty_again(&mut self) {
         self.age_emptied();
-        let owned = migration::owned(self.announcer(), &self.view);
+        let owned = migration::owned(self.announcer(), &self.view, &self.memory);
         let topics: BTreeSet<String> = self.emptied.drain(..).map(|(_, topic)| topic).collect();
         self.empty(topics.difference(&owned).cloned().collect());
     }
@@ -321,6 +318,13 @@ impl Session {
 
     pub(super) fn send(&mut self, out: Outgoing) {
         self.out.push_back(out);
+    }
+
+    /// Has a change of what is kept written down.
+    pub(super) fn keep(&mut self, change: Option<Keep>) {
+        if let Some(change) = change {
+            self.send(Outgoing::HubRequest(HubRequest::Keep(change)));
+        }
     }
 
     pub(super) fn publish(&mut self, topic: impl Into<String>, payload: impl Into<String>, retain: bool) {
@@ -377,9 +381,8 @@ impl Session {
         if self.told.emptied.remove(topic) {
             return;
         }
-        let announced = self.announced.iter();
-        let whose = announced.filter(|(id, shape)| migration::topics_of(shape, id).contains_key(topic));
-        let Some(id) = whose.map(|(id, _)| id.clone()).next() else { return };
+        let is_its = |(id, how): &(&PlugId, &Announcement)| migration::topics_of(how, id).contains_key(topic);
+        let Some(id) = self.memory.all_announced().find(is_its).map(|(id, _)| id.clone()) else { return };
         let deleted = self.settings.respect_deletion;
         let comes_back = if deleted {
             "and stays so"
@@ -389,7 +392,9 @@ impl Session {
         warn!(plug = %id, "device deleted in Home Assistant; {comes_back}");
         self.say_note(&Notification::Bridge(Event::DiscoveryCleared(id.clone())));
         if deleted {
-            self.send(Outgoing::HubRequest(HubRequest::Deleted(id)));
+            let kept = self.memory.delete(&id);
+            self.keep(kept);
+            self.announce(&id, None);
         }
     }
 

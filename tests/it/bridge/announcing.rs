@@ -1,7 +1,9 @@
 //! What Home Assistant is told, when, and in which order.
 
 use crate::support::{Message, STRIP, TestBridge, on, run, strip, until};
-use serde_json::{Value, json};
+use plug2mqtt::io::store;
+use serde_json::{Map, Value, json};
+use std::path::Path;
 
 fn config() -> String {
     format!("homeassistant/device/plug2mqtt_{STRIP}/config")
@@ -238,13 +240,41 @@ fn what_was_never_announced_is_not_taken_back() {
     });
 }
 
+/// Writes the state file as version 1 did, with what was announced among what belongs to the bridge.
+fn as_version_1(file: &Path) {
+    let new = std::fs::read(file).unwrap();
+    let mut state = serde_json::to_value(store::decode(&new).unwrap()).unwrap();
+    let sinks = state.as_object_mut().unwrap().remove("sinks").unwrap();
+    let texts = sinks["mqtt"].as_object().unwrap();
+    let json = |text: &Value| serde_json::from_str::<Value>(text.as_str().unwrap()).unwrap();
+    let of_plugs = texts.iter().filter(|(key, _)| *key != "bridge");
+    let plugs: Map<String, Value> =
+        of_plugs.map(|(id, text)| (id.clone(), json(text)["announced"].take())).collect();
+    assert_eq!(plugs.keys().collect::<Vec<_>>(), [STRIP]);
+    state["announced"] = json!({"plugs": plugs, "names": json(&texts["bridge"])});
+    state["version"] = 1.into();
+    let state = state.to_string();
+    let crc32 = crc32fast::hash(state.as_bytes());
+    std::fs::write(file, format!(r#"{{"state":{state},"crc32":"{crc32:08x}"}}"#)).unwrap();
+}
+
 #[test]
 fn what_was_told_under_other_names_is_taken_back() {
+    taken_back(|_| {});
+}
+
+#[test]
+fn what_an_earlier_version_has_told_under_other_names_is_taken_back() {
+    taken_back(as_version_1);
+}
+
+fn taken_back(meanwhile: fn(&Path)) {
     run(async {
         let mut house = TestBridge::new(vec![strip()]).await;
         house.start(&[], "").await;
         house.publish("weather", "mild", true).await;
         house.stop().await.unwrap();
+        meanwhile(&house.state_file());
         let old = house.retained().await;
         assert!(old.contains_key("plug2mqtt/bridge/info") && old.contains_key(&config()), "{old:?}");
         let names = [("mqtt.base_topic", "home/plugs"), ("home_assistant.prefix", "ha")];

@@ -1,12 +1,13 @@
 use super::*;
+use DiscoveryMode::{Component, Device};
 
 fn id() -> PlugId {
     PlugId::new("maxsmart-x1").expect("an id")
 }
 
-fn shape(mode: &str, port_devices: &str, ports: u8) -> Shape {
+fn shape(mode: DiscoveryMode, port_devices: PortDevices, ports: u8) -> Announcement {
     let offer = Capabilities { ports, power: true, ..Capabilities::default() };
-    Shape { prefix: "homeassistant".into(), mode: mode.into(), port_devices: port_devices.into(), offer }
+    Announcement { prefix: "homeassistant".into(), mode, port_devices, offer }
 }
 
 fn message(topic: &str) -> Message {
@@ -17,23 +18,23 @@ const WHOLE: &str = "homeassistant/device/plug2mqtt_maxsmart-x1/config";
 
 #[test]
 fn a_first_announcement_is_just_made() {
-    let steps = transition(&id(), None, Some(&shape("device", "none", 6)), vec![message(WHOLE)]);
+    let steps = transition(&id(), None, Some(&shape(Device, PortDevices::None, 6)), vec![message(WHOLE)]);
     assert_eq!(steps, Transition { first: vec![message(WHOLE)], ..Transition::default() });
 }
 
 #[test]
 fn the_same_form_is_updated_in_place() {
-    for ports in ["none", "child"] {
-        let (old, new) = (shape("device", "none", 6), shape("device", ports, 6));
+    for ports in [PortDevices::None, PortDevices::Child] {
+        let (old, new) = (shape(Device, PortDevices::None, 6), shape(Device, ports, 6));
         let steps = transition(&id(), Some(&old), Some(&new), vec![message(WHOLE)]);
-        assert_eq!(steps.first, [message(WHOLE)], "{ports}");
+        assert_eq!(steps.first, [message(WHOLE)], "{ports:?}");
         assert!(!steps.pause && steps.emptied.is_empty());
     }
 }
 
 #[test]
 fn another_form_migrates_first_is_announced_then_and_leaves_nothing_behind() {
-    let (old, new) = (shape("component", "none", 1), shape("device", "none", 1));
+    let (old, new) = (shape(Component, PortDevices::None, 1), shape(Device, PortDevices::None, 1));
     let steps = transition(&id(), Some(&old), Some(&new), vec![message(WHOLE)]);
     assert!(steps.pause);
     assert_eq!(steps.first.len(), topics_of(&old, &id()).len());
@@ -45,7 +46,7 @@ fn another_form_migrates_first_is_announced_then_and_leaves_nothing_behind() {
 
 #[test]
 fn the_plugs_own_topic_survives_a_change_to_a_device_for_each_port() {
-    let (old, new) = (shape("device", "none", 6), shape("device", "via", 6));
+    let (old, new) = (shape(Device, PortDevices::None, 6), shape(Device, PortDevices::Via, 6));
     let steps = transition(&id(), Some(&old), Some(&new), vec![message(WHOLE)]);
     assert_eq!(steps.first.len(), 1);
     assert!(steps.emptied.is_empty(), "{:?}", steps.emptied);
@@ -55,7 +56,7 @@ fn the_plugs_own_topic_survives_a_change_to_a_device_for_each_port() {
 
 #[test]
 fn a_part_that_is_gone_is_said_to_be_gone_and_left_out_later() {
-    let (old, new) = (shape("device", "none", 2), shape("device", "none", 1));
+    let (old, new) = (shape(Device, PortDevices::None, 2), shape(Device, PortDevices::None, 1));
     let steps = transition(&id(), Some(&old), Some(&new), vec![message(WHOLE)]);
     assert!(steps.pause);
     let parts = &steps.first.first().expect("a message").payload["cmps"];
@@ -67,7 +68,7 @@ fn a_part_that_is_gone_is_said_to_be_gone_and_left_out_later() {
 
 #[test]
 fn what_is_not_wanted_any_more_is_emptied() {
-    let steps = transition(&id(), Some(&shape("device", "via", 6)), None, Vec::new());
+    let steps = transition(&id(), Some(&shape(Device, PortDevices::Via, 6)), None, Vec::new());
     assert_eq!(steps.emptied.len(), 7);
     assert!(steps.first.is_empty() && !steps.pause);
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::sinks::mqtt::memory::Names;
 use crate::sinks::mqtt::router::{Sorted, Sorter};
 use peers::says;
 use serde_json::json;
@@ -52,8 +53,12 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
+        Self::remembering(Memory::default())
+    }
+
+    fn remembering(memory: Memory) -> Self {
         let settings = settings();
-        let session = Session::new(Arc::clone(&settings), BTreeMap::new(), Arc::default(), &at(0));
+        let session = Session::new(Arc::clone(&settings), memory, Arc::default(), &at(0));
         Self { session, sorter: Sorter::new(settings) }
     }
 
@@ -361,12 +366,11 @@ fn what_stands_under_other_names_is_taken_back_only_where_nobody_lives() {
         out.iter().filter(old).count()
     };
     let named =
-        |out: &[Outgoing]| out.iter().any(|out| matches!(out, Outgoing::HubRequest(HubRequest::Named(_))));
-    let former =
-        Some(crate::model::Names { base: "old".into(), prefix: "homeassistant".into(), bridge: false });
+        |out: &[Outgoing]| out.iter().any(|out| matches!(out, Outgoing::HubRequest(HubRequest::Keep(_))));
+    let mut former = Memory::default();
+    former.name(&Names { base: "old".into(), prefix: "homeassistant".into(), bridge: false });
     // It is not known who lives there: left for the next connection.
-    let mut story = Story::new();
-    story.session.formerly(former.clone());
+    let mut story = Story::remembering(former.clone());
     let out = story.connect(0);
     assert_eq!((emptied(&out), named(&out), story.session.former_base()), (0, false, Some("old")));
     story.session.former_is_free(true);
@@ -375,8 +379,7 @@ fn what_stands_under_other_names_is_taken_back_only_where_nobody_lives() {
     let out = story.connect(60_000);
     assert!(!named(&out), "once");
     // Somebody else lives there.
-    let mut story = Story::new();
-    story.session.formerly(former);
+    let mut story = Story::remembering(former);
     story.session.former_is_free(false);
     let out = story.connect(0);
     assert_eq!((emptied(&out), named(&out)), (0, true));

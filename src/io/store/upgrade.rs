@@ -1,0 +1,32 @@
+//! State files of earlier versions.
+
+use crate::model::PersistedState;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// The section into which moves what stood outside any.
+const MQTT: &str = "mqtt";
+
+/// What the state of a file of version 1 holds. There what was announced to Home Assistant, and which plugs were
+/// deleted in it, stood among what belongs to the bridge; what of it no sink will understand goes on as it is.
+pub(super) fn from_1(state: &str) -> serde_json::Result<PersistedState> {
+    let mut state: Map<String, Value> = serde_json::from_str(state)?;
+    let mut kept: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    if let Some(Value::Object(mut announced)) = state.remove("announced") {
+        if let Some(Value::Object(plugs)) = announced.remove("plugs") {
+            kept.extend(plugs.into_iter().map(|(id, how)| (id, Map::from_iter([("announced".into(), how)]))));
+        }
+        if let Some(Value::Object(names)) = announced.remove("names") {
+            kept.insert("bridge".into(), names);
+        }
+    }
+    for (id, plug) in state.get_mut("plugs").and_then(Value::as_object_mut).into_iter().flatten() {
+        if plug.as_object_mut().and_then(|plug| plug.remove("deleted")) == Some(Value::Bool(true)) {
+            kept.entry(id.clone()).or_default().insert("deleted".into(), true.into());
+        }
+    }
+    let texts = kept.into_iter().map(|(key, value)| (key, Value::Object(value).to_string().into()));
+    let sections = Map::from_iter([(MQTT.to_owned(), Value::Object(texts.collect()))]);
+    state.insert("sinks".into(), Value::Object(sections));
+    serde_json::from_value(Value::Object(state))
+}
