@@ -13,7 +13,8 @@ use anyhow::Context;
 use plug2mqtt::drivers::{self, Driver, Reply, Step};
 use plug2mqtt::io::clock::Clock;
 use plug2mqtt::model::{
-    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Family, Found, PowerUnit, Reading,
+    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Family, Found, OwnSettings,
+    PowerUnit, Reading,
 };
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 fn main() -> anyhow::Result<()> {
     let path = std::env::args().nth(1).context("usage: decode FILE")?;
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {path}"))?;
-    let family = Family { udp_port: 8888, http_port: 80, timeout: PATIENCE, keep_alive: false };
+    let family = Family { udp_port: 8888, http_port: 80, timeout: PATIENCE, own: OwnSettings::default() };
     for driver in drivers::ALL {
         if let Some(found) = driver.recognise(&family, Endpoint::UNKNOWN.datagram(), &bytes) {
             println!("{}: a discovery reply\n{found:#?}", driver.name());

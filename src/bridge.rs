@@ -8,8 +8,7 @@ mod turn;
 
 pub use turn::Instance;
 
-use crate::config::{self, Settings};
-use crate::drivers;
+use crate::config::{self, FamilySection, FamilySettings, Settings};
 use crate::fair::{self, Room};
 use crate::hub::{Hub, Rules};
 use crate::io::clock::{Clock, Zone};
@@ -17,7 +16,7 @@ use crate::io::engine::{Engine, Parts, SetLogLevel};
 use crate::io::http::Http;
 use crate::io::probe::{DiscoveryScope, DriverConfig};
 use crate::io::store::{Store, StoreError};
-use crate::model::{Energy, Family, PersistedState, PlugId};
+use crate::model::{Energy, PersistedState, PlugId};
 use crate::sinks::mqtt::{
     self, BridgeFacts, Channels, Leave,
     homeassistant::Announcer,
@@ -189,7 +188,7 @@ pub async fn run_as(
     let http = Http::new().map_err(StartError::Settings)?;
     let parts = Parts {
         http,
-        quarries: quarries(settings),
+        quarries: driver_configs(settings),
         store,
         set_log_level: logging.set_level,
         view,
@@ -326,6 +325,7 @@ fn mqtt_settings(
         respect_deletion: settings.home_assistant.respect_deletion,
         allow_admin: own.allow_admin,
         allow_raw: own.allow_raw,
+        families: settings.families.iter().map(|family| family.driver.name()).collect(),
     })
 }
 
@@ -374,7 +374,7 @@ pub fn announcer(settings: &Settings) -> Announcer {
 /// Tells two runs with the same settings from two with different ones; secrets are not in it.
 fn checksum(settings: &Settings) -> String {
     let mut hasher = DefaultHasher::new();
-    serde_json::to_string(settings).unwrap_or_default().hash(&mut hasher);
+    settings.values().to_string().hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 
@@ -409,32 +409,21 @@ pub fn rules(settings: &Settings) -> Rules {
     }
 }
 
-/// Where each family is looked for.
-pub fn quarries(settings: &Settings) -> Vec<DriverConfig> {
-    let (maxsmart, inplug) = (&settings.maxsmart, &settings.inplug);
-    let quarry = |name: &str, family: Family, reach: DiscoveryScope| {
-        Some(DriverConfig { driver: drivers::named(name)?, family, reach })
+/// Where each family that is in use is looked for.
+pub fn driver_configs(settings: &Settings) -> Vec<DriverConfig> {
+    let config = |family: &FamilySettings| {
+        let FamilySection { enabled, broadcast, hosts, scan, .. } = &family.common;
+        let reach = reach(broadcast, hosts, scan);
+        enabled.then(|| DriverConfig { driver: family.driver, family: family.reached(), reach })
     };
-    let maxsmart = maxsmart.enabled.then(|| {
-        let family = Family {
-            udp_port: maxsmart.udp_port,
-            http_port: maxsmart.http_port,
-            timeout: maxsmart.timeout.get(),
-            keep_alive: false,
-        };
-        quarry("maxsmart", family, reach(&maxsmart.broadcast, &maxsmart.hosts, &maxsmart.scan))
-    });
-    let inplug = inplug.enabled.then(|| {
-        let family = Family {
-            udp_port: inplug.udp_port,
-            // It has no web server; a place needs a number.
-            http_port: inplug.udp_port,
-            timeout: inplug.timeout.get(),
-            keep_alive: inplug.keep_alive,
-        };
-        quarry("inplug", family, reach(&inplug.broadcast, &inplug.hosts, &inplug.scan))
-    });
-    [maxsmart, inplug].into_iter().flatten().flatten().collect()
+    settings.families.iter().filter_map(config).collect()
+}
+
+/// How to get out of having no family in use, with the settings named.
+pub fn enable_one(settings: &Settings) -> String {
+    let all: Vec<_> =
+        settings.families.iter().map(|family| format!("{}.enabled = true", family.driver.name())).collect();
+    format!("set {}", all.join(" or "))
 }
 
 fn reach(

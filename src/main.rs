@@ -7,6 +7,7 @@ use log::Log;
 use plug2mqtt::bridge::{self, Ended, Instance};
 use plug2mqtt::cli::{self, screen, screen::Prose};
 use plug2mqtt::config::{self, Settings};
+use plug2mqtt::drivers;
 use plug2mqtt::io::store::Store;
 use sd_notify::{NotifyState, notify};
 use std::future::Future;
@@ -52,7 +53,7 @@ impl Flags {
             let level = if self.verbose == 1 { "debug" } else { "trace" };
             set.push(("log.level".into(), level.into()));
         }
-        config::load(self.config.as_deref(), config::environment(), &set)
+        config::load(self.config.as_deref(), config::environment(), &set, drivers::ALL)
     }
 }
 
@@ -172,7 +173,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 fn main() -> ExitCode {
     let flags = Flags::parse();
     if let Some(Command::Config { action: ConfigAction::Schema }) = flags.command {
-        return printed(cli::config::schema(&mut std::io::stdout().lock()));
+        return printed(cli::config::schema(drivers::ALL, &mut std::io::stdout().lock()));
     }
     let (settings, file) = match flags.settings() {
         Ok(loaded) => loaded,
@@ -403,7 +404,7 @@ async fn configure(action: &ConfigAction, settings: &Settings, file: Option<&Pat
     match action {
         ConfigAction::Check => printed(cli::config::check(settings, file, &mut out)),
         ConfigAction::Show => printed(cli::config::show(settings, file, &mut out)),
-        ConfigAction::Schema => printed(cli::config::schema(&mut out)),
+        ConfigAction::Schema => printed(cli::config::schema(&settings.drivers(), &mut out)),
         ConfigAction::Init { output, no_search } => {
             let seen = match no_search {
                 true => Vec::new(),
@@ -412,7 +413,7 @@ async fn configure(action: &ConfigAction, settings: &Settings, file: Option<&Pat
             // Without a state file no names were given yet.
             let memory = Store::peek(&bridge::state_directory(settings)).unwrap_or_default();
             let plugs = cli::config::Found::all(&seen, &memory);
-            match cli::config::init(&plugs, output.as_deref(), &mut out) {
+            match cli::config::init(&settings.drivers(), &plugs, output.as_deref(), &mut out) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error.to_string()),
             }

@@ -11,7 +11,7 @@ use plug2mqtt::io::store;
 use plug2mqtt::model::{
     CapabilityReply, CapabilityRequest, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions,
     DiscoveryMode, Endpoint, Failure, Family, Found, HubRequest, MAX_PORTS, MAX_WATTS, Moment, Name, Outcome,
-    PersistedState, PlugId, PortDevices, PowerUnit, Request, Span, Switch,
+    OwnSettings, PersistedState, PlugId, PortDevices, PowerUnit, Request, Span, Switch,
 };
 use plug2mqtt::sim::{Model, Recording};
 use plug2mqtt::sinks::mqtt::homeassistant::Announcer;
@@ -54,7 +54,7 @@ fn from() -> SocketAddr {
 }
 
 fn family() -> Family {
-    Family { udp_port: 8888, http_port: 80, timeout: TIMEOUT, keep_alive: false }
+    Family { udp_port: 8888, http_port: 80, timeout: TIMEOUT, own: OwnSettings::default() }
 }
 
 /// An answer to a search, from anybody.
@@ -195,6 +195,7 @@ fn sorter(allow_admin: bool) -> Sorter {
         respect_deletion: true,
         allow_admin,
         allow_raw: true,
+        families: vec!["maxsmart", "inplug"],
         facts: BridgeFacts {
             version: "0",
             run: "5151".into(),
@@ -278,7 +279,7 @@ pub fn state(bytes: &[u8]) {
     let again = store::decode(&again).expect("what was written can be read");
     assert_eq!(without_fractions(again), without_fractions(memory.clone()));
     let mut now = now();
-    let mut hub = Hub::new(bridge::rules(&config::Settings::default()), memory, &now);
+    let mut hub = Hub::new(bridge::rules(&config::Settings::new(ALL)), memory, &now);
     for turn in 0..40 {
         while let Some(effect) = hub.effect() {
             if let Effect::Talk { who, .. } = effect {
@@ -324,10 +325,10 @@ pub fn settings(bytes: &[u8]) {
     let file = std::env::temp_dir().join(name.replace(['(', ')'], ""));
     let load = |text: &[u8]| {
         std::fs::write(&file, text).expect("a file for the settings");
-        config::load(Some(&file), std::iter::empty(), &[])
+        config::load(Some(&file), std::iter::empty(), &[], ALL)
     };
     let loaded = load(bytes).map(|(settings, _)| {
-        let _ = (bridge::rules(&settings), bridge::quarries(&settings), bridge::announcer(&settings));
+        let _ = (bridge::rules(&settings), bridge::driver_configs(&settings), bridge::announcer(&settings));
         let mut shown = Vec::new();
         cli::config::show(&settings, None, &mut shown).expect("room");
         shown

@@ -76,7 +76,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("plug2mqtt.toml");
         std::fs::write(&file, text).expect("written");
-        let (settings, _) = crate::config::load(Some(&file), std::iter::empty(), &[]).expect("valid");
+        let (settings, _) =
+            crate::config::load(Some(&file), std::iter::empty(), &[], crate::drivers::ALL).expect("valid");
         let mut known: Known = [("maxsmart-swp6000000000001", 6), ("maxsmart-swp6000000000002", 1)]
             .map(|(id, n)| (id.into(), n))
             .into();

@@ -1,49 +1,30 @@
 //! What the settings say about families and single plugs, in the hub's words.
 
 use super::zone;
-use crate::config::{self, Settings};
+use crate::config::{self, FamilySettings, Settings};
 use crate::hub::{Limit, Pace, PlugRules};
 use crate::model::{Moment, Name, PowerUnit, Restore};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// How often the plugs of each family that is switched on are asked.
 pub(super) fn paces(settings: &Settings) -> BTreeMap<&'static str, Pace> {
-    let (maxsmart, inplug) = (&settings.maxsmart, &settings.inplug);
-    let (zone_known, clock_from_ms) = (zone(settings).name().is_some(), Moment::RELEASED_MS);
-    let all = [
-        maxsmart.enabled.then(|| {
-            let pace = Pace {
-                poll: maxsmart.poll_interval.get(),
-                burst: maxsmart.burst_interval.get(),
-                burst_polls: maxsmart.burst_polls,
-                timeout: maxsmart.timeout.get(),
-                ask: maxsmart.slow_poll_interval.get(),
-                set_clock: maxsmart.set_clock,
-                zone_known,
-                clock_from_ms,
-                rating_w: Some(3680),
-            };
-            ("maxsmart", pace)
-        }),
-        inplug.enabled.then(|| {
-            let pace = Pace {
-                poll: inplug.poll_interval.get(),
-                burst: inplug.burst_interval.get(),
-                burst_polls: inplug.burst_polls,
-                timeout: inplug.timeout.get(),
-                // It says at once that it knows none of it; nothing is sent.
-                ask: Duration::from_secs(10),
-                set_clock: false,
-                zone_known,
-                clock_from_ms,
-                // Sold for sockets of 10, 13, 15 and 16 A.
-                rating_w: None,
-            };
-            ("inplug", pace)
-        }),
-    ];
-    all.into_iter().flatten().collect()
+    let zone_known = zone(settings).name().is_some();
+    let enabled = settings.families.iter().filter(|family| family.common.enabled);
+    enabled.map(|family| (family.driver.name(), pace(family, zone_known))).collect()
+}
+
+fn pace(FamilySettings { driver, common, .. }: &FamilySettings, zone_known: bool) -> Pace {
+    Pace {
+        poll: common.poll_interval.get(),
+        burst: common.burst_interval.get(),
+        burst_polls: common.burst_polls,
+        timeout: common.timeout.get(),
+        ask: common.slow_poll_interval.get(),
+        set_clock: common.set_clock,
+        zone_known,
+        clock_from_ms: Moment::RELEASED_MS,
+        rating_w: driver.info().rating_w,
+    }
 }
 
 /// What the settings say about one plug, in the hub's words.

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use super::discover::{Seen, names};
 use crate::bridge::{misfits, state_directory};
 use crate::config::{self, Known, Settings};
+use crate::drivers::Driver;
 use crate::io::store::Store;
 use crate::model::PersistedState;
 
@@ -73,9 +74,9 @@ pub fn show(settings: &Settings, file: Option<&Path>, out: &mut dyn Write) -> io
         Some(file) => writeln!(out, "# settings in effect, file {}", file.display())?,
         None => writeln!(out, "# settings in effect, no file")?,
     }
-    let values = serde_json::to_value(settings)?;
+    let values = settings.values();
     let mut section = Vec::new();
-    for known in config::all() {
+    for known in config::all(&settings.drivers()) {
         // Map keys are filled in below, all settings of one plug together.
         if known.path.iter().any(|part| part.starts_with('<')) {
             continue;
@@ -137,8 +138,13 @@ fn line(
 /// Writes a commented file with every setting at its default, and a section for each plug given.
 ///
 /// With `output` the file is created there; one that exists is left alone and reported.
-pub fn init(plugs: &[Found], output: Option<&Path>, out: &mut dyn Write) -> io::Result<()> {
-    let text = template(plugs);
+pub fn init(
+    drivers: &[&'static dyn Driver],
+    plugs: &[Found],
+    output: Option<&Path>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let text = template(drivers, plugs);
     let Some(path) = output else { return out.write_all(text.as_bytes()) };
     let mut file = crate::file::new(path).map_err(|error| {
         let why = if error.kind() == io::ErrorKind::AlreadyExists {
@@ -152,7 +158,7 @@ pub fn init(plugs: &[Found], output: Option<&Path>, out: &mut dyn Write) -> io::
     writeln!(out, "wrote {}", path.display())
 }
 
-fn template(plugs: &[Found]) -> String {
+fn template(drivers: &[&'static dyn Driver], plugs: &[Found]) -> String {
     let mut text = format!(
         "#:schema ./{SCHEMA}\n\
          # Editors complete and check the settings when that file is there: plug2mqtt config schema > {SCHEMA}\n\
@@ -161,7 +167,7 @@ fn template(plugs: &[Found]) -> String {
          # leading # to change it. Check with: plug2mqtt config check\n",
     );
     let mut section = Vec::new();
-    let settings = config::all();
+    let settings = config::all(drivers);
     for known in settings.iter().filter(|known| !known.path.iter().any(|part| part.starts_with('<'))) {
         if section != known.section() {
             section = known.section().to_vec();
@@ -218,8 +224,8 @@ fn inherited<'a>(settings: &'a [Known], setting: &'a Known) -> &'a Json {
 }
 
 /// Prints the JSON schema of the settings file.
-pub fn schema(out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, &config::schema())?;
+pub fn schema(drivers: &[&'static dyn Driver], out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &config::schema(drivers))?;
     writeln!(out)
 }
 

@@ -66,6 +66,11 @@ pub struct Plugs {
 }
 
 impl Plugs {
+    /// The UDP and HTTP ports of each family.
+    fn ports(&self) -> [(&'static str, (u16, u16)); 2] {
+        [("maxsmart", self.strips.ports()), ("inplug", self.inplugs.ports())]
+    }
+
     /// Takes all of them out of service.
     pub async fn stop(&self) {
         self.strips.stop().await;
@@ -86,18 +91,13 @@ pub async fn shelf() -> io::Result<Plugs> {
 
 /// Points settings at these plugs and at nothing else.
 pub fn aim(settings: &mut Settings, plugs: &Plugs) {
-    let (udp_port, http_port) = plugs.strips.ports();
-    settings.maxsmart.enabled = true;
-    settings.maxsmart.udp_port = udp_port;
-    settings.maxsmart.http_port = http_port;
-    settings.maxsmart.broadcast = vec![Broadcast::To(Shelf::LOOPBACK_BROADCAST)];
-    settings.maxsmart.hosts = Vec::new();
-    settings.maxsmart.scan = Vec::new();
-    settings.inplug.enabled = true;
-    settings.inplug.udp_port = plugs.inplugs.ports().0;
-    settings.inplug.broadcast = vec![Broadcast::To(Shelf::LOOPBACK_BROADCAST)];
-    settings.inplug.hosts = Vec::new();
-    settings.inplug.scan = Vec::new();
+    for (name, (udp_port, http_port)) in plugs.ports() {
+        let Some(family) = settings.family_mut(name) else { continue };
+        let common = &mut family.common;
+        (common.enabled, common.udp_port, common.http_port) = (true, udp_port, http_port);
+        common.broadcast = vec![Broadcast::To(Shelf::LOOPBACK_BROADCAST)];
+        (common.hosts, common.scan) = (Vec::new(), Vec::new());
+    }
 }
 
 /// Writes settings for other commands, so that they find these plugs and what the bridge knows.
@@ -107,16 +107,14 @@ pub fn aim(settings: &mut Settings, plugs: &Plugs) {
 /// When the file cannot be written.
 pub fn note_settings(settings: &Settings, broker: &str, state: &Path) -> io::Result<PathBuf> {
     let file = state.join("demo.toml");
-    let text = format!(
-        "[mqtt]\nurl = \"mqtt://{broker}\"\n\
-         [maxsmart]\nbroadcast = [\"{to}\"]\nudp_port = {}\nhttp_port = {}\n\
-         [inplug]\nbroadcast = [\"{to}\"]\nudp_port = {}\n\
-         [state]\ndirectory = {state:?}\n",
-        settings.maxsmart.udp_port,
-        settings.maxsmart.http_port,
-        settings.inplug.udp_port,
-        to = Shelf::LOOPBACK_BROADCAST,
-    );
+    let mut text = format!("[mqtt]\nurl = \"mqtt://{broker}\"\n[state]\ndirectory = {state:?}\n");
+    for family in &settings.families {
+        let (name, udp_port, to) = (family.driver.name(), family.common.udp_port, Shelf::LOOPBACK_BROADCAST);
+        text += &format!("[{name}]\nbroadcast = [\"{to}\"]\nudp_port = {udp_port}\n");
+        if family.driver.info().http_port.is_some() {
+            text += &format!("http_port = {}\n", family.common.http_port);
+        }
+    }
     std::fs::write(&file, text)?;
     Ok(file)
 }

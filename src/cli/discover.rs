@@ -1,9 +1,8 @@
 //! `discover`: who is there? Touches no broker and switches nothing.
 
 use super::progress::patiently;
-use crate::bridge::{quarries, rules};
+use crate::bridge::{driver_configs, rules};
 use crate::config::Settings;
-use crate::drivers;
 use crate::hub::{Hub, NOBODY};
 use crate::io::clock::Clock;
 use crate::io::http::Http;
@@ -41,7 +40,7 @@ pub async fn look(settings: &Settings) -> Result<(Vec<Seen>, Vec<Stray>), String
     let mut asked = JoinSet::new();
     let mut places = BTreeMap::new();
     let mut searches = JoinSet::new();
-    for quarry in quarries(settings) {
+    for quarry in driver_configs(settings) {
         searches.spawn(async move {
             let (all, strays, unresolved) = answering(&quarry).await;
             for (host, why) in &unresolved {
@@ -87,8 +86,8 @@ async fn ask(http: Http, quarry: DriverConfig, mut found: Found) -> Option<Seen>
 
 /// Asks one address, whatever it takes.
 pub(super) async fn look_at(settings: &Settings, place: Endpoint, driver: &str) -> Option<Seen> {
-    let quarry = quarries(settings).into_iter().find(|quarry| quarry.driver.name() == driver)?;
-    let found = Found { driver: drivers::named(driver)?.name(), id: None, place, facts: Default::default() };
+    let quarry = driver_configs(settings).into_iter().find(|quarry| quarry.driver.name() == driver)?;
+    let found = Found { driver: quarry.driver.name(), id: None, place, facts: Default::default() };
     ask(Http::new().ok()?, quarry, found).await
 }
 

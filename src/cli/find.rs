@@ -4,7 +4,7 @@
 use super::Fault;
 use super::discover::names;
 use super::progress::patiently;
-use crate::bridge::{quarries, rules, state_directory, zone};
+use crate::bridge::{driver_configs, enable_one, rules, state_directory, zone};
 use crate::capability::Guard;
 use crate::client::{Client, address, resolve};
 use crate::config::Settings;
@@ -142,9 +142,9 @@ impl Plug {
 ///
 /// When nobody or more than one answers to it, in a sentence that names who does.
 pub async fn find(settings: &Settings, word: &str) -> Result<Plug> {
-    let quarries = quarries(settings);
+    let quarries = driver_configs(settings);
     if quarries.is_empty() {
-        bail!("every family is switched off in the settings (maxsmart.enabled = false and so on)");
+        bail!("every family is switched off in the settings; {}", enable_one(settings));
     }
     let client = Client::of(quarries, zone(settings)).map_err(anyhow::Error::msg)?;
     let desk = Desk { client, book: Book::open(settings) };

@@ -2,7 +2,7 @@
 
 use super::discover::{self, Seen, look_at};
 use super::progress::patiently;
-use crate::bridge::quarries;
+use crate::bridge::{driver_configs, enable_one};
 use crate::config::Settings;
 use crate::io::http::Http;
 use crate::io::line::Line;
@@ -33,9 +33,9 @@ pub async fn probe(settings: &Settings, host: &str, json: bool, out: &mut dyn Wr
 
 /// Tells the story; whether a plug answered, and which.
 async fn explain(settings: &Settings, host: &str, out: &mut dyn Write) -> io::Result<(bool, Option<Seen>)> {
-    let quarries = quarries(settings);
+    let quarries = driver_configs(settings);
     if quarries.is_empty() {
-        writeln!(out, "every family is switched off in the settings (maxsmart.enabled = false and so on)")?;
+        writeln!(out, "every family is switched off in the settings; {}", enable_one(settings))?;
         return Ok((false, None));
     }
     let (name, port) = match host.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?))) {

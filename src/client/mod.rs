@@ -80,7 +80,7 @@ impl Client {
     pub fn new() -> Result<Self, Error> {
         let usual = |driver: &&'static dyn drivers::Driver| DriverConfig {
             driver: *driver,
-            family: driver.usual(),
+            family: driver.info().usual(),
             reach: DiscoveryScope { everywhere: true, ..DiscoveryScope::default() },
         };
         Self::of(drivers::ALL.iter().map(usual).collect(), Zone::default()).map_err(Error::System)

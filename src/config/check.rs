@@ -7,11 +7,12 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use super::diagnostics::{MAX_SHOWN, Problem, nearest};
+use super::family::FamilySettings;
 use super::settings::Settings;
 use super::sources::Origin;
 use super::value::shown;
 use crate::file;
-use crate::model::{Name, PlugId};
+use crate::model::{Name, PlugId, SettingKind};
 
 const MAX_SECRET_BYTES: u64 = 64 << 10;
 const MAX_PEM_BYTES: u64 = 4 << 20;
@@ -84,24 +85,8 @@ impl Check<'_> {
                 }
             }
         }
-        for host in settings.inplug.hosts.iter().filter(|host| host.port.is_some()) {
-            self.wrong(
-                "inplug.hosts",
-                format!("{host} names a port; set inplug.udp_port, which holds for all"),
-            );
-        }
-        for (key, scan) in
-            [("maxsmart.scan", &settings.maxsmart.scan), ("inplug.scan", &settings.inplug.scan)]
-        {
-            let count: usize = scan.iter().map(|network| network.addresses().count()).sum();
-            if count > MAX_SCAN {
-                self.wrong(
-                    key,
-                    format!(
-                        "{count} addresses are too many; {MAX_SCAN} are allowed, so name smaller networks"
-                    ),
-                );
-            }
+        for family in &settings.families {
+            self.family(family);
         }
         for name in &settings.web.hosts {
             let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
@@ -110,6 +95,30 @@ impl Check<'_> {
             }
         }
         self.devices(settings);
+    }
+
+    fn family(&mut self, family: &FamilySettings) {
+        let (info, common) = (family.driver.info(), &family.common);
+        let key = |name: &str| format!("{}.{name}", info.name);
+        for host in common.hosts.iter().filter(|host| info.http_port.is_none() && host.port.is_some()) {
+            let port = key("udp_port");
+            self.wrong(&key("hosts"), format!("{host} names a port; set {port}, which holds for all"));
+        }
+        let count: usize = common.scan.iter().map(|network| network.addresses().count()).sum();
+        if count > MAX_SCAN {
+            self.wrong(
+                &key("scan"),
+                format!("{count} addresses are too many; {MAX_SCAN} are allowed, so name smaller networks"),
+            );
+        }
+        for setting in info.settings {
+            let (SettingKind::Text { check, .. } | SettingKind::Secret { check, .. }) = setting.kind else {
+                continue;
+            };
+            if let Some(Err(why)) = family.own.text(setting.key).map(check) {
+                self.wrong(&key(setting.key), why);
+            }
+        }
     }
 
     fn mqtt(&mut self, settings: &Settings) {

@@ -1,10 +1,7 @@
 //! What holds when nothing is said.
 
 use super::interval::Interval;
-use super::settings::{
-    Availability, Broker, Finding, HomeAssistant, Inplug, Maxsmart, Metering, Mqtt, Publish, Tls,
-};
-use super::value::Broadcast;
+use super::settings::{Availability, Broker, Finding, HomeAssistant, Metering, Mqtt, Publish, Tls};
 use crate::model::{DiscoveryMode, PortDevices};
 
 impl Default for Mqtt {
@@ -69,41 +66,5 @@ impl Default for Finding {
 impl Default for Availability {
     fn default() -> Self {
         Self { misses: 3 }
-    }
-}
-
-impl Default for Maxsmart {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            broadcast: vec![Broadcast::Auto],
-            hosts: Vec::new(),
-            scan: Vec::new(),
-            udp_port: 8888,
-            http_port: 80,
-            poll_interval: Interval::seconds(5),
-            burst_interval: Interval::seconds(2),
-            slow_poll_interval: Interval::seconds(10),
-            burst_polls: 4,
-            timeout: Interval::seconds(5),
-            set_clock: true,
-        }
-    }
-}
-
-impl Default for Inplug {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            broadcast: vec![Broadcast::Auto],
-            hosts: Vec::new(),
-            scan: Vec::new(),
-            udp_port: 80,
-            poll_interval: Interval::seconds(10),
-            burst_interval: Interval::seconds(2),
-            burst_polls: 4,
-            timeout: Interval::seconds(5),
-            keep_alive: false,
-        }
     }
 }

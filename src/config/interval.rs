@@ -49,10 +49,13 @@ impl<const MIN: u64, const MAX: u64> Interval<MIN, MAX> {
     }
 
     /// For defaults, which are within bounds.
-    pub(super) fn seconds(seconds: u64) -> Self {
-        let duration = Duration::from_secs(seconds);
-        debug_assert!((MIN..=MAX).contains(&(seconds * 1000)));
+    pub(super) fn of(duration: Duration) -> Self {
+        debug_assert!((u128::from(MIN)..=u128::from(MAX)).contains(&duration.as_millis()));
         Self { text: humantime::format_duration(duration).to_string(), duration }
+    }
+
+    pub(super) fn seconds(seconds: u64) -> Self {
+        Self::of(Duration::from_secs(seconds))
     }
 }
 

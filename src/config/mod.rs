@@ -2,7 +2,7 @@
 //! secrets. Everything that is wrong is found at once, before anything starts. Refuses to know what
 //! the settings are used for.
 //!
-//! `settings` names them, `value`, `interval` and `choice` say what a value may be, `layer` reads
+//! `settings` names them, `family` those of each family of plugs, `value`, `interval` and `choice` say what a value may be, `layer` reads
 //! the places they come from and `merge` lays them over each other, `schema` checks each value
 //! by itself and `check` all of them together.
 
@@ -10,6 +10,7 @@ mod check;
 mod choice;
 mod default;
 mod diagnostics;
+mod family;
 mod interval;
 mod merge;
 mod schema;
@@ -20,21 +21,28 @@ mod value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value as Json;
+use secrecy::ExposeSecret as _;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value as Json};
+
+use crate::drivers::{Driver, Drivers};
+use crate::model::{OwnValue, SettingKind};
 
 pub use choice::{Format, TopicLevel};
 pub use diagnostics::{Errors, Problem, nearest};
+pub use family::{FamilySection, FamilySettings};
 pub use interval::{Interval, KeepAlive, LongInterval, OverloadTime, PlugTimeout, PollInterval, WaitTime};
 pub use schema::{Known, all, schema};
 pub use settings::{
-    Availability, Broker, Commands, Device, Finding, HomeAssistant, Inplug, Log, Maxsmart, Mqtt, Port,
-    Publish, Settings, State, Tls,
+    Availability, Broker, Commands, Device, Finding, HomeAssistant, Log, Mqtt, Port, Publish, Settings,
+    State, Tls,
 };
 pub use sources::Origin;
 pub use value::{Broadcast, BrokerUrl, Host, Network};
 
 /// Reads the settings: defaults, under the file, under the environment, under flags given as
-/// `section.key` and value. Returns them with the file that was read, or everything that is wrong.
+/// `section.key` and value. The family of each driver has a section. Returns them with the file that was read, or everything that
+/// is wrong.
 ///
 /// Without `path` the file is `plug2mqtt.toml` in the working directory, else
 /// `/etc/plug2mqtt/plug2mqtt.toml`, else none.
@@ -42,8 +50,9 @@ pub fn load(
     path: Option<&Path>,
     env: impl Iterator<Item = (String, String)>,
     flags: &[(String, String)],
+    drivers: Drivers,
 ) -> Result<(Settings, Option<PathBuf>), Errors> {
-    let known = schema::all();
+    let known = schema::all(drivers);
     let mut problems = Vec::new();
     let file = sources::locate(path);
     let mut entries = match file.as_deref().map(|file| (file, sources::text(file))) {
@@ -62,7 +71,7 @@ pub fn load(
         problems.push(Problem { origin: None, key: String::new(), text: error.to_string() });
         Default::default()
     });
-    let settings = build(tree, origins, &mut problems);
+    let settings = build(tree, origins, drivers, &mut problems);
     match Errors::new(problems) {
         None => Ok((settings, file)),
         Some(errors) => Err(errors),
@@ -99,12 +108,84 @@ fn one_secret_each(entries: &mut Vec<sources::Entry>, known: &[Known], problems:
     }
 }
 
-/// Builds the settings from values that fit one by one. What still does not is reported and left
-/// out, and the rest is tried again, so that one error hides no other.
-fn build(mut tree: Json, origins: BTreeMap<String, Origin>, problems: &mut Vec<Problem>) -> Settings {
-    let mut settings: Settings = loop {
-        let error = match serde_path_to_error::deserialize(tree.clone()) {
-            Ok(settings) => break settings,
+/// Builds the settings from values that fit one by one.
+fn build(
+    mut tree: Json,
+    origins: BTreeMap<String, Origin>,
+    drivers: Drivers,
+    problems: &mut Vec<Problem>,
+) -> Settings {
+    let mut section = |name: &str| match tree.as_object_mut().and_then(|tree| tree.remove(name)) {
+        Some(Json::Object(section)) => section,
+        _ => Map::new(),
+    };
+    let given: Vec<_> = drivers.iter().map(|&driver| (driver, section(driver.name()))).collect();
+    let mut settings: Settings = settle(tree, &Map::new(), &[], &origins, problems).unwrap_or_default();
+    let mut check = check::Check { origins: &origins, problems };
+    if let Some(secret) = check.secret("mqtt.password", settings.mqtt.password_file.as_deref()) {
+        settings.mqtt.password = Some(secret);
+    }
+    if let Some(secret) = check.secret("broker.password", settings.broker.password_file.as_deref()) {
+        settings.broker.password = Some(secret);
+    }
+    for (driver, section) in given {
+        settings.families.push(family(driver, section, &mut check));
+    }
+    check.all(&settings);
+    settings.origins = origins;
+    settings
+}
+
+/// Builds the section of a family.
+fn family(
+    driver: &'static dyn Driver,
+    mut given: Map<String, Json>,
+    check: &mut check::Check<'_>,
+) -> FamilySettings {
+    let (info, mut family) = (driver.info(), FamilySettings::new(driver));
+    let mut own = family::take_own(info, &mut given);
+    let defaults = match serde_json::to_value(&family.common) {
+        Ok(Json::Object(defaults)) => defaults,
+        _ => Map::new(),
+    };
+    let path = [info.name.to_owned()];
+    if let Some(common) = settle(Json::Object(given), &defaults, &path, check.origins, check.problems) {
+        family.common = common;
+    }
+    for setting in info.settings {
+        let value = match (setting.kind, own.remove(setting.key)) {
+            (SettingKind::Switch(_), Some(Json::Bool(on))) => Some(OwnValue::Switch(on)),
+            (SettingKind::Text { .. }, Some(Json::String(text))) => Some(OwnValue::Text(text)),
+            (SettingKind::Secret { .. }, Some(Json::String(secret))) => Some(OwnValue::Secret(secret)),
+            (SettingKind::Secret { .. }, _) => {
+                let file = own.remove(&format!("{}_file", setting.key));
+                let file = file.as_ref().and_then(Json::as_str).map(Path::new);
+                let secret = check.secret(&format!("{}.{}", info.name, setting.key), file);
+                secret.map(|secret| OwnValue::Secret(secret.expose_secret().into()))
+            }
+            (SettingKind::Switch(_) | SettingKind::Text { .. }, _) => None,
+        };
+        if let Some(value) = value {
+            family.own.set(setting.key, value);
+        }
+    }
+    family
+}
+
+/// Builds a section, with `defaults` under it. What does not fit is reported and left out, and the rest is tried
+/// again, so that one error hides no other.
+fn settle<T: DeserializeOwned>(
+    mut tree: Json,
+    defaults: &Map<String, Json>,
+    path: &[String],
+    origins: &BTreeMap<String, Origin>,
+    problems: &mut Vec<Problem>,
+) -> Option<T> {
+    loop {
+        let mut whole = defaults.clone();
+        whole.extend(tree.as_object().cloned().unwrap_or_default());
+        let error = match serde_path_to_error::deserialize(Json::Object(whole)) {
+            Ok(section) => return Some(section),
             Err(error) => error,
         };
         let mut keys = Vec::new();
@@ -116,7 +197,7 @@ fn build(mut tree: Json, origins: BTreeMap<String, Origin>, problems: &mut Vec<P
                 serde_path_to_error::Segment::Enum { .. } | serde_path_to_error::Segment::Unknown => {}
             }
         }
-        let key = sources::dotted(&keys);
+        let key = sources::dotted(&[path, &keys].concat());
         let origin = origins.get(&key).cloned();
         let mut text = error.inner().to_string();
         if text.contains("socket address") {
@@ -124,19 +205,9 @@ fn build(mut tree: Json, origins: BTreeMap<String, Origin>, problems: &mut Vec<P
         }
         problems.push(Problem { origin, key, text });
         if problems.len() > diagnostics::MAX_SHOWN || !remove(&mut tree, &keys, index) {
-            break Settings::default();
+            return None;
         }
-    };
-    let mut check = check::Check { origins: &origins, problems };
-    if let Some(secret) = check.secret("mqtt.password", settings.mqtt.password_file.as_deref()) {
-        settings.mqtt.password = Some(secret);
     }
-    if let Some(secret) = check.secret("broker.password", settings.broker.password_file.as_deref()) {
-        settings.broker.password = Some(secret);
-    }
-    check.all(&settings);
-    settings.origins = origins;
-    settings
 }
 
 /// Takes one value out of the tree; false when there is none to take.

@@ -6,11 +6,13 @@ use schemars::generate::SchemaSettings;
 use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
 use serde_json::{Number, Value as Json};
 
+use super::family::{self, FamilySection};
 use super::settings::{
-    Availability, Broker, Commands, Device, Finding, HomeAssistant, Inplug, Log, Maxsmart, Metering, Mqtt,
-    Port, Publish, Settings, State, Tls, Web,
+    Availability, Broker, Commands, Device, Finding, HomeAssistant, Log, Metering, Mqtt, Port, Publish,
+    Settings, State, Tls, Web,
 };
 use super::value::shown;
+use crate::drivers::Driver;
 
 /// Most elements of a list: as many plugs as the program takes.
 const MAX_LIST: usize = 8192;
@@ -46,30 +48,35 @@ enum Kind {
     List,
 }
 
-/// The JSON schema of the settings file.
-pub fn schema() -> Json {
-    let generator = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true).into_generator();
-    let mut schema = generator.into_root_schema_for::<Settings>().to_value();
+/// The JSON schema of the settings file, with a section for the family of each of these drivers.
+pub fn schema(drivers: &[&'static dyn Driver]) -> Json {
+    let generator = || SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true).into_generator();
+    let mut schema = generator().into_root_schema_for::<Settings>().to_value();
+    let common = generator().into_root_schema_for::<FamilySection>().to_value();
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("title".into(), "plug2mqtt settings".into());
+    }
+    if let Some(sections) = schema.get_mut("properties").and_then(Json::as_object_mut) {
+        sections
+            .extend(drivers.iter().map(|&driver| (driver.name().into(), family::schema(driver, &common))));
     }
     schema
 }
 
 /// All settings in the order of their declaration.
-pub fn all() -> Vec<Known> {
+pub fn all(drivers: &[&'static dyn Driver]) -> Vec<Known> {
     let mut out = Vec::new();
-    walk(&schema(), &mut Vec::new(), &mut out);
+    walk(&schema(drivers), drivers, &mut Vec::new(), &mut out);
     out
 }
 
-fn walk(schema: &Json, path: &mut Vec<String>, out: &mut Vec<Known>) {
+fn walk(schema: &Json, drivers: &[&'static dyn Driver], path: &mut Vec<String>, out: &mut Vec<Known>) {
     if let Some(properties) = schema.get("properties").and_then(Json::as_object) {
-        for &name in order(path) {
+        for name in order(path, drivers) {
             // Own lists of field names and the schema come from the same types.
-            let inner = properties.get(name).expect("the schema has every field");
-            path.push(name.into());
-            walk(inner, path, out);
+            let inner = properties.get(&name).expect("the schema has every field");
+            path.push(name);
+            walk(inner, drivers, path, out);
             path.pop();
         }
         return;
@@ -77,11 +84,11 @@ fn walk(schema: &Json, path: &mut Vec<String>, out: &mut Vec<Known>) {
     let open = |key: &str| schema.get(key).filter(|inner| inner.is_object());
     if let Some(inner) = open("patternProperties").and_then(|p| p.as_object()?.values().next()) {
         path.push(NUMBER.into());
-        walk(inner, path, out);
+        walk(inner, drivers, path, out);
         path.pop();
     } else if let Some(inner) = open("additionalProperties") {
         path.push(ID.into());
-        walk(inner, path, out);
+        walk(inner, drivers, path, out);
         path.pop();
     } else {
         out.push(Known::read(schema, path));
@@ -240,10 +247,22 @@ impl Kind {
 }
 
 /// JSON objects here are sorted by name; this is the order in which the fields are declared.
-fn order(path: &[String]) -> &'static [&'static str] {
+fn order(path: &[String], drivers: &[&'static dyn Driver]) -> Vec<String> {
     let parts: Vec<&str> = path.iter().map(String::as_str).collect();
-    match parts.as_slice() {
-        [] => fields::<Settings>(),
+    if let [name] = parts.as_slice()
+        && let Some(driver) = drivers.iter().find(|driver| driver.name() == *name)
+    {
+        return family::order(driver.info(), fields::<FamilySection>());
+    }
+    let fields = match parts.as_slice() {
+        [] => {
+            // The families stand before their plugs.
+            let names = fields::<Settings>().iter().flat_map(|&name| {
+                let before = if name == "device" { drivers } else { &[] };
+                before.iter().map(|driver| driver.name()).chain([name])
+            });
+            return names.map(Into::into).collect();
+        }
         ["mqtt"] => fields::<Mqtt>(),
         ["mqtt", "tls"] => fields::<Tls>(),
         ["broker"] => fields::<Broker>(),
@@ -253,15 +272,14 @@ fn order(path: &[String]) -> &'static [&'static str] {
         ["discovery"] => fields::<Finding>(),
         ["commands"] => fields::<Commands>(),
         ["availability"] => fields::<Availability>(),
-        ["maxsmart"] => fields::<Maxsmart>(),
-        ["inplug"] => fields::<Inplug>(),
         ["device", ID] => fields::<Device>(),
         ["device", ID, "port", NUMBER] => fields::<Port>(),
         ["web"] => fields::<Web>(),
         ["state"] => fields::<State>(),
         ["log"] => fields::<Log>(),
         _ => unreachable!("every section is listed: {path:?}"),
-    }
+    };
+    fields.iter().map(ToString::to_string).collect()
 }
 
 fn fields<T: DeserializeOwned>() -> &'static [&'static str] {

@@ -8,11 +8,14 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value as Json;
 
 use super::choice::{Format, TopicLevel};
-use super::interval::{KeepAlive, LongInterval, OverloadTime, PlugTimeout, PollInterval, WaitTime};
+use super::family::FamilySettings;
+use super::interval::{KeepAlive, LongInterval, OverloadTime, PollInterval, WaitTime};
 use super::sources::Origin;
-use super::value::{Broadcast, BrokerUrl, Host, Network};
+use super::value::BrokerUrl;
+use crate::drivers::{Driver, Drivers};
 use crate::model::{
     DiscoveryMode, Lock, LogLevel, MAX_AMPS_CHANGE, MAX_WATTS, OverloadAction, PortDevices, PowerUnit,
     Restore,
@@ -41,10 +44,10 @@ pub struct Settings {
     pub commands: Commands,
     /// When a plug is offline.
     pub availability: Availability,
-    /// MaxSmart and Revogi plugs.
-    pub maxsmart: Maxsmart,
-    /// Watts Clever INPLUG, Ankuoo NEO and other plugs that speak like a Broadlink SP2.
-    pub inplug: Inplug,
+    /// Each family of plugs, in the order of the drivers; its section has the name of its driver.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub families: Vec<FamilySettings>,
     /// Settings of single plugs, by id.
     pub device: BTreeMap<String, Device>,
     /// The web listener for Prometheus and health checks.
@@ -56,6 +59,38 @@ pub struct Settings {
     /// Where each setting that was given came from, by dotted name.
     #[serde(skip)]
     pub origins: BTreeMap<String, Origin>,
+}
+
+impl Settings {
+    /// What holds when nothing is said.
+    pub fn new(drivers: Drivers) -> Self {
+        let families = drivers.iter().copied().map(FamilySettings::new);
+        Self { families: families.collect(), ..Self::default() }
+    }
+
+    /// All values in one tree, as in a file; secrets are hidden.
+    pub fn values(&self) -> Json {
+        let mut values = serde_json::to_value(self).unwrap_or_default();
+        if let Some(values) = values.as_object_mut() {
+            values.extend(self.families.iter().map(|family| (family.driver.name().into(), family.values())));
+        }
+        values
+    }
+
+    /// The drivers of all families, in use or not.
+    pub fn drivers(&self) -> Vec<&'static dyn Driver> {
+        self.families.iter().map(|family| family.driver).collect()
+    }
+
+    /// The section of a family.
+    pub fn family(&self, name: &str) -> Option<&FamilySettings> {
+        self.families.iter().find(|family| family.driver.name() == name)
+    }
+
+    /// The same, to be changed.
+    pub fn family_mut(&mut self, name: &str) -> Option<&mut FamilySettings> {
+        self.families.iter_mut().find(|family| family.driver.name() == name)
+    }
 }
 
 /// The connection to the MQTT broker.
@@ -207,73 +242,6 @@ pub struct Availability {
     pub misses: u8,
 }
 
-/// MaxSmart and Revogi plugs.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Maxsmart {
-    /// Search for these plugs and use them.
-    pub enabled: bool,
-    /// Addresses that searches are sent to; `auto` means every IPv4 network of this machine.
-    #[schemars(extend("x-allowed" = "list of `auto` and IPv4 addresses"))]
-    pub broadcast: Vec<Broadcast>,
-    /// Plugs to ask directly, because a broadcast does not reach them. One that does not respond is reported.
-    #[schemars(extend("x-allowed" = "list of addresses or names, each with or without `:port`"))]
-    pub hosts: Vec<Host>,
-    /// Networks in which every address is asked at each search, slowly; missing answers are not reported.
-    #[schemars(extend("x-allowed" = "list of IPv4 networks, `/20` to `/32`, 8192 addresses in all"))]
-    pub scan: Vec<Network>,
-    /// UDP port of the plugs, also for searches.
-    #[schemars(range(min = 1, max = 65535))]
-    pub udp_port: u16,
-    /// TCP port of the plugs.
-    #[schemars(range(min = 1, max = 65535))]
-    pub http_port: u16,
-    /// Time between two polls of a plug.
-    pub poll_interval: PollInterval,
-    /// Time between two polls right after a command.
-    pub burst_interval: PollInterval,
-    /// Number of polls at the burst interval.
-    #[schemars(range(min = 0, max = 20))]
-    pub burst_polls: u8,
-    /// Slow polling: time between two requests for clock, countdowns and other things that only some plugs have.
-    pub slow_poll_interval: PollInterval,
-    /// Time in which a plug must answer.
-    pub timeout: PlugTimeout,
-    /// Keep the clocks of the plugs at local time.
-    pub set_clock: bool,
-}
-
-/// Watts Clever INPLUG, Ankuoo NEO and other plugs that speak like a Broadlink SP2.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Inplug {
-    /// Search for these plugs and use them.
-    pub enabled: bool,
-    /// Addresses that searches are sent to; `auto` means every IPv4 network of this machine.
-    #[schemars(extend("x-allowed" = "list of `auto` and IPv4 addresses"))]
-    pub broadcast: Vec<Broadcast>,
-    /// Plugs to ask directly, because a broadcast does not reach them, or because they are locked. One that does not respond is reported.
-    #[schemars(extend("x-allowed" = "list of addresses or names"))]
-    pub hosts: Vec<Host>,
-    /// Networks in which every address is asked at each search, slowly; missing answers are not reported.
-    #[schemars(extend("x-allowed" = "list of IPv4 networks, `/20` to `/32`, 8192 addresses in all"))]
-    pub scan: Vec<Network>,
-    /// UDP port of the plugs.
-    #[schemars(range(min = 1, max = 65535))]
-    pub udp_port: u16,
-    /// Time between two polls of a plug.
-    pub poll_interval: PollInterval,
-    /// Time between two polls right after a command.
-    pub burst_interval: PollInterval,
-    /// Number of polls at the burst interval.
-    #[schemars(range(min = 0, max = 20))]
-    pub burst_polls: u8,
-    /// Time in which a plug must answer.
-    pub timeout: PlugTimeout,
-    /// Send plugs a keep-alive every two minutes. Some firmware restarts without its cloud otherwise.
-    pub keep_alive: bool,
-}
-
 /// Settings of one plug.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -290,7 +258,7 @@ pub struct Device {
     pub power_unit: PowerUnit,
     /// Refuse every command to this plug.
     pub read_only: bool,
-    /// Maximum power of the plug as a whole, in W. Default: the rating of the family, 3680 for MaxSmart and Revogi.
+    /// Maximum power of the plug as a whole, in W. Default: the rated power of the family, where it has one.
     #[schemars(range(min = 1.0, max = MAX_WATTS))]
     pub max_power: Option<f64>,
     /// How long `max_power` may be exceeded before the overload action.
@@ -310,7 +278,7 @@ pub struct Port {
     pub name: Option<String>,
     /// Lock: none, on (refuse to switch off), off (refuse to switch on), or both.
     pub lock: Lock,
-    /// Maximum power of this port, in W. Default: the rating of the family.
+    /// Maximum power of this port, in W. Default: the rated power of the family, where it has one.
     #[schemars(range(min = 1.0, max = MAX_WATTS))]
     pub max_power: Option<f64>,
     /// How long `max_power` may be exceeded before the overload action. Default: that of the plug.

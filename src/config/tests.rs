@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
 use super::*;
+use crate::drivers::ALL;
 use crate::model::Lock;
 
 struct Given {
@@ -25,7 +26,7 @@ impl Given {
     fn load(&self, env: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Settings, String> {
         let owned = |(a, b): &(&str, &str)| (a.to_string(), b.to_string());
         let flags: Vec<_> = flags.iter().map(owned).collect();
-        let loaded = load(Some(&self.path("plug2mqtt.toml")), env.iter().map(owned), &flags);
+        let loaded = load(Some(&self.path("plug2mqtt.toml")), env.iter().map(owned), &flags, ALL);
         loaded.map(|(settings, _)| settings).map_err(|errors| errors.to_string())
     }
 
@@ -45,10 +46,10 @@ fn check(content: &str, wanted: &str) {
 
 #[test]
 fn without_a_file_the_defaults_hold() {
-    let (settings, _) = load(Some(&file("").path("plug2mqtt.toml")), std::iter::empty(), &[]).unwrap();
+    let (settings, _) = load(Some(&file("").path("plug2mqtt.toml")), std::iter::empty(), &[], ALL).unwrap();
     assert!(settings.mqtt.url.is_none());
-    assert_eq!(settings.maxsmart.poll_interval.get(), Duration::from_secs(5));
-    assert_eq!(settings.maxsmart.broadcast, [Broadcast::Auto]);
+    assert_eq!(settings.family("maxsmart").unwrap().common.poll_interval.get(), Duration::from_secs(5));
+    assert_eq!(settings.family("maxsmart").unwrap().common.broadcast, [Broadcast::Auto]);
     assert_eq!(settings.commands.timeout.get(), Duration::from_secs(10));
     assert_eq!((settings.availability.misses, settings.publish.power_change), (3, 1.0));
     assert!(settings.origins.is_empty());
@@ -81,11 +82,12 @@ fn the_environment_is_text_until_a_setting_says_otherwise() {
     ];
     let settings = file("").load(&env, &[]).unwrap();
     assert_eq!(settings.mqtt.username.as_deref(), Some("1e5"));
-    assert_eq!(settings.mqtt.password.unwrap().expose_secret(), "00123");
+    assert_eq!(settings.mqtt.password.as_ref().unwrap().expose_secret(), "00123");
     assert_eq!(settings.mqtt.base_topic, "plug2mqtt");
     assert!(!settings.mqtt.allow_admin);
-    assert_eq!(settings.maxsmart.udp_port, 1888);
-    let hosts: Vec<String> = settings.maxsmart.hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(settings.family("maxsmart").unwrap().common.udp_port, 1888);
+    let hosts: Vec<String> =
+        settings.family("maxsmart").unwrap().common.hosts.iter().map(ToString::to_string).collect();
     assert_eq!(hosts, ["192.168.1.30", "strip.lan:8080"]);
     assert_eq!(settings.publish.power_change, 2.5);
     assert_eq!(settings.device["maxsmart-x"].port[&2].lock, Lock::Off);
@@ -326,10 +328,17 @@ fn networks_to_scan_are_named_exactly_and_have_an_end() {
     }
     let settings = file("[inplug]\nscan = [\"127.1.2.8/30\", \"127.1.3.7/32\", \"127.1.4.6/31\"]");
     let settings = settings.load(&[], &[]).unwrap();
-    let all = settings.inplug.scan.iter().flat_map(Network::addresses).map(|ip| ip.to_string());
+    let all = settings
+        .family("inplug")
+        .unwrap()
+        .common
+        .scan
+        .iter()
+        .flat_map(Network::addresses)
+        .map(|ip| ip.to_string());
     let wanted = ["127.1.2.9", "127.1.2.10", "127.1.3.7", "127.1.4.6", "127.1.4.7"];
     assert_eq!(all.collect::<Vec<_>>(), wanted);
-    assert_eq!(settings.inplug.scan[0].to_string(), "127.1.2.8/30");
+    assert_eq!(settings.family("inplug").unwrap().common.scan[0].to_string(), "127.1.2.8/30");
 }
 
 #[test]

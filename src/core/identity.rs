@@ -11,9 +11,6 @@ use std::sync::Arc;
 #[serde(try_from = "String", into = "String")]
 pub struct PlugId(Arc<str>);
 
-/// What stands before the `-` in ids: the names of all drivers, in use or not.
-pub const FAMILIES: [&str; 2] = ["inplug", "maxsmart"];
-
 impl PlugId {
     /// Name of the driver it is from.
     pub fn family(&self) -> &str {

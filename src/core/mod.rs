@@ -18,7 +18,7 @@ pub use choice::{
 pub use days::{Days, amount, date, minute, time};
 pub use energy::{Energy, MAX_KWH};
 pub use hazard::{Hazard, Remedy};
-pub use identity::{DeviceInfo, Endpoint, FAMILIES, Found, Heard, Mac, Name, PlugId, Stray};
+pub use identity::{DeviceInfo, Endpoint, Found, Heard, Mac, Name, PlugId, Stray};
 pub use moment::{Moment, iso};
 pub use port::PerPort;
 pub use reading::{Failure, MAX_PORTS, MAX_WATTS, PortReading, Reading};

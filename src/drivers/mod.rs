@@ -43,7 +43,10 @@
 pub mod inplug;
 pub mod maxsmart;
 
-use crate::model::{DeviceRequest, DeviceResponse, DialectOptions, Failure, Family, Found, Moment, Name};
+use crate::model::{
+    DeviceRequest, DeviceResponse, DialectOptions, Failure, Family, FamilyInfo, Found, Moment, Name,
+};
+use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -52,12 +55,14 @@ use std::time::Duration;
 pub const MAX_STEPS: u32 = 22;
 
 /// A family of plugs: how to find it, how to speak to one member.
-pub trait Driver: Sync {
-    /// Its name in ids, topics and settings: `a-z` and digits.
-    fn name(&self) -> &'static str;
+pub trait Driver: Debug + Sync {
+    /// Its name, its section of the settings, and defaults.
+    fn info(&self) -> &'static FamilyInfo;
 
-    /// Its ports and timeout where nobody says otherwise. A family without a web server has one number for both ports.
-    fn usual(&self) -> Family;
+    /// Its name in ids, topics and settings.
+    fn name(&self) -> &'static str {
+        self.info().name
+    }
 
     /// The datagrams that make its members answer, to be sent to broadcast addresses and hosts.
     fn probes(&self, family: &Family, now: &Moment) -> Vec<Probe>;
@@ -197,8 +202,11 @@ impl Reply<'_> {
     }
 }
 
-/// All families, in the order in which an unknown datagram is shown to them.
-pub static ALL: &[&dyn Driver] = &[&maxsmart::Maxsmart, &inplug::Inplug];
+/// A set of families.
+pub type Drivers = &'static [&'static dyn Driver];
+
+/// All families there are. Settings are loaded with them and hand them on; a test adds its own.
+pub static ALL: Drivers = &[&maxsmart::Maxsmart, &inplug::Inplug];
 
 /// The driver of that name.
 pub fn named(name: &str) -> Option<&'static dyn Driver> {

@@ -46,7 +46,7 @@ pub struct DriverConfig {
 impl DriverConfig {
     /// Its plugs have a web server beside the port for datagrams.
     pub fn has_web(&self) -> bool {
-        self.driver.usual().http_port != self.driver.usual().udp_port
+        self.driver.info().http_port.is_some()
     }
 
     /// Where a plug of this family listens at an address; `port` is that of its web server or, without one, its

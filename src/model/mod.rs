@@ -2,6 +2,7 @@
 //! everybody may see and what outlives the process. Passes on the words it is made of.
 
 mod capability;
+mod family;
 mod figures;
 mod history;
 mod memory;
@@ -16,6 +17,7 @@ pub use capability::{
     CapabilityReply, CapabilityRequest, Clock, Currency, Hardware, LeaderGroup, Presence, Price, Role, Rule,
     RuleChange, Timer, UNKNOWN_SKILL, local,
 };
+pub use family::{Family, FamilyInfo, OwnSettings, OwnValue, Setting, SettingKind};
 pub use figures::{Metrics, OutcomeCounters, PlugFigures, PortFigures, RANGES_S, Times};
 pub use history::{History, Span};
 pub use memory::{
@@ -38,19 +40,6 @@ use std::time::Duration;
 /// So many times the timeout is what a conversation may take with a plug that was never read: who it is, how it
 /// is spoken to and how it is are asked one after another, each with the whole patience.
 pub const FIRST_CONTACT: u32 = 4;
-
-/// What the settings say about one family of plugs: how to reach it and how patient to be.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Family {
-    /// Where discovery asks and UDP dialects speak.
-    pub udp_port: u16,
-    /// Where HTTP dialects speak.
-    pub http_port: u16,
-    /// The longest a conversation with one plug may take.
-    pub timeout: Duration,
-    /// Whether plugs are told every two minutes that somebody is there, for families that know it.
-    pub keep_alive: bool,
-}
 
 /// What a dialect is told about the one plug it will speak to, beside what was found.
 #[derive(Debug, Clone, PartialEq)]

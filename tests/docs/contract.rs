@@ -6,6 +6,7 @@ use plug2mqtt::api::VERBS;
 use plug2mqtt::bridge::{self, Logging};
 use plug2mqtt::cli::demo;
 use plug2mqtt::config::{Device, Port, Settings};
+use plug2mqtt::drivers;
 use plug2mqtt::io::clock::Clock;
 use plug2mqtt::model::{LogLevel, OverloadAction};
 use plug2mqtt::sim::{Faults, Load, Shelf};
@@ -140,14 +141,15 @@ async fn eventful_run() -> Run {
     let now_s = strip.now_s();
     strip.strip(|strip| strip.datagram(now_s, now.as_bytes()));
     let state = tempfile::tempdir().unwrap();
-    let mut settings = Settings::default();
+    let mut settings = Settings::new(drivers::ALL);
     demo::aim(&mut settings, &shelf);
     settings.state.directory = Some(state.path().into());
     settings.broker.listen.set_port(0);
-    settings.maxsmart.poll_interval = "200ms".parse().unwrap();
-    settings.maxsmart.burst_interval = "200ms".parse().unwrap();
-    settings.maxsmart.slow_poll_interval = "200ms".parse().unwrap();
-    settings.maxsmart.timeout = "1s".parse().unwrap();
+    let maxsmart = &mut settings.family_mut("maxsmart").unwrap().common;
+    maxsmart.poll_interval = "200ms".parse().unwrap();
+    maxsmart.burst_interval = "200ms".parse().unwrap();
+    maxsmart.slow_poll_interval = "200ms".parse().unwrap();
+    maxsmart.timeout = "1s".parse().unwrap();
     settings.discovery.interval = "1s".parse().unwrap();
     let protected = Port {
         max_power: Some(100.0),

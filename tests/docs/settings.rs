@@ -3,6 +3,7 @@
 
 use super::{between, read, root};
 use plug2mqtt::config::{self, Known};
+use plug2mqtt::drivers;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -10,8 +11,8 @@ const HEAD: &str = "| setting | default | allowed | description |\n| --- | --- |
 
 /// The reference of all settings.
 fn reference() -> String {
-    let (schema, mut text, mut section) = (config::schema(), String::from("\n"), None);
-    for known in config::all() {
+    let (schema, mut text, mut section) = (config::schema(drivers::ALL), String::from("\n"), None);
+    for known in config::all(drivers::ALL) {
         if section.as_deref() != Some(known.section()) {
             section = Some(known.section().to_vec());
             let gap = if text.len() > 1 { "\n" } else { "" };

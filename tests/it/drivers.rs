@@ -9,7 +9,7 @@
 use plug2mqtt::drivers::{ALL, Dialect, Driver, MAX_STEPS, Message, Reply, Step};
 use plug2mqtt::model::{
     CapabilityRequest, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family,
-    Found, MAX_PORTS, MAX_WATTS, Moment, PlugId, PowerUnit, Reading, Switch,
+    Found, MAX_PORTS, MAX_WATTS, Moment, OwnSettings, PlugId, PowerUnit, Reading, Switch,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 fn family() -> Family {
-    Family { udp_port: 8888, http_port: 80, timeout: Duration::from_secs(5), keep_alive: false }
+    Family { udp_port: 8888, http_port: 80, timeout: Duration::from_secs(5), own: OwnSettings::default() }
 }
 
 fn now() -> Moment {

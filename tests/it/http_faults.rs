@@ -5,7 +5,8 @@ use crate::support::{TestBridge, addresses, on, run, spawned, strip, until};
 use plug2mqtt::drivers;
 use plug2mqtt::io::{clock::Clock, exchange::talk, http::Http};
 use plug2mqtt::model::{
-    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family, Found, PowerUnit,
+    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family, Found, OwnSettings,
+    PowerUnit,
 };
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
@@ -301,7 +302,7 @@ fn more_than_any_plug_has_to_say_is_cut_off() {
 async fn read(place: Endpoint) -> Result<DeviceResponse, Failure> {
     let driver = drivers::named("maxsmart").unwrap();
     let timeout = Duration::from_secs(2);
-    let family = Family { udp_port: 9, http_port: 80, timeout, keep_alive: false };
+    let family = Family { udp_port: 9, http_port: 80, timeout, own: OwnSettings::default() };
     let found = Found { driver: "maxsmart", id: None, place, facts: DeviceInfo::default() };
     let tuning = DialectOptions { timeout, power_unit: PowerUnit::Auto, set_clock: false };
     let mut dialect = driver.attach(&family, &found, &tuning);

@@ -3,6 +3,7 @@
 use crate::support::{addresses, quiet, run, strip, watts};
 use plug2mqtt::bridge;
 use plug2mqtt::config::Settings;
+use plug2mqtt::drivers;
 use plug2mqtt::sim::{Faults, Inplug, Recording, Shelf, Strip};
 use plug2mqtt::{
     Client, Currency, Days, DiscoveredPlug, Error, Failure, LeaderChange, Plug, PlugId, Port,
@@ -59,8 +60,8 @@ fn what_is_public_can_go_to_other_threads() {
 
 #[test]
 fn families_are_where_the_settings_say_when_they_say_nothing() {
-    for quarry in bridge::quarries(&Settings::default()) {
-        assert_eq!(quarry.family, quarry.driver.usual(), "{}", quarry.driver.name());
+    for quarry in bridge::driver_configs(&Settings::new(drivers::ALL)) {
+        assert_eq!(quarry.family, quarry.driver.info().usual(), "{}", quarry.driver.name());
     }
 }
 

@@ -10,8 +10,8 @@ use plug2mqtt::drivers::{self, Message, Reply, Step};
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
     Capabilities, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Energy, Failure,
-    Family, Found, MAX_WATTS, Mac, MeterState, Moment, Name, Options, PersistedPlug, PersistedState, PlugId,
-    PortMeterState, PowerUnit, Reading, Revert, Since,
+    Family, Found, MAX_WATTS, Mac, MeterState, Moment, Name, Options, OwnSettings, PersistedPlug,
+    PersistedState, PlugId, PortMeterState, PowerUnit, Reading, Revert, Since,
 };
 use plug2mqtt::sim::{Inplug, Load, Model, Strip};
 use proptest::prelude::*;
@@ -207,7 +207,7 @@ const NOW: Moment = Moment {
 
 fn family() -> Family {
     let timeout = Duration::from_secs(5);
-    Family { udp_port: 8888, http_port: 80, timeout, keep_alive: false }
+    Family { udp_port: 8888, http_port: 80, timeout, own: OwnSettings::default() }
 }
 
 /// Asks a simulated plug how it is, as one that has just been found.

@@ -57,7 +57,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "config",
-        &["config", "file", "model"],
+        &["config", "drivers", "file", "model"],
         &[
             "config",
             "jiff",

@@ -3,7 +3,8 @@
 use crate::random::Random;
 use plug2mqtt::hub::{Limit, Pace, PlugRules, Rules};
 use plug2mqtt::model::{
-    DiscoveryMode, Energy, Family, LogLevel, OverloadAction, PlugId, PortDevices, Restore,
+    DiscoveryMode, Energy, Family, LogLevel, OverloadAction, OwnSettings, OwnValue, PlugId, PortDevices,
+    Restore,
 };
 use plug2mqtt::sinks::mqtt::homeassistant::Announcer;
 use plug2mqtt::sinks::mqtt::link::Address;
@@ -95,9 +96,10 @@ impl Plan {
         };
         let calm = discovery + 5 * poll.max(Duration::from_secs(30)) + Duration::from_secs(60);
         let end = Duration::from_secs(3600);
-        let maxsmart = Family { udp_port: 8888, http_port: 80, timeout, keep_alive: false };
+        let maxsmart = Family { udp_port: 8888, http_port: 80, timeout, own: OwnSettings::default() };
         let keep_alive = random.chance(30);
-        let inplug = Family { udp_port: 80, http_port: 80, timeout, keep_alive };
+        let mut inplug = Family { udp_port: 80, http_port: 80, timeout, own: OwnSettings::default() };
+        inplug.own.set("keep_alive", OwnValue::Switch(keep_alive));
         Self {
             fleet,
             twins: fleet > 1 && random.chance(15),
@@ -147,6 +149,7 @@ pub(crate) fn settings(random: &mut Random) -> Arc<Settings> {
         respect_deletion: false,
         allow_admin: true,
         allow_raw: true,
+        families: vec!["maxsmart", "inplug"],
         facts: BridgeFacts {
             version: "0",
             run: "5151".into(),

@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::drivers::ALL;
 use crate::model::{DeviceInfo, Endpoint, Reading};
 
 fn load(text: &str, env: &[(&str, &str)]) -> Result<Settings, String> {
@@ -8,7 +9,9 @@ fn load(text: &str, env: &[(&str, &str)]) -> Result<Settings, String> {
     let file = folder.path().join("plug2mqtt.toml");
     fs::write(&file, text).expect("a file");
     let env = env.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-    config::load(Some(&file), env, &[]).map(|(settings, _)| settings).map_err(|errors| errors.to_string())
+    config::load(Some(&file), env, &[], ALL)
+        .map(|(settings, _)| settings)
+        .map_err(|errors| errors.to_string())
 }
 
 fn printed(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
@@ -24,15 +27,15 @@ fn plugs() -> Vec<Found> {
 
 #[test]
 fn what_init_writes_loads_as_the_defaults() {
-    let text = printed(|out| init(&plugs(), None, out));
+    let text = printed(|out| init(ALL, &plugs(), None, out));
     let settings = load(&text, &[]).unwrap();
-    assert_eq!(serde_json::to_value(&settings).unwrap(), serde_json::to_value(Settings::default()).unwrap());
+    assert_eq!(settings.values(), Settings::new(ALL).values());
 }
 
 #[test]
 fn what_init_writes_loads_with_every_line_switched_on() {
     for plugs in [Vec::new(), plugs()] {
-        let text = printed(|out| init(&plugs, None, out));
+        let text = printed(|out| init(ALL, &plugs, None, out));
         let on = |line: &str| match line.strip_prefix('#') {
             Some(rest) if !rest.starts_with([' ', ':']) => rest.to_owned(),
             _ => line.to_owned(),
@@ -43,9 +46,9 @@ fn what_init_writes_loads_with_every_line_switched_on() {
         let settings = load(&text, &[]).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
         assert_eq!(settings.device.len(), 1);
         assert!(settings.origins.contains_key("mqtt.url"));
-        let mut plain = serde_json::to_value(&settings).unwrap();
+        let mut plain = settings.values();
         plain["device"] = serde_json::json!({});
-        assert_eq!(plain, serde_json::to_value(Settings::default()).unwrap());
+        assert_eq!(plain, Settings::new(ALL).values());
     }
 }
 
@@ -71,7 +74,7 @@ fn init_writes_the_names_that_plugs_have() {
     assert_eq!(names, ["STRIP 0001", "STRIP 0002"]);
     let own = Found::all(&both[..1], &PersistedState::default()).remove(0);
     assert_eq!((own.name.as_str(), own.ports.join(",")), ("STRIP", "PORT1,Fan,Port 3".into()));
-    let text = printed(|out| init(&[own], None, out));
+    let text = printed(|out| init(ALL, &[own], None, out));
     assert!(text.starts_with("#:schema ./plug2mqtt.schema.json\n"), "{text}");
     for line in
         ["[device.\"maxsmart-swp6000000000001\"]", "#name = \"STRIP\"", "#port.2 = { name = \"Fan\", lock"]
@@ -84,10 +87,10 @@ fn init_writes_the_names_that_plugs_have() {
 fn init_overwrites_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("plug2mqtt.toml");
-    let said = printed(|out| init(&[], Some(&file), out));
+    let said = printed(|out| init(ALL, &[], Some(&file), out));
     assert_eq!(said, format!("wrote {}\n", file.display()));
     let before = fs::read(&file).unwrap();
-    let error = init(&plugs(), Some(&file), &mut Vec::new()).unwrap_err();
+    let error = init(ALL, &plugs(), Some(&file), &mut Vec::new()).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
     assert!(
         error.to_string().ends_with("already exists and is not overwritten; name another file"),
@@ -125,7 +128,7 @@ fn check_names_the_file() {
 
 #[test]
 fn the_schema_knows_every_setting() {
-    let schema: Json = serde_json::from_str(&printed(schema)).unwrap();
+    let schema: Json = serde_json::from_str(&printed(|out| schema(ALL, out))).unwrap();
     assert_eq!(schema["properties"]["mqtt"]["properties"]["base_topic"]["default"], "plug2mqtt");
-    assert!(config::all().iter().all(|known| !known.doc.is_empty()));
+    assert!(config::all(ALL).iter().all(|known| !known.doc.is_empty()));
 }

@@ -5,7 +5,7 @@ mod broker;
 mod plugs;
 
 use super::progress::patiently;
-use crate::bridge::{misfits, quarries, state_directory, zone};
+use crate::bridge::{driver_configs, enable_one, misfits, state_directory, zone};
 use crate::config::Settings;
 use crate::io::clock::Clock;
 use crate::io::probe::interfaces;
@@ -116,10 +116,9 @@ fn own(settings: &Settings, file: Option<&Path>) -> Vec<Finding> {
 
 /// Where broadcasts go.
 fn network(settings: &Settings) -> Vec<Finding> {
-    let quarries = quarries(settings);
+    let quarries = driver_configs(settings);
     if quarries.is_empty() {
-        let remedy = "set maxsmart.enabled = true or inplug.enabled = true";
-        return vec![Finding::bad("network", "every family is switched off", remedy)];
+        return vec![Finding::bad("network", "every family is switched off", &enable_one(settings))];
     }
     let all = interfaces();
     let words: Vec<String> = all.iter().map(|(own, to)| format!("{own} (broadcast {to})")).collect();

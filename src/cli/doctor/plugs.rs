@@ -1,7 +1,7 @@
 //! The plugs: those that are remembered and those that answer a search, each by every way there is.
 
 use super::Finding;
-use crate::bridge::{quarries, state_directory, zone};
+use crate::bridge::{driver_configs, state_directory, zone};
 use crate::capability::against;
 use crate::cli::discover::answering;
 use crate::cli::find::Book;
@@ -45,7 +45,7 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
     let memory = Store::peek(&state_directory(settings)).unwrap_or_default();
     let mut findings = Vec::new();
     let mut patients: BTreeMap<Endpoint, (DriverConfig, Found, bool)> = BTreeMap::new();
-    for quarry in quarries(settings) {
+    for quarry in driver_configs(settings) {
         for (id, plug) in memory.plugs.iter().filter(|(_, plug)| plug.driver == quarry.driver.name()) {
             let found = Found {
                 driver: quarry.driver.name(),

@@ -4,6 +4,7 @@
 //! missed. The MAC is the identity.
 
 mod crypt;
+mod family;
 mod kind;
 mod meter;
 mod others;
@@ -11,8 +12,8 @@ mod wire;
 
 use super::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use crate::model::{
-    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family, Found, Mac, Moment,
-    PlugId, PortReading, Reading, Switch,
+    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family, FamilyInfo, Found,
+    Mac, Moment, PlugId, PortReading, Reading, Switch,
 };
 use crypt::Key;
 use kind::Kind;
@@ -40,12 +41,8 @@ const LOCKED: &str =
 pub struct Inplug;
 
 impl Driver for Inplug {
-    fn name(&self) -> &'static str {
-        "inplug"
-    }
-
-    fn usual(&self) -> Family {
-        Family { udp_port: 80, http_port: 80, timeout: Duration::from_secs(5), keep_alive: false }
+    fn info(&self) -> &'static FamilyInfo {
+        &family::FAMILY
     }
 
     fn probes(&self, family: &Family, now: &Moment) -> Vec<Probe> {
@@ -69,7 +66,7 @@ impl Driver for Inplug {
             place: plug.place,
             facts: plug.facts.clone(),
             timeout: tuning.timeout,
-            keep_alive: family.keep_alive,
+            keep_alive: family.own.switch("keep_alive"),
             kept_alive: None,
             device: None,
             locked: false,

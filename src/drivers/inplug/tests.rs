@@ -1,6 +1,6 @@
 use super::meter::{MUTE, SPARED};
 use super::*;
-use crate::model::{MAX_WATTS, PowerUnit, Span};
+use crate::model::{MAX_WATTS, OwnValue, PowerUnit, Span};
 use std::collections::BTreeMap;
 
 const MAC: &str = "02:00:00:00:00:11";
@@ -20,7 +20,8 @@ fn mac(text: &str) -> Mac {
 
 fn tongue_of(keep_alive: bool) -> Box<dyn Dialect> {
     let timeout = Duration::from_secs(5);
-    let family = Family { udp_port: 80, http_port: 80, timeout, keep_alive };
+    let mut family = Family { timeout, ..Inplug.info().usual() };
+    family.own.set("keep_alive", OwnValue::Switch(keep_alive));
     let facts = DeviceInfo { mac: Some(mac(MAC)), ..DeviceInfo::default() };
     let plug =
         Found { driver: "inplug", id: PlugId::new("inplug-020000000011"), place: Endpoint::UNKNOWN, facts };

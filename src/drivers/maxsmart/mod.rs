@@ -3,6 +3,7 @@
 //! alone does not tell and an update can turn one into the other.
 
 mod capability;
+mod family;
 mod models;
 mod plug_request;
 mod status;
@@ -14,7 +15,7 @@ pub use wire::v3_status;
 use super::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use crate::model::{
     CapabilityRequest, Clock, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family,
-    Found, Mac, Moment, PlugId, PowerUnit, Reading, Span, Switch,
+    FamilyInfo, Found, Mac, Moment, PlugId, PowerUnit, Reading, Span, Switch,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -45,12 +46,8 @@ const TOLD_EVERY: Duration = Duration::from_secs(300);
 pub struct Maxsmart;
 
 impl Driver for Maxsmart {
-    fn name(&self) -> &'static str {
-        "maxsmart"
-    }
-
-    fn usual(&self) -> Family {
-        Family { udp_port: 8888, http_port: 80, timeout: Duration::from_secs(5), keep_alive: false }
+    fn info(&self) -> &'static FamilyInfo {
+        &family::FAMILY
     }
 
     fn probes(&self, family: &Family, now: &Moment) -> Vec<Probe> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::DeviceInfo;
+use crate::model::{DeviceInfo, OwnSettings};
 
 mod capabilities;
 
@@ -35,7 +35,8 @@ fn attach(found: &Found) -> Box<dyn Dialect> {
 
 fn attach_with(found: &Found, set_clock: bool) -> Box<dyn Dialect> {
     let tuning = DialectOptions { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock };
-    let family = Family { udp_port: 8888, http_port: 80, timeout: tuning.timeout, keep_alive: false };
+    let family =
+        Family { udp_port: 8888, http_port: 80, timeout: tuning.timeout, own: OwnSettings::default() };
     Maxsmart.attach(&family, found, &tuning)
 }
 

@@ -1,9 +1,9 @@
 //! Finds retained topics of ours that nobody owns any more: on a connection of its own, so that
 //! the session's narrow subscriptions stay as they are.
 
-use super::homeassistant::Announcer;
-use super::link::{Address, Heard, Link, Said};
-use crate::model::{FAMILIES, PlugId};
+use super::Settings;
+use super::link::{Heard, Link, Said};
+use crate::model::PlugId;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,9 +21,9 @@ const MAX_FOUND: usize = 50_000;
 
 /// Whether a topic below our base is one of those a bridge has: another one's base, or anything else,
 /// may be there, too.
-fn usual(tail: &str) -> bool {
+fn usual(tail: &str, families: &[&str]) -> bool {
     let (first, rest) = tail.split_once('/').unwrap_or((tail, ""));
-    let family = || PlugId::new(first).is_some_and(|id| FAMILIES.contains(&id.family()));
+    let family = || PlugId::new(first).is_some_and(|id| families.contains(&id.family()));
     (first == "bridge" && !rest.is_empty()) || family()
 }
 
@@ -44,16 +44,17 @@ fn listed(payload: &[u8]) -> BTreeSet<String> {
 }
 
 /// Looks around.
-pub(super) async fn look(address: &Address, announcer: &Announcer) -> Result<Around, String> {
-    let mut address = address.clone();
+pub(super) async fn look(settings: &Settings) -> Result<Around, String> {
+    let Settings { address, announcer, families, .. } = settings;
+    let (mut address, families) = (address.clone(), families.clone());
     address.client_id.push_str("-cleanup");
     let (base, prefix) = (announcer.base.clone(), announcer.prefix.clone());
     let below = format!("{base}/");
     let ours = format!("\"{base}/bridge/state\"");
     let list = format!("{base}/bridge/devices");
     let receive = move |topic: &str, payload: &[u8], retain: bool| {
-        let mine =
-            topic.strip_prefix(&below).is_some_and(usual) || String::from_utf8_lossy(payload).contains(&ours);
+        let mine = topic.strip_prefix(&below).is_some_and(|tail| usual(tail, &families))
+            || String::from_utf8_lossy(payload).contains(&ours);
         if !retain || !mine || payload.is_empty() {
             return Heard::Nothing;
         }

@@ -205,7 +205,7 @@ impl<'a> Carrier<'a> {
             Outgoing::LookAround => {
                 let (settings, looked) = (Arc::clone(self.settings), self.looked.0.clone());
                 tokio::spawn(async move {
-                    let around = cleanup::look(&settings.address, &settings.announcer).await;
+                    let around = cleanup::look(&settings).await;
                     drop(looked.send(Input::Looked(around.map(|around| around.topics))).await);
                 });
             }

@@ -115,7 +115,7 @@ pub async fn examine(settings: &Settings, view: &View, memory: &Memory) -> Resul
     examined.dropped.retain(|topic| !examined.refused.contains(topic));
     examined.living = look::living(settings).await?;
     let owned = migration::owned(&settings.announcer, view, memory);
-    let around = cleanup::look(&settings.address, &settings.announcer).await;
+    let around = cleanup::look(settings).await;
     let judged = around.map(|around| judge(around, &owned, view));
     examined.leftovers = judged.map(|(leftovers, elsewhere)| {
         examined.elsewhere = elsewhere;

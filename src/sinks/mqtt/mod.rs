@@ -95,6 +95,8 @@ pub struct Settings {
     pub allow_admin: bool,
     /// Raw commands are sent to plugs.
     pub allow_raw: bool,
+    /// What stands before the `-` in ids: the names of all families, in use or not.
+    pub families: Vec<&'static str>,
     /// For `bridge/info`.
     pub facts: BridgeFacts,
 }

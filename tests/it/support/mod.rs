@@ -13,6 +13,7 @@ use client::Client;
 use plug2mqtt::bridge::{self, Ended, Instance, Logging};
 use plug2mqtt::broker::{self, Builtin};
 use plug2mqtt::config;
+use plug2mqtt::drivers;
 use plug2mqtt::sim::{Load, Served, Shelf, Strip};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -202,7 +203,8 @@ impl TestBridge {
     fn launch_as(&mut self, instance: Instance, set: &[(&str, &str)], more: &str) {
         let file = self.settings_file(more);
         let set: Vec<(String, String)> = set.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
-        let (settings, _) = config::load(Some(&file), std::iter::empty(), &set).expect("valid settings");
+        let (settings, _) =
+            config::load(Some(&file), std::iter::empty(), &set, drivers::ALL).expect("valid settings");
         // Nobody holds a copy of the last bridge's lock any more.
         drop(BIRTHS.lock().unwrap_or_else(PoisonError::into_inner));
         let (stop, stopped) = oneshot::channel();

@@ -29,6 +29,7 @@ fn settings() -> Arc<Settings> {
         respect_deletion: false,
         allow_admin: true,
         allow_raw: false,
+        families: vec!["maxsmart", "inplug"],
         facts: topics::BridgeFacts {
             version: "1",
             run: "00000000000000aa".into(),
