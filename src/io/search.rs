@@ -161,7 +161,7 @@ mod tests {
         let targets = (0..targets).map(|n| Ipv4Addr::from(0xC000_0200 + u32::from(n))).collect();
         let now =
             Moment { up: Duration::ZERO, unix_ms: 1_795_000_000_000, utc_offset_s: 0, dst_s: 0, nonce: 0 };
-        Search::begin(driver, &driver.usual(), &now, pace, targets, BTreeMap::new())
+        Search::begin(driver, &driver.info().usual(), &now, pace, targets, BTreeMap::new())
     }
 
     #[test]
