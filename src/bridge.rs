@@ -17,6 +17,7 @@ use crate::io::http::Http;
 use crate::io::probe::{DiscoveryScope, DriverConfig};
 use crate::io::store::{Store, StoreError};
 use crate::model::{Energy, PersistedState, PlugId};
+use crate::pulse::Pulse;
 use crate::sinks::mqtt::{
     self, BridgeFacts, Channels, Leave,
     homeassistant::Announcer,
@@ -54,9 +55,12 @@ pub enum Ended {
     Stopped,
     /// Somebody asked for a fresh start.
     Restart,
-    /// Another bridge acts on the base topic and has been there longer. Run again with
-    /// [`Instance::yielded`], this one waits for its turn.
+    /// Another bridge acts on the base topic and has been there longer. Run again, told by
+    /// [`Instance::after`], this one waits for its turn.
     Yielded,
+    /// The process stood still for so long that another bridge may have taken over. It is run again like
+    /// one that yielded.
+    StoodStill,
 }
 
 /// Why a run could not begin; the text names the setting and the remedy.
@@ -146,10 +150,12 @@ pub async fn run_as(
         () = &mut stop => None,
         turn = turn::wait(&mqtt, instance, &counters) => Some(turn?),
     };
-    if turn.is_none() {
+    let Some(alone) = turn else {
         broker.stop().await;
         return Ok(Ended::Stopped);
-    }
+    };
+    let pulse = Pulse::start();
+    let beats = tokio::spawn(pulse.clone().run());
     ready(&format!("{}:{}", mqtt.address.host, mqtt.address.port));
 
     let zone = zone(settings);
@@ -183,6 +189,8 @@ pub async fn run_as(
         leave,
         counters,
         stop: stopped,
+        pulse: pulse.clone(),
+        alone,
     };
     let sink = tokio::spawn(mqtt::run(mqtt, wires, kept));
     let http = Http::new().map_err(StartError::Settings)?;
@@ -194,6 +202,7 @@ pub async fn run_as(
         view,
         notes,
         figures,
+        pulse: pulse.clone(),
     };
     let engine = Engine::new(hub, clock, parts);
 
@@ -201,6 +210,10 @@ pub async fn run_as(
     let until = async {
         tokio::select! {
             () = stop => {}
+            stood = pulse.standstill() => {
+                warn!("stood still for {} s, as a suspended machine does; starting again", stood.as_secs());
+                ended = Ended::StoodStill;
+            }
             Some(leave) = leaves.recv() => ended = match leave {
                 Leave::Restart => Ended::Restart,
                 Leave::Yield(peer) => {
@@ -214,6 +227,7 @@ pub async fn run_as(
     // The last results are on their way; after them the last word.
     let _ = stopping.send(true);
     drop(tokio::time::timeout(GOODBYE, sink).await);
+    beats.abort();
     broker.stop().await;
     info!("stopped");
     Ok(ended)

@@ -79,6 +79,9 @@ pub mod io;
 pub mod model;
 #[cfg(feature = "bridge")]
 #[doc(hidden)]
+pub mod pulse;
+#[cfg(feature = "bridge")]
+#[doc(hidden)]
 pub mod sim;
 #[cfg(feature = "bridge")]
 #[doc(hidden)]

@@ -288,8 +288,8 @@ async fn run(flags: &Flags, mut settings: Settings, log: &Log, take_over: bool) 
         let fresh = match ended {
             Ok(Ended::Stopped) if fresh.is_none() => return ExitCode::SUCCESS,
             Ok(Ended::Stopped) => fresh,
-            Ok(Ended::Yielded) => {
-                instance.yielded = true;
+            Ok(ended @ (Ended::Yielded | Ended::StoodStill)) => {
+                instance.after(ended);
                 None
             }
             Ok(Ended::Restart) => match flags.settings() {
@@ -385,7 +385,7 @@ async fn demo(mut settings: Settings, log: &Log) -> ExitCode {
     };
     let ended = loop {
         let ended = bridge::run_logged(&settings, log.logging(), &ready, stop_signal()).await;
-        if !matches!(ended, Ok(bridge::Ended::Restart)) {
+        if !matches!(ended, Ok(Ended::Restart | Ended::StoodStill)) {
             break ended;
         }
     };

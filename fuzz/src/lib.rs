@@ -246,7 +246,7 @@ fn bounded(order: &HubRequest, payload: &[u8], allow_admin: bool) {
             assert!(allow_admin || asks || matches!(request, Request::Scan(_)), "{request:?}");
         }
         HubRequest::Refresh(_) => {}
-        HubRequest::Metered(_) | HubRequest::Keep(_) => {
+        HubRequest::Metered(_) | HubRequest::MeteredMeanwhile(..) | HubRequest::Keep(_) => {
             panic!("from outside: {order:?}")
         }
     }

@@ -319,7 +319,7 @@ impl Hub {
                 let mut energy = was;
                 // What was drawn meanwhile was drawn.
                 energy.add(plug.meter.exact(port).beyond(set));
-                plug.meter.set(port, energy);
+                plug.meter.set(now, port, energy);
             }
             Change::OverloadReset(id, ports) => {
                 let Some(plug) = self.plugs.get_mut(&id) else { return };

@@ -6,9 +6,12 @@ use crate::model::{
     Energy, History, Hours, MAX_PORTS, MAX_WATTS, Meaning, MeterState, Moment, PerPort, PlugId,
     PortMeterState, Since,
 };
-use std::collections::BTreeMap;
 use std::time::Duration;
 use tracing::warn;
+
+mod floors;
+pub(super) use floors::Floors;
+use floors::complete;
 
 /// Energy is told at most this often.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
@@ -39,9 +42,6 @@ const SETTLED: Duration = Duration::from_secs(3600);
 
 /// A clock that moves by more against the time that has passed was set.
 const CLOCK_SET_MS: u64 = 60_000;
-
-/// What is known about energy before a plug may show any: the floors earlier runs have told.
-pub(super) type Floors = BTreeMap<Option<u8>, Energy>;
 
 /// The meters of one plug.
 #[derive(Debug, Default)]
@@ -91,6 +91,8 @@ struct Port {
     at: Option<Duration>,
     /// It is not told any more: `at` is until when that was counted as not metered.
     blind: bool,
+    /// When somebody set its figure.
+    set_at: Option<Duration>,
 }
 
 impl Port {
@@ -115,8 +117,7 @@ pub(super) struct Sample {
 
 impl Meter {
     pub(super) fn new(tally: &MeterState) -> Self {
-        let port =
-            |kept: &PortMeterState| Port { energy: kept.energy, watts: kept.watts, at: None, blind: false };
+        let port = |kept: &PortMeterState| Port { energy: kept.energy, watts: kept.watts, ..Port::default() };
         Self {
             ports: tally.ports.iter().map(port).collect(),
             unmetered: Duration::from_millis(tally.unmetered_ms),
@@ -364,7 +365,7 @@ impl Meter {
     }
 
     /// Somebody knows better.
-    pub(super) fn set(&mut self, port: u8, energy: Energy) {
+    pub(super) fn set(&mut self, now: &Moment, port: u8, energy: Energy) {
         let Some(index) = usize::from(port).checked_sub(1) else { return };
         self.closed = None;
         if self.ports.len() <= index {
@@ -372,7 +373,7 @@ impl Meter {
         }
         if let Some(port) = self.ports.get_mut(index) {
             self.since.set(index, port.energy, energy);
-            port.energy = energy;
+            (port.energy, port.set_at) = (energy, Some(now.up));
         }
         // From here on the figure is what was said, whatever earlier runs have told.
         if let Some(began) = &mut self.began {
@@ -456,25 +457,6 @@ impl Meter {
     pub(super) fn told(&mut self, now: &Moment) {
         self.told_at = now.up;
     }
-}
-
-/// A floor for each port. Where only the total and some ports are known, the rest belongs to the
-/// first port of which nothing is known.
-fn complete(floors: &Floors, began: &[Energy], ports: usize) -> Vec<Energy> {
-    let own = |index: usize| u8::try_from(index + 1).ok().and_then(|port| floors.get(&Some(port))).copied();
-    let start = |index: usize| began.get(index).copied().unwrap_or_default();
-    let mut list: Vec<Energy> = (0..ports).map(|index| own(index).unwrap_or_default()).collect();
-    if let Some(total) = floors.get(&None)
-        && let Some(unknown) = (0..ports).find(|index| own(*index).is_none())
-    {
-        let others = (0..ports).filter(|index| *index != unknown);
-        let others: Energy =
-            others.map(|index| own(index).unwrap_or_default().max(start(index)).shown()).sum();
-        if let Some(floor) = list.get_mut(unknown) {
-            *floor = total.beyond(others);
-        }
-    }
-    list
 }
 
 /// Readings further apart have a gap between them.

@@ -21,6 +21,7 @@
 //! | `protection.rs` | one plug's protection: overload, power behind an open relay, what is done about it |
 //! | `deadband.rs` | which readings are worth telling |
 //! | `meter.rs` | one plug's energy: counted, never lower, gaps declared |
+//! | `floors.rs` | what others have told of energy, held against the meters |
 //! | `period.rs` | what was drawn today and this month |
 //! | `hours.rs` | energy by the hour, and what a plug's own record may fill |
 //! | `plug_request.rs` | requests to one plug: waiting, asked, answered |
@@ -40,6 +41,7 @@
 mod admission;
 mod command;
 mod deadband;
+mod floors;
 mod freshness;
 mod hardware;
 mod health;
@@ -73,8 +75,8 @@ pub use registry::NOBODY;
 pub use rules::{Limit, Pace, PlugRules, Rules};
 
 use crate::model::{
-    BridgeView, DeviceRequest, Endpoint, Energy, Event, Found, HubRequest, LogLevel, Metered, Moment,
-    Notification, Outcome, PersistedState, PlugId, Stats, Stray, View, Who,
+    BridgeView, DeviceRequest, Endpoint, Event, Found, HubRequest, LogLevel, Moment, Notification, Outcome,
+    PersistedState, PlugId, Stats, Stray, View, Who,
 };
 use in_flight::Air;
 use plug::Plug;
@@ -191,6 +193,7 @@ impl Hub {
             read_only: rules.read_only,
             problems: BTreeMap::new(),
             stats: Stats { unix_ms: now.unix_ms, ..Stats::default() },
+            meters_read: 0,
         };
         let mut hub = Self {
             rules,
@@ -422,6 +425,7 @@ impl Hub {
             }
             HubRequest::Request(request, transaction) => self.request(now, request, transaction),
             HubRequest::Metered(told) => self.metered(now, told),
+            HubRequest::MeteredMeanwhile(told, apart) => self.metered_meanwhile(now, told, apart),
             HubRequest::Keep(keep) => {
                 let (section, key) = (keep.section, keep.key.clone());
                 match self.memory.sinks.keep(keep) {
@@ -430,37 +434,6 @@ impl Hub {
                     Err(why) => warn!(section, key, "not kept over restarts: {why}"),
                 }
             }
-        }
-    }
-
-    /// What earlier runs have told about energy: the floors of all meters.
-    fn metered(&mut self, now: &Moment, told: Vec<Metered>) {
-        let floors = self.floors.get_or_insert_default();
-        for one in told {
-            let Some(energy) = Energy::from_kwh(one.kwh) else {
-                warn!(plug = %one.plug, kwh = one.kwh, "ignoring an impossible retained energy value");
-                continue;
-            };
-            if floors.len() < MAX_PLUGS || floors.contains_key(&one.plug) {
-                floors.entry(one.plug).or_default().insert(one.port, energy);
-            }
-        }
-        let read: Vec<PlugId> =
-            self.plugs.values().filter(|plug| plug.shows_energy(now)).map(|plug| plug.id.clone()).collect();
-        for id in read {
-            self.raise_meter(now, &id);
-            self.settle(now, &id);
-        }
-    }
-
-    /// A plug's meters may be shown once it was read and it is known what they must not fall below.
-    fn raise_meter(&mut self, now: &Moment, id: &PlugId) {
-        if let (Some(floors), Some(plug)) = (&mut self.floors, self.plugs.get_mut(id))
-            && !plug.meter.certain()
-            && plug.shows_energy(now)
-        {
-            plug.metered(now, &floors.remove(id).unwrap_or_default());
-            self.save_soon(now);
         }
     }
 

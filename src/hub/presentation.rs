@@ -184,6 +184,15 @@ impl Plug {
         }
     }
 
+    /// Others have told of its energy meanwhile.
+    pub(super) fn metered_meanwhile(&mut self, now: &Moment, floors: &Floors, apart: Duration) {
+        let before = self.meter.total();
+        self.meter.lift(&self.id, floors, apart, now);
+        if self.meter.total() != before && self.kept.offer.power {
+            self.show_energy(now);
+        }
+    }
+
     /// Tells what the meters show.
     pub(super) fn show_energy(&mut self, now: &Moment) {
         let mut view = PlugView::clone(&self.view);

@@ -46,7 +46,9 @@ impl Hub {
                 }
             }
             Request::DeviceOptions { id, options } => ("device_options", self.set_options(&id, *options)),
-            Request::EnergySet { id, port, energy } => ("energy_set", self.set_energy(&id, port, energy)),
+            Request::EnergySet { id, port, energy } => {
+                ("energy_set", self.set_energy(now, &id, port, energy))
+            }
             Request::OverloadReset { id, port } => ("overload_reset", self.reset_overload(now, &id, port)),
             Request::DeviceReplace { id, by } => ("device_replace", self.replace(now, &id, &by)),
             Request::LogLevel(level) => {
@@ -182,14 +184,14 @@ impl Hub {
         Ok((ResponseData::Options(id.clone(), Box::new(options)), change))
     }
 
-    fn set_energy(&mut self, id: &PlugId, port: u8, energy: Energy) -> Outcome {
+    fn set_energy(&mut self, now: &Moment, id: &PlugId, port: u8, energy: Energy) -> Outcome {
         let plug = self.plugs.get_mut(id).ok_or_else(|| unknown(id))?;
         check_port(id, port, plug.kept.offer.ports)?;
         if !plug.kept.offer.power {
             return Err(format!("{id} does not measure power, so it has no energy to set"));
         }
         let was = plug.meter.exact(port);
-        plug.meter.set(port, energy);
+        plug.meter.set(now, port, energy);
         let shown = plug.meter.port(port);
         Ok((ResponseData::Energy(id.clone(), port, shown), Change::Energy(id.clone(), port, [was, energy])))
     }

@@ -14,8 +14,8 @@ mod settings;
 
 use super::*;
 use crate::model::{
-    Cause, CommandError, CommandResult, DeviceInfo, DeviceResponse, Failure, History, Lock, LogLevel, Mac,
-    Name, OptionsChange, PlugView, PortOptions, PortReading, Reading, Request, Response, Switch,
+    Cause, CommandError, CommandResult, DeviceInfo, DeviceResponse, Energy, Failure, History, Lock, LogLevel,
+    Mac, Name, OptionsChange, PlugView, PortOptions, PortReading, Reading, Request, Response, Switch,
     SwitchAction, SwitchOrder,
 };
 use ledger::Disk;

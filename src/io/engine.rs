@@ -16,8 +16,10 @@ use crate::drivers::Dialect;
 use crate::fair;
 use crate::hub::{Effect, Hub, Input};
 use crate::model::{
-    DeviceRequest, Endpoint, Heard, HubRequest, LogLevel, Metrics, Notification, Outcome, PlugId, View, Who,
+    DeviceRequest, Endpoint, Failure, Heard, HubRequest, LogLevel, Metrics, Notification, Outcome, PlugId,
+    View, Who,
 };
+use crate::pulse::Pulse;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
@@ -72,6 +74,8 @@ pub struct Parts {
     pub notes: fair::Sender<Option<PlugId>, Arc<Notification>>,
     /// Who wants figures.
     pub figures: mpsc::Receiver<oneshot::Sender<Metrics>>,
+    /// After a standstill conversations under way are broken off.
+    pub pulse: Pulse,
 }
 
 /// A conversation that came to its end, with the dialect coming home.
@@ -110,16 +114,23 @@ impl Engine {
         self.act();
         loop {
             let wake = self.clock.instant(self.hub.wake_at());
+            let woken = async {
+                tokio::select! {
+                    Some(answer) = self.parts.figures.recv() => drop(answer.send(self.hub.figures())),
+                    order = orders.recv() => self.feed(Input::Commanded(order)),
+                    Some(home) = self.talks.join_next() => self.come_home(home),
+                    Some(saved) = self.saves.join_next() => self.saved(saved),
+                    Some(heard) = self.heard.1.recv() => self.feed(heard.into()),
+                    Some(silent) = self.searches.join_next() => self.searched(silent),
+                    Some(()) = networks.recv() => self.feed(Input::Network),
+                    () = sleep_until(Instant::from_std(wake)) => self.feed(Input::Tick),
+                }
+            };
+            // Who is told to stop does not begin anything before.
             tokio::select! {
+                biased;
                 () = &mut stop => break,
-                Some(answer) = self.parts.figures.recv() => drop(answer.send(self.hub.figures())),
-                order = orders.recv() => self.feed(Input::Commanded(order)),
-                Some(home) = self.talks.join_next() => self.come_home(home),
-                Some(saved) = self.saves.join_next() => self.saved(saved),
-                Some(heard) = self.heard.1.recv() => self.feed(heard.into()),
-                Some(silent) = self.searches.join_next() => self.searched(silent),
-                Some(()) = networks.recv() => self.feed(Input::Network),
-                () = sleep_until(Instant::from_std(wake)) => self.feed(Input::Tick),
+                () = woken => {}
             }
             for order in std::iter::from_fn(|| orders.try_recv()).take(AT_ONCE) {
                 self.feed(Input::Commanded(order));
@@ -182,10 +193,12 @@ impl Engine {
             Some(quarry.driver.attach(&quarry.family, &found, &tuning))
         };
         let Some(mut dialect) = self.dialects.take(&who, attach) else { return };
-        let (http, mut clock) = (self.parts.http.clone(), self.clock.clone());
+        let (http, mut clock, pulse) =
+            (self.parts.http.clone(), self.clock.clone(), self.parts.pulse.clone());
         self.talks.spawn(async move {
             let began = Instant::now();
-            let (result, requests) = talk(&http, &mut clock, dialect.as_mut(), place, &ask, limit).await;
+            let talk = talk(&http, &mut clock, dialect.as_mut(), place, &ask, limit);
+            let (result, requests) = pulse.guard(talk).await.unwrap_or((Err(Failure::Timeout), 0));
             Home { outcome: Outcome { who, result, requests, took: began.elapsed() }, dialect }
         });
     }

@@ -118,6 +118,9 @@ pub enum HubRequest {
     /// What earlier runs have told about energy: no meter may show less. Until this has come once,
     /// no energy is shown at all.
     Metered(Vec<Metered>),
+    /// What others have told about energy while this run could not see it, for so long: no meter may show
+    /// less. [`BridgeView::meters_read`](super::BridgeView) counts them.
+    MeteredMeanwhile(Vec<Metered>, Duration),
 }
 
 impl HubRequest {
@@ -127,7 +130,7 @@ impl HubRequest {
             Self::Switch(order) => Some(&order.plug),
             Self::Refresh(id) => Some(id),
             Self::Request(request, _) => request.plug(),
-            Self::Keep(_) | Self::Metered(_) => None,
+            Self::Keep(_) | Self::Metered(_) | Self::MeteredMeanwhile(..) => None,
         }
     }
 }

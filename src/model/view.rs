@@ -46,6 +46,8 @@ pub struct BridgeView {
     pub problems: BTreeMap<&'static str, String>,
     /// Figures, renewed once a minute.
     pub stats: Stats,
+    /// How often meters were held against what others have told meanwhile.
+    pub meters_read: u32,
 }
 
 /// Figures about the bridge's work.

@@ -11,6 +11,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ("entity.rs", &["model"], &[]),
     ("fair.rs", &[], &["tokio"]),
     ("file.rs", &[], &["libc", "tempfile"]),
+    ("pulse.rs", &[], &["tokio", "rustix"]),
     ("capability", &["model"], &["jiff"]),
     // Text to requests and answers to text, whoever brings it: nothing of topics, and nothing of the hub.
     ("api", &["model", "capability"], &["serde", "serde_json", "serde_path_to_error", "humantime"]),
@@ -20,7 +21,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ("sim", &["sim"], &["aes", "cbc", "serde_json", "tokio", "tracing"]),
     (
         "io",
-        &["model", "hub", "drivers", "fair", "io", "file"],
+        &["model", "hub", "drivers", "fair", "io", "file", "pulse"],
         &[
             "tokio",
             "reqwest",
@@ -37,7 +38,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "sinks",
-        &["model", "api", "entity", "fair", "sinks", "file"],
+        &["model", "api", "entity", "fair", "sinks", "file", "pulse"],
         &[
             "tokio",
             "rumqttc",

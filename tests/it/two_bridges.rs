@@ -1,6 +1,7 @@
 //! Two bridges on one base topic: one acts, the other waits, and nobody is left for dead.
 
-use crate::support::{Message, STRIP, TestBridge, on, quiet, run, spawned, strip, until};
+use crate::cli::{Running, arg, program};
+use crate::support::{Message, PATIENCE, STRIP, TestBridge, on, quiet, run, spawned, strip, until, with};
 use plug2mqtt::bridge::Ended;
 use plug2mqtt::sim::Strip;
 use std::process::Stdio;
@@ -127,5 +128,69 @@ fn nobody_else_can_say_for_good_that_it_is_offline() {
         assert_eq!(health["data"]["run"], run.as_str());
         assert_eq!(house.command(&format!("{STRIP}/1/set"), "OFF").await["status"], "ok");
         house.close().await;
+    });
+}
+
+/// The same settings with a state directory of its own: two programs, one base topic, the same plugs.
+fn twin(house: &TestBridge, name: &str) -> Running {
+    let state = house.folder().join(name);
+    let set = format!("state.directory={}", state.display());
+    let file = house.settings_file("[publish]\nenergy_change = 0.0001");
+    let words = ["run", "-c", arg(&file), "--set", &set];
+    let log = std::fs::File::create(house.folder().join(format!("{name}.log"))).unwrap();
+    Running(spawned(program(house.folder(), &words).stdout(Stdio::null()).stderr(log)))
+}
+
+/// Waits up to half a minute.
+async fn at_last(what: &str, done: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < PATIENCE * 3, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[test]
+fn a_bridge_that_stood_still_looks_for_another_one_before_it_says_or_does_anything() {
+    run(async {
+        let heavy = strip().load(1, crate::support::watts(3000));
+        let (house, script) = TestBridge::scripted(vec![heavy]).await;
+        let first = twin(&house, "first");
+        house.wait_after(0, "the first one", on("plug2mqtt/bridge/state", "online")).await;
+        let energy = format!("plug2mqtt/{STRIP}/1/energy");
+        house.wait_after(0, "energy", with(&energy, |_| true)).await;
+        let old = acting(&house);
+        let _second = twin(&house, "second");
+        let answer = |m: &Message| m.topic.ends_with("response/health_check");
+        house.wait_after(0, "the second one waits", answer).await;
+
+        first.signal("STOP");
+        let taken_over = || acting(&house) != old;
+        at_last("the second one's turn", taken_over).await;
+        house.wait_after(0, "its energy", with(&energy, |_| acting(&house) != old)).await;
+        let mark = house.mark();
+        let result = house.command(&format!("{STRIP}/2/set"), "TOGGLE").await;
+        assert_eq!(result["status"], "ok");
+        let new = acting(&house);
+        let grown = |m: &Message| m.topic == energy;
+        house.wait_after(mark, "more energy", grown).await;
+
+        let mark = house.mark();
+        first.signal("CONT");
+        let told = || std::fs::read_to_string(house.folder().join("first.log")).unwrap();
+        at_last("the first one waits", || told().contains("stays passive")).await;
+        assert!(told().contains("stood still for"), "{}", told());
+        assert_eq!((house.switched(0).len(), acting(&house)), (1, new), "it acts: {}", told());
+        assert_eq!(house.value("bridge/state").as_deref(), Some("online"));
+        let meters: Vec<f64> = house
+            .heard()
+            .iter()
+            .filter(|m| m.topic == energy)
+            .map(|m| m.text().parse().expect("a meter"))
+            .collect();
+        assert!(meters.is_sorted() && meters.len() >= 2, "{meters:?}");
+        let own = |m: &Message| m.topic == "plug2mqtt/bridge/info" && m.text().contains(&old);
+        assert!(!house.since(mark).iter().any(own), "it speaks");
+        assert_eq!(script.retained()["plug2mqtt/bridge/state"], "online");
     });
 }

@@ -306,9 +306,23 @@ fn the_rest_of_a_total_belongs_to_the_port_that_is_missing() {
 #[test]
 fn a_meter_that_was_set_stays_so_whatever_is_retained() {
     let mut meter = Meter::new(&MeterState::default());
-    meter.set(2, kwh(5.0));
+    meter.set(&moment(0), 2, kwh(5.0));
     meter.raise(&id(), 2, &Floors::from([(Some(1), kwh(1.0)), (Some(2), kwh(90.0))]), &moment(0));
     assert_eq!([1, 2].map(|port| meter.port(port)), [kwh(1.0), kwh(5.0)]);
+}
+
+#[test]
+fn what_another_bridge_has_metered_meanwhile_is_taken_as_far_as_it_can_be() {
+    let mut meter = Meter::new(&MeterState::default());
+    meter.raise(&id(), 3, &Floors::from([1, 2, 3].map(|port| (Some(port), kwh(1.0)))), &moment(0));
+    let told = Floors::from([(Some(1), kwh(1.5)), (Some(2), kwh(0.5)), (Some(3), kwh(900.0))]);
+    let now = moment(100_000_000);
+    meter.lift(&id(), &told, Duration::from_secs(600), &now);
+    assert_eq!([1, 2, 3].map(|port| meter.port(port)), [kwh(1.5), kwh(1.0), kwh(1.0)]);
+    // What was set a moment ago may not have reached the broker.
+    meter.set(&now, 1, kwh(0.2));
+    meter.lift(&id(), &told, Duration::from_secs(600), &now);
+    assert_eq!(meter.port(1), kwh(0.2));
 }
 
 proptest! {

@@ -4,6 +4,7 @@
 use super::Settings;
 use super::link::{Heard, Link, Said};
 use crate::model::PlugId;
+use crate::pulse::Pulse;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -61,7 +62,7 @@ pub(super) async fn look(settings: &Settings) -> Result<Around, String> {
         let plugs = if topic == list { listed(payload) } else { BTreeSet::new() };
         Heard::Must((topic.to_owned(), plugs))
     };
-    let mut link = Link::open(&address, None, &Arc::default(), receive)?;
+    let mut link = Link::open(&address, None, &Arc::default(), &Pulse::unwatched(), receive)?;
     let end = Instant::now() + LONGEST;
     let (mut found, mut listed) = (BTreeSet::new(), BTreeSet::new());
     let mut until = end;

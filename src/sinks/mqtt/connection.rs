@@ -95,7 +95,7 @@ impl<'a> Carrier<'a> {
                 Sorted::Nothing => Heard::Nothing,
             }
         };
-        let link = Link::open(&settings.address, will, counters, receive)?;
+        let link = Link::open(&settings.address, will, counters, &wires.pulse, receive)?;
         Ok(Self { settings, wires, counters, session, link, looked: mpsc::channel(4), yielded: false })
     }
 

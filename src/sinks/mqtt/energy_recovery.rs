@@ -1,5 +1,6 @@
-//! What earlier runs have told about energy, read back once from the broker before this run tells
-//! any: no meter may show less, even when the state file is gone. Pure.
+//! What earlier runs and other bridges have told about energy, read back from the broker before this run
+//! tells any: no meter may show less, even when the state file is gone. It is read again at each connection
+//! and when another bridge is heard; meanwhile the energy on the broker stays as it is. Pure.
 //!
 //! Brokers do not say when the last retained message of a subscription has been sent. They send in
 //! order, though, so a second subscription follows, to a topic that has just been published; its
@@ -7,8 +8,9 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::session::{Outgoing, Session};
-use crate::model::{HubRequest, Metered, Moment, PlugId};
-use std::collections::BTreeMap;
+use crate::model::{HubRequest, Metered, Moment, PlugId, PlugView};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, warn};
 
@@ -30,20 +32,32 @@ const MAX_METERS: usize = 8192 * 17;
 /// Longer payloads are no number.
 const MAX_PAYLOAD: usize = 32;
 
+/// Others who are heard make the meters be read again at most this often.
+const AGAIN_EVERY: Duration = Duration::from_secs(60);
+
 /// How far reading back has come.
 #[derive(Debug, Default)]
 pub(super) struct ReadBack {
     done: bool,
     /// The mark was seen.
     marked: bool,
+    /// It came to its end without a mark: the broker does not show what it has.
+    in_vain: bool,
     ends_at: Option<Duration>,
     began: Duration,
     found: BTreeMap<(PlugId, Option<u8>), f64>,
+    /// For how long others may have metered; not in a run's first time, which shows no energy before.
+    apart: Duration,
+    /// [`BridgeView::meters_read`](crate::model::BridgeView) before the hub has heard of what was found.
+    waits_for: Option<u32>,
+    /// Energy was held back.
+    holds: bool,
 }
 
 impl ReadBack {
-    pub(super) fn done(&self) -> bool {
-        self.done
+    /// Nothing is to be had from this broker.
+    pub(super) fn in_vain(&self) -> bool {
+        self.in_vain
     }
 
     pub(super) fn ends_at(&self) -> Option<Duration> {
@@ -72,18 +86,78 @@ impl ReadBack {
 }
 
 impl Session {
-    /// Begins once in a run, and again after a connection that did not last until the end; what
-    /// that has brought stays.
-    pub(super) fn begin_read_back(&mut self) {
-        if self.read_back.done {
+    /// Begins at each connection; what one has brought that did not last until the end stays. Others may
+    /// have metered for so long.
+    pub(super) fn begin_read_back(&mut self, apart: Duration) {
+        if self.read_back.in_vain {
             return;
         }
-        let [port, plug, mark] = filters(self.base());
+        let [port, plug, _] = filters(self.base());
         self.look_at(vec![port, plug]);
-        self.subscribe(vec![mark]);
-        let found = std::mem::take(&mut self.read_back.found);
-        let began = self.now.up;
-        self.read_back = ReadBack { ends_at: Some(began + LONGEST), began, found, ..ReadBack::default() };
+        let (began, old) = (self.now.up, std::mem::take(&mut self.read_back));
+        self.read_back = ReadBack {
+            done: old.done,
+            ends_at: Some(began + LONGEST),
+            began,
+            found: old.found,
+            apart: old.apart.max(apart),
+            holds: old.holds,
+            ..ReadBack::default()
+        };
+    }
+
+    /// Asks for the message that comes after all others.
+    pub(super) fn read_mark(&mut self) {
+        if !self.read_back.in_vain {
+            self.subscribe(vec![mark(self.base())]);
+        }
+    }
+
+    /// Another bridge was heard, or is gone.
+    pub(super) fn read_meters_again(&mut self) {
+        let ReadBack { done, ends_at, began, .. } = self.read_back;
+        if done && ends_at.is_none() && self.now.up >= began + AGAIN_EVERY {
+            self.begin_read_back(Duration::ZERO);
+            self.read_mark();
+        }
+    }
+
+    /// What was found is not known to the meters yet: energy stays on the broker as it is.
+    pub(super) fn holds_energy(&self) -> bool {
+        self.read_back.done && (self.read_back.ends_at.is_some() || self.read_back.waits_for.is_some())
+    }
+
+    /// The picture of a plug with the energy that the broker has, while energy is held back.
+    pub(super) fn holding(&mut self, id: &PlugId, plug: &PlugView) -> Option<Arc<PlugView>> {
+        if !self.holds_energy() {
+            return None;
+        }
+        self.read_back.holds = true;
+        let sent = self.told.sent.get(id);
+        let mut held = plug.clone();
+        held.energy = sent.and_then(|sent| sent.energy);
+        for (index, port) in held.ports.iter_mut().enumerate() {
+            port.energy = sent.and_then(|sent| sent.ports.get(index)?.energy);
+        }
+        Some(Arc::new(held))
+    }
+
+    /// Tells the energy that was held back, when the meters have heard what was found.
+    pub(super) fn release_energy(&mut self) {
+        let read = self.view.bridge.meters_read;
+        if self.read_back.waits_for.take_if(|before| *before != read).is_none() {
+            return;
+        }
+        if std::mem::take(&mut self.read_back.holds) {
+            let view = Arc::clone(&self.view);
+            let differs = |id: &&PlugId| {
+                let sent = self.told.sent.get(*id);
+                sent.is_some_and(|sent| view.plugs.get(*id).is_some_and(|plug| !Arc::ptr_eq(sent, plug)))
+            };
+            let held: Vec<PlugId> = view.plugs.keys().filter(differs).cloned().collect();
+            let waiting: BTreeSet<PlugId> = self.told.todo.iter().cloned().collect();
+            self.told.todo.extend(held.into_iter().filter(|id| !waiting.contains(id)));
+        }
     }
 
     pub(super) fn end_read_back(&mut self) {
@@ -95,7 +169,7 @@ impl Session {
             self.read_back.ends_at = Some(now + pause);
             return;
         }
-        if !self.read_back.marked {
+        if !self.read_back.marked && !self.read_back.done {
             let what = format!(
                 "the broker does not show what it has retained below {}, so meters may begin anew; allow \
                  reading it in its access rules, or restart when it is quicker",
@@ -104,13 +178,24 @@ impl Session {
             warn!("{what}");
             self.set_problem("read_back", Some(what));
         }
-        let found = std::mem::take(&mut self.read_back.found);
-        self.read_back = ReadBack { done: true, ..ReadBack::default() };
+        let old = std::mem::take(&mut self.read_back);
+        let (found, waits_for) = (old.found, old.done.then_some(self.view.bridge.meters_read));
+        self.read_back = ReadBack {
+            done: true,
+            in_vain: !old.marked && !old.done,
+            began: old.began,
+            waits_for,
+            holds: old.holds,
+            ..ReadBack::default()
+        };
         debug!(meters = found.len(), "read back from the broker");
         let [port, plug, _] = filters(self.base());
         self.send(Outgoing::Unsubscribe(vec![port, plug]));
         let told = found.into_iter().map(|((plug, port), kwh)| Metered { plug, port, kwh }).collect();
-        self.send(Outgoing::HubRequest(HubRequest::Metered(told)));
+        self.send(Outgoing::HubRequest(match old.done {
+            true => HubRequest::MeteredMeanwhile(told, old.apart),
+            false => HubRequest::Metered(told),
+        }));
     }
 }
 

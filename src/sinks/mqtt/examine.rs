@@ -9,6 +9,7 @@ use super::look::{self, Living};
 use super::memory::Memory;
 use super::{Settings, migration};
 use crate::model::{DiscoveryMode, PlugId, View};
+use crate::pulse::Pulse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +81,7 @@ pub async fn examine(settings: &Settings, view: &View, memory: &Memory) -> Resul
         if !retain && listened.contains(topic) { Heard::Must(topic.to_owned()) } else { Heard::Nothing }
     };
     let began = Instant::now();
-    let mut link = Link::open(&address, None, &Arc::default(), receive)?;
+    let mut link = Link::open(&address, None, &Arc::default(), &Pulse::unwatched(), receive)?;
     let mut examined = Examined {
         took: Duration::ZERO,
         refused: Vec::new(),

@@ -15,6 +15,7 @@ use super::way::{Sent, Way};
 use crate::fair::{self, Room};
 #[cfg(feature = "tls")]
 use crate::file;
+use crate::pulse::Pulse;
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, NetworkOptions,
     Outgoing, Packet, QoS, StateError, SubscribeFilter, SubscribeReasonCode,
@@ -172,11 +173,12 @@ pub(super) type Will = Option<(String, &'static str)>;
 impl<T: Send + 'static> Link<T> {
     /// Begins to connect; [`Said::Connected`] or [`Said::Down`] comes first. `receive` gets topic,
     /// payload and retain flag of every message, and returns what the owner is to see; it runs in the
-    /// polling task and must not block.
+    /// polling task and must not block. Nothing moves after a standstill.
     pub(super) fn open(
         address: &Address,
         will: Will,
         counters: &Arc<Counters>,
+        pulse: &Pulse,
         receive: impl FnMut(&str, &[u8], bool) -> Heard<T> + Send + 'static,
     ) -> Result<Self, String> {
         let mut options = MqttOptions::new(&address.client_id, &address.host, address.port);
@@ -200,7 +202,8 @@ impl<T: Send + 'static> Link<T> {
         let (ack, acked) = watch::channel(0);
         let way = Arc::default();
         let poll = Poll { to, ack, way: Arc::clone(&way), counters: Arc::clone(counters) };
-        let poll = tokio::spawn(poll.run(events, receive));
+        let (poll, pulse) = (poll.run(events, receive), pulse.clone());
+        let poll = tokio::spawn(async move { pulse.guard(poll).await.unwrap_or_default() });
         Ok(Self { client, said, over: None, acked, handed: 0, way, counters: Arc::clone(counters), poll })
     }
 

@@ -4,6 +4,7 @@
 use super::Settings;
 use super::link::{Heard, Link, Said};
 use super::peers::{self, Peer};
+use crate::pulse::Pulse;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,13 +33,24 @@ enum Word {
     DeviceResponse(Peer),
 }
 
+/// What a look for another bridge has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Looked {
+    /// There is none.
+    Nobody,
+    /// One is said to be online and does not answer: it has ended without a word, or stands still.
+    Silent,
+    /// It answers.
+    Living(Peer),
+}
+
 /// Whether another bridge lives on our base topic. It is asked when what is retained speaks for one,
 /// or when there is a suspicion.
 ///
 /// # Errors
 ///
 /// Why that cannot be found out.
-pub async fn look(settings: &Settings, suspicion: bool) -> Result<Option<Peer>, String> {
+pub async fn look(settings: &Settings, suspicion: bool) -> Result<Looked, String> {
     let (base, run) = (&settings.announcer.base, settings.facts.run.clone());
     let mut address = settings.address.clone();
     address.client_id.push_str(&format!("-look{}", run.get(..4).unwrap_or_default()));
@@ -58,7 +70,7 @@ pub async fn look(settings: &Settings, suspicion: bool) -> Result<Option<Peer>, 
         };
         word.map_or(Heard::Nothing, Heard::Must)
     };
-    let mut link = Link::open(&address, None, &Arc::default(), receive)?;
+    let mut link = Link::open(&address, None, &Arc::default(), &Pulse::unwatched(), receive)?;
     let mut until = Instant::now() + PATIENCE;
     let (mut let_in, mut asked) = (false, false);
     let (mut online, mut named) = (None, false);
@@ -102,7 +114,11 @@ pub async fn look(settings: &Settings, suspicion: bool) -> Result<Option<Peer>, 
         }
     };
     link.close().await;
-    Ok(found)
+    Ok(match found {
+        Some(peer) => Looked::Living(peer),
+        None if online == Some(true) && asked => Looked::Silent,
+        None => Looked::Nobody,
+    })
 }
 
 /// A bridge that lives, and what is wrong with it in its own words.
@@ -126,7 +142,7 @@ pub(super) async fn living(settings: &Settings) -> Result<Vec<Living>, String> {
         let problem = json.pointer("/data/health/problem").and_then(Value::as_str).map(Into::into);
         Heard::Must(Living { peer, problem })
     };
-    let mut link = Link::open(&address, None, &Arc::default(), receive)?;
+    let mut link = Link::open(&address, None, &Arc::default(), &Pulse::unwatched(), receive)?;
     let mut until = Instant::now() + PATIENCE;
     let mut found: Vec<Living> = Vec::new();
     while let Ok(said) = timeout_at(until, link.next()).await {

@@ -3,6 +3,7 @@
 //! ourselves, on a connection of its own, until the border is found.
 
 use super::link::{Address, Heard, Link, Said};
+use crate::pulse::Pulse;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -60,7 +61,9 @@ async fn send(address: &Address, base: &str, size: usize) -> Fate {
         let passes = payload.len() == filler;
         if passes || payload == MARK { Heard::Must(passes) } else { Heard::Nothing }
     };
-    let Ok(mut link) = Link::open(&address, None, &Arc::default(), receive) else { return Fate::Unknown };
+    let Ok(mut link) = Link::open(&address, None, &Arc::default(), &Pulse::unwatched(), receive) else {
+        return Fate::Unknown;
+    };
     let until = Instant::now() + PATIENCE;
     let mut sent = false;
     let fate = loop {

@@ -63,13 +63,14 @@ mod way;
 
 pub use counters::{Counters, Counts, resident};
 pub use examine::{Examined, examine};
-pub use look::{Living, look};
+pub use look::{Living, Looked, look};
 pub use memory::{Memory, SECTION};
 pub use peers::Peer;
 pub use topics::BridgeFacts;
 
 use crate::fair;
 use crate::model::{HubRequest, Moment, Notification, PlugId, View};
+use crate::pulse::{Pulse, STANDSTILL};
 use connection::Carrier;
 use homeassistant::Announcer;
 use link::{Address, Lost};
@@ -131,23 +132,42 @@ pub struct Channels {
     pub counters: Arc<Counters>,
     /// Set when the program stops: say goodbye.
     pub stop: watch::Receiver<bool>,
+    /// After a standstill not another word is said.
+    pub pulse: Pulse,
+    /// It was just looked for another bridge, and there is none.
+    pub alone: bool,
 }
 
-/// Keeps a connection to the broker for as long as the program runs. `memory` is what earlier runs have
-/// kept.
-pub async fn run(settings: Settings, mut wires: Channels, memory: Memory) {
+/// Keeps a connection to the broker for as long as the program runs and does not stand still. `memory` is
+/// what earlier runs have kept.
+pub async fn run(settings: Settings, wires: Channels, memory: Memory) {
+    let pulse = wires.pulse.clone();
+    let _ = pulse.guard(connect_and_serve(settings, wires, memory)).await;
+}
+
+async fn connect_and_serve(settings: Settings, mut wires: Channels, memory: Memory) {
     let settings = Arc::new(settings);
     let counters = Arc::clone(&wires.counters);
     let view = Arc::clone(&wires.view.borrow_and_update());
     let mut session = Session::new(Arc::clone(&settings), memory, view, &(wires.clock)());
     let mut trouble = Trouble::default();
     let broker = format!("{}:{}", settings.address.host, settings.address.port);
+    // When it was known last that no other bridge acts.
+    let mut alone_at = wires.alone.then(Instant::now);
     while !*wires.stop.borrow() {
         // What is told while nobody listens is gone; it was never meant to wait.
         wires.notes.close();
         let began = Instant::now();
         if let Some(base) = session.former_base().map(str::to_owned) {
             who_lives(&settings, &base, &mut session).await;
+        }
+        // After so long another one may have taken over; who comes back does not act beside it.
+        if !settings.facts.take_over && alone_at.is_none_or(|at| at.elapsed() >= STANDSTILL) {
+            match look(&settings, false).await {
+                Ok(Looked::Living(peer)) => return drop(wires.leave.try_send(Leave::Yield(peer))),
+                Ok(Looked::Nobody | Looked::Silent) => alone_at = Some(Instant::now()),
+                Err(why) => debug!(broker, "whether another bridge acts is not known: {why}"),
+            }
         }
         let mut connected_at = None;
         let ended = match Carrier::open(&settings, &mut wires, &counters, &mut session) {
@@ -156,6 +176,7 @@ pub async fn run(settings: Settings, mut wires: Channels, memory: Memory) {
         };
         counters.connected(false);
         let Err(why) = ended else { return };
+        alone_at = connected_at.map(|_| Instant::now()).or(alone_at);
         let (wait, news) = trouble.ended(&why, connected_at.map(|at| at.elapsed()));
         match news {
             true => warn!(broker, "MQTT connection failed: {why}; reconnecting"),
@@ -184,8 +205,8 @@ async fn who_lives(settings: &Settings, base: &str, session: &mut Session) {
     let mut there = settings.clone();
     base.clone_into(&mut there.announcer.base);
     match look(&there, false).await {
-        Ok(None) => session.former_is_free(true),
-        Ok(Some(_)) => {
+        Ok(Looked::Nobody | Looked::Silent) => session.former_is_free(true),
+        Ok(Looked::Living(_)) => {
             warn!(base, "another bridge uses the previous base topic; leaving its topics alone");
             session.former_is_free(false);
         }

@@ -191,6 +191,7 @@ impl Session {
             self.say_note(&Notification::Bridge(Event::AnotherBridge(peer.run.clone())));
             self.peers.ask_at = Some(self.now.up);
             self.told.birth_at.get_or_insert(self.now.up + AGAIN);
+            self.read_meters_again();
         }
         self.peers.heard = Some((self.now.up, peer));
     }
@@ -227,6 +228,7 @@ impl Session {
                 self.set_problem(REASON, None);
                 // It may have left its own words behind.
                 self.told.birth_at.get_or_insert(now);
+                self.read_meters_again();
             } else {
                 let ask = json!({"transaction": self.settings.facts.run}).to_string();
                 self.publish(format!("{}/bridge/request/health_check", self.base()), ask, false);

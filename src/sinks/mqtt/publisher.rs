@@ -111,7 +111,8 @@ impl Session {
         self.mind_peers();
         self.say_bridge(&view);
         let now = self.now.up;
-        while self.told.snapshots_due.first().is_some_and(|(at, _)| *at <= now)
+        while !self.holds_energy()
+            && self.told.snapshots_due.first().is_some_and(|(at, _)| *at <= now)
             && let Some((_, id)) = self.told.snapshots_due.pop_first()
         {
             self.say_snapshot(&id);
@@ -144,6 +145,7 @@ impl Session {
             self.names_told();
         }
         self.end_read_back();
+        self.release_energy();
         self.weigh();
     }
 
@@ -181,7 +183,7 @@ impl Session {
         let far = self.now.up + Duration::from_secs(3600);
         let pause = if self.told.tokens > 0.0 { Duration::ZERO } else { PACE };
         let paced = (!self.told.todo.is_empty()).then(|| self.now.up + pause);
-        let snapshot = self.told.snapshots_due.first().map(|(at, _)| *at);
+        let snapshot = self.told.snapshots_due.first().map(|(at, _)| *at).filter(|_| !self.holds_energy());
         let later = self.told.later.front().map(|later| later.at);
         let told = &self.told;
         let own =
@@ -194,6 +196,8 @@ impl Session {
         if topics::shown(plug) {
             self.told.gone.remove(id);
         }
+        let held = self.holding(id, plug);
+        let plug = held.as_ref().unwrap_or(plug);
         let old = self.told.sent.insert(id.clone(), Arc::clone(plug));
         let fresh = old.is_none();
         if old.as_ref().is_none_or(|old| announced_differs(old, plug)) {

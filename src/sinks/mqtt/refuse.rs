@@ -90,7 +90,10 @@ impl Session {
             HubRequest::Request(_, transaction) => {
                 self.respond("unknown", transaction.as_deref(), Err("too many requests at once".into()));
             }
-            HubRequest::Refresh(_) | HubRequest::Keep(_) | HubRequest::Metered(_) => {}
+            HubRequest::Refresh(_)
+            | HubRequest::Keep(_)
+            | HubRequest::Metered(_)
+            | HubRequest::MeteredMeanwhile(..) => {}
         }
     }
 

@@ -229,9 +229,9 @@ impl Session {
 
     /// Takes one input. Drain [`outgoing`](Self::outgoing) afterwards.
     pub fn handle(&mut self, now: &Moment, input: Input) {
-        self.now = *now;
+        let before = std::mem::replace(&mut self.now, *now);
         match input {
-            Input::Connected(view) => self.begin(view),
+            Input::Connected(view) => self.begin(view, now.up.saturating_sub(before.up)),
             Input::Subscribed(refused) => self.subscribed(&refused),
             Input::Received(received) => self.received(received),
             Input::Shown(view) => self.view = view,
@@ -260,7 +260,8 @@ impl Session {
         self.out.len()
     }
 
-    fn begin(&mut self, view: Arc<View>) {
+    /// Begins a connection, so long after the session was last heard of.
+    fn begin(&mut self, view: Arc<View>, away: Duration) {
         self.view = view;
         self.connections += 1;
         self.out.clear();
@@ -276,7 +277,7 @@ impl Session {
             format!("{base}/+/+/set"),
         ];
         filters.extend([format!("{base}/bridge/state"), peers::answers(base), peers::availabilities(base)]);
-        if self.read_back.done() {
+        if self.read_back.in_vain() {
             filters.push(energy_recovery::mark(base));
         }
         if self.announcer().mode != DiscoveryMode::Off {
@@ -285,8 +286,10 @@ impl Session {
         self.subscribe(filters);
         self.empty_again();
         self.take_back_former();
+        let unnoticed = self.settings.address.keep_alive * 2;
+        self.begin_read_back(away + unnoticed);
         self.announce_all();
-        self.begin_read_back();
+        self.read_mark();
     }
 
     /// Empties once more what the connection before may not have carried to the broker. The rest of

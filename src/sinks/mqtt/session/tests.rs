@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::Energy;
 use crate::sinks::mqtt::memory::Names;
 use crate::sinks::mqtt::router::{Sorted, Sorter};
 use peers::says;
@@ -115,7 +116,66 @@ fn energy_of_earlier_runs_is_read_back_once() {
     let a = |port, kwh| ("maxsmart-a".to_owned(), port, kwh);
     assert_eq!(story.metered(1100), Some(vec![a(None, 4.25), a(Some(1), 1.5), a(Some(2), 2.75)]));
     assert_eq!(story.metered(20_000), None);
-    assert!(!subscriptions(&story.connect(30_000)).contains(&"home/+/+/energy"));
+}
+
+/// Energy that is published for port 1, and whether a snapshot is.
+fn energy_told(out: &[Outgoing]) -> (Option<String>, bool) {
+    let told = |tail: &str| {
+        out.iter().find_map(|out| {
+            let Outgoing::Publish { topic, payload, .. } = out else { return None };
+            topic.ends_with(tail).then(|| payload.clone())
+        })
+    };
+    (told("/1/energy"), told("/state").filter(|state| state.starts_with('{')).is_some())
+}
+
+#[test]
+fn energy_on_the_broker_stays_as_it_is_until_what_others_have_told_meanwhile_is_known() {
+    let mut story = Story::new();
+    let with = |kwh: f64, read: u32| {
+        let mut plug = strip(1);
+        plug.ports[0].energy = Energy::from_kwh(kwh);
+        plug.energy = plug.ports[0].energy;
+        let mut view = View::clone(&picture([plug]));
+        view.bridge = Arc::new(BridgeView { meters_read: read, ..BridgeView::default() });
+        Arc::new(view)
+    };
+    let topic = format!("home/{}/1/energy", strip(1).id);
+    story.handle(0, Input::Connected(with(1.0, 0)));
+    story.retained(10, "home/bridge/info", "{}");
+    assert!(story.metered(600).is_some());
+    // The connection is lost; another bridge has metered on.
+    let out = story.handle(60_000, Input::Connected(with(1.0, 0)));
+    assert!(subscriptions(&out).contains(&"home/+/+/energy"));
+    let (energy, snapshot) = energy_told(&out);
+    assert_eq!((energy, snapshot), (None, false), "{out:?}");
+    story.retained(60_010, &topic, "1.5000");
+    story.retained(60_020, "home/bridge/info", "{}");
+    let out = story.handle(60_600, Input::Tick);
+    let read = out.iter().find_map(|out| {
+        let Outgoing::HubRequest(HubRequest::MeteredMeanwhile(told, apart)) = out else { return None };
+        Some((told.clone(), *apart))
+    });
+    let (told, apart) = read.expect("what was found");
+    assert_eq!((told[0].kwh, told.len()), (1.5, 1));
+    assert!(apart >= Duration::from_secs(59), "{apart:?}");
+    assert_eq!(energy_told(&story.handle(60_610, Input::Shown(with(1.0001, 0)))), (None, false));
+    let out = story.handle(60_620, Input::Shown(with(1.5001, 1)));
+    let out = [out, story.handle(60_640, Input::Tick)].concat();
+    assert_eq!(energy_told(&out), (Some("1.5001".into()), true), "{out:?}");
+    // Another bridge is heard.
+    let info = json!({"version": "0.1.0", "run": "ghost", "started": "2026-01-01T00:00:00.000Z"});
+    let mut out = story.hears(200_000, "info", &info.to_string());
+    assert!(subscriptions(&out).contains(&"home/+/+/energy"), "{out:?}");
+    out.extend(story.handle(200_100, Input::Shown(with(1.6, 1))));
+    assert_eq!(energy_told(&out).0, None, "{out:?}");
+    // The broker says nothing; it has its time.
+    for ms in [210_200, 210_300] {
+        story.handle(ms, Input::Tick);
+    }
+    let out = story.handle(210_400, Input::Shown(with(1.6, 2)));
+    let out = [out, story.handle(210_500, Input::Tick)].concat();
+    assert_eq!(energy_told(&out).0.as_deref(), Some("1.6000"));
 }
 
 #[test]
