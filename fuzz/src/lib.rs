@@ -13,7 +13,7 @@ use plug2mqtt::model::{
     DiscoveryMode, Endpoint, Failure, Family, Found, HubRequest, MAX_PORTS, MAX_WATTS, Moment, Name, Outcome,
     OwnSettings, PersistedState, PlugId, PortDevices, PowerUnit, Request, Span, Switch,
 };
-use plug2mqtt::sim::{Model, Recording};
+use plug2mqtt::sim::{self, Model, Recording};
 use plug2mqtt::sinks::mqtt::homeassistant::Announcer;
 use plug2mqtt::sinks::mqtt::link::Address;
 use plug2mqtt::sinks::mqtt::router::{Sorted, Sorter};
@@ -367,7 +367,7 @@ pub fn recording(bytes: &[u8]) {
         assert!(answers.len() <= 1 && answers.iter().all(|answer| answer.len() <= text.len()));
     }
     for target in ["/?cmd=511", "/?cmd=515&json=%7B%22port%22%3A1%7D", "/?cmd=", &text] {
-        let answer = plug.http(1.0, target).unwrap_or_default();
+        let answer = plug.http(1.0, &sim::Request::get(target)).unwrap_or_default();
         assert!(answer.len() <= text.len() + 200, "{target}");
     }
 }

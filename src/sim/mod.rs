@@ -18,6 +18,6 @@ pub use fault::{Answer, Faults};
 pub use inplug::Inplug;
 pub use load::Load;
 pub use maxsmart::{BOOT_S, Drawn, Firmware, Metrics, Strip, Switched};
-pub use model::Model;
+pub use model::{Model, Request};
 pub use replay::Recording;
 pub use serve::{Endpoint, Served, Shelf, free_ports, serve};

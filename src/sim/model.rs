@@ -2,6 +2,24 @@
 
 use std::fmt::Debug;
 
+/// An HTTP request as it reaches a plug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// `GET`, `POST`.
+    pub method: &'a str,
+    /// What stands behind it, as `/?cmd=511`.
+    pub target: &'a str,
+    /// The body; empty when there is none.
+    pub body: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// A request without a body.
+    pub fn get(target: &'a str) -> Self {
+        Self { method: "GET", target, body: &[] }
+    }
+}
+
 /// A simulated plug as whoever serves it sees it. Times are seconds since it was put into service.
 pub trait Model: Clone + Debug + Send + 'static {
     /// What it calls itself in its answers, as far as a fault can replace it there.
@@ -22,7 +40,7 @@ pub trait Model: Clone + Debug + Send + 'static {
     }
 
     /// Hears an HTTP request and gives the whole reply; `None` closes the connection without a word.
-    fn http(&mut self, now_s: f64, target: &str) -> Option<Vec<u8>>;
+    fn http(&mut self, now_s: f64, request: &Request<'_>) -> Option<Vec<u8>>;
 
     /// Presses the button of a port. No such port, no effect.
     fn press(&mut self, now_s: f64, port: usize);

@@ -14,7 +14,7 @@
 //! a backslash, or `!closed`, `!unreachable`, `!silent`. A question that comes more often than it was recorded gets
 //! the last answer again. Serials in questions are not compared, nor are dates.
 
-use super::model::Model;
+use super::model::{Model, Request};
 use serde_json::{Map, Value};
 
 /// More than any recording has.
@@ -155,8 +155,8 @@ impl Model for Recording {
         answer.into_iter().collect()
     }
 
-    fn http(&mut self, _: f64, target: &str) -> Option<Vec<u8>> {
-        let (command, arguments) = super::maxsmart::request(target)?;
+    fn http(&mut self, _: f64, request: &Request<'_>) -> Option<Vec<u8>> {
+        let (command, arguments) = super::maxsmart::request(request)?;
         let arguments = arguments.as_object().cloned().unwrap_or_default();
         let body = self.answer(&Question::new(Way::Web, command, arguments))?;
         let mut reply =
@@ -227,7 +227,7 @@ mod tests {
 "#;
 
     fn body(plug: &mut Recording, target: &str) -> Option<Vec<u8>> {
-        let reply = plug.http(0.0, target)?;
+        let reply = plug.http(0.0, &Request::get(target))?;
         let end = reply.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
         reply.get(end + 4..).map(Into::into)
     }

@@ -20,6 +20,7 @@ mod service;
 mod strays;
 mod support;
 mod tidy;
+mod toy;
 mod two_bridges;
 mod udp_faults;
 mod web;

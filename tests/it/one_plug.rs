@@ -1,7 +1,7 @@
 //! The commands for one plug, without broker and bridge, as people type them.
 
 use crate::support::{CliHarness, LOCK, STRIP, TestBridge, quiet, run, strip, until, watts};
-use plug2mqtt::sim::Strip;
+use plug2mqtt::sim::{self, Strip};
 use serde_json::{Value, json};
 
 fn columns(line: &str) -> Vec<&str> {
@@ -31,7 +31,9 @@ fn a_plug_is_found_by_name_id_serial_mac_and_address() {
         assert_eq!(columns(a.lines().nth(2).unwrap()), ["1", "on", "10.0", "W"]);
         let who = ["no plug answers to nobody", "\"Büro\"", "maxsmart-swp6000000000001", "address"];
         desk.fails(&["status", "nobody"], &who).await;
-        desk.house.plug(0).strip(|strip| strip.http(0.0, r#"/?cmd=201&json={"port":0,"name":"Büro"}"#));
+        desk.house
+            .plug(0)
+            .strip(|strip| strip.http(0.0, &sim::Request::get(r#"/?cmd=201&json={"port":0,"name":"Büro"}"#)));
         desk.fails(&["status", "Büro"], &["is several plugs", "give an id"]).await;
     });
 }

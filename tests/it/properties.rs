@@ -13,7 +13,7 @@ use plug2mqtt::model::{
     Family, Found, MAX_WATTS, Mac, MeterState, Moment, Name, Options, OwnSettings, PersistedPlug,
     PersistedState, PlugId, PortMeterState, PowerUnit, Reading, Revert, Since,
 };
-use plug2mqtt::sim::{Inplug, Load, Model, Strip};
+use plug2mqtt::sim::{self, Inplug, Load, Model, Strip};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::RngSeed;
@@ -237,7 +237,7 @@ fn talk(
             Step::Done(answer) => return Ok(*answer),
             Step::Send(request) => match request.what {
                 Message::Datagram(bytes) => plug.datagram(1.0, &bytes).pop(),
-                Message::Get(target) => plug.http(1.0, &target).map(|reply| {
+                Message::Get(target) => plug.http(1.0, &sim::Request::get(&target)).map(|reply| {
                     let body = reply.windows(4).position(|end| end == b"\r\n\r\n").expect("a head") + 4;
                     reply[body..].to_vec()
                 }),

@@ -2,7 +2,7 @@
 
 use crate::random::Random;
 use plug2mqtt::model::PlugId;
-use plug2mqtt::sim::{Answer, Drawn, Faults, Firmware, Inplug, Load, Model as _, Strip};
+use plug2mqtt::sim::{Answer, Drawn, Faults, Firmware, Inplug, Load, Model as _, Request, Strip};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -323,7 +323,7 @@ impl Model {
     pub(crate) fn http(&mut self, now_s: f64, target: &str) -> (Answer, bool, Duration) {
         let before = self.relays().to_vec();
         let reply = match &mut self.body {
-            Body::Strip(strip) if self.faults.reachable() => strip.http(now_s, target),
+            Body::Strip(strip) if self.faults.reachable() => strip.http(now_s, &Request::get(target)),
             Body::Strip(_) | Body::Inplug { .. } => None,
         };
         self.stick(now_s, &before);

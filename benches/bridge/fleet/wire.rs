@@ -172,7 +172,7 @@ fn say(fleet: &Fleet, strip: &Strip, command: &str, target: &str) -> Option<Vec<
         return None;
     }
     let mut plug = strip.plug.borrow_mut();
-    let reply = plug.http(fleet.now_s(), target);
+    let reply = plug.http(fleet.now_s(), &sim::Request::get(target));
     if command == SWITCH
         && let Some(sim::Switched { port, on }) = plug.switched().last()
     {

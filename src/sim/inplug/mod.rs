@@ -6,7 +6,7 @@
 mod wire;
 
 use super::load::Load;
-use super::model::Model;
+use super::model::{Model, Request};
 use super::{BOOT_S, clock};
 use std::collections::VecDeque;
 use wire::{Heard, Packet};
@@ -300,7 +300,7 @@ impl Model for Inplug {
         if self.locked { Vec::new() } else { self.datagram(now_s, bytes) }
     }
 
-    fn http(&mut self, _: f64, _: &str) -> Option<Vec<u8>> {
+    fn http(&mut self, _: f64, _: &Request<'_>) -> Option<Vec<u8>> {
         None
     }
 

@@ -227,7 +227,7 @@ mod tests {
     }
 
     fn say(strip: &mut Strip, now_s: f64, target: &str) -> Option<String> {
-        let reply = String::from_utf8(strip.http(now_s, target)?).expect("text");
+        let reply = String::from_utf8(strip.http(now_s, &crate::sim::Request::get(target))?).expect("text");
         reply.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
     }
 

@@ -2,20 +2,20 @@
 
 use super::wire::{self, Object};
 use super::{Firmware, Strip};
-use crate::sim::clock;
+use crate::sim::{Request, clock};
 use serde_json::Value;
 
 const LONGEST_NAME: usize = 32;
 
 impl Strip {
-    /// Hears one request target and gives the complete reply; `None` means closed without a word.
-    pub fn http(&mut self, now_s: f64, target: &str) -> Option<Vec<u8>> {
+    /// Hears one request and gives the complete reply; `None` means closed without a word.
+    pub fn http(&mut self, now_s: f64, asked: &Request<'_>) -> Option<Vec<u8>> {
         if !self.firmware.speaks_http() || !self.is_up(now_s) {
             return None;
         }
         self.requests += 1;
         self.count(now_s);
-        let (cmd, args) = request(target)?;
+        let (cmd, args) = request(asked)?;
         let body = self.command(clock::whole_seconds(now_s), cmd, &args)?;
         // The missing blank after "Content-Type:" is as captured from 1.06.
         let head =
@@ -67,9 +67,9 @@ impl Strip {
     }
 }
 
-/// The command and its arguments.
-pub(in crate::sim) fn request(target: &str) -> Option<(u64, Value)> {
-    let query = target.strip_prefix("/?cmd=")?;
+/// The command and its arguments; nothing but a GET is understood.
+pub(in crate::sim) fn request(asked: &Request<'_>) -> Option<(u64, Value)> {
+    let query = Some(asked).filter(|asked| asked.method == "GET")?.target.strip_prefix("/?cmd=")?;
     let (cmd, json) = query.split_once("&json=").unwrap_or((query, ""));
     let args = if json.is_empty() { Value::Null } else { serde_json::from_slice(&unescape(json)).ok()? };
     Some((cmd.parse().ok()?, args))
@@ -101,7 +101,7 @@ mod tests {
     const SERIAL: &str = "SWP6000000000001";
 
     fn body(strip: &mut Strip, target: &str) -> Option<String> {
-        let reply = String::from_utf8(strip.http(0.0, target)?).expect("text");
+        let reply = String::from_utf8(strip.http(0.0, &Request::get(target))?).expect("text");
         let (head, body) = reply.split_once("\r\n\r\n").expect("a head");
         assert_eq!(
             head,
@@ -264,7 +264,7 @@ mod tests {
         strip.press(1);
         let reply = body(&mut strip, "/?cmd=510&json=%7B%22type%22:0%7D").expect("a reply");
         assert!(reply.contains("2018-10-11-21"), "{reply}");
-        let reply = strip.http(7_200.0, "/?cmd=510&json=%7B%22type%22:0%7D").expect("a reply");
+        let reply = strip.http(7_200.0, &Request::get("/?cmd=510&json=%7B%22type%22:0%7D")).expect("a reply");
         let reply = String::from_utf8(reply).expect("text");
         assert!(reply.contains("2018-10-11-23"), "{reply}");
         assert!(reply.contains(r#""300.00","0.00","0.00"],"#), "{reply}");

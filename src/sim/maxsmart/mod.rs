@@ -16,7 +16,7 @@ pub use make::Firmware;
 
 use super::clock;
 use super::load::Load;
-use super::model::Model;
+use super::model::{Model, Request};
 use std::collections::VecDeque;
 
 /// Seconds after a reboot in which the plug is not on the network.
@@ -199,8 +199,8 @@ impl Model for Strip {
         self.datagram(now_s, bytes)
     }
 
-    fn http(&mut self, now_s: f64, target: &str) -> Option<Vec<u8>> {
-        self.http(now_s, target)
+    fn http(&mut self, now_s: f64, request: &Request<'_>) -> Option<Vec<u8>> {
+        self.http(now_s, request)
     }
 
     fn press(&mut self, now_s: f64, port: usize) {
@@ -266,7 +266,7 @@ mod tests {
         keeps.reboot(20.0);
         assert!(!keeps.is_up(23.9) && keeps.is_up(24.0));
         assert!(keeps.datagram(21.0, b"00dv=all;").is_empty());
-        assert_eq!(keeps.http(21.0, "/?cmd=511"), None);
+        assert_eq!(keeps.http(21.0, &Request::get("/?cmd=511")), None);
         assert_eq!(keeps.time(30.0), "2013-12-26,00:00:10");
         assert_eq!(keeps.relays(), [true; 6]);
         let mut forgets = strip().forgetting_relays();

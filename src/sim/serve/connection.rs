@@ -1,6 +1,6 @@
 //! HTTP as a plug does it: one request per connection, answered and closed.
 
-use super::super::{Answer, Model};
+use super::super::{Answer, Model, Request};
 use super::state::State;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 const LARGEST_HEAD: usize = 8192;
+const LARGEST_BODY: usize = 64 << 10;
 
 /// Takes connections and talks on all of them at once.
 pub(super) async fn accept<M: Model>(state: Arc<State<M>>, listener: TcpListener) {
@@ -47,10 +48,11 @@ async fn talk<M: Model>(open: Open<M>, mut stream: TcpStream) {
     if !state.reachable() {
         return hang(&mut stream).await;
     }
-    let Some(target) = read_target(&mut stream).await else { return };
-    tracing::trace!(target = %target.escape_debug(), "request to simulated plug");
+    let Some((head, body)) = read(&mut stream).await else { return };
+    let Some((method, target)) = line(&head) else { return };
+    tracing::trace!(method, target = %target.escape_debug(), "request to simulated plug");
     state.desk().arrived += 1;
-    let (answer, delay) = state.http(&target);
+    let (answer, delay) = state.http(&Request { method, target, body: &body });
     sleep(delay).await;
     match answer {
         Answer::Hang => hang(&mut stream).await,
@@ -77,15 +79,36 @@ async fn hang(stream: &mut TcpStream) {
     while matches!(stream.read(&mut buffer).await, Ok(length) if length > 0) {}
 }
 
-/// The request target; blanks in it are kept, since some clients send raw JSON. `None` for anything but a GET.
-async fn read_target(stream: &mut TcpStream) -> Option<String> {
-    let mut head = Vec::new();
-    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
-        if head.len() > LARGEST_HEAD || stream.read_buf(&mut head).await.ok()? == 0 {
+/// Head and body of a request, as long as its `Content-Length` says.
+async fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
+    let mut bytes = Vec::new();
+    let end = loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end + 4;
+        }
+        if bytes.len() > LARGEST_HEAD || stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    };
+    let mut body = bytes.split_off(end);
+    let head = String::from_utf8(bytes).ok()?;
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())
+    });
+    let length: usize = length.unwrap_or(Some(0)).filter(|length| *length <= LARGEST_BODY)?;
+    while body.len() < length {
+        if stream.read_buf(&mut body).await.ok()? == 0 {
             return None;
         }
     }
-    let head = String::from_utf8(head).ok()?;
-    let (target, _version) = head.lines().next()?.strip_prefix("GET ")?.rsplit_once(" HTTP/1.")?;
-    Some(target.to_owned())
+    body.truncate(length);
+    Some((head, body))
+}
+
+/// Method and target of a request; blanks in the target are kept, since some clients send raw JSON.
+fn line(head: &str) -> Option<(&str, &str)> {
+    let (method, rest) = head.lines().next()?.split_once(' ')?;
+    let (target, _version) = rest.rsplit_once(" HTTP/1.")?;
+    Some((method, target))
 }

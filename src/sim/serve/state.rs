@@ -1,6 +1,6 @@
 //! What the tasks of one plug share, and its ear for datagrams.
 
-use super::super::{Answer, Faults, Model};
+use super::super::{Answer, Faults, Model, Request};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -74,10 +74,10 @@ impl<M: Model> State<M> {
         desk.faults.reachable() && desk.plug.is_up(now_s)
     }
 
-    pub(super) fn http(&self, target: &str) -> (Answer, Duration) {
+    pub(super) fn http(&self, request: &Request<'_>) -> (Answer, Duration) {
         let now_s = self.now_s();
         let desk = &mut *self.desk();
-        let reply = if desk.faults.reachable() { desk.plug.http(now_s, target) } else { None };
+        let reply = if desk.faults.reachable() { desk.plug.http(now_s, request) } else { None };
         (desk.faults.http(desk.plug.serial(), reply), desk.faults.delay)
     }
 

@@ -13,7 +13,7 @@ use client::Client;
 use plug2mqtt::bridge::{self, Ended, Instance, Logging};
 use plug2mqtt::broker::{self, Builtin};
 use plug2mqtt::config;
-use plug2mqtt::drivers;
+use plug2mqtt::drivers::{self, Drivers};
 use plug2mqtt::sim::{Load, Served, Shelf, Strip};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -99,6 +99,8 @@ pub(crate) struct TestBridge {
     broker: Option<Builtin>,
     state: tempfile::TempDir,
     port: u16,
+    /// The families the bridge knows.
+    pub(crate) drivers: Drivers,
     bridge: Option<Bridge>,
 }
 
@@ -139,7 +141,7 @@ impl TestBridge {
         let plugs = addresses(plugs.len()).into_iter().zip(plugs).collect();
         let shelf = Shelf::serve(plugs, 0, 0).await.expect("a shelf");
         let state = tempfile::tempdir().expect("a directory");
-        Self { shelf, post, broker, state, port, bridge: None }
+        Self { shelf, post, broker, state, port, drivers: drivers::ALL, bridge: None }
     }
 
     pub(crate) fn plug(&self, place: usize) -> &Served {
@@ -204,7 +206,7 @@ impl TestBridge {
         let file = self.settings_file(more);
         let set: Vec<(String, String)> = set.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
         let (settings, _) =
-            config::load(Some(&file), std::iter::empty(), &set, drivers::ALL).expect("valid settings");
+            config::load(Some(&file), std::iter::empty(), &set, self.drivers).expect("valid settings");
         // Nobody holds a copy of the last bridge's lock any more.
         drop(BIRTHS.lock().unwrap_or_else(PoisonError::into_inner));
         let (stop, stopped) = oneshot::channel();

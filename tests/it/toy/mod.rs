@@ -1,0 +1,101 @@
+//! A family is one folder and one line: this one is added to the set of drivers and to nothing else, and is found,
+//! polled, switched, announced and documented.
+
+mod driver;
+mod plug;
+
+use crate::support::{TestBridge, addresses, on, run, strip, with};
+use driver::Toy;
+use plug::Socket;
+use plug2mqtt::cli;
+use plug2mqtt::config;
+use plug2mqtt::drivers::{ALL, Drivers, inplug::Inplug, maxsmart::Maxsmart};
+use plug2mqtt::sim::Shelf;
+use serde_json::Value;
+
+/// The one line.
+static DRIVERS: Drivers = &[&Maxsmart, &Inplug, &Toy];
+
+const TOY: &str = "toy-0200000000a1";
+
+async fn socket() -> Shelf<Socket> {
+    Shelf::serve(addresses(1).into_iter().zip([Socket::new("1234")]).collect(), 0, 0).await.expect("a shelf")
+}
+
+fn section(shelf: &Shelf<Socket>) -> String {
+    let (udp, http) = shelf.ports();
+    format!(
+        "[toy]\nbroadcast = [\"127.255.255.255\"]\nudp_port = {udp}\nhttp_port = {http}\npoll_interval = \"200ms\"\n\
+         pin = \"1234\"\nroom = \"attic\"\n"
+    )
+}
+
+#[test]
+fn it_is_found_polled_switched_and_announced_beside_the_others() {
+    run(async {
+        let shelf = socket().await;
+        let mut house = TestBridge::new(vec![strip()]).await;
+        house.drivers = DRIVERS;
+        house.start(&[], &section(&shelf)).await;
+        house.wait_after(0, "a toy", on(&format!("plug2mqtt/{TOY}/availability"), "online")).await;
+        let discovery = format!("homeassistant/device/plug2mqtt_{TOY}/config");
+        house
+            .wait_after(0, "its announcement", with(&discovery, |config| config.contains(r#""mf":"Toys""#)))
+            .await;
+        house.publish(&format!("plug2mqtt/{TOY}/2/set"), "ON", false).await;
+        house.wait_after(0, "port 2 on", on(&format!("plug2mqtt/{TOY}/2/state"), "ON")).await;
+        house.wait_after(0, "its power", on(&format!("plug2mqtt/{TOY}/2/power"), "46")).await;
+        let socket = &shelf.plugs()[0];
+        assert_eq!(socket.plug(|socket| (socket.on, socket.beeps)), ([false, true], 1));
+        socket.press(1);
+        house.wait_after(0, "a hand", on(&format!("plug2mqtt/{TOY}/1/state"), "ON")).await;
+        house.close().await;
+        shelf.stop().await;
+    });
+}
+
+#[test]
+fn its_section_is_in_the_schema_and_checked_like_any_other() {
+    let mut out = Vec::new();
+    cli::config::schema(DRIVERS, &mut out).expect("written");
+    let schema: Value = serde_json::from_slice(&out).expect("JSON");
+    let toy = &schema["properties"]["toy"];
+    assert_eq!(toy["description"], "Toy sockets, which exist in tests alone. Rated power: 2300 W.");
+    assert_eq!(toy["properties"]["poll_interval"]["default"], "7s");
+    assert_eq!(
+        (&toy["properties"]["beep"]["default"], &toy["properties"]["pin"]["x-secret"]),
+        (&true.into(), &true.into())
+    );
+    assert!(toy["properties"]["slow_poll_interval"].is_null() && toy["properties"]["set_clock"].is_null());
+    for (text, want) in [
+        ("[toy]\npinn = \"1\"", "2:1: toy.pinn: unknown setting; did you mean \"pin\"?"),
+        ("[toy]\npin = \"12\"", "2:1: toy.pin: is not four digits; read it off the label"),
+        ("[toy]\nbeep = 1", "2:1: toy.beep: 1 is not true or false"),
+        ("[toy]\nset_clock = true", "2:1: toy.set_clock: unknown setting; did you mean maxsmart.set_clock?"),
+        ("[toi]\nbeep = true", "1:2: toi: unknown section; did you mean \"toy\"?"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("plug2mqtt.toml");
+        std::fs::write(&file, text).expect("written");
+        let load = |drivers| config::load(Some(&file), std::iter::empty(), &[], drivers);
+        let errors = load(DRIVERS).expect_err(text).to_string();
+        assert!(errors.ends_with(want), "{errors}");
+        assert!(load(ALL).expect_err(text).to_string().contains("unknown section"), "{text}");
+    }
+}
+
+#[test]
+fn its_secret_may_stand_in_a_file_and_is_never_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, secret) = (folder.path().join("plug2mqtt.toml"), folder.path().join("pin"));
+    std::fs::write(&secret, "4711\n").expect("written");
+    std::fs::write(&file, format!("[toy]\npin_file = {secret:?}")).expect("written");
+    let (settings, _) = config::load(Some(&file), std::iter::empty(), &[], DRIVERS).expect("valid");
+    let toy = settings.family("toy").expect("a section");
+    assert_eq!(toy.own.text("pin"), Some("4711"));
+    let mut shown = Vec::new();
+    cli::config::show(&settings, None, &mut shown).expect("written");
+    let shown = String::from_utf8(shown).expect("text");
+    assert!(shown.contains("[toy]") && shown.contains("pin = \"********\""), "{shown}");
+    assert!(!format!("{settings:?}{shown}").contains("4711"));
+}
