@@ -5,7 +5,6 @@ use super::find::find;
 use super::progress::patiently;
 use crate::config::Settings;
 use crate::drivers::Message;
-use crate::drivers::maxsmart::v3_status;
 use crate::io::line::Line;
 use crate::io::probe::exchange;
 use crate::io::recorder::{Heard, Log};
@@ -45,20 +44,23 @@ const STAYS: &str = "Serial, MAC and credentials are replaced. What stays: names
 /// When the plug is not found, is of another family, or the file cannot be written.
 pub async fn record(settings: &Settings, word: &str, file: Option<&Path>, out: &mut dyn Write) -> Result<()> {
     let mut plug = find(settings, word).await?;
-    if plug.found.driver != "maxsmart" {
-        bail!("only MaxSmart and Revogi plugs can be recorded: the others speak in secret keys");
-    }
+    let driver = settings.family(plug.found.driver).map(|family| family.driver);
+    let Some(driver) = driver.filter(|driver| driver.info().plain_text) else {
+        bail!("plugs of the family {} cannot be recorded: they speak in secret keys", plug.found.driver);
+    };
     let (log, name, place) = (Log::default(), plug.name(), plug.found.place);
     plug.line = plug.line.tapped(&log);
     patiently(&format!("recording {name}"), everything(&mut plug.line)).await;
-    let question = v3_status(plug.found.facts.serial.as_deref());
-    let answer = exchange(place, &question, Duration::from_millis(1500), |reply| Some(reply.to_vec())).await;
-    let heard = match answer {
-        Ok((bytes, _)) => Heard::Bytes(bytes),
-        Err(Failure::Unreachable(_)) => Heard::Unreachable,
-        Err(_) => Heard::Silent,
-    };
-    log.add(Message::Datagram(question), heard);
+    for (_, question) in driver.ways(&plug.found.facts) {
+        let answer =
+            exchange(place, &question, Duration::from_millis(1500), |reply| Some(reply.to_vec())).await;
+        let heard = match answer {
+            Ok((bytes, _)) => Heard::Bytes(bytes),
+            Err(Failure::Unreachable(_)) => Heard::Unreachable,
+            Err(_) => Heard::Silent,
+        };
+        log.add(Message::Datagram(question), heard);
+    }
     let text = written(&log, plug.found.facts.serial.as_deref());
     match file {
         Some(file) => {

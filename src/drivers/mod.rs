@@ -44,7 +44,8 @@ pub mod inplug;
 pub mod maxsmart;
 
 use crate::model::{
-    DeviceRequest, DeviceResponse, DialectOptions, Failure, Family, FamilyInfo, Found, Moment, Name,
+    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Failure, Family, FamilyInfo, Found, Moment,
+    Name,
 };
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -73,6 +74,12 @@ pub trait Driver: Debug + Sync {
     /// What to say of a datagram that came back and is not from a plug of this family.
     fn stray(&self, datagram: &[u8]) -> String {
         not_understood(datagram)
+    }
+
+    /// Further datagrams that a plug answers and that change nothing, each with the way it shows; for `doctor` and
+    /// recordings.
+    fn ways(&self, _plug: &DeviceInfo) -> Vec<(&'static str, Vec<u8>)> {
+        Vec::new()
     }
 
     /// The language of one plug, with nothing learnt yet.

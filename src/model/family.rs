@@ -26,6 +26,8 @@ pub struct FamilyInfo {
     pub set_clock: Option<bool>,
     /// What a plug and each of its ports is built for, in watts, where that holds for the whole family.
     pub rating_w: Option<u16>,
+    /// A conversation is text that others may read, so that `record` can write it down.
+    pub plain_text: bool,
     /// Settings that no other family has; they stand last in its section.
     pub settings: &'static [Setting],
 }

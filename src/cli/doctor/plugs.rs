@@ -7,7 +7,6 @@ use crate::cli::discover::answering;
 use crate::cli::find::Book;
 use crate::cli::probe::remedy;
 use crate::config::Settings;
-use crate::drivers::maxsmart::v3_status;
 use crate::io::clock::Zone;
 use crate::io::http::Http;
 use crate::io::line::Line;
@@ -77,7 +76,7 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
         findings.push(Finding::bad(
             "plugs",
             "none is remembered and none answers",
-            "check power and Wi-Fi of the plugs; for other networks name them with maxsmart.hosts; try `plug2mqtt probe ADDRESS`",
+            "check power and Wi-Fi of the plugs; for other networks name them in `hosts` of their family, as in maxsmart.hosts; try `plug2mqtt probe ADDRESS`",
         ));
     }
     let book = Book::open(settings);
@@ -167,21 +166,22 @@ async fn one(
             "the bridge finds it again by a search if it is on this network",
         )];
     }
-    let maxsmart = quarry.driver.name() == "maxsmart";
     let answers = ways.first().is_some_and(|way| !way.ends_with("silent"));
     let (mut barred, mut awake) = (false, answers);
-    if maxsmart {
+    if quarry.has_web() {
         let web = knock(place).await;
-        let question = v3_status(found.facts.serial.as_deref());
-        let v3 = exchange(place, &question, PATIENCE, |reply| reply.contains(&b'{').then_some(()));
-        let v3 = v3.await.map(|((), took)| took);
         barred = answers && web.is_err();
-        awake |= web.is_ok() || v3.is_ok();
+        awake |= web.is_ok();
         ways.push(match &web {
             Ok(took) => format!("HTTP port open in {} ms", took.as_millis()),
             Err(why) => format!("HTTP port {} {why}", place.http),
         });
-        ways.push(v3.map_or("V3 silent".into(), |took| format!("V3 {} ms", took.as_millis())));
+    }
+    for (way, question) in quarry.driver.ways(&found.facts) {
+        let answer = exchange(place, &question, PATIENCE, |reply| (!reply.is_empty()).then_some(())).await;
+        awake |= answer.is_ok();
+        let took = answer.map(|((), took)| took.as_millis());
+        ways.push(took.map_or_else(|_| format!("{way} silent"), |took| format!("{way} {took} ms")));
     }
     let mut line = Line::open(http, quarry, &found).in_zone(zone);
     let began = Instant::now();
@@ -211,7 +211,7 @@ async fn one(
             &format!("broadcasts do not reach it: it is lost when its address changes; name it in {family}.hosts, or its network's broadcast address in {family}.broadcast"),
         ));
     }
-    if maxsmart {
+    if quarry.driver.info().set_clock.is_some() {
         findings.extend(clock(&mut line, zone_known, &name).await);
     }
     findings.extend(defied(&mut line, locks, &name).await);

@@ -13,5 +13,6 @@ pub(super) static FAMILY: FamilyInfo = FamilyInfo {
     slow_poll_interval: Some(Duration::from_secs(10)),
     set_clock: Some(true),
     rating_w: Some(3680),
+    plain_text: true,
     settings: &[],
 };

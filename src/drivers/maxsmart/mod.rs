@@ -10,12 +10,11 @@ mod status;
 mod wire;
 
 pub use models::model_of;
-pub use wire::v3_status;
 
 use super::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use crate::model::{
-    CapabilityRequest, Clock, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family,
-    FamilyInfo, Found, Mac, Moment, PlugId, PowerUnit, Reading, Span, Switch,
+    CapabilityRequest, Clock, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure,
+    Family, FamilyInfo, Found, Mac, Moment, PlugId, PowerUnit, Reading, Span, Switch,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -59,6 +58,10 @@ impl Driver for Maxsmart {
         let hello = wire::hello(datagram)?;
         let place = Endpoint { ip: from.ip(), http: family.http_port, udp: family.udp_port };
         Some(Found { driver: self.name(), id: hello.id(), place, facts: hello.facts })
+    }
+
+    fn ways(&self, plug: &DeviceInfo) -> Vec<(&'static str, Vec<u8>)> {
+        vec![("V3", wire::v3_status(plug.serial.as_deref()))]
     }
 
     fn attach(&self, _: &Family, plug: &Found, tuning: &DialectOptions) -> Box<dyn Dialect> {

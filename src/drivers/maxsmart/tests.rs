@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{DeviceInfo, OwnSettings};
+use crate::model::OwnSettings;
 
 mod capabilities;
 

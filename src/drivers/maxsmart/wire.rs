@@ -146,7 +146,7 @@ pub(super) fn relay(serial: Option<&str>, port: u8, on: bool) -> String {
 }
 
 /// V3 90: watts, amps and relays.
-pub fn v3_status(serial: Option<&str>) -> Vec<u8> {
+pub(super) fn v3_status(serial: Option<&str>) -> Vec<u8> {
     let sn = serial.map(|sn| format!("\"sn\":\"{sn}\",")).unwrap_or_default();
     format!("V3{{{sn}\"cmd\":90}}").into_bytes()
 }

@@ -24,6 +24,7 @@ static FAMILY: FamilyInfo = FamilyInfo {
     slow_poll_interval: None,
     set_clock: None,
     rating_w: Some(2300),
+    plain_text: false,
     settings: &[
         Setting {
             key: "pin",
