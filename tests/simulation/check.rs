@@ -630,7 +630,7 @@ impl World {
                 // What it draws now is asked for a moment after it was switched.
                 let since_ms = view.plugs.get(id).and_then(|plug| plug.ports.get(index)?.since_ms);
                 let lately = since_ms.is_some_and(|ms| self.unix_ms().saturating_sub(ms) < 10_000);
-                let wrong = told.map_or(!lately, |told| (told - watts).abs() > slack);
+                let wrong = !lately && told.is_none_or(|told| (told - watts).abs() > slack);
                 if steady && model.meters() && wrong {
                     return Err(Broken::of(3, format!("{id} port {port} draws {watts} W, told is {told:?}")));
                 }
