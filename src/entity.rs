@@ -1,7 +1,8 @@
 //! What a plug offers, for any sink: which switches, sensors and buttons it has. Built from what
 //! was read from the plug, never from a model name. Knows the vocabulary and nothing else.
 
-use crate::model::{Capabilities, Energy, PerPort, PlugView};
+pub use crate::capability::{Form, Setting, Shown, Value};
+use crate::model::{Capabilities, PerPort, PlugView};
 
 /// What kind of thing an entity is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,18 +33,8 @@ pub enum Kind {
     Event,
     /// Ask it now.
     Refresh,
-    /// Go off in so many minutes.
-    Countdown,
-    /// When the countdown ends.
-    CountdownEnd,
-    /// By how many seconds its clock is ahead.
-    ClockDrift,
-    /// The port that others follow.
-    Leader,
-    /// Watts above which they do.
-    LeaderLimit,
-    /// Random switching.
-    PresenceSimulation,
+    /// Something that a capability shows.
+    Capability(&'static Shown),
 }
 
 /// One entity of a plug.
@@ -82,12 +73,7 @@ impl Entity {
             Kind::LastSeen => "last_seen",
             Kind::Event => "event",
             Kind::Refresh => "refresh",
-            Kind::Countdown => "countdown",
-            Kind::CountdownEnd => "countdown_end",
-            Kind::ClockDrift => "clock_drift",
-            Kind::Leader => "leader",
-            Kind::LeaderLimit => "leader_limit",
-            Kind::PresenceSimulation => "presence_simulation",
+            Kind::Capability(shown) => shown.key,
         }
     }
 }
@@ -111,44 +97,37 @@ pub fn entities(offer: Capabilities) -> Vec<Entity> {
         add(offer.power, Kind::EnergyToday, Some(port));
         add(offer.power, Kind::EnergyMonth, Some(port));
         add(offer.current, Kind::Current, Some(port));
-        add(offer.countdown, Kind::Countdown, Some(port));
-        add(offer.countdown, Kind::CountdownEnd, Some(port));
+        for shown in all_shown(offer).filter(|shown| shown.per_port) {
+            add(true, Kind::Capability(shown), Some(port));
+        }
     }
     let strip = offer.ports > 1;
     add(strip, Kind::Switch, Some(0));
     add(strip && offer.power, Kind::Power, None);
     add(strip && offer.power, Kind::Energy, None);
     add(offer.voltage, Kind::Voltage, None);
-    add(offer.leader, Kind::Leader, None);
-    add(offer.leader, Kind::LeaderLimit, None);
-    add(offer.presence_simulation, Kind::PresenceSimulation, None);
+    let whole = |diagnostic: bool| {
+        all_shown(offer).filter(move |shown| !shown.per_port && shown.form.is_diagnostic() == diagnostic)
+    };
+    whole(false).for_each(|shown| add(true, Kind::Capability(shown), None));
     add(true, Kind::Problem, None);
     add(offer.signal, Kind::Signal, None);
-    add(offer.clock, Kind::ClockDrift, None);
+    whole(true).for_each(|shown| add(true, Kind::Capability(shown), None));
     for kind in [Kind::Latency, Kind::LastSeen, Kind::Event, Kind::Refresh] {
         add(true, kind, None);
     }
     list
 }
 
-/// Whether it tells no reading but what is asked in a slow round, and told when it changes.
-pub fn is_slow(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Countdown
-            | Kind::CountdownEnd
-            | Kind::ClockDrift
-            | Kind::Leader
-            | Kind::LeaderLimit
-            | Kind::PresenceSimulation
-    )
+/// What is shown of the capabilities that a plug has shown.
+pub fn all_shown(offer: Capabilities) -> impl Iterator<Item = &'static Shown> {
+    offer.able.all().flat_map(|capability| capability.shown)
 }
 
 /// What a numeric or on/off entity shows now; `None` while it is not known, and for events and
 /// buttons.
 pub fn value(plug: &PlugView, entity: Entity) -> Option<Value> {
     let port = |port: u8| plug.ports.port(port);
-    let extras = plug.extras.as_deref();
     match (entity.kind, entity.port) {
         (Kind::Switch, Some(0)) => {
             plug.ports.iter().filter_map(|port| port.relay).reduce(|a, b| a | b).map(Value::OnOff)
@@ -166,40 +145,11 @@ pub fn value(plug: &PlugView, entity: Entity) -> Option<Value> {
         (Kind::Problem, _) => Some(Value::OnOff(plug.problem.is_some())),
         (Kind::Latency, _) => plug.latency_ms.map(Value::Milliseconds),
         (Kind::LastSeen, _) => plug.last_seen_ms.map(Value::Time),
-        (Kind::Countdown, Some(n)) => Some(Value::Number(extras?.timers.get(&n)?.minutes.into())),
-        (Kind::CountdownEnd, Some(n)) => {
-            let timer = extras?.timers.get(&n)?;
-            Some(if timer.minutes > 0 { Value::Time(timer.ends_ms) } else { Value::Nothing })
+        (Kind::Capability(shown), port) => {
+            (shown.value)(plug.capabilities.as_deref()?, port.unwrap_or_default())
         }
-        #[expect(clippy::cast_precision_loss, reason = "seconds of a century")]
-        (Kind::ClockDrift, _) => Some(Value::Number(extras?.drift_s? as f64)),
-        (Kind::Leader, _) => {
-            let leader = extras?.leader.as_ref()?.leader();
-            Some(leader.map_or(Value::Word("none"), |port| Value::Number(port.into())))
-        }
-        (Kind::LeaderLimit, _) => Some(Value::Number(extras?.leader.as_ref()?.limit_w?.into())),
-        (Kind::PresenceSimulation, _) => extras?.presence.map(Value::OnOff),
-        (Kind::EnergyToday | Kind::EnergyMonth | Kind::Countdown | Kind::CountdownEnd, None) => None,
+        (Kind::EnergyToday | Kind::EnergyMonth, None) => None,
         (Kind::Switch | Kind::Current, None) => None,
         (Kind::Event | Kind::Refresh, _) => None,
     }
-}
-
-/// A value to show.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Value {
-    /// On or off.
-    OnOff(bool),
-    /// A number in the unit of its kind.
-    Number(f64),
-    /// An amount of energy, shown in kWh.
-    Energy(Energy),
-    /// Whole milliseconds.
-    Milliseconds(u64),
-    /// A time, milliseconds since 1970.
-    Time(u64),
-    /// A word.
-    Word(&'static str),
-    /// It is known that there is none.
-    Nothing,
 }

@@ -88,12 +88,11 @@ pub mod sim;
 pub mod sinks;
 
 #[cfg(feature = "client")]
-pub use client::{Client, DiscoveredPlug, Error, Plug, Port, ScheduleRule, discover};
+pub use client::{Client, DiscoveredPlug, Error, Plug, Port, discover};
 pub use jiff;
 #[doc(inline)]
 pub use model::{
-    Clock, Currency, Days, DeviceInfo, Failure, Hardware, LeaderGroup, LeaderWish as LeaderChange, Mac, Name,
-    PlugId, PortReading, PowerUnit, Presence as PresenceSimulation,
-    PresenceSimulationWish as PresenceSimulationChange, Price, Reading, Record as History,
-    RecordRow as HistoryRow, Role, RuleContent as RuleChange, Span, Timer as Countdown,
+    Clock, Countdown, Currency, Days, DeviceInfo, Failure, Hardware, History, HistoryRow, LeaderChange,
+    LeaderGroup, Mac, Name, PlugId, PortReading, PowerUnit, PresenceSimulation, PresenceSimulationChange,
+    Price, Reading, Role, RuleChange, ScheduleRule, Span,
 };

@@ -9,9 +9,9 @@ use plug2mqtt::drivers::{ALL, Dialect, MAX_STEPS, Reply, Step};
 use plug2mqtt::hub::{Effect, Hub, Input};
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
-    CapabilityReply, CapabilityRequest, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions,
+    Access, Call, ClockQuery, CountdownQuery, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions,
     DiscoveryMode, Endpoint, Failure, Family, Found, HubRequest, MAX_PORTS, MAX_WATTS, Moment, Name, Outcome,
-    OwnSettings, PersistedState, PlugId, PortDevices, PowerUnit, Request, Span, Switch,
+    OwnSettings, PersistedState, PlugId, PortDevices, PowerUnit, Query, QueryReply, Request, Span, Switch,
 };
 use plug2mqtt::sim::{self, Model, Recording};
 use plug2mqtt::sinks::mqtt::homeassistant::Announcer;
@@ -93,16 +93,16 @@ pub fn reply(bytes: &[u8]) {
         0 => DeviceRequest::Identify,
         1 => DeviceRequest::Switch(Switch::All(true)),
         2 => DeviceRequest::Switch(Switch::Ports(BTreeMap::from([(1, true), (16, false)]))),
-        3 => DeviceRequest::History(Span::Hours),
-        4 => DeviceRequest::CapabilityRequest(CapabilityRequest::Clock),
-        5 => DeviceRequest::CapabilityRequest(CapabilityRequest::Rules),
-        6 => DeviceRequest::CapabilityRequest(CapabilityRequest::Price),
-        7 => DeviceRequest::CapabilityRequest(CapabilityRequest::Leader),
-        8 => DeviceRequest::CapabilityRequest(CapabilityRequest::Presence),
-        9 => DeviceRequest::CapabilityRequest(CapabilityRequest::Hardware),
-        10 => DeviceRequest::CapabilityRequest(CapabilityRequest::Timer(1)),
-        11 => DeviceRequest::CapabilityRequest(CapabilityRequest::Call { command: 511, arguments: None }),
-        12 => DeviceRequest::CapabilityRequest(CapabilityRequest::SetTimer { port: 1, minutes: 9 }),
+        3 => DeviceRequest::Capability(Query::History(Span::Hours)),
+        4 => DeviceRequest::Capability(Query::Clock(ClockQuery::Read)),
+        5 => DeviceRequest::Capability(Query::Schedule(Access::Read)),
+        6 => DeviceRequest::Capability(Query::Price(Access::Read)),
+        7 => DeviceRequest::Capability(Query::Leader(Access::Read)),
+        8 => DeviceRequest::Capability(Query::PresenceSimulation(Access::Read)),
+        9 => DeviceRequest::Capability(Query::Hardware),
+        10 => DeviceRequest::Capability(Query::Countdown(CountdownQuery { port: 1, minutes: None })),
+        11 => DeviceRequest::Capability(Query::Call(Call { command: 511, arguments: None })),
+        12 => DeviceRequest::Capability(Query::Countdown(CountdownQuery { port: 1, minutes: Some(9) })),
         _ => DeviceRequest::Read,
     };
     for driver in ALL {
@@ -161,16 +161,16 @@ fn believable(answer: &DeviceResponse) {
             reading.facts.iter().for_each(sane);
         }
         DeviceResponse::Identity(found) => sane(&found.facts),
-        DeviceResponse::History(history) => {
+        DeviceResponse::Capability(QueryReply::History(history)) => {
             let figures = history.rows.iter().flatten().flatten();
             assert!(history.rows.len() <= MAX_PORTS && history.rows.iter().all(|row| row.len() <= 32));
             assert!(figures.chain(&history.cost).all(|figure| figure.is_finite() && *figure >= 0.0));
         }
-        DeviceResponse::CapabilityRequest(CapabilityReply::Raw(text)) => {
+        DeviceResponse::Capability(QueryReply::Call(text)) => {
             assert!(!text.chars().any(char::is_control), "{text:?}")
         }
-        DeviceResponse::CapabilityRequest(CapabilityReply::Rules(rules)) => assert!(rules.len() <= 32),
-        DeviceResponse::CapabilityRequest(_) | DeviceResponse::Refused(_) | DeviceResponse::Unsupported => {}
+        DeviceResponse::Capability(QueryReply::Schedule(rules)) => assert!(rules.len() <= 32),
+        DeviceResponse::Capability(_) | DeviceResponse::Refused(_) | DeviceResponse::Unsupported => {}
     }
 }
 

@@ -1,8 +1,7 @@
 //! Answers to requests.
 
-use super::report;
 use crate::model::{Options, PlugId, Response, ResponseData};
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 
 /// The answer to a request that the hub has answered.
@@ -41,9 +40,15 @@ fn data(data: &ResponseData) -> Json {
         ResponseData::Energy(id, port, energy) => {
             json!({"id": id.as_str(), "port": port, "kwh": energy.kwh()})
         }
-        ResponseData::CapabilityState(id, what) => report(id.as_str(), what),
+        ResponseData::PlugAnswer(id, what) => report(id.as_str(), what.report()),
         ResponseData::LogLevel(level) => json!({"level": level.as_str()}),
     }
+}
+
+/// An answer about the plug with this id.
+pub fn report(id: &str, answer: Json) -> Json {
+    let Json::Object(answer) = answer else { return answer };
+    std::iter::once(("id".to_owned(), Json::from(id))).chain(answer).collect::<Map<_, _>>().into()
 }
 
 fn options_json(options: &Options) -> Json {

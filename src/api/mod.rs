@@ -1,33 +1,26 @@
-//! Requests, commands and answers as JSON, for whoever hands them in: each verb is a struct in a file of its
-//! own whose fields are the keys it takes. A key that is not among them is refused and named, as nothing
+//! Requests, commands and answers as JSON, for whoever hands them in: each verb is a struct, in a file of its
+//! own or in that of its capability, whose fields are the keys it takes. A key that is not among them is refused and named, as nothing
 //! that was meant by it would be done. Pure: text in, [`Asked`] or a sentence with the remedy out.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod adoption;
 pub mod answer;
 pub mod bridge;
-pub mod call;
-pub mod clock;
 pub mod command;
-pub mod countdown;
 pub mod device_options;
 pub mod energy_set;
-pub mod history;
-pub mod leader;
 pub mod log_level;
 pub mod overload_reset;
-pub mod presence_simulation;
-pub mod price;
+mod plug_request;
 mod read;
 pub mod rename;
-mod report;
-pub mod schedule;
 
 pub use read::mark;
-pub use report::report;
 
+use crate::capability::{self, RequestVisitor, each_request};
 use crate::model::{PlugId, PlugRequest, Request};
 use serde::de::DeserializeOwned;
+use std::sync::LazyLock;
 
 /// Longer commands and requests are refused unread, in bytes.
 const MAX_PAYLOAD: usize = 4096;
@@ -82,17 +75,22 @@ pub struct Entry {
     /// It changes something whatever its keys say; of a request to one plug, what it asks for tells.
     pub changes: bool,
     /// Its keys, `transaction` among them.
-    pub keys: fn() -> &'static [&'static str],
+    pub keys: fn() -> Vec<&'static str>,
     /// Understands a request; an error says the remedy.
     pub read: fn(&str) -> Result<Asked, String>,
 }
 
 const fn entry<T: Verb>() -> Entry {
-    Entry { name: T::NAME, changes: T::CHANGES, keys: read::keys::<T>, read: read::request::<T> }
+    Entry {
+        name: T::NAME,
+        changes: T::CHANGES,
+        keys: || read::keys::<T>().to_vec(),
+        read: read::request::<T>,
+    }
 }
 
-/// All verbs.
-pub static VERBS: [Entry; 22] = [
+/// Requests to the bridge.
+static OWN: [Entry; 14] = [
     entry::<adoption::Scan>(),
     entry::<adoption::Adopt>(),
     entry::<adoption::DeviceRemove>(),
@@ -107,15 +105,28 @@ pub static VERBS: [Entry; 22] = [
     entry::<log_level::LogLevel>(),
     entry::<bridge::HealthCheck>(),
     entry::<bridge::Restart>(),
-    entry::<clock::Clock>(),
-    entry::<countdown::Countdown>(),
-    entry::<schedule::Schedule>(),
-    entry::<history::History>(),
-    entry::<price::Price>(),
-    entry::<leader::Leader>(),
-    entry::<presence_simulation::PresenceSimulation>(),
-    entry::<call::Call>(),
 ];
+
+/// Requests to one plug, as its capability has them.
+struct Verbs(Vec<Entry>);
+
+impl RequestVisitor for Verbs {
+    fn visit<R: capability::Request + DeserializeOwned + Into<PlugRequest>>(&mut self) {
+        let (keys, read) = (plug_request::keys::<R>, plug_request::request::<R>);
+        self.0.push(Entry { name: R::VERB, changes: false, keys, read });
+    }
+}
+
+static ALL: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+    let mut all = Verbs(OWN.to_vec());
+    each_request(&mut all);
+    all.0
+});
+
+/// All verbs.
+pub fn verbs() -> &'static [Entry] {
+    &ALL
+}
 
 /// The verb with this name.
 ///
@@ -123,8 +134,8 @@ pub static VERBS: [Entry; 22] = [
 ///
 /// Which ones there are.
 pub fn verb(name: &str) -> Result<&'static Entry, String> {
-    VERBS.iter().find(|verb| verb.name == name).ok_or_else(|| {
-        let all: Vec<&str> = VERBS.iter().map(|verb| verb.name).collect();
+    verbs().iter().find(|verb| verb.name == name).ok_or_else(|| {
+        let all: Vec<&str> = verbs().iter().map(|verb| verb.name).collect();
         format!("unknown request; there are {}", all.join(", "))
     })
 }
@@ -148,18 +159,8 @@ fn plug(key: &str, text: Option<&str>) -> Result<PlugId, String> {
 }
 
 /// Something for one plug itself.
-/// Ports, where some are named; none means those that there are already, and an empty list nothing.
-fn some(ports: Option<Vec<u8>>, key: &str) -> Result<Vec<u8>, String> {
-    match ports {
-        Some(ports) if ports.is_empty() => {
-            Err(format!("{key:?} is empty; leave it out to keep those there are"))
-        }
-        ports => Ok(ports.unwrap_or_default()),
-    }
-}
-
-fn errand(id: Option<&str>, errand: PlugRequest) -> Result<Asked, String> {
-    Ok(Asked::Hub(Request::PlugRequest(plug("id", id)?, errand)))
+fn to_plug(id: Option<&str>, request: PlugRequest) -> Result<Asked, String> {
+    Ok(Asked::Hub(Request::PlugRequest(plug("id", id)?, request)))
 }
 
 #[cfg(test)]

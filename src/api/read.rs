@@ -13,7 +13,7 @@ use std::fmt::{self, Display};
 pub(super) const MAX_MARK: usize = 128;
 
 /// The sender's mark in a request.
-const TRANSACTION: &str = "transaction";
+pub(super) const TRANSACTION: &str = "transaction";
 
 /// Understands a request with this verb.
 pub(super) fn request<T: Verb>(text: &str) -> Result<Asked, String> {
@@ -38,9 +38,21 @@ pub(super) fn object<T: DeserializeOwned>(
     mark: &str,
     text: &str,
 ) -> Result<T, String> {
+    object_beside(who, what, &[], mark, text)
+}
+
+/// The same, where these other keys have been taken out of it.
+pub(super) fn object_beside<T: DeserializeOwned>(
+    who: &str,
+    what: &str,
+    beside: &[&str],
+    mark: &str,
+    text: &str,
+) -> Result<T, String> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let read = serde_path_to_error::deserialize(&mut json)
-        .map_err(|error| foreign(who, mark, &error).unwrap_or_else(|| format!("not a {what}: {error}")))?;
+    let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        foreign(who, beside, mark, &error).unwrap_or_else(|| format!("not a {what}: {error}"))
+    })?;
     json.end().map_err(|error| format!("not a {what}: {error}"))?;
     list_for_object(text).map_or(Ok(read), |path| Err(format!("not a {what}: {path} is a JSON object")))
 }
@@ -56,19 +68,27 @@ fn list_for_object(text: &str) -> Option<String> {
 }
 
 /// Which key an object has that it does not know, and which it knows; `None` for another error.
-fn foreign(who: &str, mark: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Option<String> {
+fn foreign(
+    who: &str,
+    beside: &[&str],
+    mark: &str,
+    error: &serde_path_to_error::Error<serde_json::Error>,
+) -> Option<String> {
     let Some(Segment::Map { key }) = error.path().iter().next_back() else { return None };
     let said = error.inner().to_string();
     let known = said.strip_prefix(&format!("unknown field `{key}`, "))?;
     let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
     let path = error.path().to_string();
-    let object = path.strip_suffix(key.as_str())?.strip_suffix('.').unwrap_or(who);
+    let inside = path.strip_suffix(key.as_str())?.strip_suffix('.');
+    let beside = if inside.is_some() { &[] } else { beside };
+    let known: Vec<&str> = beside.iter().copied().chain(known).collect();
+    let object = inside.unwrap_or(who);
     let key: String = key.chars().take(MAX_MARK).collect();
     Some(format!("{object} has no key {key:?}; {}", its_keys(&known, mark)))
 }
 
 /// The mark is everywhere, so that it comes last.
-fn its_keys(all: &[&str], mark: &str) -> String {
+pub(super) fn its_keys(all: &[&str], mark: &str) -> String {
     let marks = all.contains(&mark);
     let own: Vec<&str> = all.iter().copied().filter(|key| *key != mark).collect();
     match own.split_last() {

@@ -1,7 +1,7 @@
 //! Names of plugs and ports.
 
-use super::{Asked, Verb, errand, plug};
-use crate::model::{Name, PlugRequest, Request};
+use super::{Asked, Verb, plug, to_plug};
+use crate::model::{Name, Rename, Request};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -26,7 +26,7 @@ impl Verb for DeviceRename {
     fn ask(self) -> Result<Asked, String> {
         let (id, name) = (self.id.as_deref(), clean(self.name.as_deref())?);
         if self.device_too {
-            return errand(id, PlugRequest::Rename { port: 0, name: name.ok_or(NAMELESS)? });
+            return to_plug(id, Rename { port: 0, name: name.ok_or(NAMELESS)? }.into());
         }
         Ok(Asked::Hub(Request::DeviceRename { id: plug("id", id)?, name }))
     }
@@ -56,7 +56,7 @@ impl Verb for PortRename {
         let (id, name) = (self.id.as_deref(), clean(self.name.as_deref())?);
         let port = self.port.ok_or("give \"port\"")?;
         if self.device_too {
-            return errand(id, PlugRequest::Rename { port, name: name.ok_or(NAMELESS)? });
+            return to_plug(id, Rename { port, name: name.ok_or(NAMELESS)? }.into());
         }
         Ok(Asked::Hub(Request::PortRename { id: plug("id", id)?, port, name }))
     }

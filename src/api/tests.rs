@@ -1,7 +1,8 @@
 //! What every verb has in common; what each of them understands is tested with the topics.
 
+use super::answer::report;
 use super::*;
-use crate::model::{CapabilityState, Clock};
+use crate::model::{Clock, PlugAnswer, Schedule};
 use jiff::civil::DateTime;
 
 fn refused(name: &str, text: &str) -> String {
@@ -11,7 +12,7 @@ fn refused(name: &str, text: &str) -> String {
 
 #[test]
 fn a_foreign_key_is_named_beside_all_keys_of_the_verb() {
-    for Entry { name, keys, .. } in &VERBS {
+    for Entry { name, keys, .. } in verbs() {
         let own: Vec<&str> = keys().iter().copied().filter(|key| *key != "transaction").collect();
         assert_eq!(own.len() + 1, keys().len(), "{name} has a transaction");
         let own = if own.is_empty() { "none but \"transaction\"" } else { &own.join(", ") };
@@ -81,10 +82,8 @@ fn a_word_is_understood_where_one_is_enough() {
 fn a_schedule_tells_of_a_clock_that_is_wrong_and_of_no_other() {
     let told = |drift_s: Option<i64>| {
         let local = DateTime::constant(2013, 12, 26, 0, 0, 0, 0);
-        report(
-            "maxsmart-x1",
-            &CapabilityState::Schedule(Vec::new(), drift_s.map(|drift_s| Clock { local, drift_s })),
-        )
+        let clock = drift_s.map(|drift_s| Clock { local, drift_s });
+        report("maxsmart-x1", PlugAnswer::Schedule(Schedule { rules: Vec::new(), clock }).report())
     };
     let wrong = told(Some(-407_246_400));
     assert_eq!(wrong["drift_s"], -407_246_400);
@@ -102,8 +101,8 @@ fn lists_are_no_objects_and_empty_lists_mean_nothing() {
         ("device_options", r#""options":{"port":{"1":["off"]}}"#, "options.port.1 is a JSON object"),
         ("schedule", r#""add":[null,[1],[],"22:10","Mon",null,true]"#, "add is a JSON object"),
         ("schedule", r#""add":{"id":3,"on":[1],"at":"22:10","days":"Mon"}"#, "a new rule"),
-        ("presence_simulation", r#""ports":[]"#, "\"ports\" is empty"),
-        ("leader", r#""leader":1,"followers":[]"#, "\"followers\" is empty"),
+        ("presence_simulation", r#""ports":[]"#, "ports: the list is empty"),
+        ("leader", r#""leader":1,"followers":[]"#, "followers: the list is empty"),
     ] {
         let refused = refused(verb, &format!("{{{id},{more}}}"));
         assert!(refused.contains(why), "{verb} {more}: {refused}");

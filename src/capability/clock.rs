@@ -1,14 +1,110 @@
-//! What a plug's clock means for people, in words.
+//! The clock of a plug, by which its countdowns and schedule go: read, set to local time, and what it means
+//! for people when it is wrong.
 
-use crate::model::{Clock, History, Moment, Span};
+use super::conversation::Once;
+use super::entity::{Form, Shown, Value};
+use super::{Capability, Guard, Learnt, Query, QueryReply, Request, SlowPoll, States};
+use crate::core::Moment;
 use jiff::civil::DateTime;
-use jiff::{SignedDuration, ToSpan};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
 
 /// What it may be off before rules that come by it are said to come at a wrong time.
 const WRONG_S: u64 = 60;
 
 /// Plugs begin in 1970 or 2013 when they start; a clock in a year before this was not set since.
 const SET_FROM: i16 = 2016;
+
+/// Differences that are told.
+const TOLD_S: u64 = 1;
+
+pub(super) static CAPABILITY: Capability = Capability {
+    name: "clock",
+    shown: &[Shown {
+        key: "clock_drift",
+        name: "clock drift",
+        per_port: false,
+        form: Form::Drift,
+        in_snapshot: true,
+        #[expect(clippy::cast_precision_loss, reason = "seconds of a century")]
+        value: |states, _| Some(Value::Number(states.drift_s? as f64)),
+    }],
+    reads: |_| vec![Query::Clock(ClockQuery::Read)],
+    slow_poll: Some(SlowPoll::OFTEN),
+};
+
+/// What a plug is asked about its clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClockQuery {
+    /// What time is it?
+    Read,
+    /// Set it to local time.
+    Set,
+}
+
+/// A plug's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Clock {
+    /// Local date and time on the plug.
+    pub local: DateTime,
+    /// Seconds by which it is ahead of ours; negative when it is behind.
+    pub drift_s: i64,
+}
+
+impl Clock {
+    /// Reads `2018-10-13,00:23:35`, with a blank or `T` for the comma, too.
+    #[doc(hidden)]
+    pub fn read(text: &str, now: &Moment) -> Option<Self> {
+        let local = local(text)?;
+        let ours =
+            DateTime::from_parts(now.local().date(), now.local().time().with().nanosecond(0).build().ok()?);
+        Some(Self { local, drift_s: local.duration_since(ours).as_secs() })
+    }
+}
+
+/// Reads local date and time in the spelling of the plugs.
+pub fn local(text: &str) -> Option<DateTime> {
+    text.trim().replacen([',', ' '], "T", 1).parse().ok()
+}
+
+/// Reads a plug's clock, or sets it to local time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClockRequest {
+    /// Set it.
+    pub set: bool,
+}
+
+impl Request for ClockRequest {
+    const VERB: &'static str = "clock";
+    /// `None` when it was set and cannot be read.
+    type Answer = Option<Clock>;
+    type Conversation = Once<Option<Clock>>;
+
+    fn changes(&self) -> bool {
+        self.set
+    }
+
+    fn open(self, _: Guard) -> Result<Self::Conversation, String> {
+        let query = if self.set { ClockQuery::Set } else { ClockQuery::Read };
+        Ok(Once::new(Query::Clock(query), |reply| {
+            if let QueryReply::Clock(clock) = reply { Some(clock) } else { None }
+        }))
+    }
+
+    fn report(clock: &Option<Clock>) -> Json {
+        json!({"time": clock.map(|clock| clock.local.to_string()), "drift_s": clock.map(|clock| clock.drift_s)})
+    }
+}
+
+/// What is shown since the plug has told its clock: a drift that has hardly changed stands.
+pub(super) fn learn(told: Option<Clock>, states: &mut States) -> Learnt {
+    let Some(Clock { drift_s, .. }) = told else { return Learnt::default() };
+    let far = states.drift_s.is_none_or(|shown| shown.abs_diff(drift_s) > TOLD_S);
+    states.drift_s = if far { Some(drift_s) } else { states.drift_s };
+    Learnt::able(true)
+}
 
 /// How far a clock is off, as `4 min 5 s behind`.
 pub fn drift(drift_s: i64) -> String {
@@ -40,36 +136,77 @@ pub fn warning(clock: &Clock) -> Option<String> {
     })
 }
 
-const NEVER_SET: &str = ", as nobody has set it since the plug started";
-const REMEDY: &str = "set it: clock PLUG set, over MQTT the request clock with \"set\": true";
+pub(super) const NEVER_SET: &str = ", as nobody has set it since the plug started";
+pub(super) const REMEDY: &str = "set it: clock PLUG set, over MQTT the request clock with \"set\": true";
 
-fn never_set(shown: DateTime) -> bool {
+/// A plug shows this while nobody has set its clock.
+pub(super) fn never_set(shown: DateTime) -> bool {
     shown.year() < SET_FROM
 }
 
-/// What is wrong with the clock by which a record is dated: neither its first nor its last date is
-/// about now.
-pub(super) fn misdated(history: &History, dated: DateTime, count: i64, now: &Moment) -> Option<String> {
-    let (length, bucket, margin_h) = match history.span {
-        Span::Hours => (count.hours(), "hour", 2),
-        Span::Days => (count.days(), "day", 48),
-        Span::Months => (count.months(), "month", 62 * 24),
-    };
-    let about =
-        |time: DateTime| time.duration_since(now.local()).abs() <= SignedDuration::from_hours(margin_h);
-    if about(dated) || dated.checked_add(length).is_ok_and(about) {
-        return None;
+/// The command line.
+#[cfg(feature = "bridge")]
+mod cli {
+    use super::*;
+    use crate::capability::cli::{Face, Labels, Target, Text};
+
+    /// Shows the plug's clock, or sets it.
+    #[derive(Debug, clap::Args)]
+    pub struct Command {
+        #[command(flatten)]
+        target: Target,
+        /// Set it to the time of this machine.
+        #[arg(value_enum)]
+        action: Option<Action>,
     }
-    let date = dated.strftime("%Y-%m-%d");
-    let why = if never_set(dated) { NEVER_SET } else { " and is wrong" };
-    Some(format!(
-        "the dates are by the plug's clock, which shows {date}{why}; the last line is the present {bucket}; {REMEDY}"
-    ))
+
+    #[derive(Debug, Clone, Copy, clap::ValueEnum)]
+    enum Action {
+        /// Set it.
+        Set,
+    }
+
+    impl Face for Command {
+        type Request = ClockRequest;
+        const ABOUT: &'static str = "for its clock";
+
+        fn target(&self) -> &Target {
+            &self.target
+        }
+
+        fn sets_clock(&self) -> bool {
+            self.action.is_some()
+        }
+
+        fn request<E>(&self, _: impl Fn(&str) -> Result<u8, E>) -> Result<ClockRequest, E> {
+            Ok(ClockRequest { set: self.action.is_some() })
+        }
+
+        fn text(&self, clock: &Option<Clock>, plug: &dyn Labels) -> Text {
+            let name = plug.name();
+            let Some(clock) = clock else { return Text::line(format!("{name}: set; it cannot be read")) };
+            let local = clock.local.strftime("%Y-%m-%d %H:%M:%S");
+            Text::line(format!("{name}: {local}, {}", drift(clock.drift_s)))
+        }
+    }
 }
+#[cfg(feature = "bridge")]
+pub(super) use cli::Command;
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::now;
     use super::*;
+
+    #[test]
+    fn a_clock_is_read_with_its_drift() {
+        let drift = |text| Clock::read(text, &now()).map(|clock| clock.drift_s);
+        assert_eq!(drift("2026-11-21,12:00:05"), Some(5));
+        assert_eq!(drift("2026-11-21 11:59:00"), Some(-60));
+        assert_eq!(drift("2013-12-26,00:00:00"), Some(-407_246_400));
+        assert_eq!(drift("2026-13-21,12:00:05"), None);
+        assert_eq!(drift(""), None);
+    }
 
     #[test]
     fn a_drift_has_the_units_of_its_size() {

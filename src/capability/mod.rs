@@ -1,311 +1,318 @@
-//! An errand carried out: which ask comes next, what its answer means, and whether the plug did what
-//! it said. Pure, so that the bridge and the command line go the same way; knows the vocabulary and
-//! nothing else.
+//! Capabilities: what some plugs can do beyond being read and switched. Each has one file with all that is
+//! said about it: its value, the request and its keys, the conversation that takes, what locks forbid, the
+//! answer as JSON and for people, what of it is shown all the time and how often it is asked for. What it
+//! looks like on the wire stays in the drivers. Pure; [`ALL`] is the list of them.
 
-mod against;
+#[cfg(feature = "bridge")]
+pub mod cli;
+mod conversation;
+mod device;
+mod entity;
+mod guard;
+mod read;
+mod requests;
+
+mod call;
 mod clock;
-mod record;
-mod wish;
+mod countdown;
+mod hardware;
+mod history;
+mod leader;
+mod names;
+mod presence_simulation;
+mod price;
+mod schedule;
 
-pub use against::against;
-pub use clock::{drift, warning};
+pub use call::Call;
+pub use clock::{Clock, ClockQuery, ClockRequest, drift, local, warning};
+pub use conversation::{Conversation, Request, open};
+pub use countdown::{Countdown, CountdownQuery, CountdownRequest, ShownCountdown};
+pub use device::{DeviceRequest, DeviceResponse, Switch, UNKNOWN, hear};
+pub use entity::{Form, Setting, Shown, Value};
+pub use guard::Guard;
+pub use hardware::Hardware;
+pub use history::{History, HistoryRequest, HistoryRow, Meaning, RawHistory, Span};
+pub use leader::{LeaderChange, LeaderGroup, Role};
+pub use names::{Rename, Renamed};
+pub use presence_simulation::{PresenceSimulation, PresenceSimulationChange};
+pub use price::{Currency, Price, PriceRequest};
+pub use requests::{PlugAnswer, PlugRequest, RequestVisitor, Task, each_request};
+pub use schedule::{RawRule, RuleChange, Schedule, ScheduleEdit, ScheduleRequest, ScheduleRule, against};
 
-use crate::model::{
-    CapabilityReply, CapabilityRequest, CapabilityState, Clock, DeviceRequest, DeviceResponse, Failure,
-    LeaderGroup, Lock, Meaning, Moment, PerPort, PlugRequest, Presence, RuleChange, RuleWish, Timer,
-    UNKNOWN_SKILL,
-};
-use jiff::civil::DateTime;
-use std::collections::VecDeque;
+use crate::core::{Moment, Name};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
 
-/// What an errand is held against before anything is asked.
+/// A capability, as far as it is more than its types.
+#[derive(Debug)]
+pub struct Capability {
+    /// What it is called.
+    pub name: &'static str,
+    /// What of it is shown all the time.
+    pub shown: &'static [Shown],
+    /// All questions that change nothing, for a plug with so many ports.
+    pub reads: fn(ports: u8) -> Vec<Query>,
+    /// How they are asked without a request; `None` for one that is not.
+    pub slow_poll: Option<SlowPoll>,
+}
+
+/// All capabilities.
+pub static ALL: [&Capability; 10] = [
+    &names::CAPABILITY,
+    &clock::CAPABILITY,
+    &countdown::CAPABILITY,
+    &schedule::CAPABILITY,
+    &history::CAPABILITY,
+    &price::CAPABILITY,
+    &leader::CAPABILITY,
+    &presence_simulation::CAPABILITY,
+    &hardware::CAPABILITY,
+    &call::CAPABILITY,
+];
+
+/// How a capability is asked for now and then.
+#[derive(Debug, Clone, Copy)]
+pub struct SlowPoll {
+    /// How long an answer lasts.
+    pub every: Duration,
+    /// One answer is enough.
+    pub once: bool,
+    /// Only while a port is locked.
+    pub while_locked: bool,
+}
+
+impl SlowPoll {
+    /// For what changes by itself.
+    const OFTEN: Self = Self { every: Duration::from_secs(30 * 60), once: false, while_locked: false };
+
+    /// For what hardly ever changes.
+    const RARELY: Self = Self { every: Duration::from_secs(3 * 3600), ..Self::OFTEN };
+}
+
+/// Reads what is, or writes what shall be and reads that back.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Guard {
-    /// What the plug is called in sentences.
-    pub who: String,
-    /// How many ports it has.
-    pub ports: u8,
-    /// It may be changed.
-    pub control: bool,
-    /// By port, port 1 first; those missing are not locked.
-    pub locks: Vec<Lock>,
-    /// Protection has latched a port off.
-    pub latched: bool,
-    /// Ports that followed another when it was last heard that any did.
-    pub followed: Vec<u8>,
+pub enum Access<T> {
+    /// What is it?
+    Read,
+    /// Be this.
+    Write(T),
 }
 
-/// An errand on its way.
-#[derive(Debug)]
-pub struct Task {
-    errand: PlugRequest,
-    guard: Guard,
-    /// Ports still to be asked about, the present one first.
-    todo: VecDeque<u8>,
-    timers: Vec<(u8, Option<Timer>)>,
-    /// The change that is asked for, once it is known what was.
-    change: Option<Change>,
-    /// The clock by which new rules come, where the plug told it.
-    clock: Option<Clock>,
-    /// Somebody has learnt what the figures of its record mean.
-    learnt: bool,
+/// What a plug is asked about a capability.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Query {
+    /// Take a name.
+    Names(Rename),
+    /// Its clock.
+    Clock(ClockQuery),
+    /// The countdown of a port.
+    Countdown(CountdownQuery),
+    /// Its rules.
+    Schedule(Access<ScheduleEdit>),
+    /// What it has recorded.
+    History(Span),
+    /// What a kilowatt-hour costs; the plug only keeps it.
+    Price(Access<Price>),
+    /// Which port leads which.
+    Leader(Access<LeaderGroup>),
+    /// When it switches at random.
+    PresenceSimulation(Access<PresenceSimulation>),
+    /// The numbers of its hardware.
+    Hardware,
+    /// Any command of the protocol.
+    Call(Call),
 }
 
-#[derive(Debug)]
-enum Change {
-    /// The same as the next one, once the clock by which the rule will come was asked for.
-    Clocked(RuleChange, usize),
-    /// With the number of rules there were.
-    Rules(RuleChange, usize),
+/// What a plug says about a capability.
+#[derive(Debug, Clone, PartialEq)]
+pub enum QueryReply {
+    /// The name it now tells; `None` when it tells none, as for ports on most firmware.
+    Names(Option<Name>),
+    /// Its clock; `None` when it was set and cannot be read.
+    Clock(Option<Clock>),
+    /// The countdown that is running.
+    Countdown(Option<Countdown>),
+    /// All its rules.
+    Schedule(Vec<RawRule>),
+    /// What it has recorded.
+    History(RawHistory),
+    /// The price somebody told it.
+    Price(Option<Price>),
+    /// Which port leads which.
     Leader(LeaderGroup),
-    Presence(Presence),
+    /// When it switches at random.
+    PresenceSimulation(PresenceSimulation),
+    /// The numbers of its hardware.
+    Hardware(Hardware),
+    /// The answer to a command, JSON with secrets masked.
+    Call(String),
 }
 
-impl Task {
-    /// Checks what can be checked before the plug is asked.
-    ///
-    /// # Errors
-    ///
-    /// Why it will not be asked, in a sentence that names the remedy.
-    pub fn new(errand: PlugRequest, guard: Guard) -> Result<Self, String> {
-        guard.check(&errand)?;
-        let mut todo = VecDeque::new();
-        if let PlugRequest::Countdown { port, .. } = errand {
-            todo.extend(port.map_or(1..=guard.ports, |port| port..=port));
-        }
-        Ok(Self { errand, guard, todo, timers: Vec::new(), change: None, clock: None, learnt: false })
+impl From<QueryReply> for DeviceResponse {
+    fn from(reply: QueryReply) -> Self {
+        Self::Capability(reply)
     }
+}
 
-    /// What somebody wants.
-    pub fn errand(&self) -> &PlugRequest {
-        &self.errand
-    }
-
-    /// What the figures of the plug's record mean, when that was learnt.
-    pub fn learn(&mut self, meaning: Meaning) {
-        if let PlugRequest::History { meaning: known, .. } = &mut self.errand {
-            *known = Some(meaning);
-            self.learnt = true;
+impl Query {
+    /// The capability it is about.
+    pub fn capability(&self) -> &'static Capability {
+        match self {
+            Self::Names(_) => &names::CAPABILITY,
+            Self::Clock(_) => &clock::CAPABILITY,
+            Self::Countdown(_) => &countdown::CAPABILITY,
+            Self::Schedule(_) => &schedule::CAPABILITY,
+            Self::History(_) => &history::CAPABILITY,
+            Self::Price(_) => &price::CAPABILITY,
+            Self::Leader(_) => &leader::CAPABILITY,
+            Self::PresenceSimulation(_) => &presence_simulation::CAPABILITY,
+            Self::Hardware => &hardware::CAPABILITY,
+            Self::Call(_) => &call::CAPABILITY,
         }
     }
 
-    /// What to ask now.
-    pub fn ask(&self) -> DeviceRequest {
-        let port = self.todo.front().copied().unwrap_or_default();
-        DeviceRequest::CapabilityRequest(match (&self.change, &self.errand) {
-            (Some(Change::Clocked(..)), _) => CapabilityRequest::Clock,
-            (Some(Change::Rules(change, _)), _) => CapabilityRequest::ChangeRules(change.clone()),
-            (Some(Change::Leader(group)), _) => CapabilityRequest::SetLeader(group.clone()),
-            (Some(Change::Presence(presence)), _) => CapabilityRequest::SetPresence(presence.clone()),
-            (None, PlugRequest::History { span, .. }) => return DeviceRequest::History(*span),
-            (None, PlugRequest::Clock { set: true }) => CapabilityRequest::SetClock,
-            (None, PlugRequest::Clock { set: false }) => CapabilityRequest::Clock,
-            (None, PlugRequest::Countdown { minutes: Some(minutes), .. }) => {
-                CapabilityRequest::SetTimer { port, minutes: *minutes }
+    /// The question of the slow poll that its reply answers, too; itself where it changes nothing.
+    pub fn reading(&self) -> Self {
+        match self {
+            Self::Clock(_) => Self::Clock(ClockQuery::Read),
+            Self::Countdown(query) => Self::Countdown(CountdownQuery { minutes: None, ..*query }),
+            Self::Schedule(_) => Self::Schedule(Access::Read),
+            Self::Price(_) => Self::Price(Access::Read),
+            Self::Leader(_) => Self::Leader(Access::Read),
+            Self::PresenceSimulation(_) => Self::PresenceSimulation(Access::Read),
+            Self::Names(_) | Self::History(_) | Self::Hardware | Self::Call(_) => self.clone(),
+        }
+    }
+}
+
+/// What is shown of the capabilities of a plug, as it told last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct States {
+    /// Seconds by which its clock is ahead of ours.
+    pub drift_s: Option<i64>,
+    /// Countdowns by port; those of missing ports are not known.
+    pub countdowns: BTreeMap<u8, ShownCountdown>,
+    /// Which port leads which.
+    pub leader: Option<LeaderGroup>,
+    /// Whether it switches at random.
+    pub presence_simulation: Option<bool>,
+}
+
+/// What follows from a reply.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Learnt {
+    /// The plug has shown that it can.
+    pub able: bool,
+    /// It will be otherwise after this time.
+    pub again: Option<Duration>,
+}
+
+impl Learnt {
+    fn able(able: bool) -> Self {
+        Self { able, again: None }
+    }
+}
+
+impl States {
+    /// Takes in what a plug with so many ports has told, whoever asked.
+    pub fn learn(&mut self, query: &Query, reply: &QueryReply, ports: u8, now: &Moment) -> Learnt {
+        match (query, reply) {
+            (_, QueryReply::Clock(told)) => clock::learn(*told, self),
+            (Query::Countdown(query), QueryReply::Countdown(told)) => {
+                countdown::learn(query.port, *told, self, now)
             }
-            (None, PlugRequest::Countdown { minutes: None, .. }) => CapabilityRequest::Timer(port),
-            (None, PlugRequest::Schedule(_)) => CapabilityRequest::Rules,
-            (None, PlugRequest::Price(None)) => CapabilityRequest::Price,
-            (None, PlugRequest::Price(Some(price))) => CapabilityRequest::SetPrice(*price),
-            (None, PlugRequest::Leader(_)) => CapabilityRequest::Leader,
-            (None, PlugRequest::PresenceSimulation(_)) => CapabilityRequest::Presence,
-            (None, PlugRequest::Call { command, arguments }) => {
-                CapabilityRequest::Call { command: *command, arguments: arguments.clone() }
-            }
-            (None, PlugRequest::Rename { port, name }) => {
-                CapabilityRequest::Rename { port: *port, name: name.clone() }
-            }
-        })
+            (_, QueryReply::Leader(told)) => leader::learn(told, self, ports),
+            (_, QueryReply::PresenceSimulation(told)) => presence_simulation::learn(told, self, ports),
+            (
+                _,
+                QueryReply::Names(_)
+                | QueryReply::Countdown(_)
+                | QueryReply::Schedule(_)
+                | QueryReply::History(_)
+                | QueryReply::Price(_)
+                | QueryReply::Hardware(_)
+                | QueryReply::Call(_),
+            ) => Learnt::default(),
+        }
+    }
+}
+
+/// The capabilities that a plug has shown, by their places in [`ALL`]; as text their names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Able(u16);
+
+impl Able {
+    /// Whether it has shown this one.
+    pub fn has(self, name: &str) -> bool {
+        self.0 & Self::bit(name) != 0
     }
 
-    /// Takes the answer to [`ask`](Self::ask); `None` when there is more to ask.
-    ///
-    /// # Errors
-    ///
-    /// [`Failure::Rejected`] when the plug cannot, will not or did not; says why.
-    pub fn hear(&mut self, answer: DeviceResponse, now: &Moment) -> Result<Option<CapabilityState>, Failure> {
-        if let Some(Change::Clocked(change, before)) =
-            self.change.take_if(|change| matches!(change, Change::Clocked(..)))
-        {
-            self.clock = match answer {
-                DeviceResponse::CapabilityRequest(CapabilityReply::Clock(clock)) => clock,
-                // Without a clock that is told the rule is still a rule.
-                DeviceResponse::Refused(_) | DeviceResponse::Unsupported => None,
-                DeviceResponse::CapabilityRequest(_)
-                | DeviceResponse::History(_)
-                | DeviceResponse::Reading(_)
-                | DeviceResponse::Identity(_) => {
-                    return Err(mixed_up());
+    /// It has shown this one.
+    pub fn insert(&mut self, name: &str) {
+        self.0 |= Self::bit(name);
+    }
+
+    /// What either has.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// It has shown none.
+    pub fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+
+    /// All it has shown.
+    pub fn all(self) -> impl Iterator<Item = &'static Capability> {
+        ALL.iter().copied().enumerate().filter(move |(place, _)| self.0 >> place & 1 == 1).map(|(_, one)| one)
+    }
+
+    fn bit(name: &str) -> u16 {
+        ALL.iter().position(|one| one.name == name).map_or(0, |place| 1 << place)
+    }
+}
+
+impl<'a> FromIterator<&'a str> for Able {
+    fn from_iter<I: IntoIterator<Item = &'a str>>(names: I) -> Self {
+        let mut able = Self::default();
+        names.into_iter().for_each(|name| able.insert(name));
+        able
+    }
+}
+
+impl Serialize for Able {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.all().map(|one| one.name))
+    }
+}
+
+impl<'de> Deserialize<'de> for Able {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Names;
+
+        impl<'de> Visitor<'de> for Names {
+            type Value = Able;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("names of capabilities")
+            }
+
+            // One that a newer version knows is left out.
+            fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<Able, A::Error> {
+                let mut able = Able::default();
+                while let Some(name) = names.next_element::<String>()? {
+                    able.insert(&name);
                 }
-            };
-            self.change = Some(Change::Rules(change, before));
-            return Ok(None);
-        }
-        let told = match answer {
-            DeviceResponse::CapabilityRequest(told) => told,
-            DeviceResponse::History(history) => {
-                let PlugRequest::History { port, meaning, .. } = &self.errand else { return Err(mixed_up()) };
-                return Ok(Some(CapabilityState::Record(record::record(
-                    &history,
-                    *port,
-                    *meaning,
-                    self.learnt,
-                    now,
-                ))));
-            }
-            DeviceResponse::Refused(why) => return Err(Failure::Rejected(why)),
-            DeviceResponse::Unsupported if matches!(self.errand, PlugRequest::History { .. }) => {
-                return Err(Failure::Rejected("it keeps no record, or does not tell it".into()));
-            }
-            DeviceResponse::Unsupported => return Err(Failure::Rejected(UNKNOWN_SKILL.into())),
-            DeviceResponse::Reading(_) | DeviceResponse::Identity(_) => return Err(mixed_up()),
-        };
-        match told {
-            CapabilityReply::Clock(clock) => Ok(Some(CapabilityState::Clock(clock))),
-            CapabilityReply::Price(price) => Ok(Some(CapabilityState::Price(price))),
-            CapabilityReply::Raw(text) => Ok(Some(CapabilityState::Raw(text))),
-            CapabilityReply::Timer(timer) => self.timer(timer),
-            CapabilityReply::Name(told) => self.renamed(told.as_ref()),
-            CapabilityReply::Rules(rules) => match (self.change.take(), &self.errand) {
-                (Some(Change::Rules(change, before)), _) => {
-                    let obeyed = match &change {
-                        RuleChange::Add(_) => rules.len() > before,
-                        RuleChange::Change(rule) => rules.contains(rule),
-                        RuleChange::Delete(id) => !rules.iter().any(|rule| rule.id == *id),
-                    };
-                    if obeyed { Ok(Some(listed(rules, self.clock, now))) } else { Err(disobeyed()) }
-                }
-                (_, PlugRequest::Schedule(Some(wish))) => {
-                    let change =
-                        wish::rule_change(wish, &rules, &self.guard, now).map_err(Failure::Rejected)?;
-                    self.change = Some(match &change {
-                        RuleChange::Add(rule) | RuleChange::Change(rule) if rule.enabled => {
-                            Change::Clocked(change, rules.len())
-                        }
-                        RuleChange::Add(_) | RuleChange::Change(_) | RuleChange::Delete(_) => {
-                            Change::Rules(change, rules.len())
-                        }
-                    });
-                    Ok(None)
-                }
-                _ => Ok(Some(listed(rules, None, now))),
-            },
-            CapabilityReply::Leader(group) => match (self.change.take(), &self.errand) {
-                (Some(Change::Leader(wanted)), _) if wanted != group => Err(disobeyed()),
-                (None, PlugRequest::Leader(Some(wish))) => {
-                    let wanted = wish::group(wish, group, &self.guard).map_err(Failure::Rejected)?;
-                    self.change = Some(Change::Leader(wanted));
-                    Ok(None)
-                }
-                _ => Ok(Some(CapabilityState::Leader(group))),
-            },
-            CapabilityReply::Presence(presence) => match (self.change.take(), &self.errand) {
-                (Some(Change::Presence(wanted)), _) if wanted != presence => Err(disobeyed()),
-                (None, PlugRequest::PresenceSimulation(Some(wish))) => {
-                    let wanted = wish::presence(wish, presence, &self.guard).map_err(Failure::Rejected)?;
-                    self.change = Some(Change::Presence(wanted));
-                    Ok(None)
-                }
-                _ => Ok(Some(CapabilityState::PresenceSimulation(presence))),
-            },
-            CapabilityReply::Hardware(_) => Err(mixed_up()),
-        }
-    }
-
-    fn timer(&mut self, timer: Option<Timer>) -> Result<Option<CapabilityState>, Failure> {
-        let PlugRequest::Countdown { minutes, .. } = &self.errand else { return Err(mixed_up()) };
-        let Some(port) = self.todo.pop_front() else { return Err(mixed_up()) };
-        if minutes.is_some_and(|minutes| (minutes > 0) != timer.is_some()) {
-            return Err(disobeyed());
-        }
-        self.timers.push((port, timer));
-        Ok(self.todo.is_empty().then(|| CapabilityState::Countdowns(std::mem::take(&mut self.timers))))
-    }
-
-    fn renamed(&self, told: Option<&crate::model::Name>) -> Result<Option<CapabilityState>, Failure> {
-        let PlugRequest::Rename { port, name } = &self.errand else { return Err(mixed_up()) };
-        let kept_here = match told {
-            Some(told) if told == name => None,
-            Some(told) => Some(format!("the plug took the name and still calls itself {told}")),
-            None => Some("the plug took the name and does not tell it".into()),
-        };
-        Ok(Some(CapabilityState::Renamed { port: *port, name: name.clone(), kept_here }))
-    }
-}
-
-impl Guard {
-    fn check(&self, errand: &PlugRequest) -> Result<(), String> {
-        if errand.changes() && !self.control {
-            return Err(format!(
-                "{} is read-only; read_only in the settings or its options says so",
-                self.who
-            ));
-        }
-        for port in errand.ports() {
-            if !(1..=self.ports).contains(&port) {
-                return Err(format!("{} has no port {port}; it has 1 to {}", self.who, self.ports));
+                Ok(able)
             }
         }
-        if let PlugRequest::Countdown { port, minutes: Some(minutes) } = errand {
-            let port = port.ok_or("a countdown is set for one port: name it")?;
-            match minutes {
-                0 => {}
-                1..=1440 => self.may(port, false)?,
-                1441.. => return Err("minutes must be 1 to 1440, 0 to cancel".into()),
-            }
-        }
-        if matches!(errand, PlugRequest::Call { .. }) && self.locks.iter().any(|lock| *lock != Lock::None) {
-            let who = &self.who;
-            return Err(format!(
-                "{who} has locked ports, which a raw command could switch; unlock them first"
-            ));
-        }
-        if matches!(errand, PlugRequest::Call { .. }) && self.latched {
-            let who = &self.who;
-            return Err(format!(
-                "{who} has latched ports, which a raw command could switch on; reset them first (overload_reset)"
-            ));
-        }
-        if let PlugRequest::Schedule(Some(RuleWish::Add(content))) = errand
-            && !content.is_whole()
-        {
-            return Err(wish::INCOMPLETE.into());
-        }
-        Ok(())
+
+        from.deserialize_seq(Names)
     }
-
-    /// A port may be switched this way by what the plug is told to do by itself.
-    fn may(&self, port: u8, on: bool) -> Result<(), String> {
-        match self.lock(port).refuses(on) {
-            true => Err(format!("port {port} of {} is locked; unlock it first", self.who)),
-            false => Ok(()),
-        }
-    }
-
-    fn lock(&self, port: u8) -> Lock {
-        self.locks.port(port).copied().unwrap_or(Lock::None)
-    }
-}
-
-fn listed(rules: Vec<crate::model::Rule>, clock: Option<Clock>, now: &Moment) -> CapabilityState {
-    let dated = |mut rule: crate::model::Rule| {
-        let comes = rule.comes(now);
-        rule.minute = comes.map_or(rule.minute, minute);
-        (rule, comes.map(|comes| comes.strftime("%Y-%m-%d").to_string()))
-    };
-    CapabilityState::Schedule(rules.into_iter().map(dated).collect(), clock)
-}
-
-fn minute(time: DateTime) -> u16 {
-    u16::from(time.hour().unsigned_abs()) * 60 + u16::from(time.minute().unsigned_abs())
-}
-
-fn disobeyed() -> Failure {
-    Failure::Rejected("it said yes and shows no such change".into())
-}
-
-fn mixed_up() -> Failure {
-    Failure::InvalidResponse("an answer to something else".into())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::io::http::Http;
 use crate::io::line::Line;
 use crate::io::probe::{DriverConfig, search};
-use crate::model::{Endpoint, Failure, Found, Heard};
+use crate::model::{Endpoint, Failure, Found, Heard, Query, QueryReply};
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use tokio::sync::mpsc;
@@ -92,7 +92,8 @@ async fn explain(settings: &Settings, host: &str, out: &mut dyn Write) -> io::Re
 /// The numbers its hardware carries, if it tells them.
 async fn hardware(quarry: &DriverConfig, found: &Found, out: &mut dyn Write) -> io::Result<()> {
     let Ok(http) = Http::new() else { return Ok(()) };
-    let Ok(told) = Line::open(&http, quarry, found).hardware().await else { return Ok(()) };
+    let hardware = Line::open(&http, quarry, found).capability(Query::Hardware).await;
+    let Ok(QueryReply::Hardware(told)) = hardware else { return Ok(()) };
     let rows =
         [("mac", told.mac.map(|mac| mac.to_string())), ("cpuid", told.cpuid), ("made for", told.server)];
     for (label, value) in rows {

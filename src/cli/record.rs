@@ -3,12 +3,13 @@
 
 use super::find::find;
 use super::progress::patiently;
+use crate::capability;
 use crate::config::Settings;
 use crate::drivers::Message;
 use crate::io::line::Line;
 use crate::io::probe::exchange;
 use crate::io::recorder::{Heard, Log};
-use crate::model::{CapabilityRequest, Failure, Span};
+use crate::model::{Call, Failure, Query};
 use crate::sim::{self, Endpoint, Recording};
 use anyhow::{Context, Result, anyhow, bail};
 use std::future::Future;
@@ -88,21 +89,10 @@ pub async fn record(settings: &Settings, word: &str, file: Option<&Path>, out: &
 async fn everything(line: &mut Line) {
     drop(line.identify().await);
     let ports = line.read().await.map_or(0, |reading| reading.ports.len());
-    let one = [
-        CapabilityRequest::Clock,
-        CapabilityRequest::Rules,
-        CapabilityRequest::Price,
-        CapabilityRequest::Leader,
-        CapabilityRequest::Presence,
-        CapabilityRequest::Hardware,
-    ];
-    let relays = CapabilityRequest::Call { command: 513, arguments: None };
-    let timers = (1..).take(ports).map(CapabilityRequest::Timer);
-    for skill in one.into_iter().chain([relays]).chain(timers) {
-        drop(line.skill(skill).await);
-    }
-    for span in [Span::Hours, Span::Days, Span::Months] {
-        drop(line.history(span).await);
+    let relays = Query::Call(Call { command: 513, arguments: None });
+    let all = capability::ALL.iter().flat_map(|one| (one.reads)(u8::try_from(ports).unwrap_or(u8::MAX)));
+    for query in all.chain([relays]) {
+        drop(line.capability(query).await);
     }
 }
 

@@ -67,19 +67,6 @@ pub fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(String::from).into()
 }
 
-/// A bar of at most `width` characters, in eighths.
-pub fn bar(share: f64, width: u32) -> String {
-    const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let mut left = (share.clamp(0.0, 1.0) * f64::from(width * 8)).round();
-    let mut text = String::new();
-    while left >= 8.0 {
-        text.push('█');
-        left -= 8.0;
-    }
-    let part = (1..8).rev().find(|part| left >= f64::from(*part));
-    text + PARTS.get(part.map_or(0, |part| part as usize)).copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,14 +94,5 @@ mod tests {
             assert!(at(screen).lines().all(|line| line.chars().count() <= screen), "{}", at(screen));
         }
         assert!(at(26).contains('…'));
-    }
-
-    #[test]
-    fn bars_grow_in_eighths() {
-        for (share, want) in
-            [(0.0, ""), (0.5, "██"), (1.0, "████"), (7.0, "████"), (0.28125, "█▏"), (f64::NAN, "")]
-        {
-            assert_eq!(bar(share, 4), want, "{share}");
-        }
     }
 }

@@ -1,10 +1,11 @@
 //! What some plugs can do beyond reading and switching. One that cannot is an [`Error::Unsupported`]; each change is
 //! read back, and one that did not happen is an [`Error::Rejected`].
 
-use super::{Error, Plug, ScheduleRule};
+use super::{Error, Plug};
 use crate::model::{
-    CapabilityState, Clock, Failure, Hardware, LeaderGroup, LeaderWish, Name, PlugRequest, Presence,
-    PresenceSimulationWish, Price, Record, RuleContent, RuleWish, Span, Timer,
+    Call, Clock, ClockRequest, Failure, Hardware, History, HistoryRequest, LeaderChange, LeaderGroup, Name,
+    PresenceSimulation, PresenceSimulationChange, Price, PriceRequest, Query, QueryReply, Rename, RuleChange,
+    ScheduleRequest, ScheduleRule, Span,
 };
 
 impl Plug {
@@ -14,8 +15,9 @@ impl Plug {
     ///
     /// Here and below: [`Error::Unsupported`], [`Error::Rejected`], [`Error::Failed`].
     pub async fn clock(&self) -> Result<Clock, Error> {
-        let clock = self.ask_clock("for its clock", false).await?;
-        clock.ok_or_else(|| self.mixed_up("for its clock"))
+        const REQUEST: &str = "for its clock";
+        let clock = self.perform(REQUEST, ClockRequest { set: false }).await?;
+        clock.ok_or_else(|| self.mixed_up(REQUEST))
     }
 
     /// Sets its clock to local time; brings it back, `None` where it cannot be read.
@@ -24,25 +26,7 @@ impl Plug {
     ///
     /// As [`clock`](Self::clock).
     pub async fn set_clock(&self) -> Result<Option<Clock>, Error> {
-        self.ask_clock("to set its clock", true).await
-    }
-
-    async fn ask_clock(&self, request: &'static str, set: bool) -> Result<Option<Clock>, Error> {
-        let CapabilityState::Clock(clock) = self.perform(request, PlugRequest::Clock { set }).await? else {
-            return Err(self.mixed_up(request));
-        };
-        Ok(clock)
-    }
-
-    pub(super) async fn countdowns(
-        &self,
-        request: &'static str,
-        errand: PlugRequest,
-    ) -> Result<Vec<(u8, Option<Timer>)>, Error> {
-        let CapabilityState::Countdowns(all) = self.perform(request, errand).await? else {
-            return Err(self.mixed_up(request));
-        };
-        Ok(all)
+        self.perform("to set its clock", ClockRequest { set: true }).await
     }
 
     /// The rules by which it switches by itself, at times of its own clock.
@@ -51,7 +35,7 @@ impl Plug {
     ///
     /// As [`clock`](Self::clock).
     pub async fn schedule(&self) -> Result<Vec<ScheduleRule>, Error> {
-        self.ask_schedule("for its schedule", None).await
+        self.ask_schedule("for its schedule", ScheduleRequest::default()).await
     }
 
     /// Adds a rule, which needs ports, a time, and days or a date; brings back all rules.
@@ -68,8 +52,8 @@ impl Plug {
     /// # Errors
     ///
     /// [`Error::InvalidRequest`] when something is missing, and as [`clock`](Self::clock).
-    pub async fn add_rule(&self, rule: RuleContent) -> Result<Vec<ScheduleRule>, Error> {
-        self.ask_schedule("to add a rule", Some(RuleWish::Add(rule))).await
+    pub async fn add_rule(&self, rule: RuleChange) -> Result<Vec<ScheduleRule>, Error> {
+        self.ask_schedule("to add a rule", ScheduleRequest::add(rule)).await
     }
 
     /// Changes the rule with this number; what is not given stays. Brings back all rules.
@@ -77,8 +61,9 @@ impl Plug {
     /// # Errors
     ///
     /// [`Error::Rejected`] when it has no such rule, and as [`clock`](Self::clock).
-    pub async fn change_rule(&self, id: i64, change: RuleContent) -> Result<Vec<ScheduleRule>, Error> {
-        self.ask_schedule("to change a rule", Some(RuleWish::Change(id, change))).await
+    pub async fn change_rule(&self, id: i64, change: RuleChange) -> Result<Vec<ScheduleRule>, Error> {
+        let change = ScheduleRequest::change(RuleChange { id: Some(id), ..change });
+        self.ask_schedule("to change a rule", change).await
     }
 
     /// Deletes the rule with this number; brings back those that are left.
@@ -87,19 +72,15 @@ impl Plug {
     ///
     /// As [`change_rule`](Self::change_rule).
     pub async fn delete_rule(&self, id: i64) -> Result<Vec<ScheduleRule>, Error> {
-        self.ask_schedule("to delete a rule", Some(RuleWish::Delete(id))).await
+        self.ask_schedule("to delete a rule", ScheduleRequest::delete(id)).await
     }
 
     async fn ask_schedule(
         &self,
         request: &'static str,
-        wish: Option<RuleWish>,
+        schedule: ScheduleRequest,
     ) -> Result<Vec<ScheduleRule>, Error> {
-        let CapabilityState::Schedule(rules, _) = self.perform(request, PlugRequest::Schedule(wish)).await?
-        else {
-            return Err(self.mixed_up(request));
-        };
-        Ok(rules.into_iter().map(ScheduleRule::of).collect())
+        Ok(self.perform(request, schedule).await?.readable())
     }
 
     /// The energy it has recorded: the last 24 hours, 30 or 31 days, or 12 months. Figures are read as watt-hours and
@@ -108,18 +89,13 @@ impl Plug {
     /// # Errors
     ///
     /// As [`clock`](Self::clock).
-    pub async fn history(&self, span: Span) -> Result<Record, Error> {
+    pub async fn history(&self, span: Span) -> Result<History, Error> {
         self.record(span, None).await
     }
 
-    pub(super) async fn record(&self, span: Span, port: Option<u8>) -> Result<Record, Error> {
-        const REQUEST: &str = "for its history";
-        let CapabilityState::Record(record) =
-            self.perform(REQUEST, PlugRequest::History { span, port, meaning: None }).await?
-        else {
-            return Err(self.mixed_up(REQUEST));
-        };
-        Ok(record)
+    pub(super) async fn record(&self, span: Span, port: Option<u8>) -> Result<History, Error> {
+        let request = HistoryRequest { span: Some(span), port, meaning: None };
+        self.perform("for its history", request).await
     }
 
     /// What a kilowatt-hour costs, as somebody told it.
@@ -128,7 +104,7 @@ impl Plug {
     ///
     /// As [`clock`](Self::clock).
     pub async fn price(&self) -> Result<Option<Price>, Error> {
-        self.ask_price("for its price", None).await
+        self.perform("for its price", PriceRequest::default()).await
     }
 
     /// Tells it what a kilowatt-hour costs; it only keeps that. Brings back what it tells afterwards.
@@ -137,14 +113,7 @@ impl Plug {
     ///
     /// As [`clock`](Self::clock).
     pub async fn set_price(&self, price: Price) -> Result<Option<Price>, Error> {
-        self.ask_price("to keep a price", Some(price)).await
-    }
-
-    async fn ask_price(&self, request: &'static str, price: Option<Price>) -> Result<Option<Price>, Error> {
-        let CapabilityState::Price(price) = self.perform(request, PlugRequest::Price(price)).await? else {
-            return Err(self.mixed_up(request));
-        };
-        Ok(price)
+        self.perform("to keep a price", PriceRequest::from(price)).await
     }
 
     /// Which port leads which: followers go on and off with the power that the leader draws.
@@ -153,7 +122,7 @@ impl Plug {
     ///
     /// As [`clock`](Self::clock).
     pub async fn leader(&self) -> Result<LeaderGroup, Error> {
-        self.ask_leader("for its leader", None).await
+        self.perform("for its leader", LeaderChange::default()).await
     }
 
     /// Sets which port leads which; what is not given stays. Brings back what it tells afterwards.
@@ -161,19 +130,8 @@ impl Plug {
     /// # Errors
     ///
     /// [`Error::InvalidRequest`] for ports it does not have, and as [`clock`](Self::clock).
-    pub async fn set_leader(&self, change: LeaderWish) -> Result<LeaderGroup, Error> {
-        self.ask_leader("to let a port lead", Some(change)).await
-    }
-
-    async fn ask_leader(
-        &self,
-        request: &'static str,
-        wish: Option<LeaderWish>,
-    ) -> Result<LeaderGroup, Error> {
-        let CapabilityState::Leader(group) = self.perform(request, PlugRequest::Leader(wish)).await? else {
-            return Err(self.mixed_up(request));
-        };
-        Ok(group)
+    pub async fn set_leader(&self, change: LeaderChange) -> Result<LeaderGroup, Error> {
+        self.perform("to let a port lead", change).await
     }
 
     /// When it switches at random, so that a house looks lived in.
@@ -181,8 +139,8 @@ impl Plug {
     /// # Errors
     ///
     /// As [`clock`](Self::clock).
-    pub async fn presence_simulation(&self) -> Result<Presence, Error> {
-        self.ask_presence("for its presence simulation", None).await
+    pub async fn presence_simulation(&self) -> Result<PresenceSimulation, Error> {
+        self.perform("for its presence simulation", PresenceSimulationChange::default()).await
     }
 
     /// Sets when it switches at random; what is not given stays. Brings back what it tells afterwards.
@@ -190,21 +148,11 @@ impl Plug {
     /// # Errors
     ///
     /// [`Error::InvalidRequest`] for ports it does not have, and as [`clock`](Self::clock).
-    pub async fn set_presence_simulation(&self, change: PresenceSimulationWish) -> Result<Presence, Error> {
-        self.ask_presence("for a presence simulation", Some(change)).await
-    }
-
-    async fn ask_presence(
+    pub async fn set_presence_simulation(
         &self,
-        request: &'static str,
-        wish: Option<PresenceSimulationWish>,
-    ) -> Result<Presence, Error> {
-        let CapabilityState::PresenceSimulation(presence) =
-            self.perform(request, PlugRequest::PresenceSimulation(wish)).await?
-        else {
-            return Err(self.mixed_up(request));
-        };
-        Ok(presence)
+        change: PresenceSimulationChange,
+    ) -> Result<PresenceSimulation, Error> {
+        self.perform("for a presence simulation", change).await
     }
 
     /// Gives it a name, kept by the plug: 1 to 64 characters, without control characters. Brings back whether it tells
@@ -224,12 +172,7 @@ impl Plug {
             request: REQUEST,
             why: "a name needs at least one visible character".into(),
         })?;
-        let CapabilityState::Renamed { kept_here, .. } =
-            self.perform(REQUEST, PlugRequest::Rename { port, name }).await?
-        else {
-            return Err(self.mixed_up(REQUEST));
-        };
-        Ok(kept_here.is_none())
+        Ok(self.perform(REQUEST, Rename { port, name }).await?.kept_here.is_none())
     }
 
     /// The numbers its hardware carries.
@@ -238,8 +181,12 @@ impl Plug {
     ///
     /// As [`clock`](Self::clock).
     pub async fn hardware(&self) -> Result<Hardware, Error> {
-        let told = self.line().lock().await.hardware().await;
-        told.map_err(|failure| self.failed("for the numbers of its hardware", failure))
+        const REQUEST: &str = "for the numbers of its hardware";
+        match self.line().lock().await.capability(Query::Hardware).await {
+            Ok(QueryReply::Hardware(hardware)) => Ok(hardware),
+            Ok(_) => Err(self.mixed_up(REQUEST)),
+            Err(failure) => Err(self.failed(REQUEST, failure)),
+        }
     }
 
     /// Sends a command of its own protocol by number, with a JSON object of arguments: for those who know it. Those that
@@ -249,13 +196,7 @@ impl Plug {
     ///
     /// As [`clock`](Self::clock).
     pub async fn call(&self, command: u16, arguments: Option<String>) -> Result<String, Error> {
-        const REQUEST: &str = "a raw command";
-        let CapabilityState::Raw(reply) =
-            self.perform(REQUEST, PlugRequest::Call { command, arguments }).await?
-        else {
-            return Err(self.mixed_up(REQUEST));
-        };
-        Ok(reply)
+        self.perform("a raw command", Call { command, arguments }).await
     }
 
     fn mixed_up(&self, request: &'static str) -> Error {

@@ -6,21 +6,19 @@ mod capability;
 mod error;
 mod plug;
 mod port;
-mod rule;
 
 pub use error::Error;
 pub use plug::Plug;
 pub use port::Port;
-pub use rule::ScheduleRule;
 
-use crate::capability::Task;
+use crate::capability::{Conversation, hear};
 use crate::drivers;
 use crate::io::clock::Zone;
 use crate::io::http::Http;
 use crate::io::line::Line;
 use crate::io::probe::{DiscoveryScope, DriverConfig, search, search_all};
 use crate::model::{
-    CapabilityState, DeviceInfo, DeviceResponse, Endpoint, Failure, Found, Mac, PlugId, PowerUnit,
+    DeviceInfo, DeviceRequest, DeviceResponse, Endpoint, Failure, Found, Mac, PlugId, PowerUnit,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -370,15 +368,15 @@ pub(crate) struct Refused {
     pub unsupported: bool,
 }
 
-/// Carries out a request to one plug, with all the questions it takes.
-pub(crate) async fn perform(line: &mut Line, mut task: Task) -> Result<CapabilityState, Refused> {
+/// Holds the conversation that a request to one plug takes.
+pub(crate) async fn perform<C: Conversation>(line: &mut Line, mut talk: C) -> Result<C::Answer, Refused> {
     loop {
-        let answer = line.ask(&task.ask()).await;
-        let unsupported = matches!(answer, Ok(DeviceResponse::Unsupported));
+        let response = line.ask(&DeviceRequest::Capability(talk.query())).await;
+        let unsupported = matches!(response, Ok(DeviceResponse::Unsupported));
         let now = line.now();
-        let heard = answer.and_then(|answer| task.hear(answer, &now));
-        if let Some(report) = heard.map_err(|failure| Refused { failure, unsupported })? {
-            return Ok(report);
+        let heard = response.and_then(|response| hear(&mut talk, response, &now));
+        if let Some(answer) = heard.map_err(|failure| Refused { failure, unsupported })? {
+            return Ok(answer);
         }
     }
 }

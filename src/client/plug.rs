@@ -1,11 +1,9 @@
 //! One plug: who it is, reading, switching.
 
 use super::{Client, Error, Port, perform, title};
-use crate::capability::{Guard, Task};
+use crate::capability::{Guard, Request, open};
 use crate::io::line::Line;
-use crate::model::{
-    CapabilityState, DeviceInfo, Failure, Found, PerPort, PlugId, PlugRequest, Reading, Switch,
-};
+use crate::model::{DeviceInfo, Failure, Found, PerPort, PlugId, Reading, Switch};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -199,11 +197,11 @@ impl Plug {
     }
 
     /// Carries out a request that takes one question or more.
-    pub(super) async fn perform(
+    pub(super) async fn perform<R: Request>(
         &self,
         request: &'static str,
-        errand: PlugRequest,
-    ) -> Result<CapabilityState, Error> {
+        what: R,
+    ) -> Result<R::Answer, Error> {
         let guard = Guard {
             who: self.title.clone(),
             ports: self.ports,
@@ -213,10 +211,9 @@ impl Plug {
             followed: Vec::new(),
         };
         let plug = || self.title.clone();
-        let task =
-            Task::new(errand, guard).map_err(|why| Error::InvalidRequest { plug: plug(), request, why })?;
+        let talk = open(what, guard).map_err(|why| Error::InvalidRequest { plug: plug(), request, why })?;
         let mut line = self.line.lock().await;
-        perform(&mut line, task).await.map_err(|refused| match (refused.unsupported, refused.failure) {
+        perform(&mut line, talk).await.map_err(|refused| match (refused.unsupported, refused.failure) {
             (true, Failure::Rejected(why)) => Error::Unsupported { plug: plug(), request, why },
             (_, failure) => self.failed(request, failure),
         })

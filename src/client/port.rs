@@ -2,7 +2,9 @@
 
 use super::plug::HOW_IT_IS;
 use super::{Error, Plug};
-use crate::model::{Failure, Name, PerPort, PlugRequest, PortReading, Reading, Record, Span, Timer};
+use crate::model::{
+    Countdown, CountdownRequest, Failure, History, Name, PerPort, PortReading, Reading, Span,
+};
 use std::fmt;
 use std::time::Duration;
 
@@ -81,7 +83,7 @@ impl<'a> Port<'a> {
     /// # Errors
     ///
     /// [`Error::Unsupported`], [`Error::Failed`].
-    pub async fn countdown(&self) -> Result<Option<Timer>, Error> {
+    pub async fn countdown(&self) -> Result<Option<Countdown>, Error> {
         self.ask_countdown("for its countdown", None).await
     }
 
@@ -91,7 +93,7 @@ impl<'a> Port<'a> {
     /// # Errors
     ///
     /// [`Error::InvalidRequest`] for another time, and as [`countdown`](Self::countdown).
-    pub async fn set_countdown(&self, after: Duration) -> Result<Option<Timer>, Error> {
+    pub async fn set_countdown(&self, after: Duration) -> Result<Option<Countdown>, Error> {
         const REQUEST: &str = "for a countdown";
         let minutes = u32::try_from(after.as_secs() / 60).ok();
         let whole = |minutes: &u32| *minutes > 0 && MINUTE.checked_mul(*minutes) == Some(after);
@@ -116,9 +118,10 @@ impl<'a> Port<'a> {
         &self,
         request: &'static str,
         minutes: Option<u32>,
-    ) -> Result<Option<Timer>, Error> {
-        let errand = PlugRequest::Countdown { port: Some(self.number), minutes };
-        self.plug.countdowns(request, errand).await.map(|all| all.into_iter().find_map(|(_, timer)| timer))
+    ) -> Result<Option<Countdown>, Error> {
+        let countdown = CountdownRequest { port: Some(self.number), minutes };
+        let all = self.plug.perform(request, countdown).await?;
+        Ok(all.into_iter().find_map(|(_, countdown)| countdown))
     }
 
     /// The energy that the plug has recorded for this port; see [`Plug::history`].
@@ -126,7 +129,7 @@ impl<'a> Port<'a> {
     /// # Errors
     ///
     /// As [`Plug::history`].
-    pub async fn history(&self, span: Span) -> Result<Record, Error> {
+    pub async fn history(&self, span: Span) -> Result<History, Error> {
         self.plug.record(span, Some(self.number)).await
     }
 

@@ -1,6 +1,7 @@
 //! Days of the week, times of the day, dates and amounts as people write them.
 
 use jiff::civil::Date;
+use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 use std::str::FromStr;
 
@@ -60,6 +61,12 @@ impl FromStr for Days {
         } else {
             Ok(days)
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Days {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
     }
 }
 

@@ -48,7 +48,7 @@ impl Plug {
             view.driver = other.driver;
             view.online = false;
             view.problem = None;
-            view.extras = None;
+            view.capabilities = None;
             for port in &mut view.ports {
                 port.relay = None;
             }

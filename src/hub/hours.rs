@@ -4,7 +4,7 @@
 //! learnt: every reading of it that could be meant is laid beside the hours both have seen, and
 //! only one that agrees with at least three of them is believed.
 
-use crate::model::{Energy, History, Hours, MAX_WATTS, Meaning, Moment};
+use crate::model::{Energy, Hours, MAX_WATTS, Meaning, Moment, RawHistory};
 use std::time::Duration;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -164,7 +164,7 @@ impl Hours {
     /// # Errors
     ///
     /// Why it cannot be believed, in words.
-    pub(super) fn compare(&self, record: &History, now: &Moment) -> Result<Vec<Filled>, &'static str> {
+    pub(super) fn compare(&self, record: &RawHistory, now: &Moment) -> Result<Vec<Filled>, &'static str> {
         let (believed, witnesses) = self.believed(record, now);
         let offers: Vec<Vec<Filled>> =
             believed.iter().map(|(_, reading)| self.missing(reading, now)).collect();
@@ -183,14 +183,14 @@ impl Hours {
     }
 
     /// How a record is to be read, if that can be believed.
-    pub(super) fn meaning(&self, record: &History, now: &Moment) -> Option<Meaning> {
+    pub(super) fn meaning(&self, record: &RawHistory, now: &Moment) -> Option<Meaning> {
         let (believed, _) = self.believed(record, now);
         believed.first().map(|(dated_first, reading)| Meaning { wh: reading.unit, dated_first: *dated_first })
     }
 
     /// The readings of a record that agree with what was metered, and whether its date is that of the
     /// first bucket; how many hours could be compared.
-    fn believed<'a>(&self, record: &'a History, now: &Moment) -> (Vec<(bool, Reading<'a>)>, usize) {
+    fn believed<'a>(&self, record: &'a RawHistory, now: &Moment) -> (Vec<(bool, Reading<'a>)>, usize) {
         let running = now.local_ms() / HOUR_MS;
         let buckets = record.rows.iter().map(Vec::len).max().unwrap_or(0) as u64;
         // It may name the last bucket or the first; undated, the last may be this hour or the one before.
@@ -272,7 +272,7 @@ impl Hours {
 
 /// One way to read a record.
 struct Reading<'a> {
-    record: &'a History,
+    record: &'a RawHistory,
     /// The hour of the first bucket.
     begin: u64,
     /// Watt-hours that a figure of 1 stands for.
@@ -290,7 +290,7 @@ impl Reading<'_> {
 }
 
 /// What the last digit of its figures stands for: 1 when all are whole, 0.01 with two decimals.
-fn last_digit(record: &History) -> f64 {
+fn last_digit(record: &RawHistory) -> f64 {
     let whole = |figure: f64| (figure - figure.round()).abs() < 1e-6;
     let fits = |digit: &f64| record.rows.iter().flatten().flatten().all(|figure| whole(figure / digit));
     [1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5].into_iter().find(fits).unwrap_or(1e-6)

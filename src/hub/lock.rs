@@ -6,7 +6,7 @@ use super::plug::Plug;
 use super::protection::Moved;
 use super::{Effect, Rules};
 use crate::capability::against;
-use crate::model::{Backoff, Cause, Event, Lock, Moment, Notification, PerPort, Rule};
+use crate::model::{Backoff, Cause, Event, Lock, Moment, Notification, PerPort, RawRule};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tracing::{info, warn};
@@ -23,7 +23,7 @@ const CALM: Duration = Duration::from_secs(3600);
 #[derive(Debug, Default)]
 pub(super) struct Locks {
     /// The rules it told last.
-    rules: Vec<Rule>,
+    rules: Vec<RawRule>,
     /// What of them was told to go against a lock.
     told: Vec<(i64, String)>,
     /// Ports that were put back, or are to be.
@@ -65,7 +65,7 @@ impl Plug {
     }
 
     /// It has told its rules.
-    pub(super) fn rules_told(&mut self, now: &Moment, rules: &[Rule]) {
+    pub(super) fn rules_told(&mut self, now: &Moment, rules: &[RawRule]) {
         let ports = usize::from(self.kept.offer.ports);
         self.locks.rules = rules.iter().filter(|rule| rule.enabled).take(MOST).cloned().collect();
         self.locks.rules.iter_mut().for_each(|rule| rule.ports.truncate(ports));

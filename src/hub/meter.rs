@@ -3,8 +3,8 @@
 use super::hours::Filled;
 use super::period;
 use crate::model::{
-    Energy, History, Hours, MAX_PORTS, MAX_WATTS, Meaning, MeterState, Moment, PerPort, PlugId,
-    PortMeterState, Since,
+    Energy, Hours, MAX_PORTS, MAX_WATTS, Meaning, MeterState, Moment, PerPort, PlugId, PortMeterState,
+    RawHistory, Since,
 };
 use std::time::Duration;
 use tracing::warn;
@@ -316,7 +316,7 @@ impl Meter {
     /// # Errors
     ///
     /// Why the record cannot be believed, in words.
-    pub(super) fn fill(&mut self, now: &Moment, record: &History) -> Result<Vec<Filled>, &'static str> {
+    pub(super) fn fill(&mut self, now: &Moment, record: &RawHistory) -> Result<Vec<Filled>, &'static str> {
         let Some(hours) = &mut self.hours else { return Ok(Vec::new()) };
         let filled = hours.compare(record, now)?;
         self.closed = None;
@@ -331,7 +331,7 @@ impl Meter {
     }
 
     /// How a plug's own record is to be read, when it agrees with what was metered.
-    pub(super) fn meaning(&self, now: &Moment, record: &History) -> Option<Meaning> {
+    pub(super) fn meaning(&self, now: &Moment, record: &RawHistory) -> Option<Meaning> {
         self.hours.as_ref()?.meaning(record, now)
     }
 

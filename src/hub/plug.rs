@@ -13,9 +13,9 @@ use super::record::Record;
 use super::schedule::Schedule;
 use super::{Effect, Pace, PlugRules, Rules};
 use crate::model::{
-    CapabilityRequest, Cause, CommandError, DeviceInfo, DeviceRequest, DeviceResponse, Endpoint, Event,
+    Cause, ClockQuery, CommandError, DeviceInfo, DeviceRequest, DeviceResponse, Endpoint, Event,
     FIRST_CONTACT, Found, Moment, Notification, Outcome, PerPort, PersistedPlug, PlugFigures, PlugId,
-    PlugView, PortReading, PowerUnit, Reading, Span, Switch,
+    PlugView, PortReading, PowerUnit, Query, Reading, Span, Switch,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -289,7 +289,7 @@ impl Plug {
         } else if self.restart.take_due(now) {
             (
                 (
-                    DeviceRequest::CapabilityRequest(CapabilityRequest::Clock),
+                    DeviceRequest::Capability(Query::Clock(ClockQuery::Read)),
                     timeout.min(super::slow_poll::BRIEF),
                 ),
                 About::Clock,
@@ -297,7 +297,7 @@ impl Plug {
         } else if let Some(asked) = self.errands.send(now, timeout) {
             (asked, About::PlugRequest)
         } else if self.record.take_due(now) {
-            ((DeviceRequest::History(Span::Hours), timeout), About::Record)
+            ((DeviceRequest::Capability(Query::History(Span::Hours)), timeout), About::Record)
         } else {
             (self.errands.look_around(now, timeout)?, About::PlugRequest)
         };
@@ -350,8 +350,7 @@ impl Plug {
             }
             Ok(
                 DeviceResponse::Identity(_)
-                | DeviceResponse::History(_)
-                | DeviceResponse::CapabilityRequest(_)
+                | DeviceResponse::Capability(_)
                 | DeviceResponse::Refused(_)
                 | DeviceResponse::Unsupported,
             ) => {

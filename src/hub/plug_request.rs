@@ -4,12 +4,12 @@
 
 use super::ledger::Change;
 use super::plug::Plug;
-use super::slow_poll::{Item, Round};
+use super::slow_poll::Round;
 use super::{Effect, Hub, Rules};
 use crate::capability::{Guard, Task};
 use crate::model::{
-    CapabilityReply, CapabilityRequest, CapabilityState, DeviceRequest, DeviceResponse, Failure, Moment,
-    Name, Notification, PerPort, PlugId, PlugRequest, Response, ResponseData, Span,
+    ClockRequest, DeviceRequest, DeviceResponse, Failure, Moment, Name, Notification, PerPort, PlugAnswer,
+    PlugId, PlugRequest, Query, QueryReply, Rename, Renamed, Response, ResponseData, Span,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -47,12 +47,12 @@ struct Ticket {
     until: Duration,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Asked {
     /// What the first of those that wait wants to know.
     PlugRequest,
-    /// For the round; whether its clock is set.
-    Round(Item, bool),
+    /// For the round.
+    Round(Query),
 }
 
 impl Errands {
@@ -81,7 +81,10 @@ impl Errands {
     pub(super) fn send(&mut self, now: &Moment, timeout: Duration) -> Option<(DeviceRequest, Duration)> {
         let ticket = self.waiting.front().filter(|_| self.rests_until <= now.up)?;
         self.asked = Some(Asked::PlugRequest);
-        Some((ticket.task.ask(), timeout.min(ticket.until.saturating_sub(now.up))))
+        Some((
+            DeviceRequest::Capability(ticket.task.query()),
+            timeout.min(ticket.until.saturating_sub(now.up)),
+        ))
     }
 
     /// What to ask now in the round, and how long it may take.
@@ -90,9 +93,9 @@ impl Errands {
         now: &Moment,
         timeout: Duration,
     ) -> Option<(DeviceRequest, Duration)> {
-        let (item, skill, limit) = self.round.due(now, timeout).filter(|_| self.rests_until <= now.up)?;
-        self.asked = Some(Asked::Round(item, skill == CapabilityRequest::SetClock));
-        Some((DeviceRequest::CapabilityRequest(skill), limit))
+        let (query, limit) = self.round.due(now, timeout).filter(|_| self.rests_until <= now.up)?;
+        self.asked = Some(Asked::Round(query.clone()));
+        Some((DeviceRequest::Capability(query), limit))
     }
 }
 
@@ -116,7 +119,7 @@ impl Plug {
                 format!("{MAX_WAITING} requests wait for {} already; wait for one of them to end", self.id);
             return refuse(why, transaction);
         }
-        if errand == (PlugRequest::Clock { set: true })
+        if errand == PlugRequest::Clock(ClockRequest { set: true })
             && let Some(why) = self.clock_stands(now)
         {
             return refuse(why, transaction);
@@ -182,7 +185,7 @@ impl Plug {
         let first = usize::from(self.errands.first_is_asked());
         for ticket in self.errands.waiting.drain(first..) {
             let why = format!("{} was removed or replaced, or the bridge stops; ask again later", self.id);
-            let (verb, transaction) = (ticket.task.errand().verb(), ticket.transaction);
+            let (verb, transaction) = (ticket.task.request().verb(), ticket.transaction);
             let response = Response { verb, transaction, result: Err(why) };
             effects.push_back(Effect::Tell(Notification::Response(response)));
         }
@@ -198,30 +201,28 @@ impl Plug {
     ) -> bool {
         // Nobody waits for it any more.
         let Some(asked) = self.errands.asked.take() else { return false };
-        let ask = match asked {
-            Asked::PlugRequest => self.errands.waiting.front().map(|ticket| ticket.task.ask()),
-            Asked::Round(item, sets) => Some(DeviceRequest::CapabilityRequest(item.skill(sets))),
+        let query = match &asked {
+            Asked::PlugRequest => self.errands.waiting.front().map(|ticket| ticket.task.query()),
+            Asked::Round(query) => Some(query.clone()),
         };
-        if let (Some(DeviceRequest::CapabilityRequest(skill)), Ok(DeviceResponse::CapabilityRequest(told))) =
-            (ask, &answer)
-        {
-            if let CapabilityReply::Clock(Some(clock)) = told {
+        if let (Some(query), Ok(DeviceResponse::Capability(reply))) = (query, &answer) {
+            if let QueryReply::Clock(Some(clock)) = reply {
                 self.clock_told(now, clock, effects);
             }
-            self.learn(now, &skill, told);
+            self.learn(now, &query, reply);
         }
-        if let Asked::Round(item, _) = asked {
-            self.errands.round.answered(now, item, &answer);
+        if let Asked::Round(query) = &asked {
+            self.errands.round.answered(now, query, &answer);
             if let Err(failure) = &answer {
-                debug!(plug = %self.id, ?item, "asked in its round: {failure}");
+                debug!(plug = %self.id, ?query, "asked in its round: {failure}");
             }
         }
-        let remember = self.show_skills(now, rules);
-        if matches!(asked, Asked::Round(..)) {
+        let remember = self.show_capabilities(now, rules);
+        if matches!(asked, Asked::Round(_)) {
             return remember;
         }
         let Some(mut ticket) = self.errands.waiting.pop_front() else { return remember };
-        if let Ok(DeviceResponse::History(record)) = &answer {
+        if let Ok(DeviceResponse::Capability(QueryReply::History(record))) = &answer {
             if record.span == Span::Hours {
                 self.record.learn(self.meter.meaning(now, record));
             }
@@ -245,21 +246,21 @@ impl Plug {
         now: &Moment,
         rules: &Rules,
         ticket: Ticket,
-        result: Result<CapabilityState, String>,
+        result: Result<PlugAnswer, String>,
         effects: &mut VecDeque<Effect>,
     ) {
-        let errand = ticket.task.errand();
+        let errand = ticket.task.request();
         let verb = errand.verb();
         let result = match (errand, result) {
-            (PlugRequest::Rename { port, name }, Err(why)) => {
+            (PlugRequest::Names(Rename { port, name }), Err(why)) => {
                 let kept_here = Some(format!("the plug was asked to take the name: {why}"));
-                Ok(CapabilityState::Renamed { port: *port, name: name.clone(), kept_here })
+                Ok(PlugAnswer::Names(Renamed { port: *port, name: name.clone(), kept_here }))
             }
             (_, result) => result.map_err(|why| format!("{}: {why}", self.id)),
         };
         let mut renamed = None;
         match &result {
-            Ok(CapabilityState::Renamed { port, name, kept_here }) => {
+            Ok(PlugAnswer::Names(Renamed { port, name, kept_here })) => {
                 let was = match port {
                     0 => self.kept.name.clone(),
                     port => self.kept.port_names.get(port).cloned(),
@@ -271,7 +272,7 @@ impl Plug {
             Ok(_) if errand.changes() => info!(plug = %self.id, verb, "device changed as requested"),
             Ok(_) | Err(_) => {}
         }
-        let result = result.map(|report| ResponseData::CapabilityState(self.id.clone(), report));
+        let result = result.map(|report| ResponseData::PlugAnswer(self.id.clone(), report));
         let note = Notification::Response(Response { verb, transaction: ticket.transaction, result });
         match renamed {
             Some(change) => self.pledges.push((change, note)),
@@ -315,7 +316,7 @@ impl Hub {
         }
         let known = self.plugs.get_mut(id).filter(|plug| plug.adopted && plug.kept.offer.ports > 0);
         let Some(plug) = known else { return Err(super::request::unknown(id)) };
-        if let PlugRequest::Rename { port, .. } = &errand {
+        if let PlugRequest::Names(Rename { port, .. }) = &errand {
             plug.may_rename(*port)?;
         }
         plug.errand(now, &self.rules, errand, transaction, &mut self.effects);

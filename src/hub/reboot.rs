@@ -4,8 +4,8 @@
 use super::plug::Plug;
 use super::{Effect, Rules};
 use crate::model::{
-    Backoff, CapabilityReply, CapabilityRequest, Cause, Clock, DeviceResponse, Event, Failure, Moment,
-    Notification, Restore,
+    Backoff, Cause, Clock, ClockQuery, DeviceResponse, Event, Failure, Moment, Notification, Query,
+    QueryReply, Restore,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -148,9 +148,9 @@ impl Plug {
         effects: &mut VecDeque<Effect>,
     ) {
         match answer {
-            Ok(DeviceResponse::CapabilityRequest(told @ CapabilityReply::Clock(Some(clock)))) => {
+            Ok(DeviceResponse::Capability(told @ QueryReply::Clock(Some(clock)))) => {
                 self.clock_told(now, &clock, effects);
-                self.learn(now, &CapabilityRequest::Clock, &told);
+                self.learn(now, &Query::Clock(ClockQuery::Read), &told);
             }
             Ok(_) => {
                 debug!(plug = %self.id, "does not tell its clock");

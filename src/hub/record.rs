@@ -2,7 +2,9 @@
 
 use super::plug::Plug;
 use super::{Effect, Rules};
-use crate::model::{DeviceResponse, Energy, Event, Failure, History, Meaning, Moment, Notification};
+use crate::model::{
+    DeviceResponse, Energy, Event, Failure, Meaning, Moment, Notification, QueryReply, RawHistory,
+};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tracing::{debug, info};
@@ -69,7 +71,7 @@ impl Plug {
         effects: &mut VecDeque<Effect>,
     ) -> bool {
         match answer {
-            Ok(DeviceResponse::History(record)) => {
+            Ok(DeviceResponse::Capability(QueryReply::History(record))) => {
                 self.record.told = true;
                 self.compare(now, &record, effects)
             }
@@ -91,7 +93,7 @@ impl Plug {
         }
     }
 
-    fn compare(&mut self, now: &Moment, record: &History, effects: &mut VecDeque<Effect>) -> bool {
+    fn compare(&mut self, now: &Moment, record: &RawHistory, effects: &mut VecDeque<Effect>) -> bool {
         self.record.learn(self.meter.meaning(now, record));
         let tell = |event: Event| Effect::Tell(Notification::Plug(self.id.clone(), event));
         match self.meter.fill(now, record) {

@@ -5,10 +5,8 @@
 
 use super::plug::Plug;
 use super::{Pace, Rules};
-use crate::model::{
-    Capabilities, CapabilityReply, CapabilityRequest, CapabilityStates, Clock, Countdown, DeviceInfo,
-    DeviceResponse, Failure, Moment, Timer,
-};
+use crate::capability::{self, Able, SlowPoll, States};
+use crate::model::{Clock, ClockQuery, DeviceInfo, DeviceResponse, Failure, Moment, Query, QueryReply};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
@@ -20,10 +18,6 @@ const FIRST: u32 = 3;
 /// The longest a command may have to wait for one of these questions.
 pub(super) const BRIEF: Duration = Duration::from_secs(2);
 
-/// How often clock and timers are asked for, and what hardly ever changes.
-const OFTEN: Duration = Duration::from_secs(30 * 60);
-const RARELY: Duration = Duration::from_secs(3 * 3600);
-
 /// After a question without an answer: this, then twice as long, up to a day.
 const AGAIN: Duration = Duration::from_secs(15 * 60);
 const SELDOM: Duration = Duration::from_secs(24 * 3600);
@@ -34,47 +28,23 @@ const DRIFT_S: u64 = 30;
 /// What zones differ by, in seconds.
 const HALF_HOUR_S: u64 = 1800;
 
-/// Differences that are told.
-const TOLD_S: u64 = 1;
-const TOLD_MS: u64 = 3_000;
+/// The question about the clock.
+const CLOCK: Query = Query::Clock(ClockQuery::Read);
 
-/// One question of the round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Item {
-    Clock,
-    Timer(u8),
-    Leader,
-    Presence,
-    Hardware,
-    /// Asked only while a port is locked.
-    Rules,
+/// How a capability is asked for that a question is about.
+fn slow_poll(query: &Query) -> Option<&'static SlowPoll> {
+    query.capability().slow_poll.as_ref()
 }
 
-impl Item {
-    pub(super) fn skill(self, sets_clock: bool) -> CapabilityRequest {
-        match self {
-            Self::Clock if sets_clock => CapabilityRequest::SetClock,
-            Self::Clock => CapabilityRequest::Clock,
-            Self::Timer(port) => CapabilityRequest::Timer(port),
-            Self::Leader => CapabilityRequest::Leader,
-            Self::Presence => CapabilityRequest::Presence,
-            Self::Hardware => CapabilityRequest::Hardware,
-            Self::Rules => CapabilityRequest::Rules,
-        }
-    }
+/// The questions about the capabilities that are polled so.
+fn queries(ports: u8, polled: impl Fn(&SlowPoll) -> bool) -> impl Iterator<Item = Query> {
+    let all = capability::ALL.iter().filter(move |one| one.slow_poll.as_ref().is_some_and(&polled));
+    all.flat_map(move |one| (one.reads)(ports))
+}
 
-    /// How long an answer lasts.
-    fn lasts(self) -> Duration {
-        match self {
-            Self::Clock | Self::Timer(_) | Self::Rules => OFTEN,
-            Self::Leader | Self::Presence | Self::Hardware => RARELY,
-        }
-    }
-
-    /// What is answered, or not, like this.
-    fn like(self, other: Self) -> bool {
-        self == other || matches!((self, other), (Self::Timer(_), Self::Timer(_)))
-    }
+/// What is answered, or not, like this.
+fn like(query: &Query, other: &Query) -> bool {
+    query.capability().name == other.capability().name
 }
 
 /// When each question is asked next.
@@ -99,14 +69,14 @@ pub(super) struct Round {
     wrong_told: bool,
     /// What it has shown that it can do, told when everything was asked once: Home Assistant gets one
     /// announcement, not five.
-    shown: Capabilities,
+    shown: Able,
     /// It has told something new about its hardware.
     renewed: bool,
 }
 
 #[derive(Debug)]
 struct Turn {
-    item: Item,
+    query: Query,
     at: Duration,
     /// Questions without an answer in a row.
     misses: u8,
@@ -121,25 +91,25 @@ impl Round {
     fn begin(&mut self, now: &Moment, ports: u8, locked: bool, apart: Duration) {
         self.apart = apart;
         self.not_before = now.up + apart * FIRST;
-        let ports = (1..=ports).map(Item::Timer);
-        let others = [Item::Leader, Item::Presence, Item::Hardware];
-        let rules = locked.then_some(Item::Rules);
-        for item in [Item::Clock].into_iter().chain(ports).chain(others).chain(rules) {
-            match self.turns.iter_mut().find(|turn| turn.item == item) {
+        let polled = |poll: &SlowPoll| locked || !poll.while_locked;
+        for query in queries(ports, polled) {
+            match self.turns.iter_mut().find(|turn| turn.query == query) {
                 Some(turn) if turn.misses > 0 => {}
                 Some(turn) => turn.at = now.up,
-                None => self.turns.push(Turn { item, at: now.up, misses: 0 }),
+                None => self.turns.push(Turn { query, at: now.up, misses: 0 }),
             }
         }
         self.turns.shrink_to_fit();
         self.settle();
     }
 
-    /// Rules are of interest while a port is locked.
-    fn mind_rules(&mut self, now: &Moment, locked: bool) {
-        if locked != self.turns.iter().any(|turn| turn.item == Item::Rules) {
-            self.turns.retain(|turn| turn.item != Item::Rules);
-            self.turns.extend(locked.then_some(Turn { item: Item::Rules, at: now.up, misses: 0 }));
+    /// Some capabilities are of interest while a port is locked.
+    fn mind_locks(&mut self, now: &Moment, ports: u8, locked: bool) {
+        let while_locked = |turn: &Turn| slow_poll(&turn.query).is_some_and(|poll| poll.while_locked);
+        if locked != self.turns.iter().any(while_locked) {
+            self.turns.retain(|turn| !while_locked(turn));
+            let queries = queries(ports, |poll| locked && poll.while_locked);
+            self.turns.extend(queries.map(|query| Turn { query, at: now.up, misses: 0 }));
             self.settle();
         }
     }
@@ -154,50 +124,55 @@ impl Round {
     }
 
     /// What to ask now, and how long it may take.
-    pub(super) fn due(&self, now: &Moment, timeout: Duration) -> Option<(Item, CapabilityRequest, Duration)> {
+    pub(super) fn due(&self, now: &Moment, timeout: Duration) -> Option<(Query, Duration)> {
         if self.next.is_none_or(|at| at > now.up) {
             return None;
         }
         let turn = self.turns.iter().filter(|turn| turn.at <= now.up).min_by_key(|turn| turn.at)?;
-        Some((turn.item, turn.item.skill(self.sets_clock), timeout.min(BRIEF)))
+        let sets_clock = self.sets_clock && turn.query == CLOCK;
+        let query = if sets_clock { Query::Clock(ClockQuery::Set) } else { turn.query.clone() };
+        Some((query, timeout.min(BRIEF)))
     }
 
     /// One was answered, or not.
-    pub(super) fn answered(&mut self, now: &Moment, item: Item, answer: &Result<DeviceResponse, Failure>) {
+    pub(super) fn answered(&mut self, now: &Moment, query: &Query, answer: &Result<DeviceResponse, Failure>) {
         self.not_before = now.up + self.apart;
-        let due = self.turns.iter().any(|turn| turn.item == item && turn.at <= now.up);
-        let settled = !due || item == Item::Hardware || (item == Item::Clock && self.sets_clock);
-        if !matches!(answer, Ok(DeviceResponse::CapabilityRequest(_))) || !settled {
-            self.miss(now, item);
-        } else if item == Item::Hardware {
-            self.turns.retain(|turn| turn.item != item);
+        let query = query.reading();
+        let once = slow_poll(&query).is_some_and(|poll| poll.once);
+        let due = self.turns.iter().any(|turn| turn.query == query && turn.at <= now.up);
+        let settled = !due || once || (query == CLOCK && self.sets_clock);
+        if !matches!(answer, Ok(DeviceResponse::Capability(_))) || !settled {
+            self.miss(now, &query);
+        } else if once {
+            self.turns.retain(|turn| turn.query != query);
         }
         self.settle();
     }
 
-    fn miss(&mut self, now: &Moment, item: Item) {
-        for turn in self.turns.iter_mut().filter(|turn| turn.item.like(item)) {
+    fn miss(&mut self, now: &Moment, query: &Query) {
+        for turn in self.turns.iter_mut().filter(|turn| like(&turn.query, query)) {
             turn.at = now.up + (AGAIN * 2u32.saturating_pow(turn.misses.into())).min(SELDOM);
             turn.misses = turn.misses.saturating_add(1).min(16);
         }
     }
 
     /// It is known now, by whatever way.
-    fn known(&mut self, now: &Moment, item: Item) {
-        for turn in self.turns.iter_mut().filter(|turn| turn.item == item) {
-            turn.at = now.up + item.lasts();
+    fn known(&mut self, now: &Moment, query: &Query) {
+        let Some(poll) = slow_poll(query).filter(|poll| !poll.once) else { return };
+        for turn in self.turns.iter_mut().filter(|turn| turn.query == *query) {
+            turn.at = now.up + poll.every;
             turn.misses = 0;
         }
         self.settle();
     }
 
     /// It was asked in vain, and its time has not come again.
-    fn backs_off(&self, now: &Moment, item: Item) -> bool {
-        self.turns.iter().any(|turn| turn.item == item && turn.misses > 0 && turn.at > now.up)
+    fn backs_off(&self, now: &Moment, query: &Query) -> bool {
+        self.turns.iter().any(|turn| turn.query == *query && turn.misses > 0 && turn.at > now.up)
     }
 
-    fn ask_at(&mut self, item: Item, at: Duration) {
-        for turn in self.turns.iter_mut().filter(|turn| turn.item == item) {
+    fn ask_at(&mut self, query: &Query, at: Duration) {
+        for turn in self.turns.iter_mut().filter(|turn| turn.query == *query) {
             turn.at = turn.at.min(at);
         }
         self.settle();
@@ -214,104 +189,84 @@ impl Plug {
         if anew || round.turns.is_empty() {
             round.begin(now, self.kept.offer.ports, locked, self.pace.ask);
         }
-        round.mind_rules(now, locked);
+        round.mind_locks(now, self.kept.offer.ports, locked);
         if round.offset_s.replace(now.utc_offset_s).is_some_and(|offset_s| offset_s != now.utc_offset_s) {
-            round.ask_at(Item::Clock, now.up);
+            round.ask_at(&CLOCK, now.up);
         }
         let zero_ms = now.zero_ms();
         if round.zero_ms.replace(zero_ms).is_some_and(|old| old.abs_diff(zero_ms) > DRIFT_S * 1000) {
-            round.ask_at(Item::Clock, now.up);
+            round.ask_at(&CLOCK, now.up);
         }
     }
 
     /// Takes in what the plug has told, whoever asked.
-    pub(super) fn learn(&mut self, now: &Moment, skill: &CapabilityRequest, told: &CapabilityReply) {
-        let ports = usize::from(self.kept.offer.ports);
-        let mut extras = self.view.extras.as_deref().cloned().unwrap_or_default();
-        let round = &mut self.errands.round;
-        match told {
-            CapabilityReply::Clock(Some(clock)) => {
-                round.shown.clock = true;
-                let far = extras.drift_s.is_none_or(|told| told.abs_diff(clock.drift_s) > TOLD_S);
-                extras.drift_s = if far { Some(clock.drift_s) } else { extras.drift_s };
-                self.keep_right(now, *clock, *skill == CapabilityRequest::SetClock);
+    pub(super) fn learn(&mut self, now: &Moment, query: &Query, reply: &QueryReply) {
+        let mut states = self.view.capabilities.as_deref().cloned().unwrap_or_default();
+        let learnt = states.learn(query, reply, self.kept.offer.ports, now);
+        let (round, reading) = (&mut self.errands.round, query.reading());
+        if learnt.able {
+            round.shown.insert(query.capability().name);
+        }
+        match reply {
+            QueryReply::Clock(Some(clock)) => {
+                self.keep_right(now, *clock, *query == Query::Clock(ClockQuery::Set));
             }
             // It was set and cannot be read.
-            CapabilityReply::Clock(None) => {
+            QueryReply::Clock(None) => {
                 round.sets_clock = false;
-                round.known(now, Item::Clock);
+                round.known(now, &CLOCK);
             }
-            CapabilityReply::Timer(timer) => {
-                let (CapabilityRequest::Timer(port) | CapabilityRequest::SetTimer { port, .. }) = *skill
-                else {
-                    return;
-                };
-                round.shown.countdown = true;
-                let told = extras.timers.get(&port).copied();
-                extras.timers.insert(port, countdown(now, *timer, told));
-                round.known(now, Item::Timer(port));
-                if let Some(timer) = timer {
-                    let end = now.up + Duration::from_secs(timer.left_s.into()) + BRIEF;
-                    round.ask_at(Item::Timer(port), end);
-                }
+            reply => {
+                round.known(now, &reading);
+                self.heed(now, reply);
             }
-            CapabilityReply::Leader(group) => {
-                round.known(now, Item::Leader);
-                if group.roles.len() != ports {
-                    // That of another plug, or none.
-                    return;
-                }
-                round.shown.leader |= ports > 1;
-                if !group.followers().is_empty() {
-                    self.errands.followed = group.followers();
-                }
-                extras.leader = Some(group.clone());
+        }
+        if let Some(again) = learnt.again {
+            self.errands.round.ask_at(&reading, now.up + again + BRIEF);
+        }
+        if self.view.capabilities.as_deref() != Some(&states) && states != States::default() {
+            self.show(now, |view| view.capabilities = Some(Arc::new(states)));
+        }
+    }
+
+    /// What the hub itself makes of what the plug has told.
+    fn heed(&mut self, now: &Moment, reply: &QueryReply) {
+        match reply {
+            QueryReply::Leader(group) => {
+                let own = group.roles.len() == usize::from(self.kept.offer.ports);
+                let followers = Some(group.followers()).filter(|all| own && !all.is_empty());
+                self.errands.followed = followers.unwrap_or_else(|| self.errands.followed.clone());
             }
-            CapabilityReply::Presence(presence) => {
-                round.shown.presence_simulation |= presence.ports.len() == ports;
-                round.known(now, Item::Presence);
-                extras.presence = Some(presence.enabled);
-            }
-            CapabilityReply::Hardware(hardware) => {
+            QueryReply::Hardware(hardware) => {
                 let mut facts = DeviceInfo::clone(&self.kept.facts);
+                let mut renewed = false;
                 for (own, told) in
                     [(&mut facts.cpuid, &hardware.cpuid), (&mut facts.server, &hardware.server)]
                 {
                     if told.is_some() && own != told {
                         own.clone_from(told);
-                        round.renewed = true;
+                        renewed = true;
                     }
                 }
-                if round.renewed {
+                if renewed {
+                    self.errands.round.renewed = true;
                     self.kept.facts = Arc::new(facts);
                 }
             }
-            CapabilityReply::Rules(rules) => {
-                round.known(now, Item::Rules);
-                self.rules_told(now, rules);
-            }
-            CapabilityReply::Name(_) | CapabilityReply::Price(_) | CapabilityReply::Raw(_) => {}
-        }
-        if self.view.extras.as_deref() != Some(&extras) && extras != CapabilityStates::default() {
-            self.show(now, |view| view.extras = Some(Arc::new(extras)));
+            QueryReply::Schedule(rules) => self.rules_told(now, rules),
+            _ => {}
         }
     }
 
     /// Once everything was asked, shows what the plug can do. True when that is new and must be
     /// remembered.
-    pub(super) fn show_skills(&mut self, now: &Moment, rules: &Rules) -> bool {
+    pub(super) fn show_capabilities(&mut self, now: &Moment, rules: &Rules) -> bool {
         let round = &mut self.errands.round;
         if !round.through(now) {
             return false;
         }
-        let (old, shown) = (self.kept.offer, round.shown);
-        self.kept.offer = Capabilities {
-            clock: old.clock | shown.clock,
-            countdown: old.countdown | shown.countdown,
-            leader: old.leader | shown.leader,
-            presence_simulation: old.presence_simulation | shown.presence_simulation,
-            ..old
-        };
+        let old = self.kept.offer;
+        self.kept.offer.able = old.able.and(round.shown);
         let new = std::mem::take(&mut round.renewed) | (self.kept.offer != old);
         if new {
             self.refit(rules, now);
@@ -329,17 +284,17 @@ impl Plug {
         round.sets_clock = wrong && !was_set;
         if round.sets_clock {
             round.was_off_s = drift_s;
-            if !round.backs_off(now, Item::Clock) {
-                round.ask_at(Item::Clock, now.up);
+            if !round.backs_off(now, &CLOCK) {
+                round.ask_at(&CLOCK, now.up);
             }
         } else if wrong {
-            round.miss(now, Item::Clock);
+            round.miss(now, &CLOCK);
             round.settle();
             if !std::mem::replace(&mut round.wrong_told, true) {
                 warn!(plug = %self.id, drift_s, "device clock still wrong after setting it; countdowns and schedule will be off, too");
             }
         } else {
-            round.known(now, Item::Clock);
+            round.known(now, &CLOCK);
             round.wrong_told = false;
             if was_set {
                 info!(plug = %self.id, "device clock set: {}", step(now, round.was_off_s, drift_s));
@@ -371,16 +326,6 @@ fn step(now: &Moment, was_off_s: i64, is_off_s: i64) -> String {
         }
     };
     format!("was {}, set to {}, zone {zone}", was.strftime(how), is.strftime(how))
-}
-
-/// What is shown of a timer; an end that has hardly moved stands.
-fn countdown(now: &Moment, timer: Option<Timer>, told: Option<Countdown>) -> Countdown {
-    let Some(timer) = timer else { return Countdown::default() };
-    let ends_ms = now.unix_ms + u64::from(timer.left_s) * 1000;
-    match told.filter(|told| told.minutes == timer.minutes && told.ends_ms.abs_diff(ends_ms) <= TOLD_MS) {
-        Some(told) => told,
-        None => Countdown { minutes: timer.minutes, ends_ms },
-    }
 }
 
 #[cfg(test)]

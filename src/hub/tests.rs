@@ -14,9 +14,9 @@ mod settings;
 
 use super::*;
 use crate::model::{
-    Cause, CommandError, CommandResult, DeviceInfo, DeviceResponse, Energy, Failure, History, Lock, LogLevel,
-    Mac, Name, OptionsChange, PlugView, PortOptions, PortReading, Reading, Request, Response, Switch,
-    SwitchAction, SwitchOrder,
+    Cause, CommandError, CommandResult, DeviceInfo, DeviceResponse, Energy, Failure, Lock, LogLevel, Mac, Name,
+    OptionsChange, PlugView, PortOptions, PortReading, Query, QueryReply, RawHistory, Reading, Request,
+    Response, Switch, SwitchAction, SwitchOrder,
 };
 use ledger::Disk;
 pub(crate) use settings::rules;
@@ -55,7 +55,7 @@ struct Fake {
     slow: Duration,
     switches: Vec<Switch>,
     /// Its own record, if it keeps one.
-    record: Option<History>,
+    record: Option<RawHistory>,
     /// What else it can do, if anything.
     able: Option<plug_requests::Able>,
 }
@@ -68,7 +68,7 @@ struct World {
     coming: Vec<(Duration, Outcome)>,
     reads: Vec<(Duration, PlugId)>,
     /// Questions about skills.
-    skills: Vec<(Duration, crate::model::CapabilityRequest)>,
+    skills: Vec<(Duration, Query)>,
     probes: Vec<Duration>,
     again: Vec<(Duration, Vec<(&'static str, Endpoint)>)>,
     saves: usize,
@@ -158,7 +158,9 @@ impl World {
         if let (Who::Plug(id), DeviceRequest::Read) = (&who, ask) {
             self.reads.push((self.up, id.clone()));
         }
-        if let DeviceRequest::CapabilityRequest(skill) = ask {
+        if let DeviceRequest::Capability(skill) = ask
+            && !matches!(skill, Query::History(_))
+        {
             self.skills.push((self.up, skill.clone()));
         }
         let (result, took) = match self.fakes.get_mut(&place) {
@@ -254,10 +256,11 @@ impl World {
 
 impl Fake {
     fn answer(&mut self, ask: &DeviceRequest) -> DeviceResponse {
-        if let DeviceRequest::History(_) = ask {
-            return self.record.clone().map_or(DeviceResponse::Unsupported, DeviceResponse::History);
+        if let DeviceRequest::Capability(Query::History(_)) = ask {
+            let record = self.record.clone().map(QueryReply::History);
+            return record.map_or(DeviceResponse::Unsupported, Into::into);
         }
-        if let DeviceRequest::CapabilityRequest(skill) = ask {
+        if let DeviceRequest::Capability(skill) = ask {
             return self.able.as_mut().map_or(DeviceResponse::Unsupported, |able| able.answer(skill));
         }
         if let DeviceRequest::Switch(switch) = ask {

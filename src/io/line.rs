@@ -7,8 +7,8 @@ use super::http::Http;
 use super::probe::DriverConfig;
 use crate::drivers::Dialect;
 use crate::model::{
-    DeviceRequest, DeviceResponse, DialectOptions, Endpoint, FIRST_CONTACT, Failure, Found, History, Moment,
-    PowerUnit, Reading, Span, Switch,
+    DeviceRequest, DeviceResponse, DialectOptions, Endpoint, FIRST_CONTACT, Failure, Found, Moment,
+    PowerUnit, Query, QueryReply, Reading, Switch, UNKNOWN,
 };
 use std::time::Duration;
 
@@ -108,19 +108,19 @@ impl Line {
         Ok(found)
     }
 
-    /// What the plug has recorded by itself; `None` when it records nothing, or does not tell.
+    /// Asks about a capability.
     ///
     /// # Errors
     ///
-    /// See [`Failure`].
-    pub async fn history(&mut self, span: Span) -> Result<Option<History>, Failure> {
-        match self.ask(&DeviceRequest::History(span)).await? {
-            DeviceResponse::History(history) => Ok(Some(history)),
-            DeviceResponse::Unsupported => Ok(None),
-            DeviceResponse::Reading(_)
-            | DeviceResponse::Identity(_)
-            | DeviceResponse::CapabilityRequest(_)
-            | DeviceResponse::Refused(_) => Err(Failure::InvalidResponse("no history".into())),
+    /// See [`Failure`]; [`Failure::Rejected`] with the reason when the plug cannot or will not.
+    pub async fn capability(&mut self, query: Query) -> Result<QueryReply, Failure> {
+        match self.ask(&DeviceRequest::Capability(query)).await? {
+            DeviceResponse::Capability(reply) => Ok(reply),
+            DeviceResponse::Refused(why) => Err(Failure::Rejected(why)),
+            DeviceResponse::Unsupported => Err(Failure::Rejected(UNKNOWN.into())),
+            DeviceResponse::Reading(_) | DeviceResponse::Identity(_) => {
+                Err(Failure::InvalidResponse("an answer to something else".into()))
+            }
         }
     }
 

@@ -16,7 +16,6 @@
 //! | `store.rs` | the state file |
 //! | `clock.rs` | time |
 
-pub mod capability;
 pub mod clock;
 pub mod conversation;
 #[cfg(feature = "bridge")]

@@ -1,6 +1,6 @@
 //! What outlives the process: one value, one file.
 
-use super::{DeviceInfo, Endpoint, Energy, Found, Lock, Moment, Name, PlugId, PowerUnit, SinkMemory};
+use super::{Able, DeviceInfo, Endpoint, Energy, Found, Lock, Moment, Name, PlugId, PowerUnit, SinkMemory};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -50,23 +50,9 @@ pub struct Capabilities {
     pub voltage: bool,
     /// It tells its Wi-Fi signal.
     pub signal: bool,
-    /// It tells its clock.
-    #[serde(skip_serializing_if = "is_false")]
-    pub clock: bool,
-    /// It keeps timers that switch ports off.
-    #[serde(skip_serializing_if = "is_false")]
-    pub countdown: bool,
-    /// One of its ports can lead others.
-    #[serde(skip_serializing_if = "is_false")]
-    pub leader: bool,
-    /// It switches at random.
-    #[serde(skip_serializing_if = "is_false")]
-    pub presence_simulation: bool,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn is_false(flag: &bool) -> bool {
-    !flag
+    /// The capabilities it has shown.
+    #[serde(skip_serializing_if = "Able::is_empty")]
+    pub able: Able,
 }
 
 /// One plug as remembered.

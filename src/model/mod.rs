@@ -1,39 +1,28 @@
 //! What is said about plugs: what may be asked of one and of the bridge, what comes of it, what
 //! everybody may see and what outlives the process. Passes on the words it is made of.
 
-mod capability;
 mod family;
 mod figures;
-mod history;
 mod memory;
 mod order;
-mod plug_request;
 mod sink_memory;
 mod view;
 
+pub use crate::capability::*;
 pub use crate::core::*;
 
-pub use capability::{
-    CapabilityReply, CapabilityRequest, Clock, Currency, Hardware, LeaderGroup, Presence, Price, Role, Rule,
-    RuleChange, Timer, UNKNOWN_SKILL, local,
-};
 pub use family::{Family, FamilyInfo, OwnSettings, OwnValue, Setting, SettingKind};
 pub use figures::{Metrics, OutcomeCounters, PlugFigures, PortFigures, RANGES_S, Times};
-pub use history::{History, Span};
 pub use memory::{
     Capabilities, Hours, MeterState, Options, OptionsChange, PersistedPlug, PersistedState, PortMeterState,
     PortOptions, Revert, Since,
 };
 pub use order::{
-    CommandError, CommandResult, DeviceRequest, DeviceResponse, Event, HubRequest, Metered, Notification,
-    Outcome, Request, Response, ResponseData, Switch, SwitchAction, SwitchOrder, Who,
-};
-pub use plug_request::{
-    CapabilityState, LeaderWish, Meaning, PlugRequest, PresenceSimulationWish, Record, RecordRow,
-    RuleContent, RuleWish,
+    CommandError, CommandResult, Event, HubRequest, Metered, Notification, Outcome, Request, Response,
+    ResponseData, SwitchAction, SwitchOrder, Who,
 };
 pub use sink_memory::{Keep, Section, SinkMemory};
-pub use view::{BridgeView, CapabilityStates, Cause, Countdown, PlugView, PortView, Stats, View};
+pub use view::{BridgeView, Cause, PlugView, PortView, Stats, View};
 
 use std::time::Duration;
 

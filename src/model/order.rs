@@ -1,53 +1,11 @@
 //! What may be asked of a plug, what may be asked of the bridge, and what both say afterwards.
 
 use super::{
-    CapabilityReply, CapabilityRequest, CapabilityState, Endpoint, Energy, Failure, Found, Hazard, History,
-    Keep, LogLevel, Options, OptionsChange, PlugId, PlugRequest, Reading, Remedy, Span,
+    DeviceResponse, Endpoint, Energy, Failure, Hazard, Keep, LogLevel, Options, OptionsChange, PlugAnswer, PlugId,
+    PlugRequest, Remedy,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-/// Everything a dialect may be asked. What a dialect does not know it answers with
-/// [`DeviceResponse::Unsupported`], and the sinks then do not offer it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum DeviceRequest {
-    /// Who are you? For plugs that answered without a usable identity, or did not answer a probe.
-    Identify,
-    /// How are you?
-    Read,
-    /// Switch, then read back in the same conversation.
-    Switch(Switch),
-    /// What have you recorded?
-    History(Span),
-    /// Something only some plugs can do.
-    CapabilityRequest(CapabilityRequest),
-}
-
-/// Which relays go where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Switch {
-    /// All ports of a strip with one request.
-    All(bool),
-    /// These ports, one request each.
-    Ports(BTreeMap<u8, bool>),
-}
-
-/// What a dialect brings back.
-#[derive(Debug, Clone, PartialEq)]
-pub enum DeviceResponse {
-    /// How the plug is.
-    Reading(Reading),
-    /// Who the plug is.
-    Identity(Found),
-    /// What the plug has recorded.
-    History(History),
-    /// What the plug says about a skill.
-    CapabilityRequest(CapabilityReply),
-    /// The plug knows what was asked and said no, or it was not sent because it would harm; says why.
-    Refused(String),
-    /// This plug or this firmware cannot do what was asked.
-    Unsupported,
-}
 
 /// Whom a conversation is with.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -452,8 +410,8 @@ pub enum ResponseData {
     OverloadReset(PlugId, BTreeSet<u8>),
     /// A meter after it was set.
     Energy(PlugId, u8, Energy),
-    /// What a plug said.
-    CapabilityState(PlugId, CapabilityState),
+    /// What a plug said to a request of its own.
+    PlugAnswer(PlugId, PlugAnswer),
     /// How much is logged.
     LogLevel(LogLevel),
 }

@@ -1,6 +1,6 @@
 //! What everybody may see: a picture of all plugs, cheap to hand around and to compare.
 
-use super::{Capabilities, DeviceInfo, Energy, LeaderGroup, Lock, LogLevel, PlugId};
+use super::{Capabilities, DeviceInfo, Energy, Lock, LogLevel, PlugId, States};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -104,8 +104,8 @@ pub struct PlugView {
     pub volts: Option<f64>,
     /// Wi-Fi signal, percent.
     pub signal: Option<f64>,
-    /// What it told about what only some plugs can do; `None` while it has not.
-    pub extras: Option<Arc<CapabilityStates>>,
+    /// What it told of its capabilities; `None` while it has not.
+    pub capabilities: Option<Arc<States>>,
     /// What is wrong, in words.
     pub problem: Option<String>,
     /// How long the last conversation took, milliseconds; renewed at the heartbeat.
@@ -140,7 +140,7 @@ impl PlugView {
             unmetered_s: 0,
             volts: None,
             signal: None,
-            extras: None,
+            capabilities: None,
             problem: None,
             latency_ms: None,
             last_seen_ms: None,
@@ -149,28 +149,6 @@ impl PlugView {
             echo: 0,
         }
     }
-}
-
-/// What a plug can do beyond being read and switched, as it told last.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CapabilityStates {
-    /// Seconds by which its clock is ahead of ours.
-    pub drift_s: Option<i64>,
-    /// Timers by port; those of missing ports are not known.
-    pub timers: BTreeMap<u8, Countdown>,
-    /// Which port leads which.
-    pub leader: Option<LeaderGroup>,
-    /// Whether it switches at random.
-    pub presence: Option<bool>,
-}
-
-/// The timer of a port.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Countdown {
-    /// For how long it was set; 0 when there is none.
-    pub minutes: u32,
-    /// When the port goes off, milliseconds since 1970.
-    pub ends_ms: u64,
 }
 
 /// One port.

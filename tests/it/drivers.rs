@@ -8,8 +8,8 @@
 
 use plug2mqtt::drivers::{ALL, Dialect, Driver, MAX_STEPS, Message, Reply, Step};
 use plug2mqtt::model::{
-    CapabilityRequest, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family,
-    Found, MAX_PORTS, MAX_WATTS, Moment, OwnSettings, PlugId, PowerUnit, Reading, Switch,
+    Call, ClockQuery, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family,
+    Found, MAX_PORTS, MAX_WATTS, Moment, OwnSettings, PlugId, PowerUnit, Query, Reading, Switch,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -222,11 +222,8 @@ fn random_and_damaged_replies_end_in_an_answer_or_a_failure() {
                 0 => DeviceRequest::Read,
                 1 => DeviceRequest::Switch(Switch::Ports(BTreeMap::from([(1, true), (2, false)]))),
                 2 => DeviceRequest::Identify,
-                3 => DeviceRequest::CapabilityRequest(CapabilityRequest::Clock),
-                _ => DeviceRequest::CapabilityRequest(CapabilityRequest::Call {
-                    command: 511,
-                    arguments: None,
-                }),
+                3 => DeviceRequest::Capability(Query::Clock(ClockQuery::Read)),
+                _ => DeviceRequest::Capability(Query::Call(Call { command: 511, arguments: None })),
             };
             let faults = [Reply::Closed, Reply::Unreachable, Reply::Timeout];
             let answer = converse(dialect.as_mut(), &ask, |_| {

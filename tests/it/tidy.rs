@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 /// Folder or file below `src`, the modules of ours it may name, the crates it may name.
 const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ("core", &[], &["serde", "jiff", "schemars"]),
-    ("model", &["core"], &["serde", "jiff"]),
-    ("entity.rs", &["model"], &[]),
+    ("model", &["core", "capability"], &["serde"]),
+    ("entity.rs", &["model", "capability"], &[]),
     ("fair.rs", &[], &["tokio"]),
     ("file.rs", &[], &["libc", "tempfile"]),
     ("pulse.rs", &[], &["tokio", "rustix"]),
-    ("capability", &["model"], &["jiff"]),
+    ("capability", &["core"], &["clap", "humantime", "jiff", "serde", "serde_json"]),
     // Text to requests and answers to text, whoever brings it: nothing of topics, and nothing of the hub.
     ("api", &["model", "capability"], &["serde", "serde_json", "serde_path_to_error", "humantime"]),
     ("hub", &["model", "capability"], &["tracing"]),

@@ -13,8 +13,7 @@ use crate::io::line::Line;
 use crate::io::probe::{DriverConfig, exchange, greet};
 use crate::io::store::Store;
 use crate::model::{
-    CapabilityReply, CapabilityRequest, DeviceInfo, DeviceRequest, DeviceResponse, Endpoint, Failure, Found,
-    Lock, PlugId,
+    Access, ClockQuery, DeviceInfo, Endpoint, Failure, Found, Lock, PlugId, Query, QueryReply,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -219,13 +218,15 @@ async fn one(
 }
 
 async fn clock(line: &mut Line, zone_known: bool, name: &str) -> Option<Finding> {
-    match line.clock().await {
-        Ok(clock) if !zone_known && clock.drift_s.unsigned_abs() > DRIFT_S => Some(Finding::note(
-            name,
-            format!("its clock shows {}", clock.local.strftime("%Y-%m-%d %H:%M:%S")),
-            "whether that is right cannot be told while no time zone is known; set timezone",
-        )),
-        Ok(clock) if clock.drift_s.unsigned_abs() > DRIFT_S => {
+    match line.capability(Query::Clock(ClockQuery::Read)).await {
+        Ok(QueryReply::Clock(Some(clock))) if !zone_known && clock.drift_s.unsigned_abs() > DRIFT_S => {
+            Some(Finding::note(
+                name,
+                format!("its clock shows {}", clock.local.strftime("%Y-%m-%d %H:%M:%S")),
+                "whether that is right cannot be told while no time zone is known; set timezone",
+            ))
+        }
+        Ok(QueryReply::Clock(Some(clock))) if clock.drift_s.unsigned_abs() > DRIFT_S => {
             let text = format!(
                 "its clock shows {}, {} s off",
                 clock.local.strftime("%Y-%m-%d %H:%M:%S"),
@@ -249,11 +250,11 @@ async fn defied(line: &mut Line, locks: &[Lock], name: &str) -> Vec<Finding> {
     if locks.iter().all(|lock| *lock == Lock::None) {
         return Vec::new();
     }
-    match line.ask(&DeviceRequest::CapabilityRequest(CapabilityRequest::Rules)).await {
-        Ok(DeviceResponse::CapabilityRequest(CapabilityReply::Rules(rules))) => {
+    match line.capability(Query::Schedule(Access::Read)).await {
+        Ok(QueryReply::Schedule(rules)) => {
             let finding = |(rule, what): (i64, String)| {
                 let remedy =
-                    format!("delete it with `plug2mqtt rules PLUG delete {rule}`, or unlock the port");
+                    format!("delete it with `plug2mqtt schedule PLUG delete {rule}`, or unlock the port");
                 Finding::note(name, what, &remedy)
             };
             against(&rules, locks, &line.now()).into_iter().map(finding).collect()

@@ -3,9 +3,9 @@
 
 use super::Who;
 use super::switch::value;
+use crate::capability::cli::bar;
 use crate::cli::find::{Plug, find};
 use crate::cli::progress::patiently;
-use crate::cli::table::bar;
 use crate::config::Settings;
 use crate::model::Reading;
 use anyhow::Result;

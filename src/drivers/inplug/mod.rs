@@ -188,7 +188,7 @@ impl Dialect for InplugDialect {
                     self.plan.extend([Exchange::Relay(on), Exchange::Status]);
                 }
             }
-            DeviceRequest::History(_) | DeviceRequest::CapabilityRequest(_) => {}
+            DeviceRequest::Capability(_) => {}
         }
         self.next(now)
     }

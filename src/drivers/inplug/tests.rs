@@ -447,7 +447,7 @@ fn who_are_you_is_answered_by_hello() {
     let lamp = hello(0x647a, MAC, false);
     assert_eq!(Inplug.stray(&lamp), "Luceco Castra \"Heater\", type 0x647a, is a lamp: it is left alone");
     assert_eq!(
-        play(tongue().as_mut(), &DeviceRequest::History(Span::Hours), &[]),
+        play(tongue().as_mut(), &DeviceRequest::Capability(crate::model::Query::History(Span::Hours)), &[]),
         Ok(DeviceResponse::Unsupported)
     );
 }

@@ -3,8 +3,9 @@
 
 use super::wire;
 use crate::model::{
-    CapabilityReply, CapabilityRequest, Clock, Currency, Days, Failure, Hardware, LeaderGroup, MAX_PORTS,
-    Mac, Moment, Name, Presence, Price, Role, Rule, RuleChange, Timer, local,
+    Access, Call, Clock, Countdown, CountdownQuery, Currency, Days, Failure, Hardware, LeaderGroup,
+    MAX_PORTS, Mac, Moment, Name, PresenceSimulation, Price, Query, QueryReply, RawRule, Rename, Role,
+    ScheduleEdit, local,
 };
 use serde_json::{Map, Value, json};
 
@@ -30,9 +31,9 @@ const HARMFUL: [(u16, &str); 6] = [
 ];
 
 /// Why a plug is not asked this at all.
-pub(super) fn refused(skill: &CapabilityRequest) -> Option<String> {
-    match skill {
-        CapabilityRequest::Rename { name, .. } => {
+pub(super) fn refused(query: &Query) -> Option<String> {
+    match query {
+        Query::Names(Rename { name, .. }) => {
             let name = name.as_str();
             if name.chars().count() > MAX_NAME_CHARS || name.len() > MAX_NAME_BYTES {
                 return Some(format!(
@@ -43,14 +44,14 @@ pub(super) fn refused(skill: &CapabilityRequest) -> Option<String> {
             name.contains(['"', '\\'])
                 .then(|| "a plug may not survive quotes and backslashes in a name".into())
         }
-        CapabilityRequest::Call { command, arguments } => {
+        Query::Call(Call { command, arguments }) => {
             if let Some((_, why)) = HARMFUL.iter().find(|(harmful, _)| harmful == command) {
                 return Some(format!("command {command} is not sent: {why}"));
             }
             let arguments = arguments.as_deref().map(serde_json::from_str::<Map<String, Value>>);
             arguments.and_then(Result::err).map(|error| format!("the arguments are no JSON object: {error}"))
         }
-        CapabilityRequest::SetLeader(group) => {
+        Query::Leader(Access::Write(group)) => {
             let leaders = group.roles.iter().filter(|role| **role == Role::Leader).count();
             let limit = group.limit_w.is_some_and(|watts| LeaderGroup::LIMITS.contains(&watts));
             if leaders > 1 {
@@ -59,28 +60,26 @@ pub(super) fn refused(skill: &CapabilityRequest) -> Option<String> {
                 (!limit).then(|| "the limit is 2, 5, 10 or 35 W".into())
             }
         }
-        CapabilityRequest::SetPrice(price) => {
+        Query::Price(Access::Write(price)) => {
             (!(0.0..=99.99).contains(&price.cost)).then(|| "a price is 0 to 99.99".into())
         }
-        CapabilityRequest::ChangeRules(RuleChange::Add(rule) | RuleChange::Change(rule)) => {
+        Query::Schedule(Access::Write(ScheduleEdit::Add(rule) | ScheduleEdit::Change(rule))) => {
             let empty = rule.ports.iter().all(Option::is_none);
             let never = rule.days.is_empty() && rule.once.is_none();
             (empty || never || rule.minute >= 1440).then(|| "a rule needs a port, a day and a time".into())
         }
-        CapabilityRequest::SetPresence(presence) => {
+        Query::PresenceSimulation(Access::Write(presence)) => {
             let late = presence.from >= 1440 || presence.to >= 1440;
             late.then(|| "times are within a day".into())
         }
-        CapabilityRequest::Clock
-        | CapabilityRequest::SetClock
-        | CapabilityRequest::Timer(_)
-        | CapabilityRequest::SetTimer { .. }
-        | CapabilityRequest::Rules
-        | CapabilityRequest::ChangeRules(RuleChange::Delete(_))
-        | CapabilityRequest::Price
-        | CapabilityRequest::Leader
-        | CapabilityRequest::Presence
-        | CapabilityRequest::Hardware => None,
+        Query::Clock(_)
+        | Query::Countdown(_)
+        | Query::Schedule(Access::Read | Access::Write(ScheduleEdit::Delete(_)))
+        | Query::History(_)
+        | Query::Price(Access::Read)
+        | Query::Leader(Access::Read)
+        | Query::PresenceSimulation(Access::Read)
+        | Query::Hardware => None,
     }
 }
 
@@ -96,56 +95,56 @@ pub(super) fn heard_clock(bytes: &[u8], now: &Moment) -> Result<Clock, Failure> 
     clock.ok_or_else(|| Failure::InvalidResponse("no time".into()))
 }
 
-/// The request that changes something, and the number of its answer; `None` when the skill only
-/// asks. `clock` is the plug's, as it was told a moment ago.
+/// The request that changes something, and the number of its answer; `None` when the question
+/// changes nothing. `clock` is the plug's, as it was told a moment ago.
 pub(super) fn act(
-    skill: &CapabilityRequest,
+    query: &Query,
     serial: Option<&str>,
     clock: Option<&Clock>,
     now: &Moment,
 ) -> Option<(u16, String)> {
-    let (command, arguments) = match skill {
-        CapabilityRequest::Rename { port, name } => (201, json!({"port": port, "name": name.as_str()})),
-        CapabilityRequest::SetTimer { port, minutes } => {
+    let (command, arguments) = match query {
+        Query::Names(Rename { port, name }) => (201, json!({"port": port, "name": name.as_str()})),
+        Query::Countdown(CountdownQuery { port, minutes: Some(minutes) }) => {
             // By the clock of the plug, which need not be right.
             let start = clock.map_or_else(|| now.local(), |clock| clock.local);
             let start = start.strftime("%Y-%m-%d,%H:%M:%S").to_string();
             (204, json!({"port": port, "start": start, "delay": minutes}))
         }
-        CapabilityRequest::ChangeRules(change) => (206, change_rules(change, now)),
-        CapabilityRequest::SetPrice(price) => {
+        Query::Schedule(Access::Write(edit)) => (206, edit_schedule(edit, now)),
+        Query::Price(Access::Write(price)) => {
             (205, json!({"cost": format!("{:.2}", price.cost), "money": price.currency.number()}))
         }
-        CapabilityRequest::SetLeader(group) => {
+        Query::Leader(Access::Write(group)) => {
             let roles: Vec<u8> = group.roles.iter().map(|role| role_number(*role)).collect();
             let limit =
                 LeaderGroup::LIMITS.iter().position(|watts| Some(*watts) == group.limit_w).unwrap_or(0);
             (202, json!({"master": roles, "limit": limit}))
         }
-        CapabilityRequest::SetPresence(presence) => {
+        Query::PresenceSimulation(Access::Write(presence)) => {
             let ports: Vec<u8> = presence.ports.iter().copied().map(u8::from).collect();
             let (week, time) = (week(presence.days), [presence.from, presence.to]);
             (207, json!({"en": u8::from(presence.enabled), "week": week, "time": time, "port": ports}))
         }
-        CapabilityRequest::Clock
-        | CapabilityRequest::SetClock
-        | CapabilityRequest::Timer(_)
-        | CapabilityRequest::Rules
-        | CapabilityRequest::Price
-        | CapabilityRequest::Leader
-        | CapabilityRequest::Presence
-        | CapabilityRequest::Hardware
-        | CapabilityRequest::Call { .. } => return None,
+        Query::Clock(_)
+        | Query::Countdown(CountdownQuery { minutes: None, .. })
+        | Query::Schedule(Access::Read)
+        | Query::History(_)
+        | Query::Price(Access::Read)
+        | Query::Leader(Access::Read)
+        | Query::PresenceSimulation(Access::Read)
+        | Query::Hardware
+        | Query::Call(_) => return None,
     };
     let Value::Object(arguments) = arguments else { return None };
     Some((command, target(command, serial, arguments)))
 }
 
-fn change_rules(change: &RuleChange, now: &Moment) -> Value {
-    let (mode, rule) = match change {
-        RuleChange::Add(rule) => (0, rule),
-        RuleChange::Change(rule) => (1, rule),
-        RuleChange::Delete(id) => {
+fn edit_schedule(edit: &ScheduleEdit, now: &Moment) -> Value {
+    let (mode, rule) = match edit {
+        ScheduleEdit::Add(rule) => (0, rule),
+        ScheduleEdit::Change(rule) => (1, rule),
+        ScheduleEdit::Delete(id) => {
             return json!({"mode": 2, "id": id, "en": 0, "port": [], "time": 0, "day": 0, "week": week(Days::default())});
         }
     };
@@ -165,35 +164,30 @@ fn week(days: Days) -> [u8; 7] {
 }
 
 /// The request whose answer tells, after a change too. `None` for what is not asked by HTTP.
-pub(super) fn look(skill: &CapabilityRequest, serial: Option<&str>) -> Option<(u16, String)> {
-    let (command, arguments) = match skill {
-        CapabilityRequest::Rename { .. } => return None,
-        CapabilityRequest::Clock | CapabilityRequest::SetClock => (502, json!({})),
-        CapabilityRequest::Timer(port) | CapabilityRequest::SetTimer { port, .. } => {
-            (515, json!({"port": port}))
-        }
-        CapabilityRequest::Rules | CapabilityRequest::ChangeRules(_) => (516, json!({"page": 0})),
-        CapabilityRequest::Price | CapabilityRequest::SetPrice(_) => (510, json!({"type": 0})),
-        CapabilityRequest::Leader | CapabilityRequest::SetLeader(_) => (512, json!({})),
-        CapabilityRequest::Presence | CapabilityRequest::SetPresence(_) => (517, json!({})),
-        CapabilityRequest::Hardware => (124, json!({})),
-        CapabilityRequest::Call { command, arguments } => {
+pub(super) fn look(query: &Query, serial: Option<&str>) -> Option<(u16, String)> {
+    let (command, arguments) = match query {
+        Query::Names(_) | Query::History(_) => return None,
+        Query::Clock(_) => (502, json!({})),
+        Query::Countdown(CountdownQuery { port, .. }) => (515, json!({"port": port})),
+        Query::Schedule(_) => (516, json!({"page": 0})),
+        Query::Price(_) => (510, json!({"type": 0})),
+        Query::Leader(_) => (512, json!({})),
+        Query::PresenceSimulation(_) => (517, json!({})),
+        Query::Hardware => (124, json!({})),
+        Query::Call(Call { command, arguments }) => {
             let arguments = arguments.as_deref().and_then(|text| serde_json::from_str(text).ok());
             (*command, arguments.unwrap_or_else(|| json!({})))
         }
     };
     let Value::Object(arguments) = arguments else { return None };
     // The serial is never needed here, and 124 and 510 are asked without arguments by everybody.
-    let bare = matches!(
-        skill,
-        CapabilityRequest::Hardware | CapabilityRequest::Price | CapabilityRequest::SetPrice(_)
-    );
+    let bare = matches!(query, Query::Hardware | Query::Price(_));
     Some((command, target(command, serial.filter(|_| !bare), arguments)))
 }
 
 /// A raw command as a V3 datagram.
-pub(super) fn v3_call(skill: &CapabilityRequest, serial: Option<&str>) -> Option<Vec<u8>> {
-    let CapabilityRequest::Call { command, arguments } = skill else { return None };
+pub(super) fn v3_call(query: &Query, serial: Option<&str>) -> Option<Vec<u8>> {
+    let Query::Call(Call { command, arguments }) = query else { return None };
     let mut object: Map<String, Value> =
         arguments.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     object.insert("cmd".into(), (*command).into());
@@ -205,42 +199,40 @@ pub(super) fn v3_call(skill: &CapabilityRequest, serial: Option<&str>) -> Option
 
 /// What the answer to [`look`] tells.
 pub(super) fn heard(
-    skill: &CapabilityRequest,
+    query: &Query,
     bytes: &[u8],
     clock: Option<&Clock>,
     now: &Moment,
-) -> Result<CapabilityReply, Failure> {
-    Ok(match skill {
-        CapabilityRequest::Rename { .. } => {
-            return Err(Failure::InvalidResponse("names are told by discovery".into()));
+) -> Result<QueryReply, Failure> {
+    Ok(match query {
+        Query::Names(_) | Query::History(_) => {
+            return Err(Failure::InvalidResponse("an answer to something else".into()));
         }
-        CapabilityRequest::Clock | CapabilityRequest::SetClock => {
-            CapabilityReply::Clock(Some(heard_clock(bytes, now)?))
-        }
-        CapabilityRequest::Timer(_) | CapabilityRequest::SetTimer { .. } => {
+        Query::Clock(_) => QueryReply::Clock(Some(heard_clock(bytes, now)?)),
+        Query::Countdown(_) => {
             let data = wire::data(bytes, 515)?;
             // Without a timer there may be anything in the place of its start.
             let start =
                 data.get("start").or_else(|| data.get("Start")).and_then(Value::as_str).and_then(local);
             let minutes = data.get("delay").and_then(number).and_then(|minutes| u32::try_from(minutes).ok());
             let clock = clock.map_or_else(|| now.local(), |clock| clock.local);
-            CapabilityReply::Timer(
-                start.zip(minutes).and_then(|(start, minutes)| Timer::running(start, minutes, clock)),
+            QueryReply::Countdown(
+                start.zip(minutes).and_then(|(start, minutes)| Countdown::running(start, minutes, clock)),
             )
         }
-        CapabilityRequest::Rules | CapabilityRequest::ChangeRules(_) => {
+        Query::Schedule(_) => {
             let data = wire::data(bytes, 516)?;
             let rules = data.get("rule").and_then(Value::as_array);
-            CapabilityReply::Rules(rules.into_iter().flatten().take(MAX_RULES).filter_map(rule).collect())
+            QueryReply::Schedule(rules.into_iter().flatten().take(MAX_RULES).filter_map(rule).collect())
         }
-        CapabilityRequest::Price | CapabilityRequest::SetPrice(_) => {
+        Query::Price(_) => {
             let data = wire::data(bytes, 510)?;
             let cost = data.get("cost").and_then(float).filter(|cost| cost.is_finite() && *cost >= 0.0);
             let currency = data.get("money").and_then(number).and_then(|number| u64::try_from(number).ok());
             let price = |(cost, number)| Price { cost, currency: Currency::of_number(number) };
-            CapabilityReply::Price(cost.zip(currency).map(price))
+            QueryReply::Price(cost.zip(currency).map(price))
         }
-        CapabilityRequest::Leader | CapabilityRequest::SetLeader(_) => {
+        Query::Leader(_) => {
             let data = wire::data(bytes, 512)?;
             let roles = list(data.get("master"), |value| match number(value) {
                 Some(0) => Role::Follower,
@@ -248,12 +240,12 @@ pub(super) fn heard(
                 _ => Role::Neutral,
             });
             let limit = data.get("limit").and_then(number).and_then(|number| usize::try_from(number).ok());
-            CapabilityReply::Leader(LeaderGroup {
+            QueryReply::Leader(LeaderGroup {
                 roles,
                 limit_w: limit.and_then(|place| LeaderGroup::LIMITS.get(place)).copied(),
             })
         }
-        CapabilityRequest::Presence | CapabilityRequest::SetPresence(_) => {
+        Query::PresenceSimulation(_) => {
             let data = wire::data(bytes, 517)?;
             let time = |place: usize| {
                 let minute = data.get("time").and_then(|time| time.get(place)).and_then(number);
@@ -262,7 +254,7 @@ pub(super) fn heard(
                     .filter(|minute| *minute < 1440)
                     .unwrap_or(0)
             };
-            CapabilityReply::Presence(Presence {
+            QueryReply::PresenceSimulation(PresenceSimulation {
                 enabled: data.get("en").is_some_and(flag),
                 days: Days::from_sunday(list(data.get("week"), flag)),
                 from: time(0),
@@ -270,21 +262,21 @@ pub(super) fn heard(
                 ports: list(data.get("port"), flag),
             })
         }
-        CapabilityRequest::Hardware => {
+        Query::Hardware => {
             let data = wire::data(bytes, 124)?;
             let text = |key: &str| data.get(key).and_then(Value::as_str);
             let word = |key: &str| text(key).and_then(Name::clean).map(String::from);
-            CapabilityReply::Hardware(Hardware {
+            QueryReply::Hardware(Hardware {
                 mac: text("plcmac").or_else(|| text("pclmac")).and_then(Mac::parse),
                 cpuid: word("cpuid"),
                 server: word("server"),
             })
         }
-        CapabilityRequest::Call { .. } => CapabilityReply::Raw(wire::masked(bytes)?),
+        Query::Call(_) => QueryReply::Call(wire::masked(bytes)?),
     })
 }
 
-fn rule(value: &Value) -> Option<Rule> {
+fn rule(value: &Value) -> Option<RawRule> {
     let port = |value: &Value| match number(value) {
         Some(0) => Some(false),
         Some(1) => Some(true),
@@ -293,7 +285,7 @@ fn rule(value: &Value) -> Option<Rule> {
     let once =
         value.get("day").and_then(number).and_then(|day| u64::try_from(day).ok()).filter(|day| *day > 0);
     let minute = value.get("time").and_then(number).and_then(|minute| u16::try_from(minute).ok());
-    Some(Rule {
+    Some(RawRule {
         id: value.get("id").and_then(number)?,
         enabled: value.get("en").is_some_and(flag),
         ports: list(value.get("port"), port),

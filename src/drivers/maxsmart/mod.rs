@@ -13,8 +13,8 @@ pub use models::model_of;
 
 use super::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use crate::model::{
-    CapabilityRequest, Clock, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure,
-    Family, FamilyInfo, Found, Mac, Moment, PlugId, PowerUnit, Reading, Span, Switch,
+    Clock, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family, FamilyInfo,
+    Found, Mac, Moment, PlugId, PowerUnit, Query, QueryReply, Reading, Span, Switch,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -93,7 +93,7 @@ impl Driver for Maxsmart {
             acknowledged: BTreeMap::new(),
             plan: VecDeque::new(),
             heard: None,
-            skill: None,
+            query: None,
             clock: None,
         })
     }
@@ -122,11 +122,11 @@ enum Exchange {
         port: u8,
         on: bool,
     },
-    /// A skill: what time is it on the plug?
+    /// A capability: what time is it on the plug?
     Clock,
-    /// A skill: change it.
+    /// A capability: change it.
     Act,
-    /// A skill: what is it now?
+    /// A capability: what is it now?
     Look,
 }
 
@@ -175,9 +175,9 @@ struct MaxsmartDialect {
     plan: VecDeque<Exchange>,
     /// For `Identify`: what discovery said.
     heard: Option<Box<Found>>,
-    /// For a skill: which.
-    skill: Option<CapabilityRequest>,
-    /// For a skill: the plug's clock.
+    /// For a capability: the question.
+    query: Option<Query>,
+    /// For a countdown: the plug's clock.
     clock: Option<Clock>,
 }
 
@@ -199,7 +199,7 @@ impl Dialect for MaxsmartDialect {
                 }
                 self.plan.push_back(Exchange::Status);
             }
-            DeviceRequest::History(span) => {
+            DeviceRequest::Capability(Query::History(span)) => {
                 self.plan_identity(now);
                 self.plan_way();
                 self.plan.push_back(Exchange::History(*span));
@@ -218,11 +218,11 @@ impl Dialect for MaxsmartDialect {
                 }
                 self.plan.push_back(Exchange::Status);
             }
-            DeviceRequest::CapabilityRequest(skill) => {
-                if let Some(why) = capability::refused(skill) {
+            DeviceRequest::Capability(query) => {
+                if let Some(why) = capability::refused(query) {
                     return Step::Done(Box::new(DeviceResponse::Refused(why)));
                 }
-                self.plan_skill(skill, now);
+                self.plan_capability(query, now);
             }
         }
         self.next(now)
@@ -451,7 +451,7 @@ impl MaxsmartDialect {
         let answer = match reply {
             Reply::Bytes(bytes) => {
                 match wire::mine(bytes, self.serial.as_deref()).and_then(|bytes| wire::history(bytes, span)) {
-                    Ok(history) => DeviceResponse::History(history),
+                    Ok(history) => QueryReply::History(history).into(),
                     Err(Failure::Rejected(_)) => DeviceResponse::Unsupported,
                     Err(failure) => return Err(failure),
                 }

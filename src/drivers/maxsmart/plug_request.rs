@@ -1,55 +1,49 @@
-//! The conversation about a skill: who is asked what, in which order, by which dialect. Only the
+//! The conversation about a capability: who is asked what, in which order, by which dialect. Only the
 //! setting of the clock and raw commands go without the web server.
 
 use super::{Exchange, MaxsmartDialect, Reply, Step, Way, capability, wire};
 use crate::drivers::Message;
-use crate::model::{CapabilityReply, CapabilityRequest, DeviceResponse, Failure, Hardware, Moment, PerPort};
+use crate::model::{
+    ClockQuery, CountdownQuery, DeviceResponse, Failure, Hardware, Moment, PerPort, Query, QueryReply, Rename,
+};
 
 impl MaxsmartDialect {
-    pub(super) fn plan_skill(&mut self, skill: &CapabilityRequest, now: &Moment) {
+    pub(super) fn plan_capability(&mut self, query: &Query, now: &Moment) {
         self.plan_identity(now);
         self.plan_way();
-        let exchanges: &[Exchange] = match skill {
-            CapabilityRequest::Rename { .. } => &[Exchange::Act, Exchange::Look],
+        let exchanges: &[Exchange] = match query {
             // What is set counts from the time on the plug.
-            CapabilityRequest::SetTimer { .. } => &[Exchange::Clock, Exchange::Act, Exchange::Look],
-            CapabilityRequest::Timer(_) => &[Exchange::Clock, Exchange::Look],
-            CapabilityRequest::SetClock
-            | CapabilityRequest::ChangeRules(_)
-            | CapabilityRequest::SetPrice(_)
-            | CapabilityRequest::SetLeader(_)
-            | CapabilityRequest::SetPresence(_) => &[Exchange::Act, Exchange::Look],
-            CapabilityRequest::Clock
-            | CapabilityRequest::Rules
-            | CapabilityRequest::Price
-            | CapabilityRequest::Leader
-            | CapabilityRequest::Presence
-            | CapabilityRequest::Hardware
-            | CapabilityRequest::Call { .. } => &[Exchange::Look],
+            Query::Countdown(CountdownQuery { minutes: Some(_), .. }) => {
+                &[Exchange::Clock, Exchange::Act, Exchange::Look]
+            }
+            Query::Countdown(_) => &[Exchange::Clock, Exchange::Look],
+            Query::Clock(ClockQuery::Set) => &[Exchange::Act, Exchange::Look],
+            query if capability::act(query, None, None, now).is_some() => &[Exchange::Act, Exchange::Look],
+            _ => &[Exchange::Look],
         };
         self.plan.extend(exchanges);
-        self.skill = Some(skill.clone());
+        self.query = Some(query.clone());
         self.clock = None;
     }
 
     /// What is sent; `None` when this dialect does not have it.
     pub(super) fn say(&self, exchange: Exchange, way: Way, now: &Moment) -> Option<Message> {
-        let (skill, serial) = (self.skill.as_ref()?, self.serial.as_deref());
-        if exchange == Exchange::Act && *skill == CapabilityRequest::SetClock {
+        let (query, serial) = (self.query.as_ref()?, self.serial.as_deref());
+        if exchange == Exchange::Act && *query == Query::Clock(ClockQuery::Set) {
             return Some(Message::Datagram(wire::discovery(true, now)));
         }
         if way == Way::V3 {
-            return capability::v3_call(skill, serial).map(Message::Datagram);
+            return capability::v3_call(query, serial).map(Message::Datagram);
         }
-        if exchange == Exchange::Look && matches!(skill, CapabilityRequest::Rename { .. }) {
+        if exchange == Exchange::Look && matches!(query, Query::Names(_)) {
             return Some(Message::Datagram(wire::discovery(false, now)));
         }
         let target = if exchange == Exchange::Clock {
             capability::clock(serial)
         } else if exchange == Exchange::Act {
-            capability::act(skill, serial, self.clock.as_ref(), now)?.1
+            capability::act(query, serial, self.clock.as_ref(), now)?.1
         } else {
-            capability::look(skill, serial)?.1
+            capability::look(query, serial)?.1
         };
         Some(Message::Get(target))
     }
@@ -69,7 +63,7 @@ impl MaxsmartDialect {
     }
 
     pub(super) fn hear_act(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
-        let Some(skill) = &self.skill else {
+        let Some(query) = &self.query else {
             return Err(Failure::InvalidResponse("an answer to nothing".into()));
         };
         let bytes = match reply {
@@ -77,16 +71,16 @@ impl MaxsmartDialect {
             Reply::Closed => return done(DeviceResponse::Unsupported),
             Reply::Unreachable | Reply::Timeout => return Err(reply.failure().unwrap_or(Failure::Timeout)),
         };
-        if *skill == CapabilityRequest::SetClock {
+        if *query == Query::Clock(ClockQuery::Set) {
             let hello =
                 wire::hello(bytes).ok_or_else(|| Failure::InvalidResponse("not a discovery reply".into()))?;
             self.same_plug(&hello)?;
             if self.way == Some(Way::V3) {
                 // It cannot be read back there.
-                return done(DeviceResponse::CapabilityRequest(CapabilityReply::Clock(None)));
+                return done(DeviceResponse::Capability(QueryReply::Clock(None)));
             }
         } else {
-            let command = capability::act(skill, None, None, now).map_or(0, |(command, _)| command);
+            let command = capability::act(query, None, None, now).map_or(0, |(command, _)| command);
             match wire::accepted(wire::mine(bytes, self.serial.as_deref())?, command.into()) {
                 Ok(()) => {}
                 Err(Failure::Rejected(why)) => return done(DeviceResponse::Refused(why)),
@@ -98,19 +92,19 @@ impl MaxsmartDialect {
     }
 
     pub(super) fn hear_look(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
-        let Some(skill) = &self.skill else {
+        let Some(query) = &self.query else {
             return Err(Failure::InvalidResponse("an answer to nothing".into()));
         };
         let bytes = match reply {
             Reply::Bytes(bytes) => bytes,
             // It has the name; that it cannot be heard is no failure.
-            Reply::Timeout if matches!(skill, CapabilityRequest::Rename { .. }) => {
-                return done(DeviceResponse::CapabilityRequest(CapabilityReply::Name(None)));
+            Reply::Timeout if matches!(query, Query::Names(_)) => {
+                return done(DeviceResponse::Capability(QueryReply::Names(None)));
             }
             Reply::Closed => return done(DeviceResponse::Unsupported),
             Reply::Unreachable | Reply::Timeout => return Err(reply.failure().unwrap_or(Failure::Timeout)),
         };
-        if let CapabilityRequest::Rename { port, .. } = skill {
+        if let Query::Names(Rename { port, .. }) = query {
             let hello =
                 wire::hello(bytes).ok_or_else(|| Failure::InvalidResponse("not a discovery reply".into()))?;
             self.same_plug(&hello)?;
@@ -118,18 +112,18 @@ impl MaxsmartDialect {
                 0 => hello.facts.name,
                 port => hello.facts.port_names.port(port).cloned().flatten(),
             };
-            return done(DeviceResponse::CapabilityRequest(CapabilityReply::Name(name)));
+            return done(DeviceResponse::Capability(QueryReply::Names(name)));
         }
         wire::mine(bytes, self.serial.as_deref())?;
-        match capability::heard(skill, bytes, self.clock.as_ref(), now) {
-            Ok(CapabilityReply::Hardware(Hardware { mac: Some(theirs), .. }))
+        match capability::heard(query, bytes, self.clock.as_ref(), now) {
+            Ok(QueryReply::Hardware(Hardware { mac: Some(theirs), .. }))
                 if self.mac.is_some_and(|mine| mine != theirs) =>
             {
                 Err(Failure::WrongDevice(format!("MAC {theirs}")))
             }
             Ok(told) => {
-                self.tells_clock |= matches!(told, CapabilityReply::Clock(_));
-                done(DeviceResponse::CapabilityRequest(told))
+                self.tells_clock |= matches!(told, QueryReply::Clock(_));
+                done(DeviceResponse::Capability(told))
             }
             Err(Failure::Rejected(why)) => done(DeviceResponse::Refused(why)),
             // A reply without anything in it: firmware that knows the number and nothing more.

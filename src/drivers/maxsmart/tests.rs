@@ -185,10 +185,10 @@ fn a_plug_that_does_not_tell_its_clock_is_told_the_time_now_and_then() {
     assert!(matches!(
         play(
             plug.as_mut(),
-            &DeviceRequest::CapabilityRequest(CapabilityRequest::Clock),
+            &DeviceRequest::Capability(Query::Clock(crate::model::ClockQuery::Read)),
             &[("502", bytes(time))]
         ),
-        Ok(DeviceResponse::CapabilityRequest(_))
+        Ok(DeviceResponse::Capability(_))
     ));
     assert!(
         [5, 65, 365].iter().all(|secs| dated(plug.as_mut(), *secs, false) == 0),
@@ -258,10 +258,10 @@ fn a_question_that_not_every_firmware_knows_shakes_no_trust() {
     play(plug.as_mut(), &DeviceRequest::Read, &[("00dv", bytes(HELLO)), ("511", bytes(OK_511))])
         .expect("HTTP");
     for _ in 0..2 * STREAK {
-        let clock = DeviceRequest::CapabilityRequest(CapabilityRequest::Clock);
+        let clock = DeviceRequest::Capability(Query::Clock(crate::model::ClockQuery::Read));
         assert_eq!(play(plug.as_mut(), &clock, &[("502", Reply::Timeout)]), Err(Failure::Timeout));
         plug.forget();
-        let record = DeviceRequest::History(Span::Hours);
+        let record = DeviceRequest::Capability(Query::History(Span::Hours));
         let silent = [("00dv", bytes(HELLO)), ("510", Reply::Timeout)];
         assert_eq!(play(plug.as_mut(), &record, &silent), Err(Failure::Timeout));
         plug.forget();
@@ -410,9 +410,9 @@ fn who_are_you_is_answered_by_discovery_or_by_hardware_ids() {
 
 const OK_510: &str = r#"{"response":510,"code":200,"data":{"cost":"1.01","money":3,"type":0,"date":"2018-10-11-21","watt":[["0.00","52.10","x"],[1,2.5,-3]]}}"#;
 
-fn history(answer: Result<DeviceResponse, Failure>) -> crate::model::History {
+fn history(answer: Result<DeviceResponse, Failure>) -> crate::model::RawHistory {
     match answer {
-        Ok(DeviceResponse::History(history)) => history,
+        Ok(DeviceResponse::Capability(QueryReply::History(history))) => history,
         other => panic!("no history: {other:?}"),
     }
 }
@@ -425,13 +425,17 @@ fn the_record_is_read_raw_and_nonsense_in_it_is_nothing() {
         ("511", bytes(OK_511)),
         ("cmd=510&json=%7B%22type%22%3A0%7D", bytes(OK_510)),
     ];
-    let told = history(play(plug.as_mut(), &DeviceRequest::History(Span::Hours), &script));
+    let told = history(play(plug.as_mut(), &DeviceRequest::Capability(Query::History(Span::Hours)), &script));
     assert_eq!(told.date.as_deref(), Some("2018-10-11-21"));
     assert_eq!((told.cost, told.currency), (Some(1.01), Some(3)));
     assert_eq!(told.rows, [vec![Some(0.0), Some(52.1), None], vec![Some(1.0), Some(2.5), None]]);
     // A plug with one port, a null date and a bare row.
     let bare = r#"{"response":510,"code":200,"data":{"type":0,"date":null,"watt":[1,2]}}"#;
-    let told = history(play(plug.as_mut(), &DeviceRequest::History(Span::Hours), &[("510", bytes(bare))]));
+    let told = history(play(
+        plug.as_mut(),
+        &DeviceRequest::Capability(Query::History(Span::Hours)),
+        &[("510", bytes(bare))],
+    ));
     assert_eq!((told.date, told.rows), (None, vec![vec![Some(1.0), Some(2.0)]]));
 }
 
@@ -440,22 +444,22 @@ fn a_plug_without_a_record_says_so_in_any_way_it_likes() {
     let mut plug = tongue("1.30");
     let first = [("00dv", bytes(HELLO)), ("511", bytes(OK_511)), ("510", Reply::Closed)];
     assert_eq!(
-        play(plug.as_mut(), &DeviceRequest::History(Span::Hours), &first),
+        play(plug.as_mut(), &DeviceRequest::Capability(Query::History(Span::Hours)), &first),
         Ok(DeviceResponse::Unsupported)
     );
     let no = [("510", bytes(r#"{"response":510,"code":400}"#))];
     assert_eq!(
-        play(plug.as_mut(), &DeviceRequest::History(Span::Hours), &no),
+        play(plug.as_mut(), &DeviceRequest::Capability(Query::History(Span::Hours)), &no),
         Ok(DeviceResponse::Unsupported)
     );
     let months = OK_510.replace("\"type\":0", "\"type\":2");
     let other = [("510", bytes(&months))];
-    let history = play(plug.as_mut(), &DeviceRequest::History(Span::Hours), &other);
+    let history = play(plug.as_mut(), &DeviceRequest::Capability(Query::History(Span::Hours)), &other);
     assert!(matches!(history, Err(Failure::InvalidResponse(_))));
     let mut v3 = tongue("5.11");
     let script = [("00dv", bytes(HELLO)), (r#""cmd":90"#, bytes(OK_90))];
     assert_eq!(
-        play(v3.as_mut(), &DeviceRequest::History(Span::Days), &script),
+        play(v3.as_mut(), &DeviceRequest::Capability(Query::History(Span::Days)), &script),
         Ok(DeviceResponse::Unsupported)
     );
 }

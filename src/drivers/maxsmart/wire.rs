@@ -4,7 +4,7 @@
 
 use super::models::model_of;
 use crate::drivers::SECRETS;
-use crate::model::{DeviceInfo, Failure, History, MAX_PORTS, Mac, Moment, Name, PlugId, Span};
+use crate::model::{DeviceInfo, Failure, MAX_PORTS, Mac, Moment, Name, PlugId, RawHistory, Span};
 use serde_json::{Map, Value};
 
 /// HTTP 511: watts, amps and relays.
@@ -27,7 +27,7 @@ fn span_number(span: Span) -> u64 {
 const MAX_BUCKETS: usize = 32;
 
 /// Reads the answer to 510. Figures come as text or numbers.
-pub(super) fn history(bytes: &[u8], span: Span) -> Result<History, Failure> {
+pub(super) fn history(bytes: &[u8], span: Span) -> Result<RawHistory, Failure> {
     let data = data(bytes, 510)?;
     let number = |value: &Value| {
         let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
@@ -48,7 +48,7 @@ pub(super) fn history(bytes: &[u8], span: Span) -> Result<History, Failure> {
         false => rows.iter().take(MAX_PORTS).filter_map(Value::as_array).map(|cells| row(cells)).collect(),
     };
     let date = data.get("date").and_then(Value::as_str).and_then(Name::clean).map(String::from);
-    Ok(History {
+    Ok(RawHistory {
         span,
         date,
         rows,

@@ -37,7 +37,7 @@ fn metered(from: u64, to: u64, gap: std::ops::Range<u64>) -> Hours {
 }
 
 /// The plug's own record at this minute, its last bucket the running hour.
-fn record(minute: u64, date: Option<&str>, per_wh: f64, digits: i32) -> History {
+fn record(minute: u64, date: Option<&str>, per_wh: f64, digits: i32) -> RawHistory {
     let running = minute / 60;
     let bucket = |port: usize, back: u64| {
         let hour = running.checked_sub(back)?;
@@ -48,7 +48,7 @@ fn record(minute: u64, date: Option<&str>, per_wh: f64, digits: i32) -> History 
     };
     let row = |port| (0..24).rev().map(|back| bucket(port, back).or(Some(0.0))).collect();
     let date = date.map(Into::into);
-    History { span: Span::Hours, date, rows: (0..3).map(row).collect(), cost: None, currency: None }
+    RawHistory { span: Span::Hours, date, rows: (0..3).map(row).collect(), cost: None, currency: None }
 }
 
 /// The local hour that a minute lies in, as a record's date.
@@ -123,7 +123,7 @@ fn a_record_that_does_not_fit_is_not_believed() {
     // Seven per cent more than was metered.
     let wrong = record(now, Some(&label(now)), 1.07, 2);
     assert_eq!(hours.compare(&wrong, &at(now)), Err("its record does not agree with what was metered"));
-    let empty = History { rows: Vec::new(), ..wrong };
+    let empty = RawHistory { rows: Vec::new(), ..wrong };
     assert!(hours.compare(&empty, &at(now)).is_err());
 }
 

@@ -269,7 +269,7 @@ fn what_cannot_replace_is_refused_with_the_remedy() {
 
 /// A strip whose first port draws more in each hour, away for 70 minutes; and its record when it
 /// is back, newest last.
-fn outage(record: Option<History>) -> World {
+fn outage(record: Option<RawHistory>) -> World {
     let mut world = strip(Some(Vec::new()));
     // To the full hour.
     world.secs(3200 - 2);
@@ -286,13 +286,13 @@ fn outage(record: Option<History>) -> World {
     world
 }
 
-fn its_own(scale: f64) -> History {
+fn its_own(scale: f64) -> RawHistory {
     let row: Vec<Option<f64>> = (0..24)
         .map(|hour| Some(scale * if hour < 17 { 0.0 } else { 100.0 + 50.0 * f64::from(hour - 17).min(4.0) }))
         .collect();
     // Metering began at 12:06 local time; the strip is back at 19:10.
     let date = Some("2026-11-18-19".into());
-    History { span: Span::Hours, date, rows: vec![row; 6], cost: None, currency: None }
+    RawHistory { span: Span::Hours, date, rows: vec![row; 6], cost: None, currency: None }
 }
 
 fn events(world: &World) -> Vec<Event> {

@@ -1,7 +1,7 @@
 //! Locks, where the bridge moves ports by itself.
 
 use super::*;
-use crate::model::{CapabilityRequest, Days, Rule};
+use crate::model::{Access, Days, Query, RawRule};
 
 #[test]
 fn a_timed_command_brings_no_port_where_it_is_locked_out() {
@@ -39,9 +39,9 @@ fn a_plug_that_is_asked_for_again_and_again_is_asked_once_a_second() {
 }
 
 /// Port 2 goes off every day.
-fn rule(id: i64) -> Rule {
+fn rule(id: i64) -> RawRule {
     let ports = vec![None, Some(false), None, None, None, None];
-    Rule { id, enabled: true, ports, days: Days::ALL, minute: 22 * 60 + 10, once: None }
+    RawRule { id, enabled: true, ports, days: Days::ALL, minute: 22 * 60 + 10, once: None }
 }
 
 #[test]
@@ -52,8 +52,9 @@ fn a_rule_that_goes_against_a_lock_is_a_problem_until_one_of_them_is_gone() {
     world.fake(1).able = Some(able);
     world.feed(Input::Heard(found(1, 1, 1)));
     world.secs(300);
-    let asked =
-        |world: &World| world.skills.iter().filter(|(_, skill)| *skill == CapabilityRequest::Rules).count();
+    let asked = |world: &World| {
+        world.skills.iter().filter(|(_, skill)| *skill == Query::Schedule(Access::Read)).count()
+    };
     assert_eq!((asked(&world), world.view(A).problem.clone()), (0, None), "nothing is locked");
 
     let lock = |world: &mut World, lock| {

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::model::{
-    CapabilityReply, CapabilityRequest, CapabilityState, Clock, Days, Hardware, LeaderGroup, PlugRequest,
-    Presence, PresenceSimulationWish, ResponseData, Role, Rule, Span, Timer,
+    Access, Clock, ClockQuery, ClockRequest, Countdown, CountdownQuery, CountdownRequest, Days, Hardware,
+    HistoryRequest, LeaderGroup, PlugAnswer, PlugRequest, PresenceSimulation, PresenceSimulationChange,
+    PriceRequest, Query, QueryReply, RawHistory, RawRule, Rename, Renamed, ResponseData, Role,
+    ScheduleRequest, Span,
 };
 
 const NOON: &str = "2026-11-21T12:00:00";
@@ -16,8 +18,8 @@ pub(super) struct Able {
     pub(super) keeps_time: bool,
     timers: BTreeMap<u8, u32>,
     group: LeaderGroup,
-    presence: Presence,
-    pub(super) rules: Vec<Rule>,
+    presence: PresenceSimulation,
+    pub(super) rules: Vec<RawRule>,
     name: Option<Name>,
     refuses: Option<&'static str>,
 }
@@ -30,54 +32,51 @@ impl Able {
             keeps_time: false,
             timers: BTreeMap::new(),
             group: LeaderGroup { roles: vec![Role::Neutral; 6], limit_w: Some(2) },
-            presence: Presence { enabled: false, days: Days::default(), from: 0, to: 0, ports },
+            presence: PresenceSimulation { enabled: false, days: Days::default(), from: 0, to: 0, ports },
             rules: Vec::new(),
             name: None,
             refuses: None,
         }
     }
 
-    pub(super) fn answer(&mut self, skill: &CapabilityRequest) -> DeviceResponse {
+    pub(super) fn answer(&mut self, skill: &Query) -> DeviceResponse {
         if let Some(why) = self.refuses {
             return DeviceResponse::Refused(why.into());
         }
         let clock =
-            |drift_s| CapabilityReply::Clock(Some(Clock { local: NOON.parse().expect("a time"), drift_s }));
-        DeviceResponse::CapabilityRequest(match skill {
-            CapabilityRequest::Clock => clock(self.drift_s),
-            CapabilityRequest::SetClock => {
+            |drift_s| QueryReply::Clock(Some(Clock { local: NOON.parse().expect("a time"), drift_s }));
+        DeviceResponse::Capability(match skill {
+            Query::Clock(ClockQuery::Read) => clock(self.drift_s),
+            Query::Clock(ClockQuery::Set) => {
                 self.drift_s = if self.keeps_time { self.drift_s } else { 0 };
                 clock(self.drift_s)
             }
-            CapabilityRequest::Timer(port) | CapabilityRequest::SetTimer { port, .. } => {
-                if let CapabilityRequest::SetTimer { minutes, .. } = skill {
+            Query::Countdown(CountdownQuery { port, minutes }) => {
+                if let Some(minutes) = minutes {
                     self.timers.insert(*port, *minutes);
                 }
                 let minutes = self.timers.get(port).copied().filter(|minutes| *minutes > 0);
-                CapabilityReply::Timer(minutes.map(|minutes| Timer { minutes, left_s: minutes * 60 }))
+                QueryReply::Countdown(minutes.map(|minutes| Countdown { minutes, left_s: minutes * 60 }))
             }
-            CapabilityRequest::Leader => CapabilityReply::Leader(self.group.clone()),
-            CapabilityRequest::SetLeader(group) => {
+            Query::Leader(Access::Read) => QueryReply::Leader(self.group.clone()),
+            Query::Leader(Access::Write(group)) => {
                 self.group = group.clone();
-                CapabilityReply::Leader(self.group.clone())
+                QueryReply::Leader(self.group.clone())
             }
-            CapabilityRequest::Presence => CapabilityReply::Presence(self.presence.clone()),
-            CapabilityRequest::SetPresence(presence) => {
+            Query::PresenceSimulation(Access::Read) => QueryReply::PresenceSimulation(self.presence.clone()),
+            Query::PresenceSimulation(Access::Write(presence)) => {
                 self.presence = presence.clone();
-                CapabilityReply::Presence(self.presence.clone())
+                QueryReply::PresenceSimulation(self.presence.clone())
             }
-            CapabilityRequest::Hardware => {
+            Query::Hardware => {
                 let cpuid = Some("AABBCCDDEEFF554433221100".into());
-                CapabilityReply::Hardware(Hardware { mac: None, cpuid, server: None })
+                QueryReply::Hardware(Hardware { mac: None, cpuid, server: None })
             }
-            CapabilityRequest::Rename { name, .. } => {
-                CapabilityReply::Name(self.name.clone().or(Some(name.clone())))
-            }
-            CapabilityRequest::Rules | CapabilityRequest::ChangeRules(_) => {
-                CapabilityReply::Rules(self.rules.clone())
-            }
-            CapabilityRequest::Price | CapabilityRequest::SetPrice(_) => CapabilityReply::Price(None),
-            CapabilityRequest::Call { .. } => CapabilityReply::Raw("{}".into()),
+            Query::Names(Rename { name, .. }) => QueryReply::Names(self.name.clone().or(Some(name.clone()))),
+            Query::Schedule(_) => QueryReply::Schedule(self.rules.clone()),
+            Query::Price(_) => QueryReply::Price(None),
+            Query::History(_) => return DeviceResponse::Unsupported,
+            Query::Call(_) => QueryReply::Call("{}".into()),
         })
     }
 }
@@ -99,8 +98,8 @@ fn settled() -> World {
     world
 }
 
-fn hand_in(world: &mut World, errand: PlugRequest, mark: &str) {
-    let request = Request::PlugRequest(id(A), errand);
+fn hand_in(world: &mut World, request: impl Into<PlugRequest>, mark: &str) {
+    let request = Request::PlugRequest(id(A), request.into());
     world.feed(Input::Commanded(HubRequest::Request(request, Some(mark.into()))));
 }
 
@@ -111,47 +110,47 @@ fn responses(world: &mut World) -> Vec<Response> {
         .collect()
 }
 
-fn report(world: &mut World, errand: PlugRequest) -> Result<CapabilityState, String> {
-    hand_in(world, errand, "\"x\"");
+fn report(world: &mut World, request: impl Into<PlugRequest>) -> Result<PlugAnswer, String> {
+    hand_in(world, request, "\"x\"");
     world.secs(40);
     let all = responses(world);
     assert_eq!(all.len(), 1, "{all:?}");
     assert_eq!(all[0].transaction.as_deref(), Some("\"x\""));
     all[0].result.clone().map(|data| {
-        let ResponseData::CapabilityState(plug, report) = data else { panic!("{data:?}") };
+        let ResponseData::PlugAnswer(plug, report) = data else { panic!("{data:?}") };
         assert_eq!(plug, id(A));
         report
     })
 }
 
 fn sets(world: &World) -> usize {
-    world.skills.iter().filter(|(_, skill)| *skill == CapabilityRequest::SetClock).count()
+    world.skills.iter().filter(|(_, skill)| *skill == Query::Clock(ClockQuery::Set)).count()
 }
 
 #[test]
 fn a_request_is_answered_once_and_what_the_plug_said_is_shown() {
     let mut world = settled();
-    let Ok(CapabilityState::Countdowns(timers)) =
-        report(&mut world, PlugRequest::Countdown { port: Some(2), minutes: Some(20) })
+    let Ok(PlugAnswer::Countdown(timers)) =
+        report(&mut world, CountdownRequest { port: Some(2), minutes: Some(20) })
     else {
         panic!("a report")
     };
-    assert_eq!(timers, [(2, Some(Timer { minutes: 20, left_s: 1200 }))]);
-    let extras = world.view(A).extras.clone().expect("extras");
-    assert_eq!(extras.timers[&2].minutes, 20);
-    let left_ms = extras.timers[&2].ends_ms - moment(world.up).unix_ms;
+    assert_eq!(timers, [(2, Some(Countdown { minutes: 20, left_s: 1200 }))]);
+    let extras = world.view(A).capabilities.clone().expect("extras");
+    assert_eq!(extras.countdowns[&2].minutes, 20);
+    let left_ms = extras.countdowns[&2].ends_ms - moment(world.up).unix_ms;
     assert!((1_155_000..=1_200_000).contains(&left_ms), "{left_ms}");
     // All at once: six conversations, and one answer.
-    let all = report(&mut world, PlugRequest::Countdown { port: None, minutes: None });
-    assert!(matches!(all, Ok(CapabilityState::Countdowns(all)) if all.len() == 6));
-    let on = PresenceSimulationWish { enabled: Some(true), ..PresenceSimulationWish::default() };
-    let why = report(&mut world, PlugRequest::PresenceSimulation(Some(on))).expect_err("no days");
+    let all = report(&mut world, CountdownRequest { port: None, minutes: None });
+    assert!(matches!(all, Ok(PlugAnswer::Countdown(all)) if all.len() == 6));
+    let on = PresenceSimulationChange { enabled: Some(true), ..PresenceSimulationChange::default() };
+    let why = report(&mut world, on).expect_err("no days");
     assert!(why.starts_with(A) && why.contains("days"), "{why}");
     world.fake(1).able = None;
-    let why = report(&mut world, PlugRequest::Schedule(None)).expect_err("it cannot");
+    let why = report(&mut world, ScheduleRequest::default()).expect_err("it cannot");
     assert!(why.contains("firmware does not know"), "{why}");
     assert!(world.view(A).online && world.view(A).problem.is_none());
-    let nobody = Request::PlugRequest(id("maxsmart-nobody"), PlugRequest::Clock { set: false });
+    let nobody = Request::PlugRequest(id("maxsmart-nobody"), ClockRequest { set: false }.into());
     assert!(world.request(nobody).result.is_err());
 }
 
@@ -160,7 +159,7 @@ fn requests_wait_in_a_bounded_line_and_each_ends_in_time() {
     let mut world = settled();
     world.fake(1).slow = Duration::from_secs(4);
     for n in 0..10 {
-        hand_in(&mut world, PlugRequest::Price(None), &n.to_string());
+        hand_in(&mut world, PriceRequest::default(), &n.to_string());
     }
     let full = responses(&mut world);
     assert!(full.iter().all(|response| response.result.is_err()), "{full:?}");
@@ -178,7 +177,7 @@ fn requests_wait_in_a_bounded_line_and_each_ends_in_time() {
 fn silence_ends_a_request_and_makes_no_plug_offline() {
     let mut world = settled();
     world.fake(1).fails = Some(Failure::Closed);
-    hand_in(&mut world, PlugRequest::Clock { set: false }, "1");
+    hand_in(&mut world, ClockRequest { set: false }, "1");
     world.run(Duration::from_millis(100));
     let [response] = &responses(&mut world)[..] else { panic!("one response") };
     assert!(response.result.as_ref().is_err_and(|why| why.contains("closed the connection")), "{response:?}");
@@ -186,7 +185,7 @@ fn silence_ends_a_request_and_makes_no_plug_offline() {
     world.secs(60);
     assert!(!world.view(A).online, "its polls fail, too");
     world.notes.clear();
-    hand_in(&mut world, PlugRequest::Clock { set: false }, "2");
+    hand_in(&mut world, ClockRequest { set: false }, "2");
     let [response] = &responses(&mut world)[..] else { panic!("at once") };
     assert!(response.result.as_ref().is_err_and(|why| why.contains("does not answer")), "{response:?}");
 }
@@ -197,7 +196,7 @@ fn commands_go_before_requests_and_polls_go_on() {
     world.fake(1).slow = Duration::from_millis(300);
     world.reads.clear();
     for n in 0..8 {
-        hand_in(&mut world, PlugRequest::Countdown { port: None, minutes: None }, &n.to_string());
+        hand_in(&mut world, CountdownRequest { port: None, minutes: None }, &n.to_string());
     }
     world.run(Duration::from_millis(50));
     world.switch(&[(1, SwitchAction::Off)]);
@@ -215,7 +214,7 @@ fn removal_and_stop_end_what_waits_exactly_once() {
     let mut world = settled();
     world.fake(1).slow = Duration::from_secs(1);
     for n in 0..3 {
-        hand_in(&mut world, PlugRequest::Price(None), &n.to_string());
+        hand_in(&mut world, PriceRequest::default(), &n.to_string());
     }
     world.feed(Input::Commanded(HubRequest::Request(Request::DeviceRemove { id: id(A), block: true }, None)));
     let ended: Vec<_> = responses(&mut world).into_iter().filter(|r| r.verb == "price").collect();
@@ -226,13 +225,13 @@ fn removal_and_stop_end_what_waits_exactly_once() {
     let mut world = settled();
     world.fake(1).slow = Duration::from_secs(1);
     for n in 0..3 {
-        hand_in(&mut world, PlugRequest::Price(None), &n.to_string());
+        hand_in(&mut world, PriceRequest::default(), &n.to_string());
     }
     world.feed(Input::Stop);
     assert_eq!(responses(&mut world).len(), 2, "one is on the wire");
     world.secs(2);
     assert_eq!(responses(&mut world).len(), 1);
-    hand_in(&mut world, PlugRequest::Price(None), "late");
+    hand_in(&mut world, PriceRequest::default(), "late");
     assert!(responses(&mut world)[0].result.is_err());
 }
 
@@ -240,14 +239,14 @@ fn removal_and_stop_end_what_waits_exactly_once() {
 fn a_name_goes_to_the_plug_or_is_kept_here() {
     let mut world = settled();
     let lamp = Name::clean("Lamp").expect("a name");
-    let rename = |port| PlugRequest::Rename { port, name: lamp.clone() };
-    let Ok(CapabilityState::Renamed { kept_here: None, .. }) = report(&mut world, rename(2)) else {
+    let rename = |port| Rename { port, name: lamp.clone() };
+    let Ok(PlugAnswer::Names(Renamed { kept_here: None, .. })) = report(&mut world, rename(2)) else {
         panic!("verified")
     };
     assert_eq!(&*world.view(A).ports[1].name, "Lamp");
     assert!(world.hub.memory().plugs[&id(A)].port_names.is_empty(), "the plug has it");
     world.fake(1).able.as_mut().expect("able").refuses = Some("no names here");
-    let Ok(CapabilityState::Renamed { kept_here: Some(why), .. }) = report(&mut world, rename(0)) else {
+    let Ok(PlugAnswer::Names(Renamed { kept_here: Some(why), .. })) = report(&mut world, rename(0)) else {
         panic!("kept")
     };
     assert!(why.contains("no names here"), "{why}");
@@ -256,7 +255,7 @@ fn a_name_goes_to_the_plug_or_is_kept_here() {
     world.fake(1).fails = Some(Failure::Timeout);
     world.secs(60);
     world.notes.clear();
-    let Ok(CapabilityState::Renamed { kept_here: Some(_), .. }) = report(&mut world, rename(3)) else {
+    let Ok(PlugAnswer::Names(Renamed { kept_here: Some(_), .. })) = report(&mut world, rename(3)) else {
         panic!("kept")
     };
     assert_eq!(&*world.view(A).ports[2].name, "Lamp");
@@ -272,14 +271,19 @@ fn locks_and_read_only_hold_for_what_a_plug_does_by_itself() {
     let locked = PlugRules { locks: BTreeMap::from([(6, Lock::On)]), ..PlugRules::default() };
     let mut world = able(Rules { plugs: BTreeMap::from([(id(A), locked)]), ..rules() });
     world.notes.clear();
-    let timer = |port| PlugRequest::Countdown { port: Some(port), minutes: Some(5) };
+    let timer = |port| CountdownRequest { port: Some(port), minutes: Some(5) };
     assert!(report(&mut world, timer(6)).is_err_and(|why| why.contains("locked")));
     assert!(report(&mut world, timer(5)).is_ok());
     let mut world = able(Rules { read_only: true, ..rules() });
     world.notes.clear();
     assert!(report(&mut world, timer(5)).is_err_and(|why| why.contains("read-only")));
-    assert!(report(&mut world, PlugRequest::Countdown { port: None, minutes: None }).is_ok());
-    assert!(!world.skills.iter().any(|(_, skill)| matches!(skill, CapabilityRequest::SetTimer { .. })));
+    assert!(report(&mut world, CountdownRequest { port: None, minutes: None }).is_ok());
+    assert!(
+        !world
+            .skills
+            .iter()
+            .any(|(_, skill)| matches!(skill, Query::Countdown(CountdownQuery { minutes: Some(_), .. })))
+    );
 }
 
 #[test]
@@ -287,14 +291,18 @@ fn the_round_asks_everything_once_well_apart_and_then_rarely() {
     let mut world = able(rules());
     world.secs(150);
     assert_eq!(world.skills.len(), 10, "{:?}", world.skills);
-    let apart = |pair: &[(Duration, CapabilityRequest)]| pair[1].0 - pair[0].0 >= Duration::from_secs(10);
+    let apart = |pair: &[(Duration, Query)]| pair[1].0 - pair[0].0 >= Duration::from_secs(10);
     assert!(world.skills.windows(2).all(apart), "{:?}", world.skills);
     let offer = world.view(A).offer;
-    assert!(offer.clock && offer.countdown && offer.leader && offer.presence_simulation);
+    let shown = ["clock", "countdown", "leader", "presence_simulation"];
+    assert!(shown.iter().all(|name| offer.able.has(name)), "{offer:?}");
     assert_eq!(world.hub.memory().plugs[&id(A)].offer, offer, "remembered");
     assert_eq!(world.view(A).facts.cpuid.as_deref(), Some("AABBCCDDEEFF554433221100"));
-    let extras = world.view(A).extras.clone().expect("extras");
-    assert_eq!((extras.drift_s, extras.presence, extras.timers.len()), (Some(0), Some(false), 6));
+    let extras = world.view(A).capabilities.clone().expect("extras");
+    assert_eq!(
+        (extras.drift_s, extras.presence_simulation, extras.countdowns.len()),
+        (Some(0), Some(false), 6)
+    );
     world.skills.clear();
     world.secs(3600);
     // Clock and six timers, twice.
@@ -311,9 +319,9 @@ fn a_plug_that_knows_none_of_it_is_left_alone() {
     world.fake(1);
     world.feed(Input::Heard(found(1, 1, 1)));
     world.secs(24 * 3600);
-    assert_eq!(world.view(A).extras, None);
+    assert_eq!(world.view(A).capabilities, None);
     let offer = world.view(A).offer;
-    assert!(!offer.clock && !offer.countdown && !offer.leader && !offer.presence_simulation);
+    assert!(offer.able.is_empty(), "{offer:?}");
     assert!(world.skills.len() < 40, "{} questions in a day", world.skills.len());
     assert!(world.view(A).online);
 }
@@ -321,10 +329,10 @@ fn a_plug_that_knows_none_of_it_is_left_alone() {
 #[test]
 fn the_end_of_a_timer_is_looked_at() {
     let mut world = settled();
-    report(&mut world, PlugRequest::Countdown { port: Some(2), minutes: Some(3) }).expect("set");
+    report(&mut world, CountdownRequest { port: Some(2), minutes: Some(3) }).expect("set");
     world.fake(1).able.as_mut().expect("able").timers.clear();
     world.secs(130);
-    let shown = |world: &World| world.view(A).extras.as_ref().expect("extras").timers[&2].minutes;
+    let shown = |world: &World| world.view(A).capabilities.as_ref().expect("extras").countdowns[&2].minutes;
     assert_eq!(shown(&world), 3);
     world.secs(30);
     assert_eq!(shown(&world), 0);
@@ -337,7 +345,7 @@ fn a_clock_that_is_off_is_set_also_when_summer_time_ends() {
     world.feed(Input::Heard(found(1, 1, 1)));
     world.secs(60);
     assert_eq!(sets(&world), 1);
-    let shown = |world: &World| world.view(A).extras.as_ref().expect("extras").drift_s;
+    let shown = |world: &World| world.view(A).capabilities.as_ref().expect("extras").drift_s;
     assert_eq!(shown(&world), Some(0));
     // Thirty seconds are good enough; a second is not worth telling.
     world.fake(1).able.as_mut().expect("able").drift_s = 30;
@@ -384,7 +392,7 @@ fn no_clock_is_set_by_half_hours_while_no_zone_is_known() {
             world.feed(Input::Heard(found(1, 1, 1)));
             world.secs(3700);
             assert_eq!(sets(&world), wanted, "{drift_s} {zone_known}");
-            let asked = report(&mut world, PlugRequest::Clock { set: true });
+            let asked = report(&mut world, ClockRequest { set: true });
             assert_eq!(asked.is_ok(), zone_known, "{asked:?}");
         }
     }
@@ -401,7 +409,7 @@ fn no_clock_is_set_by_one_that_is_behind() {
     world.fake(1).able = Some(Able { drift_s: 599, ..Able::new() });
     world.secs(300);
     assert_eq!(sets(&world), 0);
-    let why = report(&mut world, PlugRequest::Clock { set: true }).expect_err("the past");
+    let why = report(&mut world, ClockRequest { set: true }).expect_err("the past");
     assert!(why.contains("shows 2026-11-18 12:") && why.contains("set that first"), "{why}");
     world.secs(2400);
     assert_eq!(sets(&world), 1);
@@ -426,7 +434,7 @@ fn a_clock_that_cannot_be_set_is_not_hammered_and_one_that_must_not_be_is_left()
     world.feed(Input::Heard(found(1, 1, 1)));
     world.secs(24 * 3600);
     assert_eq!(sets(&world), 0);
-    assert_eq!(world.view(A).extras.as_ref().expect("extras").drift_s, Some(500));
+    assert_eq!(world.view(A).capabilities.as_ref().expect("extras").drift_s, Some(500));
 }
 
 #[test]
@@ -440,15 +448,15 @@ fn a_record_is_read_as_the_hours_have_taught() {
         // Kilowatt-hours, dated by the first.
         let first = jiff::Timestamp::from_second(i64::try_from((hour - 23) * 3600).unwrap()).expect("a time");
         let date = Some(first.strftime("%Y-%m-%d-%H").to_string());
-        History { span: Span::Hours, date, rows: vec![row; 6], cost: Some(0.2), currency: Some(3) }
+        RawHistory { span: Span::Hours, date, rows: vec![row; 6], cost: Some(0.2), currency: Some(3) }
     };
-    let ask = || PlugRequest::History { span: Span::Hours, port: None, meaning: None };
+    let ask = || HistoryRequest::default();
     world.fake(1).record = Some(history(&world));
-    let Ok(CapabilityState::Record(record)) = report(&mut world, ask()) else { panic!("a record") };
+    let Ok(PlugAnswer::History(record)) = report(&mut world, ask()) else { panic!("a record") };
     assert!(!record.learnt);
     world.secs(5 * 3600);
     world.fake(1).record = Some(history(&world));
-    let Ok(CapabilityState::Record(record)) = report(&mut world, ask()) else { panic!("a record") };
+    let Ok(PlugAnswer::History(record)) = report(&mut world, ask()) else { panic!("a record") };
     assert!(record.learnt);
     let row = &record.rows[22];
     assert!(row.wh.is_some_and(|wh| (wh - 2160.0).abs() < 1e-6), "{row:?}");

@@ -3,7 +3,7 @@
 use super::plug_requests::Able;
 use super::*;
 use crate::hub::Limit;
-use crate::model::{CapabilityRequest, OverloadAction, Restore};
+use crate::model::{OverloadAction, Query, Restore};
 
 /// A clock that is so many seconds ahead.
 fn clock(drift_s: i64) -> Option<Able> {
@@ -160,10 +160,7 @@ fn a_clock_that_cannot_be_set_is_asked_for_ever_more_rarely() {
     world.secs(3600);
     world.skills.clear();
     world.secs(86_400);
-    let asked = world
-        .skills
-        .iter()
-        .filter(|(_, skill)| matches!(skill, CapabilityRequest::Clock | CapabilityRequest::SetClock));
+    let asked = world.skills.iter().filter(|(_, skill)| matches!(skill, Query::Clock(_)));
     assert!((2..60).contains(&asked.count()), "{:?}", world.skills);
 }
 

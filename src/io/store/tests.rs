@@ -217,10 +217,7 @@ fn largest(n: usize) -> (PlugId, PersistedPlug) {
         current: yes,
         voltage: yes,
         signal: yes,
-        clock: yes,
-        countdown: yes,
-        leader: yes,
-        presence_simulation: yes,
+        able: crate::capability::ALL.iter().map(|one| one.name).collect(),
     };
     let options = Options {
         poll_interval_ms: Some(u64::MAX),

@@ -116,7 +116,7 @@ mod tests {
                 ports: 2,
                 power: true,
                 current: true,
-                countdown: true,
+                able: ["countdown"].into_iter().collect(),
                 ..Capabilities::default()
             },
             ports: vec![port.clone(), port],

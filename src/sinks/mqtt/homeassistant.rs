@@ -202,12 +202,7 @@ impl Announcer {
             Kind::LastSeen => fields([("dev_cla", "timestamp".into())]),
             Kind::Event => fields([("evt_typ", EVENT_TYPES.as_slice().into())]),
             Kind::Refresh => fields([("cmd_t", topic("get")), ("pl_prs", "get".into())]),
-            Kind::Countdown
-            | Kind::CountdownEnd
-            | Kind::ClockDrift
-            | Kind::Leader
-            | Kind::LeaderLimit
-            | Kind::PresenceSimulation => controls::component(&self.base, plug, entity),
+            Kind::Capability(shown) => controls::component(&self.base, plug, shown, entity.port),
         });
         if entity.kind != Kind::Refresh {
             part.insert("stat_t".into(), topic(&tail(entity)));
@@ -215,10 +210,11 @@ impl Announcer {
         if let (Kind::Switch, Some(port)) = (entity.kind, entity.port) {
             part.insert("cmd_t".into(), topic(&format!("{port}/set")));
         }
-        if matches!(
+        let of_plug = matches!(
             entity.kind,
-            Kind::Problem | Kind::Signal | Kind::ClockDrift | Kind::Latency | Kind::LastSeen | Kind::Refresh
-        ) {
+            Kind::Problem | Kind::Signal | Kind::Latency | Kind::LastSeen | Kind::Refresh
+        );
+        if of_plug || matches!(entity.kind, Kind::Capability(shown) if shown.form.is_diagnostic()) {
             part.insert("ent_cat".into(), "diagnostic".into());
         }
         if matches!(
@@ -252,12 +248,7 @@ impl Announcer {
             Kind::LastSeen => "last seen",
             Kind::Event => "event",
             Kind::Refresh => "refresh",
-            Kind::Countdown => "turn off in",
-            Kind::CountdownEnd => "turns off at",
-            Kind::ClockDrift => "clock drift",
-            Kind::Leader => "leader port",
-            Kind::LeaderLimit => "leader limit",
-            Kind::PresenceSimulation => "presence simulation",
+            Kind::Capability(shown) => shown.name,
         };
         let strip = plug.offer.ports > 1;
         let own_device = self.port_devices != PortDevices::None || !strip;
@@ -379,10 +370,7 @@ pub(super) fn platform(kind: Kind) -> &'static str {
         Kind::Problem => "binary_sensor",
         Kind::Event => "event",
         Kind::Refresh => "button",
-        Kind::Countdown => "number",
-        Kind::CountdownEnd | Kind::ClockDrift => "sensor",
-        Kind::Leader | Kind::LeaderLimit => "select",
-        Kind::PresenceSimulation => "switch",
+        Kind::Capability(shown) => controls::platform(shown),
     }
 }
 

@@ -105,7 +105,7 @@ fn allowed(verb: &Entry, text: &str, allow: Allow) -> Result<Asked, String> {
     }
     let asked = (verb.read)(text)?;
     match &asked {
-        Asked::Hub(Request::PlugRequest(_, PlugRequest::Call { .. })) if !allow.raw => Err(
+        Asked::Hub(Request::PlugRequest(_, PlugRequest::Call(_))) if !allow.raw => Err(
             "call sends any command of a plug's protocol; a wrong one can reset a plug or take it off the \
              network. mqtt.allow_raw = true switches it on"
                 .into(),

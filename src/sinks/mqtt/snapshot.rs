@@ -2,7 +2,8 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::topics::{Plain, availability, on_off};
-use crate::model::{CapabilityStates, Energy, LeaderGroup, PlugView, iso};
+use crate::entity::{Entity, Kind, Shown, Value, all_shown, value};
+use crate::model::{Energy, PlugView, iso};
 use serde::Serialize;
 use serde::ser::Serializer;
 
@@ -25,14 +26,8 @@ struct Snapshot<'a> {
     voltage: Option<Option<Plain>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<Option<Plain>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    clock_drift: Option<Option<i64>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    leader: Option<Option<u8>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    leader_limit: Option<Option<u16>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    presence_simulation: Option<Option<&'static str>>,
+    #[serde(flatten)]
+    capabilities: Of<'a>,
 }
 
 /// All ports, by number.
@@ -50,15 +45,13 @@ struct Port<'a> {
     since: Option<String>,
     cause: Option<&'static str>,
     locked: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    countdown_end: Option<Option<String>>,
+    #[serde(flatten)]
+    capabilities: Of<'a>,
 }
 
 impl<'a> Snapshot<'a> {
     fn of(plug: &'a PlugView) -> Self {
         let offer = plug.offer;
-        let extras = plug.extras.as_deref();
-        let group = extras.and_then(|extras| extras.leader.as_ref());
         Self {
             ts: iso(plug.unix_ms),
             availability: availability(plug),
@@ -70,12 +63,7 @@ impl<'a> Snapshot<'a> {
             latency_ms: plug.latency_ms,
             voltage: offer.voltage.then(|| plug.volts.map(Plain::of)),
             signal: offer.signal.then(|| plug.signal.map(Plain::of)),
-            clock_drift: offer.clock.then(|| extras.and_then(|extras| extras.drift_s)),
-            leader: offer.leader.then(|| group.and_then(LeaderGroup::leader)),
-            leader_limit: offer.leader.then(|| group.and_then(|group| group.limit_w)),
-            presence_simulation: offer
-                .presence_simulation
-                .then(|| extras.and_then(|extras| extras.presence).map(on_off)),
+            capabilities: Of { plug, port: None },
         }
     }
 }
@@ -83,7 +71,6 @@ impl<'a> Snapshot<'a> {
 impl Serialize for Ports<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let plug = self.0;
-        let extras = plug.extras.as_deref();
         to.collect_map((1u8..).zip(&plug.ports).map(|(number, port)| {
             let one = Port {
                 name: &port.name,
@@ -96,15 +83,41 @@ impl Serialize for Ports<'_> {
                 since: port.since_ms.map(iso),
                 cause: port.cause.map(|cause| cause.as_str()),
                 locked: port.lock.and_then(|lock| lock.as_str()),
-                countdown_end: plug.offer.countdown.then(|| countdown_end(extras, number)),
+                capabilities: Of { plug, port: Some(number) },
             };
             (number, one)
         }))
     }
 }
 
-/// When the timer of a port ends that runs.
-fn countdown_end(extras: Option<&CapabilityStates>, port: u8) -> Option<String> {
-    let timer = extras?.timers.get(&port)?;
-    (timer.minutes > 0).then(|| iso(timer.ends_ms))
+/// What the capabilities show of a port, or of the plug.
+struct Of<'a> {
+    plug: &'a PlugView,
+    port: Option<u8>,
+}
+
+impl Serialize for Of<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let own = |shown: &&Shown| shown.in_snapshot && shown.per_port == self.port.is_some();
+        to.collect_map(all_shown(self.plug.offer).filter(own).map(|shown| {
+            let entity = Entity { kind: Kind::Capability(shown), port: self.port };
+            (shown.key, Shows(value(self.plug, entity)))
+        }))
+    }
+}
+
+/// A value as it stands in a snapshot; what is not known or not there is null.
+struct Shows(Option<Value>);
+
+impl Serialize for Shows {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(Value::OnOff(on)) => to.serialize_str(on_off(on)),
+            Some(Value::Number(number)) => Plain::of(number).serialize(to),
+            Some(Value::Energy(energy)) => to.serialize_f64(energy.kwh()),
+            Some(Value::Milliseconds(ms)) => to.serialize_u64(ms),
+            Some(Value::Time(ms)) => to.serialize_str(&iso(ms)),
+            None | Some(Value::Word(_) | Value::Nothing) => to.serialize_none(),
+        }
+    }
 }

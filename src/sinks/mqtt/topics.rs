@@ -2,7 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::api::answer::{self, mark};
-use crate::entity::{Entity, Kind, Value, entities, is_slow, value};
+use crate::entity::{Entity, Kind, Value, entities, value};
 use crate::model::{
     BridgeView, CommandError, CommandResult, Energy, Event, Notification, PlugId, PlugView, View, iso,
 };
@@ -70,7 +70,8 @@ pub(super) fn in_order(plug: &PlugView) -> impl Iterator<Item = Entity> {
 
 pub(super) fn nature(kind: Kind, value: Value) -> Nature {
     match value {
-        _ if is_slow(kind) => Nature::Fact,
+        // Told when it changes.
+        _ if matches!(kind, Kind::Capability(_)) => Nature::Fact,
         Value::OnOff(_) if kind == Kind::Switch => Nature::State,
         Value::OnOff(_) | Value::Word(_) | Value::Nothing => Nature::Fact,
         Value::Number(_) | Value::Energy(_) | Value::Milliseconds(_) | Value::Time(_) => Nature::Number,

@@ -98,10 +98,7 @@ fn a_strip_that_can_do_more() {
     let mut strip = strip(&["Desk lamp", "Monitor"]);
     strip.offer = Capabilities {
         ports: 2,
-        clock: true,
-        countdown: true,
-        leader: true,
-        presence_simulation: true,
+        able: ["clock", "countdown", "leader", "presence_simulation"].into_iter().collect(),
         ..Capabilities::default()
     };
     let message = one(announcer(DiscoveryMode::Device, PortDevices::None).messages(&strip));
@@ -162,9 +159,7 @@ fn single_messages_are_complete_and_their_topics_legal() {
 #[test]
 fn what_is_set_once_in_a_while_is_below_the_switches() {
     let mut strip = strip(&SIX);
-    strip.offer.countdown = true;
-    strip.offer.leader = true;
-    strip.offer.presence_simulation = true;
+    strip.offer.able = ["countdown", "leader", "presence_simulation"].into_iter().collect();
     let mut seen = BTreeSet::new();
     for ports in [PortDevices::None, PortDevices::Child, PortDevices::Via] {
         for message in announcer(DiscoveryMode::Device, ports).messages(&strip) {
@@ -240,7 +235,11 @@ fn hostile_names_are_data_and_nothing_else() {
 #[test]
 fn what_a_plug_can_hold_is_what_its_entities_can_show() {
     let mut strip = strip(&["Desk lamp", "Monitor"]);
-    strip.offer = Capabilities { ports: 2, countdown: true, leader: true, ..Capabilities::default() };
+    strip.offer = Capabilities {
+        ports: 2,
+        able: ["countdown", "leader"].into_iter().collect(),
+        ..Capabilities::default()
+    };
     let message = one(announcer(DiscoveryMode::Device, PortDevices::None).messages(&strip));
     let options = |key: &str| message.payload["cmps"][key]["ops"].as_array().expect("options").clone();
     for minutes in [0, 2880, u32::MAX] {

@@ -346,85 +346,90 @@ fn on_a_shared_broker_requests_that_change_things_can_be_switched_off() {
 #[test]
 fn requests_to_one_plug_have_the_words_of_the_command_line() {
     use crate::model::{
-        Currency, Days, LeaderWish, PresenceSimulationWish, Price, RuleContent, RuleWish, Span,
+        Call, ClockRequest, CountdownRequest, Currency, Days, HistoryRequest, LeaderChange,
+        PresenceSimulationChange, Price, PriceRequest, Rename, RuleChange, ScheduleRequest, Span,
     };
     let weekdays: Days = "Mon-Fri".parse().expect("days");
-    let rule = RuleContent {
+    let rule = RuleChange {
         on: vec![1, 2],
         off: vec![3],
         at: Some(1330),
         days: Some(weekdays),
-        ..RuleContent::default()
+        ..RuleChange::default()
     };
-    let date =
-        RuleContent { date: "2026-12-24".parse().ok(), enabled: Some(false), ..RuleContent::default() };
-    let wish = PresenceSimulationWish {
+    let date = RuleChange {
+        id: Some(7),
+        date: "2026-12-24".parse().ok(),
+        enabled: Some(false),
+        ..RuleChange::default()
+    };
+    let evenings = PresenceSimulationChange {
         enabled: Some(true),
         days: Some(weekdays),
         from: Some(1110),
         to: Some(60),
         ports: vec![1, 2],
     };
-    let lead = LeaderWish { leader: Some(Some(1)), followers: vec![2, 3], limit_w: Some(5) };
+    let lead = LeaderChange { leader: Some(Some(1)), followers: vec![2, 3], limit_w: Some(5) };
     let chf = Price { cost: 0.31, currency: Currency::Chf };
     for (verb, more, want) in [
-        ("clock", "", PlugRequest::Clock { set: false }),
-        ("clock", r#","set":true"#, PlugRequest::Clock { set: true }),
-        ("countdown", "", PlugRequest::Countdown { port: None, minutes: None }),
+        ("clock", "", ClockRequest { set: false }.into()),
+        ("clock", r#","set":true"#, ClockRequest { set: true }.into()),
+        ("countdown", "", CountdownRequest::default().into()),
         (
             "countdown",
             r#","port":2,"minutes":20"#,
-            PlugRequest::Countdown { port: Some(2), minutes: Some(20) },
+            CountdownRequest { port: Some(2), minutes: Some(20) }.into(),
         ),
         (
             "countdown",
             r#","port":2,"minutes":"cancel""#,
-            PlugRequest::Countdown { port: Some(2), minutes: Some(0) },
+            CountdownRequest { port: Some(2), minutes: Some(0) }.into(),
         ),
-        ("schedule", "", PlugRequest::Schedule(None)),
+        ("schedule", "", ScheduleRequest::default().into()),
         (
             "schedule",
             r#","add":{"on":[1,2],"off":[3],"at":"22:10","days":"Mon-Fri"}"#,
-            PlugRequest::Schedule(Some(RuleWish::Add(rule))),
+            ScheduleRequest::add(rule).into(),
         ),
         (
             "schedule",
             r#","change":{"id":7,"date":"2026-12-24","enabled":false}"#,
-            PlugRequest::Schedule(Some(RuleWish::Change(7, date.clone()))),
+            ScheduleRequest::change(date.clone()).into(),
         ),
         (
             "schedule",
             r#","change":{"id":7,"date":"24.12.2026","enabled":false}"#,
-            PlugRequest::Schedule(Some(RuleWish::Change(7, date))),
+            ScheduleRequest::change(date).into(),
         ),
-        ("schedule", r#","delete":7"#, PlugRequest::Schedule(Some(RuleWish::Delete(7)))),
+        ("schedule", r#","delete":7"#, ScheduleRequest::delete(7).into()),
         (
             "history",
             r#","span":"days","port":1"#,
-            PlugRequest::History { span: Span::Days, port: Some(1), meaning: None },
+            HistoryRequest { span: Some(Span::Days), port: Some(1), meaning: None }.into(),
         ),
-        ("price", r#","price":0.31,"currency":"chf""#, PlugRequest::Price(Some(chf))),
-        ("price", r#","price":"0,31","currency":"chf""#, PlugRequest::Price(Some(chf))),
-        ("leader", r#","leader":1,"followers":[2,3],"limit_w":5"#, PlugRequest::Leader(Some(lead))),
+        ("price", r#","price":0.31,"currency":"chf""#, PriceRequest::from(chf).into()),
+        ("price", r#","price":"0,31","currency":"chf""#, PriceRequest::from(chf).into()),
+        ("leader", r#","leader":1,"followers":[2,3],"limit_w":5"#, lead.into()),
         (
             "leader",
             r#","leader":"none""#,
-            PlugRequest::Leader(Some(LeaderWish { leader: Some(None), ..LeaderWish::default() })),
+            LeaderChange { leader: Some(None), ..LeaderChange::default() }.into(),
         ),
         (
             "presence_simulation",
             r#","enabled":true,"days":"weekdays","from":"18:30","to":"1:00","ports":[1,2]"#,
-            PlugRequest::PresenceSimulation(Some(wish)),
+            evenings.into(),
         ),
         (
             "call",
             r#","command":515,"arguments":{"port":1}"#,
-            PlugRequest::Call { command: 515, arguments: Some(r#"{"port":1}"#.into()) },
+            Call { command: 515, arguments: Some(r#"{"port":1}"#.into()) }.into(),
         ),
         (
             "port_rename",
             r#","port":2,"name":"Lamp","device_too":true"#,
-            PlugRequest::Rename { port: 2, name: Name::clean("Lamp").expect("a name") },
+            Rename { port: 2, name: Name::clean("Lamp").expect("a name") }.into(),
         ),
     ] {
         let payload = format!(r#"{{"id":"maxsmart-x1","transaction":[1]{more}}}"#);

@@ -280,8 +280,8 @@ fn a_snapshot_that_says_nothing_new_is_not_published() {
         out.iter().filter(|out| matches!(out, Outgoing::Publish { topic: t, .. } if *t == topic)).count()
     };
     assert_eq!(told(0, &mut story, Input::Connected(picture([plug.clone()]))), 1);
-    let extras = crate::model::CapabilityStates { drift_s: Some(3), ..Default::default() };
-    (plug.extras, plug.unix_ms) = (Some(Arc::new(extras)), 10_000);
+    let states = crate::model::States { drift_s: Some(3), ..Default::default() };
+    (plug.capabilities, plug.unix_ms) = (Some(Arc::new(states)), 10_000);
     assert_eq!(told(10_000, &mut story, Input::Shown(picture([plug.clone()]))), 0, "it has no clock to show");
     (plug.watts, plug.unix_ms) = (Some(8.0), 20_000);
     assert_eq!(told(20_000, &mut story, Input::Shown(picture([plug.clone()]))), 1);

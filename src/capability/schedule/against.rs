@@ -1,13 +1,14 @@
 //! Rules in a plug that go against a lock: they were there before it, or the vendor's app has set them.
 
-use crate::model::{Lock, Moment, Rule, time};
+use super::RawRule;
+use crate::core::{Lock, Moment, time};
 
 /// No more of them are told.
 const MOST: usize = 16;
 
 /// The rules in force that would switch a port which is locked against that, by their numbers, each in a
 /// sentence. Locks by port, port 1 first; those missing are not locked.
-pub fn against(rules: &[Rule], locks: &[Lock], now: &Moment) -> Vec<(i64, String)> {
+pub fn against(rules: &[RawRule], locks: &[Lock], now: &Moment) -> Vec<(i64, String)> {
     let mut all = Vec::new();
     for rule in rules.iter().filter(|rule| rule.enabled) {
         let comes = rule.comes(now);
@@ -19,8 +20,8 @@ pub fn against(rules: &[Rule], locks: &[Lock], now: &Moment) -> Vec<(i64, String
             Some(comes) => comes.strftime("%Y-%m-%d %H:%M").to_string(),
             None => time(rule.minute),
         };
-        for ((port, wish), lock) in (1u8..).zip(&rule.ports).zip(locks) {
-            if let Some(on) = wish.filter(|on| lock.refuses(*on)) {
+        for ((port, going), lock) in (1u8..).zip(&rule.ports).zip(locks) {
+            if let Some(on) = going.filter(|on| lock.refuses(*on)) {
                 let (id, on) = (rule.id, if on { "on" } else { "off" });
                 all.push((id, format!("rule {id} would switch port {port} {on} at {at}, which is locked")));
             }
@@ -33,15 +34,13 @@ pub fn against(rules: &[Rule], locks: &[Lock], now: &Moment) -> Vec<(i64, String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Days;
-    use std::time::Duration;
+    use crate::capability::tests::now;
+    use crate::core::Days;
 
     #[test]
     fn only_rules_that_will_go_against_a_lock_are_named() {
-        // 2026-11-21 12:00:00 in a zone an hour ahead.
-        let now =
-            Moment { up: Duration::ZERO, unix_ms: 1_795_258_800_000, utc_offset_s: 3600, dst_s: 0, nonce: 0 };
-        let rule = |id, ports: &[Option<bool>]| Rule {
+        let now = now();
+        let rule = |id, ports: &[Option<bool>]| RawRule {
             id,
             enabled: true,
             ports: ports.to_vec(),
@@ -49,12 +48,12 @@ mod tests {
             minute: 22 * 60 + 10,
             once: None,
         };
-        let once = |rule: Rule, when: &str| rule.at(when.parse().expect("a time"), &now).expect("a rule");
+        let once = |rule: RawRule, when: &str| rule.at(when.parse().expect("a time"), &now).expect("a rule");
         let (on, off) = (Some(true), Some(false));
         let rules = [
             rule(3, &[None, off]),
             rule(4, &[off, on, on]),
-            Rule { enabled: false, ..rule(5, &[None, off]) },
+            RawRule { enabled: false, ..rule(5, &[None, off]) },
             once(rule(6, &[None, off]), "2026-11-21T11:59:00"),
             once(rule(7, &[None, None, on]), "2026-11-22T07:05:00"),
         ];
@@ -74,7 +73,7 @@ mod tests {
         );
         assert_eq!(told(&[Lock::Off]).len(), 0);
         assert_eq!(told(&[Lock::None, Lock::Both]).len(), 2);
-        let many: Vec<Rule> = (0..100).map(|id| rule(id, &[off])).collect();
+        let many: Vec<RawRule> = (0..100).map(|id| rule(id, &[off])).collect();
         assert_eq!(against(&many, &[Lock::On], &now).len(), MOST);
     }
 }

@@ -1,0 +1,163 @@
+//! What every capability has in common on the command line: whom it is about, the request that the words
+//! mean, and the answer for people.
+
+use super::{Request, clock, countdown, history, leader, presence_simulation, price, read, schedule};
+use std::fmt;
+use std::future::Future;
+
+pub(super) use read::minute_of as time_of_day;
+
+/// A plug, and for whom the answer is.
+#[derive(Debug, clap::Args)]
+pub struct Target {
+    /// Name, id, serial, MAC or address.
+    pub plug: String,
+    /// For scripts.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The face of a request on the command line.
+pub trait Face {
+    /// The request.
+    type Request: Request;
+
+    /// What the plug is asked, for sentences.
+    const ABOUT: &'static str;
+
+    /// Which plug.
+    fn target(&self) -> &Target;
+
+    /// What the plug is asked, for sentences, where that depends on the words.
+    fn about(&self) -> &'static str {
+        Self::ABOUT
+    }
+
+    /// It speaks of ports: the plug must say first how many it has.
+    fn counts_ports(&self) -> bool {
+        false
+    }
+
+    /// It sets a clock, for which the time zone must be known.
+    fn sets_clock(&self) -> bool {
+        false
+    }
+
+    /// The request that the words mean; `port` finds a port by number or name.
+    ///
+    /// # Errors
+    ///
+    /// Those of `port`.
+    fn request<E>(&self, port: impl Fn(&str) -> Result<u8, E>) -> Result<Self::Request, E>;
+
+    /// The answer for people.
+    fn text(&self, answer: &<Self::Request as Request>::Answer, plug: &dyn Labels) -> Text;
+}
+
+/// What a plug and its ports are called, and how these are locked.
+pub trait Labels {
+    /// The name of the plug.
+    fn name(&self) -> String;
+    /// The name of a port, when it has one.
+    fn port_name(&self, port: u8) -> String;
+    /// By port, port 1 first; those missing are not locked.
+    fn locks(&self) -> Vec<crate::core::Lock>;
+}
+
+/// An answer for people: a table, then lines.
+#[derive(Debug, Default)]
+pub struct Text {
+    /// The rows of the table, its head first.
+    pub rows: Vec<Vec<String>>,
+    /// What stands below.
+    pub lines: Vec<String>,
+}
+
+impl Text {
+    pub(super) fn line(line: String) -> Self {
+        Self { lines: vec![line], ..Self::default() }
+    }
+
+    pub(super) fn table<const N: usize>(head: [&str; N]) -> Self {
+        Self { rows: vec![head.map(Into::into).into()], ..Self::default() }
+    }
+
+    pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows.push(cells.into());
+    }
+}
+
+/// As `1, 2, 5`.
+pub(super) fn list<T: fmt::Display>(all: &[T]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The commands for capabilities, in the order in which help lists them.
+#[derive(Debug, clap::Subcommand)]
+pub enum CapabilityCommand {
+    /// Shows the plug's clock, or sets it.
+    Clock(clock::Command),
+    /// Shows the countdowns that switch ports off, or starts one.
+    Countdown(countdown::Command),
+    /// Shows the schedule by which the plug switches on its own, or changes it.
+    Schedule(schedule::Command),
+    /// Shows what the plug has recorded.
+    History(history::Command),
+    /// Shows what the plug was told a kilowatt-hour costs, or tells it.
+    Price(price::Command),
+    /// Shows which port leads others by the power it draws, or sets it.
+    Leader(leader::Command),
+    /// Shows the presence simulation (random switching), or sets it.
+    PresenceSimulation(presence_simulation::Command),
+}
+
+/// Carries a command out, whichever it is.
+pub trait Runner {
+    /// What comes of it.
+    type Output;
+
+    /// Does so.
+    fn run<F: Face>(self, face: &F) -> impl Future<Output = Self::Output>;
+}
+
+impl CapabilityCommand {
+    /// Has the command carried out.
+    pub async fn run<R: Runner>(&self, runner: R) -> R::Output {
+        match self {
+            Self::Clock(face) => runner.run(face).await,
+            Self::Countdown(face) => runner.run(face).await,
+            Self::Schedule(face) => runner.run(face).await,
+            Self::History(face) => runner.run(face).await,
+            Self::Price(face) => runner.run(face).await,
+            Self::Leader(face) => runner.run(face).await,
+            Self::PresenceSimulation(face) => runner.run(face).await,
+        }
+    }
+}
+
+/// A bar of at most `width` characters, in eighths.
+pub fn bar(share: f64, width: u32) -> String {
+    const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let mut left = (share.clamp(0.0, 1.0) * f64::from(width * 8)).round();
+    let mut text = String::new();
+    while left >= 8.0 {
+        text.push('█');
+        left -= 8.0;
+    }
+    let part = (1..8).rev().find(|part| left >= f64::from(*part));
+    text + PARTS.get(part.map_or(0, |part| part as usize)).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bar;
+
+    #[test]
+    fn bars_grow_in_eighths() {
+        for (share, want) in
+            [(0.0, ""), (0.5, "██"), (1.0, "████"), (7.0, "████"), (0.28125, "█▏"), (f64::NAN, "")]
+        {
+            assert_eq!(bar(share, 4), want, "{share}");
+        }
+    }
+}

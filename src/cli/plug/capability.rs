@@ -1,0 +1,66 @@
+//! The commands for capabilities: each is a request whose answer is printed, for people or for scripts.
+
+use super::count;
+use crate::api::answer::report;
+use crate::bridge::zone;
+use crate::capability::cli::{Face, Labels, Runner as Runs};
+use crate::capability::{Request, open};
+use crate::cli::find::{Plug, find};
+use crate::cli::progress::patiently;
+use crate::cli::table::write;
+use crate::client::perform;
+use crate::config::Settings;
+use crate::model::Lock;
+use anyhow::{Result, bail};
+use std::io::Write;
+
+/// Carries one out.
+pub(super) struct Runner<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) out: &'a mut dyn Write,
+}
+
+impl Runs for Runner<'_> {
+    type Output = Result<()>;
+
+    async fn run<F: Face>(self, face: &F) -> Result<()> {
+        let Self { settings, out } = self;
+        if face.sets_clock() && zone(settings).name().is_none() {
+            bail!(
+                "no time zone is known, so the plug would be set to UTC; set timezone, as in --set timezone=Europe/Berlin"
+            );
+        }
+        let target = face.target();
+        let mut plug = find(settings, &target.plug).await?;
+        let ports = if face.counts_ports() { count(&mut plug).await? } else { 0 };
+        let request = face.request(|word| plug.port(word, ports))?;
+        let talk = open(request, plug.guard(ports)).map_err(anyhow::Error::msg)?;
+        let what = format!("asking {}", plug.name());
+        let answer = patiently(&what, perform(&mut plug.line, talk)).await;
+        let answer = answer.map_err(|refused| plug.failed(face.about(), &refused.failure))?;
+        if target.json {
+            let answer = report(&plug.id(), F::Request::report(&answer));
+            return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?);
+        }
+        let text = face.text(&answer, &plug);
+        write(&text.rows, out)?;
+        for line in text.lines {
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Labels for Plug {
+    fn name(&self) -> String {
+        self.name()
+    }
+
+    fn port_name(&self, port: u8) -> String {
+        self.port_name(port)
+    }
+
+    fn locks(&self) -> Vec<Lock> {
+        self.guard(0).locks
+    }
+}
