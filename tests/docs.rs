@@ -5,6 +5,8 @@
 //! `UPDATE_DOCS=1 cargo test --test docs` writes the generated parts anew.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "docs/capabilities.rs"]
+mod capabilities;
 #[path = "docs/contract.rs"]
 mod contract;
 #[path = "docs/examples.rs"]

@@ -6,8 +6,15 @@ use crate::core::Lock;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-pub(super) static CAPABILITY: Capability =
-    Capability { name: "call", shown: &[], reads: |_| Vec::new(), slow_poll: None };
+pub(super) static CAPABILITY: Capability = Capability {
+    name: "call",
+    requests: &[Call::VERB],
+    command: Some("call"),
+    personal: None,
+    shown: &[],
+    reads: |_| Vec::new(),
+    slow_poll: None,
+};
 
 /// A command of the plug's protocol.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

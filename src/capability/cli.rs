@@ -1,7 +1,7 @@
 //! What every capability has in common on the command line: whom it is about, the request that the words
 //! mean, and the answer for people.
 
-use super::{Request, clock, countdown, history, leader, presence_simulation, price, read, schedule};
+use super::{Request, read};
 use std::fmt;
 use std::future::Future;
 
@@ -92,25 +92,6 @@ pub(super) fn list<T: fmt::Display>(all: &[T]) -> String {
     all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// The commands for capabilities, in the order in which help lists them.
-#[derive(Debug, clap::Subcommand)]
-pub enum CapabilityCommand {
-    /// Shows the plug's clock, or sets it.
-    Clock(clock::Command),
-    /// Shows the countdowns that switch ports off, or starts one.
-    Countdown(countdown::Command),
-    /// Shows the schedule by which the plug switches on its own, or changes it.
-    Schedule(schedule::Command),
-    /// Shows what the plug has recorded.
-    History(history::Command),
-    /// Shows what the plug was told a kilowatt-hour costs, or tells it.
-    Price(price::Command),
-    /// Shows which port leads others by the power it draws, or sets it.
-    Leader(leader::Command),
-    /// Shows the presence simulation (random switching), or sets it.
-    PresenceSimulation(presence_simulation::Command),
-}
-
 /// Carries a command out, whichever it is.
 pub trait Runner {
     /// What comes of it.
@@ -118,21 +99,6 @@ pub trait Runner {
 
     /// Does so.
     fn run<F: Face>(self, face: &F) -> impl Future<Output = Self::Output>;
-}
-
-impl CapabilityCommand {
-    /// Has the command carried out.
-    pub async fn run<R: Runner>(&self, runner: R) -> R::Output {
-        match self {
-            Self::Clock(face) => runner.run(face).await,
-            Self::Countdown(face) => runner.run(face).await,
-            Self::Schedule(face) => runner.run(face).await,
-            Self::History(face) => runner.run(face).await,
-            Self::Price(face) => runner.run(face).await,
-            Self::Leader(face) => runner.run(face).await,
-            Self::PresenceSimulation(face) => runner.run(face).await,
-        }
-    }
 }
 
 /// A bar of at most `width` characters, in eighths.

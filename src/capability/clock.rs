@@ -20,6 +20,9 @@ const TOLD_S: u64 = 1;
 
 pub(super) static CAPABILITY: Capability = Capability {
     name: "clock",
+    requests: &[ClockRequest::VERB],
+    command: Some("clock"),
+    personal: Some("its clock"),
     shown: &[Shown {
         key: "clock_drift",
         name: "clock drift",

@@ -19,6 +19,9 @@ const TOLD_MS: u64 = 3_000;
 
 pub(super) static CAPABILITY: Capability = Capability {
     name: "countdown",
+    requests: &[CountdownRequest::VERB],
+    command: Some("countdown"),
+    personal: Some("countdowns"),
     shown: &[
         Shown {
             key: "countdown",

@@ -5,6 +5,9 @@ use crate::core::Mac;
 
 pub(super) static CAPABILITY: Capability = Capability {
     name: "hardware",
+    requests: &[],
+    command: None,
+    personal: Some("its server"),
     shown: &[],
     reads: |_| vec![Query::Hardware],
     slow_poll: Some(SlowPoll { once: true, ..SlowPoll::RARELY }),

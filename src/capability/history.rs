@@ -12,6 +12,9 @@ use serde_json::{Value as Json, json};
 
 pub(super) static CAPABILITY: Capability = Capability {
     name: "history",
+    requests: &[HistoryRequest::VERB],
+    command: Some("history"),
+    personal: Some("the consumption it has recorded"),
     shown: &[],
     reads: |_| [Span::Hours, Span::Days, Span::Months].map(Query::History).into(),
     slow_poll: None,

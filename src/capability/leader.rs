@@ -8,6 +8,9 @@ use serde_json::{Value as Json, json};
 
 pub(super) static CAPABILITY: Capability = Capability {
     name: "leader",
+    requests: &[LeaderChange::VERB],
+    command: Some("leader"),
+    personal: Some("leader and followers"),
     shown: &[
         Shown {
             key: "leader",

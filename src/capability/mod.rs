@@ -1,7 +1,8 @@
 //! Capabilities: what some plugs can do beyond being read and switched. Each has one file with all that is
 //! said about it: its value, the request and its keys, the conversation that takes, what locks forbid, the
 //! answer as JSON and for people, what of it is shown all the time and how often it is asked for. What it
-//! looks like on the wire stays in the drivers. Pure; [`ALL`] is the list of them.
+//! looks like on the wire stays in the drivers. Pure; [`CAPABILITIES`] is the list of them.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 #[cfg(feature = "bridge")]
 pub mod cli;
@@ -36,12 +37,13 @@ pub use leader::{LeaderChange, LeaderGroup, Role};
 pub use names::{Rename, Renamed};
 pub use presence_simulation::{PresenceSimulation, PresenceSimulationChange};
 pub use price::{Currency, Price, PriceRequest};
-pub use requests::{PlugAnswer, PlugRequest, RequestVisitor, Task, each_request};
+pub use requests::{RequestVisitor, Task};
 pub use schedule::{RawRule, RuleChange, Schedule, ScheduleEdit, ScheduleRequest, ScheduleRule, against};
 
-use crate::core::{Moment, Name};
+use crate::core::{Failure, Moment, Name};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -51,6 +53,12 @@ use std::time::Duration;
 pub struct Capability {
     /// What it is called.
     pub name: &'static str,
+    /// The requests over MQTT that are about it.
+    pub requests: &'static [&'static str],
+    /// Its command on the command line.
+    pub command: Option<&'static str>,
+    /// What a recording of it shows of the plug's owner.
+    pub personal: Option<&'static str>,
     /// What of it is shown all the time.
     pub shown: &'static [Shown],
     /// All questions that change nothing, for a plug with so many ports.
@@ -60,7 +68,7 @@ pub struct Capability {
 }
 
 /// All capabilities.
-pub static ALL: [&Capability; 10] = [
+pub static CAPABILITIES: [&Capability; 10] = [
     &names::CAPABILITY,
     &clock::CAPABILITY,
     &countdown::CAPABILITY,
@@ -72,6 +80,76 @@ pub static ALL: [&Capability; 10] = [
     &hardware::CAPABILITY,
     &call::CAPABILITY,
 ];
+
+requests::requests! {
+    /// A name that the plug keeps itself.
+    Names(Rename),
+    /// Its clock.
+    Clock(ClockRequest),
+    /// The countdowns that switch ports off.
+    Countdown(CountdownRequest),
+    /// Its rules.
+    Schedule(ScheduleRequest),
+    /// What it has recorded.
+    History(HistoryRequest),
+    /// What a kilowatt-hour costs.
+    Price(PriceRequest),
+    /// Which port leads which.
+    Leader(LeaderChange),
+    /// When it switches at random.
+    PresenceSimulation(PresenceSimulationChange),
+    /// Any command of its protocol.
+    Call(Call),
+}
+
+/// Shows a visitor all requests, except the names of plugs and ports: those are kept by the bridge, too,
+/// and their requests are its own.
+pub fn each_request(visitor: &mut impl RequestVisitor) {
+    visitor.visit::<ClockRequest>();
+    visitor.visit::<CountdownRequest>();
+    visitor.visit::<ScheduleRequest>();
+    visitor.visit::<HistoryRequest>();
+    visitor.visit::<PriceRequest>();
+    visitor.visit::<LeaderChange>();
+    visitor.visit::<PresenceSimulationChange>();
+    visitor.visit::<Call>();
+}
+
+/// The commands for capabilities, in the order in which help lists them.
+#[cfg(feature = "bridge")]
+#[derive(Debug, clap::Subcommand)]
+pub enum CapabilityCommand {
+    /// Shows the plug's clock, or sets it.
+    Clock(clock::Command),
+    /// Shows the countdowns that switch ports off, or starts one.
+    Countdown(countdown::Command),
+    /// Shows the schedule by which the plug switches on its own, or changes it.
+    Schedule(schedule::Command),
+    /// Shows what the plug has recorded.
+    History(history::Command),
+    /// Shows what the plug was told a kilowatt-hour costs, or tells it.
+    Price(price::Command),
+    /// Shows which port leads others by the power it draws, or sets it.
+    Leader(leader::Command),
+    /// Shows the presence simulation (random switching), or sets it.
+    PresenceSimulation(presence_simulation::Command),
+}
+
+#[cfg(feature = "bridge")]
+impl CapabilityCommand {
+    /// Has the command carried out.
+    pub async fn run<R: cli::Runner>(&self, runner: R) -> R::Output {
+        match self {
+            Self::Clock(face) => runner.run(face).await,
+            Self::Countdown(face) => runner.run(face).await,
+            Self::Schedule(face) => runner.run(face).await,
+            Self::History(face) => runner.run(face).await,
+            Self::Price(face) => runner.run(face).await,
+            Self::Leader(face) => runner.run(face).await,
+            Self::PresenceSimulation(face) => runner.run(face).await,
+        }
+    }
+}
 
 /// How a capability is asked for now and then.
 #[derive(Debug, Clone, Copy)]
@@ -240,7 +318,7 @@ impl States {
     }
 }
 
-/// The capabilities that a plug has shown, by their places in [`ALL`]; as text their names.
+/// The capabilities that a plug has shown, by their places in [`CAPABILITIES`]; as text their names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Able(u16);
 
@@ -268,11 +346,16 @@ impl Able {
 
     /// All it has shown.
     pub fn all(self) -> impl Iterator<Item = &'static Capability> {
-        ALL.iter().copied().enumerate().filter(move |(place, _)| self.0 >> place & 1 == 1).map(|(_, one)| one)
+        CAPABILITIES
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(move |(place, _)| self.0 >> place & 1 == 1)
+            .map(|(_, one)| one)
     }
 
     fn bit(name: &str) -> u16 {
-        ALL.iter().position(|one| one.name == name).map_or(0, |place| 1 << place)
+        CAPABILITIES.iter().position(|one| one.name == name).map_or(0, |place| 1 << place)
     }
 }
 

@@ -6,8 +6,15 @@ use super::{Capability, Guard, Query, QueryReply, Request};
 use crate::core::{Failure, Moment, Name};
 use serde_json::{Value as Json, json};
 
-pub(super) static CAPABILITY: Capability =
-    Capability { name: "names", shown: &[], reads: |_| Vec::new(), slow_poll: None };
+pub(super) static CAPABILITY: Capability = Capability {
+    name: "names",
+    requests: &["device_rename", "port_rename"],
+    command: Some("rename"),
+    personal: Some("names of the plug and its ports"),
+    shown: &[],
+    reads: |_| Vec::new(),
+    slow_poll: None,
+};
 
 /// Gives a plug or a port a name, to be kept by the plug.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,9 @@ use serde_json::{Value as Json, json};
 
 pub(super) static CAPABILITY: Capability = Capability {
     name: "presence_simulation",
+    requests: &[PresenceSimulationChange::VERB],
+    command: Some("presence-simulation"),
+    personal: Some("its presence simulation"),
     shown: &[Shown {
         key: "presence_simulation",
         name: "presence simulation",

@@ -7,8 +7,15 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value as Json, json};
 use std::fmt;
 
-pub(super) static CAPABILITY: Capability =
-    Capability { name: "price", shown: &[], reads: |_| vec![Query::Price(Access::Read)], slow_poll: None };
+pub(super) static CAPABILITY: Capability = Capability {
+    name: "price",
+    requests: &[PriceRequest::VERB],
+    command: Some("price"),
+    personal: Some("the price"),
+    shown: &[],
+    reads: |_| vec![Query::Price(Access::Read)],
+    slow_poll: None,
+};
 
 /// What a kilowatt-hour costs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -102,13 +109,11 @@ pub struct PriceRequest {
 }
 
 fn cost<'de, D: Deserializer<'de>>(json: D) -> Result<Option<f64>, D::Error> {
-    match Json::deserialize(json)? {
-        Json::Null => Ok(None),
-        Json::String(text) => amount(&text).map(Some).map_err(de::Error::custom),
-        json => match json.as_f64() {
-            None => Err(de::Error::custom(format!("{json} is no price; write 0.31"))),
-            cost => Ok(cost),
-        },
+    let json = Json::deserialize(json)?;
+    match (json.as_str(), json.as_f64()) {
+        (Some(text), _) => amount(text).map(Some).map_err(de::Error::custom),
+        (None, None) if !json.is_null() => Err(de::Error::custom(format!("{json} is no price; write 0.31"))),
+        (None, cost) => Ok(cost),
     }
 }
 

@@ -35,12 +35,9 @@ pub(super) fn some_date<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Dat
 /// Whole minutes: a number, also as text, a time as `20m`, or `cancel`.
 pub(super) fn minutes<'de, D: Deserializer<'de>>(json: D) -> Result<Option<u32>, D::Error> {
     let json = Json::deserialize(json)?;
-    let minutes = match &json {
-        Json::Null => return Ok(None),
-        Json::String(word) => minutes_of(word.trim()),
-        json => json.as_u64().and_then(|minutes| u32::try_from(minutes).ok()),
-    };
-    match minutes {
+    let number = || json.as_u64().and_then(|minutes| u32::try_from(minutes).ok());
+    match json.as_str().map_or_else(number, |word| minutes_of(word.trim())) {
+        None if json.is_null() => Ok(None),
         None => Err(de::Error::custom("give whole minutes, as 20 or \"20m\", at most 1440, or cancel")),
         minutes => Ok(minutes),
     }

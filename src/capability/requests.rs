@@ -1,14 +1,11 @@
-//! All requests to one plug under one type, for those who hand them on: the bridge and the command line.
+//! Any request to one plug under one type, for those who hand it on: the bridge and the command line.
 
-use super::conversation::Conversation;
-use super::{
-    Call, ClockRequest, CountdownRequest, DeviceResponse, Guard, HistoryRequest, LeaderChange, Meaning,
-    PresenceSimulationChange, PriceRequest, Query, QueryReply, Rename, Request, ScheduleRequest, hear, open,
-};
+use super::conversation::{Conversation, Request};
+use super::{DeviceResponse, Guard, Meaning, PlugAnswer, PlugRequest, Query, Talk, hear};
 use crate::core::{Failure, Moment};
 use serde::de::DeserializeOwned;
-use serde_json::Value as Json;
 
+/// Makes the types that hold any request of a list, with its answer and its conversation.
 macro_rules! requests {
     ($($(#[$doc:meta])* $name:ident($type:ty),)*) => {
         /// Something to find out or to change at one plug.
@@ -23,9 +20,10 @@ macro_rules! requests {
             $($(#[$doc])* $name(<$type as Request>::Answer),)*
         }
 
+        /// The conversation that any of them takes.
         #[derive(Debug)]
         enum Talk {
-            $($name(<$type as Request>::Conversation),)*
+            $($name(Box<<$type as Request>::Conversation>),)*
         }
 
         $(impl From<$type> for PlugRequest {
@@ -51,7 +49,7 @@ macro_rules! requests {
 
             fn open(self, guard: Guard) -> Result<Talk, String> {
                 match self {
-                    $(Self::$name(request) => open(request, guard).map(Talk::$name),)*
+                    $(Self::$name(request) => open(request, guard).map(|talk| Talk::$name(Box::new(talk))),)*
                 }
             }
         }
@@ -88,27 +86,7 @@ macro_rules! requests {
         }
     };
 }
-
-requests! {
-    /// A name that the plug keeps itself.
-    Names(Rename),
-    /// Its clock.
-    Clock(ClockRequest),
-    /// The countdowns that switch ports off.
-    Countdown(CountdownRequest),
-    /// Its rules.
-    Schedule(ScheduleRequest),
-    /// What it has recorded.
-    History(HistoryRequest),
-    /// What a kilowatt-hour costs.
-    Price(PriceRequest),
-    /// Which port leads which.
-    Leader(LeaderChange),
-    /// When it switches at random.
-    PresenceSimulation(PresenceSimulationChange),
-    /// Any command of its protocol.
-    Call(Call),
-}
+pub(super) use requests;
 
 /// A request on its way.
 #[derive(Debug)]
@@ -158,17 +136,4 @@ impl Task {
 pub trait RequestVisitor {
     /// Does it with this one.
     fn visit<R: Request + DeserializeOwned + Into<PlugRequest>>(&mut self);
-}
-
-/// Shows a visitor all requests, except the names of plugs and ports: those are kept by the bridge, too,
-/// and their requests are its own.
-pub fn each_request(visitor: &mut impl RequestVisitor) {
-    visitor.visit::<ClockRequest>();
-    visitor.visit::<CountdownRequest>();
-    visitor.visit::<ScheduleRequest>();
-    visitor.visit::<HistoryRequest>();
-    visitor.visit::<PriceRequest>();
-    visitor.visit::<LeaderChange>();
-    visitor.visit::<PresenceSimulationChange>();
-    visitor.visit::<Call>();
 }

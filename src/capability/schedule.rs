@@ -17,6 +17,9 @@ use serde_json::{Value as Json, json};
 
 pub(super) static CAPABILITY: Capability = Capability {
     name: "schedule",
+    requests: &[ScheduleRequest::VERB],
+    command: Some("schedule"),
+    personal: Some("its schedule"),
     shown: &[],
     reads: |_| vec![Query::Schedule(Access::Read)],
     // Of interest while a port is locked: a rule may go against that.

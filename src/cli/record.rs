@@ -3,7 +3,7 @@
 
 use super::find::find;
 use super::progress::patiently;
-use crate::capability;
+use crate::capability::CAPABILITIES;
 use crate::config::Settings;
 use crate::drivers::Message;
 use crate::io::line::Line;
@@ -35,8 +35,10 @@ const PERSONAL: [(&str, &str); 9] = [
 ];
 
 /// What of its owner is still in a recording, as it cannot be told from what a fault is about.
-const STAYS: &str = "Serial, MAC and credentials are replaced. What stays: names of the plug and its ports, schedule, \
-     countdowns and presence simulation, the price, the consumption it has recorded, its clock, and its server";
+fn stays() -> String {
+    let personal: Vec<&str> = CAPABILITIES.iter().filter_map(|capability| capability.personal).collect();
+    format!("Serial, MAC and credentials are replaced. What stays: {}", personal.join(", "))
+}
 
 /// Asks a plug everything that changes nothing, and writes what it said to `file`, else to `out`.
 ///
@@ -75,9 +77,10 @@ pub async fn record(settings: &Settings, word: &str, file: Option<&Path>, out: &
             })?;
             writeln!(
                 out,
-                "{} exchanges with {name} are in {}. {STAYS}: look at it before you send it to anybody.",
+                "{} exchanges with {name} are in {}. {}: look at it before you send it to anybody.",
                 log.all().len(),
-                file.display()
+                file.display(),
+                stays()
             )?;
         }
         None => out.write_all(text.as_bytes())?,
@@ -90,7 +93,7 @@ async fn everything(line: &mut Line) {
     drop(line.identify().await);
     let ports = line.read().await.map_or(0, |reading| reading.ports.len());
     let relays = Query::Call(Call { command: 513, arguments: None });
-    let all = capability::ALL.iter().flat_map(|one| (one.reads)(u8::try_from(ports).unwrap_or(u8::MAX)));
+    let all = CAPABILITIES.iter().flat_map(|one| (one.reads)(u8::try_from(ports).unwrap_or(u8::MAX)));
     for query in all.chain([relays]) {
         drop(line.capability(query).await);
     }
@@ -98,7 +101,7 @@ async fn everything(line: &mut Line) {
 
 fn written(log: &Log, serial: Option<&str>) -> String {
     let mut text =
-        format!("# plug2mqtt recording 1\n# by plug2mqtt {}\n# {STAYS}.\n", env!("CARGO_PKG_VERSION"));
+        format!("# plug2mqtt recording 1\n# by plug2mqtt {}\n# {}.\n", env!("CARGO_PKG_VERSION"), stays());
     for exchange in log.all() {
         let sent = match &exchange.sent {
             Message::Get(target) => format!("GET {}", request(target)),

@@ -1,5 +1,4 @@
-//! The slow round: what a plug tells of its clock, timers, group and random switching is asked at
-//! the start, when somebody has changed it, and then rarely, one question at a time and well apart.
+//! Slow polling: what a plug tells of its capabilities is asked at the start, when somebody has changed it, and then rarely, one question at a time and well apart.
 //! A plug that has no answer is asked ever more rarely. On the way its clock is kept right, as the
 //! vendor's cloud did.
 
@@ -38,7 +37,7 @@ fn slow_poll(query: &Query) -> Option<&'static SlowPoll> {
 
 /// The questions about the capabilities that are polled so.
 fn queries(ports: u8, polled: impl Fn(&SlowPoll) -> bool) -> impl Iterator<Item = Query> {
-    let all = capability::ALL.iter().filter(move |one| one.slow_poll.as_ref().is_some_and(&polled));
+    let all = capability::CAPABILITIES.iter().filter(move |one| one.slow_poll.as_ref().is_some_and(&polled));
     all.flat_map(move |one| (one.reads)(ports))
 }
 
@@ -207,19 +206,11 @@ impl Plug {
         if learnt.able {
             round.shown.insert(query.capability().name);
         }
-        match reply {
-            QueryReply::Clock(Some(clock)) => {
-                self.keep_right(now, *clock, *query == Query::Clock(ClockQuery::Set));
-            }
-            // It was set and cannot be read.
-            QueryReply::Clock(None) => {
-                round.sets_clock = false;
-                round.known(now, &CLOCK);
-            }
-            reply => {
-                round.known(now, &reading);
-                self.heed(now, reply);
-            }
+        if let QueryReply::Clock(clock) = reply {
+            self.clock_learnt(now, *clock, *query == Query::Clock(ClockQuery::Set));
+        } else {
+            round.known(now, &reading);
+            self.heed(now, reply);
         }
         if let Some(again) = learnt.again {
             self.errands.round.ask_at(&reading, now.up + again + BRIEF);
@@ -229,32 +220,39 @@ impl Plug {
         }
     }
 
+    /// The clock was told, or set without being told.
+    fn clock_learnt(&mut self, now: &Moment, clock: Option<Clock>, was_set: bool) {
+        match clock {
+            Some(clock) => self.keep_right(now, clock, was_set),
+            None => {
+                self.errands.round.sets_clock = false;
+                self.errands.round.known(now, &CLOCK);
+            }
+        }
+    }
+
     /// What the hub itself makes of what the plug has told.
     fn heed(&mut self, now: &Moment, reply: &QueryReply) {
-        match reply {
-            QueryReply::Leader(group) => {
-                let own = group.roles.len() == usize::from(self.kept.offer.ports);
-                let followers = Some(group.followers()).filter(|all| own && !all.is_empty());
-                self.errands.followed = followers.unwrap_or_else(|| self.errands.followed.clone());
-            }
-            QueryReply::Hardware(hardware) => {
-                let mut facts = DeviceInfo::clone(&self.kept.facts);
-                let mut renewed = false;
-                for (own, told) in
-                    [(&mut facts.cpuid, &hardware.cpuid), (&mut facts.server, &hardware.server)]
-                {
-                    if told.is_some() && own != told {
-                        own.clone_from(told);
-                        renewed = true;
-                    }
-                }
-                if renewed {
-                    self.errands.round.renewed = true;
-                    self.kept.facts = Arc::new(facts);
+        if let QueryReply::Leader(group) = reply
+            && group.roles.len() == usize::from(self.kept.offer.ports)
+            && !group.followers().is_empty()
+        {
+            self.errands.followed = group.followers();
+        }
+        if let QueryReply::Schedule(rules) = reply {
+            self.rules_told(now, rules);
+        }
+        if let QueryReply::Hardware(hardware) = reply {
+            let mut facts = DeviceInfo::clone(&self.kept.facts);
+            for (own, told) in [(&mut facts.cpuid, &hardware.cpuid), (&mut facts.server, &hardware.server)] {
+                if told.is_some() && own != told {
+                    own.clone_from(told);
                 }
             }
-            QueryReply::Schedule(rules) => self.rules_told(now, rules),
-            _ => {}
+            if facts != *self.kept.facts {
+                self.errands.round.renewed = true;
+                self.kept.facts = Arc::new(facts);
+            }
         }
     }
 

@@ -14,8 +14,8 @@ mod settings;
 
 use super::*;
 use crate::model::{
-    Cause, CommandError, CommandResult, DeviceInfo, DeviceResponse, Energy, Failure, Lock, LogLevel, Mac, Name,
-    OptionsChange, PlugView, PortOptions, PortReading, Query, QueryReply, RawHistory, Reading, Request,
+    Cause, CommandError, CommandResult, DeviceInfo, DeviceResponse, Energy, Failure, Lock, LogLevel, Mac,
+    Name, OptionsChange, PlugView, PortOptions, PortReading, Query, QueryReply, RawHistory, Reading, Request,
     Response, Switch, SwitchAction, SwitchOrder,
 };
 use ledger::Disk;

@@ -1,8 +1,8 @@
 //! What may be asked of a plug, what may be asked of the bridge, and what both say afterwards.
 
 use super::{
-    DeviceResponse, Endpoint, Energy, Failure, Hazard, Keep, LogLevel, Options, OptionsChange, PlugAnswer, PlugId,
-    PlugRequest, Remedy,
+    DeviceResponse, Endpoint, Energy, Failure, Hazard, Keep, LogLevel, Options, OptionsChange, PlugAnswer,
+    PlugId, PlugRequest, Remedy,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -14,9 +14,9 @@ const INCOMPLETE: &str =
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleRequest {
     /// A new rule.
-    pub add: Option<RuleChange>,
+    pub add: Option<Box<RuleChange>>,
     /// Another content for a rule; what is not given stays.
-    pub change: Option<RuleChange>,
+    pub change: Option<Box<RuleChange>>,
     /// The number of a rule that is to go.
     pub delete: Option<i64>,
 }
@@ -54,12 +54,12 @@ impl RuleChange {
 impl ScheduleRequest {
     /// Adds a rule.
     pub fn add(rule: RuleChange) -> Self {
-        Self { add: Some(rule), ..Self::default() }
+        Self { add: Some(Box::new(rule)), ..Self::default() }
     }
 
     /// Changes the rule with the number in it.
     pub fn change(rule: RuleChange) -> Self {
-        Self { change: Some(rule), ..Self::default() }
+        Self { change: Some(Box::new(rule)), ..Self::default() }
     }
 
     /// Deletes the rule with this number.
@@ -70,7 +70,7 @@ impl ScheduleRequest {
     /// It asks for one change at the most, and says all that this takes.
     pub(super) fn is_one_change(&self) -> Result<(), String> {
         let both = |rule: &RuleChange| rule.days.is_some() && rule.date.is_some();
-        match (&self.add, &self.change, self.delete) {
+        match (self.add.as_deref(), self.change.as_deref(), self.delete) {
             (Some(_), Some(_), _) | (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
                 Err("give one of \"add\", \"change\" and \"delete\"".into())
             }

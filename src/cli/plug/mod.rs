@@ -9,7 +9,7 @@ mod watch;
 
 use super::find::Plug;
 use super::progress::patiently;
-use crate::capability::cli::CapabilityCommand;
+use crate::capability::CapabilityCommand;
 pub use crate::capability::cli::Target as Who;
 use crate::config::Settings;
 use anyhow::Result;

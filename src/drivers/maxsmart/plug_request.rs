@@ -4,24 +4,20 @@
 use super::{Exchange, MaxsmartDialect, Reply, Step, Way, capability, wire};
 use crate::drivers::Message;
 use crate::model::{
-    ClockQuery, CountdownQuery, DeviceResponse, Failure, Hardware, Moment, PerPort, Query, QueryReply, Rename,
+    ClockQuery, DeviceResponse, Failure, Hardware, Moment, PerPort, Query, QueryReply, Rename,
 };
 
 impl MaxsmartDialect {
     pub(super) fn plan_capability(&mut self, query: &Query, now: &Moment) {
         self.plan_identity(now);
         self.plan_way();
-        let exchanges: &[Exchange] = match query {
-            // What is set counts from the time on the plug.
-            Query::Countdown(CountdownQuery { minutes: Some(_), .. }) => {
-                &[Exchange::Clock, Exchange::Act, Exchange::Look]
-            }
-            Query::Countdown(_) => &[Exchange::Clock, Exchange::Look],
-            Query::Clock(ClockQuery::Set) => &[Exchange::Act, Exchange::Look],
-            query if capability::act(query, None, None, now).is_some() => &[Exchange::Act, Exchange::Look],
-            _ => &[Exchange::Look],
-        };
-        self.plan.extend(exchanges);
+        // A countdown is by the time on the plug.
+        let clock = matches!(query, Query::Countdown(_));
+        let set_clock = *query == Query::Clock(ClockQuery::Set);
+        let acts = set_clock || capability::act(query, None, None, now).is_some();
+        self.plan.extend(clock.then_some(Exchange::Clock));
+        self.plan.extend(acts.then_some(Exchange::Act));
+        self.plan.push_back(Exchange::Look);
         self.query = Some(query.clone());
         self.clock = None;
     }

@@ -217,7 +217,7 @@ fn largest(n: usize) -> (PlugId, PersistedPlug) {
         current: yes,
         voltage: yes,
         signal: yes,
-        able: crate::capability::ALL.iter().map(|one| one.name).collect(),
+        able: crate::model::CAPABILITIES.iter().map(|one| one.name).collect(),
     };
     let options = Options {
         poll_interval_ms: Some(u64::MAX),

@@ -1,7 +1,8 @@
-//! What the plug does by itself and what it only keeps: timers, rules, master and followers, random switching, price.
+//! What the plug does by itself and what it only keeps: countdowns, rules, leader and followers, presence
+//! simulation, price.
 //!
-//! Timers and rules switch relays by the plug's clock. LeaderGroup and followers and random switching are kept and told, not
-//! carried out. No source shows these commands on 3.x; there they are unknown.
+//! Countdowns and rules switch relays by the plug's clock. Leader and followers and presence simulation are kept and
+//! told, not carried out. No source shows these commands on 3.x; there they are unknown.
 
 use super::wire::{self, Object};
 use super::{Firmware, Strip};

@@ -166,7 +166,12 @@ mod tests {
             prefix: prefix.into(),
             mode: DiscoveryMode::Component,
             port_devices: PortDevices::Child,
-            offer: Capabilities { ports: 6, power: true, clock: true, ..Capabilities::default() },
+            offer: Capabilities {
+                ports: 6,
+                power: true,
+                able: ["clock"].into_iter().collect(),
+                ..Capabilities::default()
+            },
         }
     }
 
@@ -210,7 +215,7 @@ mod tests {
     fn the_longest_that_is_announced_fits() {
         let mut offer = how("").offer;
         (offer.ports, offer.current, offer.voltage, offer.signal) = (16, true, true, true);
-        (offer.countdown, offer.leader, offer.presence_simulation) = (true, true, true);
+        offer.able = crate::model::CAPABILITIES.iter().map(|capability| capability.name).collect();
         let how = Announcement { offer, ..how(&"\"".repeat(256)) };
         let mut kept = SinkMemory::default();
         let mut memory = Memory::default();

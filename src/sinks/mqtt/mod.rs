@@ -22,7 +22,7 @@
 //! | `trouble.rs` | connections that end: when to try again, and what is said about it |
 //! | `topics.rs` | topics and payloads, pure |
 //! | `incoming.rs` | what comes in, understood; pure |
-//! | `controls.rs` | discovery of timers, clock, groups and random switching; pure |
+//! | `controls.rs` | discovery of capabilities; pure |
 //! | `homeassistant.rs` | discovery messages, pure |
 //! | `former.rs` | what was told under other names is taken back; pure |
 //! | `memory.rs` | what is kept over restarts: how plugs were announced, and under which names; pure |

@@ -140,7 +140,7 @@ impl Dialect for ToyDialect {
                     Message::Post("/relay".into(), body.to_string().into_bytes())
                 }));
             }
-            DeviceRequest::History(_) | DeviceRequest::CapabilityRequest(_) => {}
+            DeviceRequest::Capability(_) => {}
         }
         self.next().unwrap_or_else(|| Step::Done(Box::new(DeviceResponse::Unsupported)))
     }
