@@ -361,7 +361,7 @@ pub fn broker_address(settings: &Settings) -> (String, u16, bool) {
 /// # Errors
 ///
 /// Why it does not let us in, in a sentence.
-pub async fn examine_broker(settings: &Settings) -> Result<mqtt::Examined, String> {
+pub async fn examine_broker(settings: &Settings) -> Result<mqtt::BrokerReport, String> {
     let mut memory = Store::peek(&state_directory(settings)).unwrap_or_default();
     if memory.client_id.is_empty() {
         memory.client_id = "plug2mqtt".into();
@@ -370,7 +370,7 @@ pub async fn examine_broker(settings: &Settings) -> Result<mqtt::Examined, Strin
         .map_err(|error| error.to_string())?;
     let kept = mqtt::Memory::read(&memory.sinks.section(mqtt::SECTION));
     let hub = Hub::new(rules(settings), memory, &Clock::start().now());
-    mqtt::examine(&sink, &hub.view(), &kept).await
+    mqtt::check_broker(&sink, &hub.view(), &kept).await
 }
 
 /// How plugs are announced to Home Assistant.

@@ -16,7 +16,7 @@ use plug2mqtt::model::{
 use plug2mqtt::sim::{self, Model, Recording};
 use plug2mqtt::sinks::mqtt::homeassistant::Announcer;
 use plug2mqtt::sinks::mqtt::link::Address;
-use plug2mqtt::sinks::mqtt::router::{Sorted, Sorter};
+use plug2mqtt::sinks::mqtt::router::{Routed, Router};
 use plug2mqtt::sinks::mqtt::{BridgeFacts, Settings};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -174,8 +174,8 @@ fn believable(answer: &DeviceResponse) {
     }
 }
 
-fn sorter(allow_admin: bool) -> Sorter {
-    Sorter::new(Arc::new(Settings {
+fn router(allow_admin: bool) -> Router {
+    Router::new(Arc::new(Settings {
         address: Address {
             host: "localhost".into(),
             port: 1883,
@@ -217,12 +217,12 @@ pub fn command(bytes: &[u8]) {
     };
     let topic = format!("plug2mqtt/{}", String::from_utf8_lossy(topic));
     for allow_admin in [true, false] {
-        let sorter = sorter(allow_admin);
-        let stored = sorter.sort(&topic, payload, true);
-        assert!(!matches!(stored, Sorted::HubRequest(_)), "a retained message is obeyed: {stored:?}");
-        match sorter.sort(&topic, payload, false) {
-            Sorted::HubRequest(order) => bounded(&order, payload, allow_admin),
-            Sorted::Rest(_) | Sorted::Nothing => {}
+        let router = router(allow_admin);
+        let stored = router.route(&topic, payload, true);
+        assert!(!matches!(stored, Routed::HubRequest(_)), "a retained message is obeyed: {stored:?}");
+        match router.route(&topic, payload, false) {
+            Routed::HubRequest(order) => bounded(&order, payload, allow_admin),
+            Routed::Rest(_) | Routed::Nothing => {}
         }
     }
 }
@@ -254,17 +254,17 @@ fn bounded(order: &HubRequest, payload: &[u8], allow_admin: bool) {
 
 /// A retained meter that an earlier run, or somebody else, has left on the broker.
 pub fn meter(bytes: &[u8]) {
-    let sorter = sorter(true);
+    let router = router(true);
     for topic in
         ["plug2mqtt/maxsmart-swp6000000000001/1/energy", "plug2mqtt/maxsmart-swp6000000000001/energy"]
     {
-        let sorted = sorter.sort(topic, bytes, true);
-        assert!(!matches!(sorted, Sorted::HubRequest(_)));
-        if let Sorted::Rest(_) = sorted {
+        let routed = router.route(topic, bytes, true);
+        assert!(!matches!(routed, Routed::HubRequest(_)));
+        if let Routed::Rest(_) = routed {
             let kwh: f64 = std::str::from_utf8(bytes).expect("text").parse().expect("a number");
             assert!(kwh.is_finite() && kwh >= 0.0 && bytes.len() <= 32, "{kwh}");
         }
-        assert_eq!(sorter.sort(topic, bytes, false), Sorted::Nothing);
+        assert_eq!(router.route(topic, bytes, false), Routed::Nothing);
     }
 }
 

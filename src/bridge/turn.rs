@@ -59,7 +59,7 @@ pub(super) async fn wait(
     let (mut waits, mut silent) = (false, false);
     loop {
         let began = Instant::now();
-        match mqtt::look(settings, instance.yielded || waits).await {
+        match mqtt::find_other_bridge(settings, instance.yielded || waits).await {
             _ if began.elapsed() >= STANDSTILL => debug!("stood still while looking; looking again"),
             Ok(Looked::Nobody) => break,
             Ok(Looked::Silent) if silent || !waits => break,

@@ -19,9 +19,10 @@ use plug2mqtt::model::{
     CommandResult, DeviceRequest, DeviceResponse, Endpoint, FIRST_CONTACT, Failure, Family, HubRequest,
     Notification, Outcome, PersistedState, Request, Response, View, Who,
 };
-use plug2mqtt::sinks::mqtt;
-use plug2mqtt::sinks::mqtt::router::{Received, Sorted, Sorter};
-use plug2mqtt::sinks::mqtt::session::{self, Metrics, Outgoing, Session};
+use plug2mqtt::sinks::mqtt::contract::{self, Outgoing};
+use plug2mqtt::sinks::mqtt::router::{Received, Routed, Router};
+use plug2mqtt::sinks::mqtt::session::Session;
+use plug2mqtt::sinks::mqtt::{self, Metrics};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub(crate) struct Bridge {
     pub(crate) started: Duration,
     pub(crate) hub: Hub,
     pub(crate) session: Session,
-    sorter: Sorter,
+    router: Router,
     dialects: Dialects,
     pub(crate) talks: BTreeMap<u64, Talk>,
     searches: BTreeMap<u64, Searching>,
@@ -157,7 +158,7 @@ impl World {
             run,
             started: self.now,
             session,
-            sorter: Sorter::new(settings),
+            router: Router::new(settings),
             hub,
             dialects: Dialects::default(),
             talks: BTreeMap::new(),
@@ -196,7 +197,7 @@ impl World {
         if bridge.hub.wake_at() <= up {
             return self.hub(Input::Tick);
         }
-        self.session(session::Input::Tick)
+        self.session(contract::Input::Tick)
     }
 
     /// Hands something to the hub, does what it wants and shows what has changed.
@@ -212,7 +213,7 @@ impl World {
             let old = std::mem::replace(&mut self.bridge().view, Arc::clone(&view));
             self.tell_twins_apart();
             self.check_view(&old, &view)?;
-            self.session(session::Input::Shown(view))?;
+            self.session(contract::Input::Shown(view))?;
         }
         for effect in effects {
             if let Effect::Tell(note) = effect {
@@ -308,7 +309,7 @@ impl World {
         if let Notification::Response(Response { verb, transaction: Some(mark), .. }) = &note {
             self.check.answered(now, verb, mark)?;
         }
-        if connected { self.session(session::Input::Notification(Arc::new(note))) } else { Ok(()) }
+        if connected { self.session(contract::Input::Notification(Arc::new(note))) } else { Ok(()) }
     }
 
     fn start_talk(&mut self, who: Who, place: Endpoint, ask: &DeviceRequest, limit: Duration) -> Checked {
@@ -530,12 +531,12 @@ impl World {
     }
 
     /// Hands something to the session, if it is connected, and does what it wants.
-    pub(crate) fn session(&mut self, input: session::Input) -> Checked {
+    pub(crate) fn session(&mut self, input: contract::Input) -> Checked {
         let now = self.moment();
         let Some(bridge) = self.bridge.as_mut().filter(|bridge| bridge.link.is_some()) else {
             return Ok(());
         };
-        let result = if let session::Input::Notification(note) = &input
+        let result = if let contract::Input::Notification(note) = &input
             && let Notification::Result(result) = &**note
         {
             Some(format!("{BASE}/{}/response", result.plug))
@@ -613,7 +614,7 @@ impl World {
         if !self.bridge.as_ref().is_some_and(same) {
             return Ok(());
         }
-        self.session(session::Input::Looked(Ok(topics)))
+        self.session(contract::Input::Looked(Ok(topics)))
     }
 
     /// The broker's end of this connection, if messages still pass.
@@ -675,7 +676,7 @@ impl World {
 
     pub(crate) fn acknowledged(&mut self, link: u64) -> Checked {
         if self.bridge.as_ref().is_some_and(|bridge| bridge.link == Some(link)) {
-            return self.session(session::Input::Subscribed(Vec::new()));
+            return self.session(contract::Input::Subscribed(Vec::new()));
         }
         Ok(())
     }
@@ -685,8 +686,8 @@ impl World {
             return Ok(());
         };
         let (run, stopping) = (bridge.run, bridge.stopping.is_some());
-        match bridge.sorter.sort(topic, payload.as_bytes(), retain) {
-            Sorted::HubRequest(order) => {
+        match bridge.router.route(topic, payload.as_bytes(), retain) {
+            Routed::HubRequest(order) => {
                 tell!(self, "is told {topic} {payload}");
                 if let HubRequest::Switch(order) = &order
                     && !retain
@@ -703,10 +704,10 @@ impl World {
                     self.check.errand(now, mark.clone())?;
                 }
                 self.hub(Input::Commanded(order))?;
-                self.session(session::Input::Received(Received::obeyed(topic)))?;
+                self.session(contract::Input::Received(Received::obeyed(topic)))?;
             }
-            Sorted::Rest(received) => self.session(session::Input::Received(received))?,
-            Sorted::Nothing => {}
+            Routed::Rest(received) => self.session(contract::Input::Received(received))?,
+            Routed::Nothing => {}
         }
         self.take_orders()
     }
@@ -730,7 +731,7 @@ impl World {
         let view = Arc::clone(&bridge.view);
         self.broker.link = Some(Link { number, filters: Vec::new(), busy_until: now, dead: false });
         tell!(self, "connected to the broker");
-        self.session(session::Input::Connected(view))?;
+        self.session(contract::Input::Connected(view))?;
         self.take_orders()
     }
 
@@ -773,7 +774,7 @@ impl World {
             self.disk.save(text);
             self.hub(Input::Saved(Ok(())))?;
         }
-        self.session(session::Input::Stop)?;
+        self.session(contract::Input::Stop)?;
         self.check.stopped(now)?;
         let link = self.bridge().link;
         if self.broker.link.as_ref().map(|link| link.number) == link {

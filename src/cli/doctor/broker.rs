@@ -4,7 +4,7 @@ use super::Finding;
 use crate::bridge::{broker_address, examine_broker, state_directory};
 use crate::config::Settings;
 use crate::io::store::Store;
-use crate::sinks::mqtt::Living;
+use crate::sinks::mqtt::OtherBridge;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -120,9 +120,9 @@ fn some(all: &[String]) -> String {
 }
 
 /// Who acts on the base topic, and what is wrong with them.
-fn bridges(settings: &Settings, living: &[Living]) -> Vec<Finding> {
+fn bridges(settings: &Settings, living: &[OtherBridge]) -> Vec<Finding> {
     let base = &settings.mqtt.base_topic;
-    let named = |one: &Living| match one.peer.run.as_str() {
+    let named = |one: &OtherBridge| match one.peer.run.as_str() {
         "" => "one of an older version".to_owned(),
         run => format!("run {run}, started {}", one.peer.started),
     };

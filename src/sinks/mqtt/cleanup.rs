@@ -1,8 +1,8 @@
 //! Finds retained topics of ours that nobody owns any more: on a connection of its own, so that
 //! the session's narrow subscriptions stay as they are.
 
-use super::Settings;
 use super::link::{Heard, Link, Said};
+use super::settings::Settings;
 use crate::model::PlugId;
 use crate::pulse::Pulse;
 use serde_json::Value;

@@ -1,12 +1,16 @@
 //! Carries between the session and the world: one connection from its beginning to its end. What
 //! comes over channels and from the broker goes into the session; what the session wants is sent.
 
-use super::counters::{Counters, resident};
+use super::channels::{Channels, Leave};
+use super::cleanup;
+use super::contract::{Input, Outgoing};
+use super::counters::Counters;
 use super::link::{Heard, Link, Lost, Said};
 use super::log::Lines;
-use super::router::{Received, Sorted, Sorter};
-use super::session::{Input, Metrics, Outgoing, Session};
-use super::{Channels, Leave, Settings, cleanup, measure};
+use super::router::{Received, Routed, Router};
+use super::session::Session;
+use super::settings::Settings;
+use super::size_probe::largest_message;
 use crate::model::Notification;
 use serde_json::Value;
 use std::sync::Arc;
@@ -20,7 +24,7 @@ use tracing::info;
 const NOTED: Duration = Duration::from_millis(100);
 
 /// One connection, with the session that speaks on it.
-pub(super) struct Carrier<'a> {
+pub(super) struct Connection<'a> {
     settings: &'a Arc<Settings>,
     wires: &'a mut Channels,
     counters: &'a Arc<Counters>,
@@ -72,7 +76,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }
 
-impl<'a> Carrier<'a> {
+impl<'a> Connection<'a> {
     pub(super) fn open(
         settings: &'a Arc<Settings>,
         wires: &'a mut Channels,
@@ -80,19 +84,19 @@ impl<'a> Carrier<'a> {
         session: &'a mut Session,
     ) -> Result<Self, String> {
         let will = Some((format!("{}/bridge/state", settings.announcer.base), "offline"));
-        let (sorter, orders) = (Sorter::new(Arc::clone(settings)), wires.orders.clone());
+        let (router, orders) = (Router::new(Arc::clone(settings)), wires.orders.clone());
         let mut obeyed = Obeyed::default();
         let receive = move |topic: &str, payload: &[u8], retain: bool| {
-            match sorter.sort(topic, payload, retain) {
+            match router.route(topic, payload, retain) {
                 // From here to the hub without a detour: somebody waits for a light.
-                Sorted::HubRequest(order) => match orders.send(order.plug().cloned(), order) {
+                Routed::HubRequest(order) => match orders.send(order.plug().cloned(), order) {
                     Ok(()) if obeyed.again(topic) => Heard::Nothing,
                     Ok(()) => Heard::May(Received::obeyed(topic)),
                     Err(order) => Heard::May(Received::full(order)),
                 },
-                Sorted::Rest(received) if received.matters() => Heard::Must(received),
-                Sorted::Rest(received) => Heard::May(received),
-                Sorted::Nothing => Heard::Nothing,
+                Routed::Rest(received) if received.matters() => Heard::Must(received),
+                Routed::Rest(received) => Heard::May(received),
+                Routed::Nothing => Heard::Nothing,
             }
         };
         let link = Link::open(&settings.address, will, counters, &wires.pulse, receive)?;
@@ -197,7 +201,7 @@ impl<'a> Carrier<'a> {
             Outgoing::Unsubscribe(filters) => self.link.unsubscribe(&filters).await,
             Outgoing::HubRequest(order) => self.wires.orders.must_send(order.plug().cloned(), order),
             Outgoing::Health(wanted) => {
-                let figures = self.figures();
+                let figures = self.counters.metrics();
                 if let Some((topic, payload, retain)) = self.session.health(&wanted, figures) {
                     self.link.publish(&topic, payload, retain).await;
                 }
@@ -213,7 +217,7 @@ impl<'a> Carrier<'a> {
                 let (settings, looked) = (Arc::clone(self.settings), self.looked.0.clone());
                 tokio::spawn(async move {
                     let base = &settings.announcer.base;
-                    if let Some(passes) = measure::measure(&settings.address, base, wanted).await {
+                    if let Some(passes) = largest_message(&settings.address, base, wanted).await {
                         drop(looked.send(Input::Measured { wanted, passes }).await);
                     }
                 });
@@ -223,17 +227,6 @@ impl<'a> Carrier<'a> {
                 self.yielded = true;
                 drop(self.wires.leave.try_send(Leave::Yield(peer)));
             }
-        }
-    }
-
-    fn figures(&self) -> Metrics {
-        let counts = self.counters.counts();
-        Metrics {
-            published: counts.published,
-            received: counts.received,
-            queued: counts.queued,
-            dropped: counts.dropped,
-            memory_mb: resident().map(|bytes| (bytes as f64 / 1_048_576.0 * 10.0).round() / 10.0),
         }
     }
 }

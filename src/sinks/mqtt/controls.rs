@@ -2,7 +2,7 @@
 //! like everybody, by a request. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::homeassistant::{Object, fields, measured};
+use super::fields::{Object, fields, measured};
 use crate::entity::{Form, Setting, Shown};
 use crate::model::PlugView;
 use serde_json::{Value, json};

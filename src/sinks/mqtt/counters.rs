@@ -56,6 +56,18 @@ impl Counters {
     }
 
     /// A connection stands, or has ended.
+    /// What `bridge/health` says of them.
+    pub(super) fn metrics(&self) -> Metrics {
+        let counts = self.counts();
+        Metrics {
+            published: counts.published,
+            received: counts.received,
+            queued: counts.queued,
+            dropped: counts.dropped,
+            memory_mb: resident().map(|bytes| (bytes as f64 / 1_048_576.0 * 10.0).round() / 10.0),
+        }
+    }
+
     pub(super) fn connected(&self, stands: bool) {
         self.connected.store(stands, Ordering::Relaxed);
         self.queued.store(0, Ordering::Relaxed);
@@ -63,6 +75,21 @@ impl Counters {
             self.connections.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// What only the owner of the connection knows of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Metrics {
+    /// Messages published.
+    pub published: u64,
+    /// Messages received.
+    pub received: u64,
+    /// Messages handed over and not acknowledged.
+    pub queued: u64,
+    /// Messages lost because something was full.
+    pub dropped: u64,
+    /// Memory in use, megabytes.
+    pub memory_mb: Option<f64>,
 }
 
 /// Resident memory in bytes, where the system tells it.

@@ -7,9 +7,8 @@
 //! message comes after all others. Should it not come, or in another order, time ends the phase.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::session::{Outgoing, Session};
-use crate::model::{HubRequest, Metered, Moment, PlugId, PlugView};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::model::{HubRequest, Metered, PlugId, PlugView};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, warn};
@@ -37,7 +36,7 @@ const AGAIN_EVERY: Duration = Duration::from_secs(60);
 
 /// How far reading back has come.
 #[derive(Debug, Default)]
-pub(super) struct ReadBack {
+pub(super) struct EnergyRecovery {
     done: bool,
     /// The mark was seen.
     marked: bool,
@@ -54,7 +53,16 @@ pub(super) struct ReadBack {
     holds: bool,
 }
 
-impl ReadBack {
+/// What was read back.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    /// What the hub is to hear of it.
+    pub(super) told: HubRequest,
+    /// Why that may not be all, in a sentence.
+    pub(super) problem: Option<String>,
+}
+
+impl EnergyRecovery {
     /// Nothing is to be had from this broker.
     pub(super) fn in_vain(&self) -> bool {
         self.in_vain
@@ -64,76 +72,62 @@ impl ReadBack {
         self.ends_at
     }
 
+    /// Begins at each connection; what one has brought that did not last until the end stays. Others may have
+    /// metered for so long. Whether it begins: then the [`filters`] are to be subscribed to, the last one at last.
+    pub(super) fn begin(&mut self, now: Duration, apart: Duration) -> bool {
+        if self.in_vain {
+            return false;
+        }
+        let old = std::mem::take(self);
+        *self = Self {
+            done: old.done,
+            ends_at: Some(now + LONGEST),
+            began: now,
+            found: old.found,
+            apart: old.apart.max(apart),
+            holds: old.holds,
+            ..Self::default()
+        };
+        true
+    }
+
+    /// The same while a connection lasts, now and then.
+    pub(super) fn begin_again(&mut self, now: Duration) -> bool {
+        let may = self.done && self.ends_at.is_none() && now >= self.began + AGAIN_EVERY;
+        may && self.begin(now, Duration::ZERO)
+    }
+
     /// A retained meter.
-    pub(super) fn take(&mut self, now: &Moment, told: Metered) {
+    pub(super) fn take(&mut self, now: Duration, told: Metered) {
         if self.ends_at.is_none() {
             return;
         }
         let pause = if self.marked { QUIET } else { LONGEST };
-        self.ends_at = Some((now.up + pause).min(self.began + ENDLESS));
+        self.ends_at = Some((now + pause).min(self.began + ENDLESS));
         if self.found.len() < MAX_METERS {
             self.found.insert((told.plug, told.port), told.kwh);
         }
     }
 
     /// The message that comes after all others.
-    pub(super) fn marked(&mut self, now: &Moment) {
+    pub(super) fn marked(&mut self, now: Duration) {
         if self.ends_at.is_some() {
             self.marked = true;
-            self.ends_at = Some(now.up + QUIET);
-        }
-    }
-}
-
-impl Session {
-    /// Begins at each connection; what one has brought that did not last until the end stays. Others may
-    /// have metered for so long.
-    pub(super) fn begin_read_back(&mut self, apart: Duration) {
-        if self.read_back.in_vain {
-            return;
-        }
-        let [port, plug, _] = filters(self.base());
-        self.look_at(vec![port, plug]);
-        let (began, old) = (self.now.up, std::mem::take(&mut self.read_back));
-        self.read_back = ReadBack {
-            done: old.done,
-            ends_at: Some(began + LONGEST),
-            began,
-            found: old.found,
-            apart: old.apart.max(apart),
-            holds: old.holds,
-            ..ReadBack::default()
-        };
-    }
-
-    /// Asks for the message that comes after all others.
-    pub(super) fn read_mark(&mut self) {
-        if !self.read_back.in_vain {
-            self.subscribe(vec![mark(self.base())]);
-        }
-    }
-
-    /// Another bridge was heard, or is gone.
-    pub(super) fn read_meters_again(&mut self) {
-        let ReadBack { done, ends_at, began, .. } = self.read_back;
-        if done && ends_at.is_none() && self.now.up >= began + AGAIN_EVERY {
-            self.begin_read_back(Duration::ZERO);
-            self.read_mark();
+            self.ends_at = Some(now + QUIET);
         }
     }
 
     /// What was found is not known to the meters yet: energy stays on the broker as it is.
     pub(super) fn holds_energy(&self) -> bool {
-        self.read_back.done && (self.read_back.ends_at.is_some() || self.read_back.waits_for.is_some())
+        self.done && (self.ends_at.is_some() || self.waits_for.is_some())
     }
 
-    /// The picture of a plug with the energy that the broker has, while energy is held back.
-    pub(super) fn holding(&mut self, id: &PlugId, plug: &PlugView) -> Option<Arc<PlugView>> {
+    /// The picture of a plug with the energy that the broker has of it, `sent`, while energy is held back.
+    pub(super) fn holding(&mut self, plug: &PlugView, sent: Option<&PlugView>) -> Option<Arc<PlugView>> {
         if !self.holds_energy() {
             return None;
         }
-        self.read_back.holds = true;
-        let sent = self.told.sent.get(id);
+        self.holds = true;
         let mut held = plug.clone();
         held.energy = sent.and_then(|sent| sent.energy);
         for (index, port) in held.ports.iter_mut().enumerate() {
@@ -142,64 +136,51 @@ impl Session {
         Some(Arc::new(held))
     }
 
-    /// Tells the energy that was held back, when the meters have heard what was found.
-    pub(super) fn release_energy(&mut self) {
-        let read = self.view.bridge.meters_read;
-        if self.read_back.waits_for.take_if(|before| *before != read).is_none() {
-            return;
-        }
-        if std::mem::take(&mut self.read_back.holds) {
-            let view = Arc::clone(&self.view);
-            let differs = |id: &&PlugId| {
-                let sent = self.told.sent.get(*id);
-                sent.is_some_and(|sent| view.plugs.get(*id).is_some_and(|plug| !Arc::ptr_eq(sent, plug)))
-            };
-            let held: Vec<PlugId> = view.plugs.keys().filter(differs).cloned().collect();
-            let waiting: BTreeSet<PlugId> = self.told.todo.iter().cloned().collect();
-            self.told.todo.extend(held.into_iter().filter(|id| !waiting.contains(id)));
-        }
+    /// Whether energy that was held back may be published now: the meters have heard what was found.
+    pub(super) fn releases_energy(&mut self, meters_read: u32) -> bool {
+        let heard = self.waits_for.take_if(|before| *before != meters_read).is_some();
+        heard && std::mem::take(&mut self.holds)
     }
 
-    pub(super) fn end_read_back(&mut self) {
-        let now = self.now.up;
-        let Some(at) = self.read_back.ends_at.filter(|at| *at <= now) else { return };
+    /// What was read back, once, when that has come to its end.
+    pub(super) fn end(&mut self, now: Duration, base: &str, meters_read: u32) -> Option<Recovered> {
+        let at = self.ends_at.filter(|at| *at <= now)?;
         // Nobody has listened meanwhile: what has come may still wait to be heard.
-        if now.saturating_sub(at) > STALLED && now < self.read_back.began + ENDLESS {
-            let pause = if self.read_back.marked { QUIET } else { LONGEST };
-            self.read_back.ends_at = Some(now + pause);
-            return;
+        if now.saturating_sub(at) > STALLED && now < self.began + ENDLESS {
+            let pause = if self.marked { QUIET } else { LONGEST };
+            self.ends_at = Some(now + pause);
+            return None;
         }
-        if !self.read_back.marked && !self.read_back.done {
-            let what = format!(
-                "the broker does not show what it has retained below {}, so meters may begin anew; allow \
-                 reading it in its access rules, or restart when it is quicker",
-                self.base()
-            );
-            warn!("{what}");
-            self.set_problem("read_back", Some(what));
-        }
-        let old = std::mem::take(&mut self.read_back);
-        let (found, waits_for) = (old.found, old.done.then_some(self.view.bridge.meters_read));
-        self.read_back = ReadBack {
+        let old = std::mem::take(self);
+        *self = Self {
             done: true,
             in_vain: !old.marked && !old.done,
             began: old.began,
-            waits_for,
+            waits_for: old.done.then_some(meters_read),
             holds: old.holds,
-            ..ReadBack::default()
+            ..Self::default()
         };
-        debug!(meters = found.len(), "read back from the broker");
-        let [port, plug, _] = filters(self.base());
-        self.send(Outgoing::Unsubscribe(vec![port, plug]));
-        let told = found.into_iter().map(|((plug, port), kwh)| Metered { plug, port, kwh }).collect();
-        self.send(Outgoing::HubRequest(match old.done {
+        let problem = self.in_vain.then(|| {
+            format!(
+                "the broker does not show what it has retained below {base}, so meters may begin anew; allow \
+                 reading it in its access rules, or restart when it is quicker"
+            )
+        });
+        if let Some(problem) = &problem {
+            warn!("{problem}");
+        }
+        debug!(meters = old.found.len(), "read back from the broker");
+        let told = old.found.into_iter().map(|((plug, port), kwh)| Metered { plug, port, kwh }).collect();
+        let told = match old.done {
             true => HubRequest::MeteredMeanwhile(told, old.apart),
             false => HubRequest::Metered(told),
-        }));
+        };
+        Some(Recovered { told, problem })
     }
 }
 
-fn filters(base: &str) -> [String; 3] {
+/// What is subscribed to: the meters of ports, those of plugs, and the topic whose message comes after all others.
+pub(super) fn filters(base: &str) -> [String; 3] {
     [format!("{base}/+/+/energy"), format!("{base}/+/energy"), mark(base)]
 }
 

@@ -4,11 +4,12 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::controls;
+use super::fields::{Object, fields, measured, total};
 use super::memory::Announcement;
 use super::topics::tail;
 use crate::entity::{Entity, Kind, entities};
 use crate::model::{DiscoveryMode, LogLevel, PerPort, PlugId, PlugView, PortDevices};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Types of events a plug's event entity may show.
 const EVENT_TYPES: [&str; 9] = [
@@ -325,29 +326,6 @@ impl Announcer {
         });
         Some(Message { topic: self.bridge_topic(), payload })
     }
-}
-
-pub(super) type Object = Map<String, Value>;
-
-pub(super) fn fields<const N: usize>(list: [(&str, Value); N]) -> Object {
-    list.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-pub(super) fn measured(class: &str, unit: &str, digits: u8) -> Object {
-    figure(class, unit, digits, "measurement")
-}
-
-fn total(class: &str, unit: &str, digits: u8) -> Object {
-    figure(class, unit, digits, "total_increasing")
-}
-
-fn figure(class: &str, unit: &str, digits: u8, statistics: &str) -> Object {
-    fields([
-        ("dev_cla", class.into()),
-        ("unit_of_meas", unit.into()),
-        ("stat_cla", statistics.into()),
-        ("sug_dsp_prc", digits.into()),
-    ])
 }
 
 fn capital(word: &str) -> String {

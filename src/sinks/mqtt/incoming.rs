@@ -40,6 +40,11 @@ pub(super) enum Topic<'a> {
     Get(&'a str),
 }
 
+/// The topics that are obeyed: requests, commands to plugs and to ports, and questions, in this order.
+pub(super) fn filters(base: &str) -> [String; 4] {
+    ["bridge/request/+", "+/set", "+/+/set", "+/get"].map(|tail| format!("{base}/{tail}"))
+}
+
 /// Takes a topic apart; `None` when it is not one the bridge obeys.
 pub(super) fn topic<'a>(base: &str, topic: &'a str) -> Option<Topic<'a>> {
     let rest = topic.strip_prefix(base)?.strip_prefix('/')?;

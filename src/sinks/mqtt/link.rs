@@ -10,8 +10,8 @@
 //! - Nagle is off: two states within a round trip would wait 40 ms for each other.
 
 use super::counters::Counters;
-use super::repeats::Repeats;
-use super::way::{Sent, Way};
+use super::duplicates::Duplicates;
+use super::in_flight::{InFlight, Sent};
 use crate::fair::{self, Room};
 #[cfg(feature = "tls")]
 use crate::file;
@@ -162,7 +162,7 @@ pub(super) struct Link<T> {
     /// Messages handed over and messages acknowledged.
     acked: watch::Receiver<u64>,
     handed: u64,
-    way: Arc<Mutex<Way>>,
+    way: Arc<Mutex<InFlight>>,
     counters: Arc<Counters>,
     poll: JoinHandle<()>,
 }
@@ -278,13 +278,13 @@ impl<T> Drop for Link<T> {
 struct Poll<T> {
     to: fair::Sender<String, Said<T>>,
     ack: watch::Sender<u64>,
-    way: Arc<Mutex<Way>>,
+    way: Arc<Mutex<InFlight>>,
     counters: Arc<Counters>,
 }
 
 impl<T> Poll<T> {
     async fn run(self, mut events: EventLoop, mut receive: impl FnMut(&str, &[u8], bool) -> Heard<T>) {
-        let mut repeats = Repeats::default();
+        let mut repeats = Duplicates::default();
         let mut accepted = false;
         loop {
             let (said, topic) = match events.poll().await {
@@ -334,7 +334,7 @@ impl<T> Poll<T> {
         }
     }
 
-    fn way(&self, change: impl FnOnce(&mut Way)) {
+    fn way(&self, change: impl FnOnce(&mut InFlight)) {
         if let Ok(mut way) = self.way.lock() {
             change(&mut way);
         }

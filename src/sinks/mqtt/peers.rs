@@ -2,13 +2,11 @@
 //! somebody left on the broker proves nothing; who answers a `health_check` lives. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::session::{Outgoing, Session};
-use super::topics;
-use crate::model::{Event, Notification, PlugId, iso};
+use super::bridge_facts::BridgeFacts;
+use crate::model::{PlugId, iso};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tracing::{info, warn};
 
 /// Pause between two looks whether the other one is still there.
 const ASK_EVERY: Duration = Duration::from_secs(15);
@@ -20,17 +18,11 @@ const GONE: Duration = Duration::from_secs(40);
 const STATE_EVERY: Duration = Duration::from_secs(1);
 const INFO_EVERY: Duration = Duration::from_secs(5);
 
-/// After another one has spoken, all is told again.
-const AGAIN: Duration = Duration::from_secs(5);
-
 /// Longer names of runs are cut off.
 const MAX_NAME: usize = 40;
 
 /// What is longer is not looked at as a whole, and so is no word of a bridge.
 const MAX_PAYLOAD: usize = 64 * 1024;
-
-/// The reason under which another bridge is a problem.
-const REASON: &str = "another_bridge";
 
 /// A running process, as it tells of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +36,18 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// This process.
+    pub(super) fn own(facts: &BridgeFacts) -> Self {
+        Self { run: facts.run.clone(), started: iso(facts.started_ms), take_over: facts.take_over }
+    }
+
+    /// What it answers to a `health_check`.
+    pub(super) fn healthy(&self, health: Value) -> Value {
+        json!({
+            "healthy": true, "run": self.run, "started": self.started, "take_over": self.take_over, "health": health,
+        })
+    }
+
     /// The one that says this on `bridge/info`.
     pub(super) fn informing(payload: &[u8]) -> Option<Self> {
         let json = serde_json::from_slice::<Value>(payload.get(..MAX_PAYLOAD).unwrap_or(payload)).ok()?;
@@ -121,6 +125,21 @@ pub(super) struct Peers {
     wrong_at: Option<Duration>,
 }
 
+/// What is to be done about others.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    /// Say once more that this bridge is online.
+    pub(super) state: bool,
+    /// Say once more what it is.
+    pub(super) info: bool,
+    /// Say once more whether these plugs are available.
+    pub(super) availability: BTreeSet<PlugId>,
+    /// Ask whether the other one is still there.
+    pub(super) ask: bool,
+    /// The other one has gone; it may have left its own words behind.
+    pub(super) gone: bool,
+}
+
 impl Peers {
     /// When there is something to do.
     pub(super) fn wake_at(&self) -> Option<Duration> {
@@ -132,108 +151,68 @@ impl Peers {
         (self.state_at, self.info_at, self.wrong_at) = (None, None, None);
         self.wrong.clear();
     }
-}
 
-impl Session {
-    /// Ourselves.
-    pub(super) fn own_peer(&self) -> Peer {
-        let facts = &self.settings.facts;
-        Peer { run: facts.run.clone(), started: iso(facts.started_ms), take_over: facts.take_over }
+    /// Somebody has said on `bridge/state` that we are not online, though we have said so.
+    pub(super) fn not_online_heard(&mut self, now: Duration) {
+        let earliest = self.state_said.map_or(now, |said| said + STATE_EVERY);
+        self.state_at.get_or_insert(earliest.max(now));
     }
 
-    /// Somebody has said on `bridge/state` that we are not online.
-    pub(super) fn not_online_heard(&mut self) {
-        if self.told.online_said {
-            let earliest = self.peers.state_said.map_or(self.now.up, |said| said + STATE_EVERY);
-            self.peers.state_at.get_or_insert(earliest.max(self.now.up));
-        }
-    }
-
-    /// The availability of a plug was told, by us or by somebody else. The last word counts: ours may
-    /// come back late.
-    pub(super) fn availability_heard(&mut self, id: PlugId, payload: &str) {
-        let Some(plug) = self.told.sent.get(&id).filter(|plug| topics::shown(plug)) else { return };
-        if payload == topics::availability(plug) {
-            self.peers.wrong.remove(&id);
+    /// The availability of a plug was told, by us or by somebody else, and is right or not. The last word counts:
+    /// ours may come back late.
+    pub(super) fn availability_heard(&mut self, now: Duration, id: PlugId, right: bool) {
+        if right {
+            self.wrong.remove(&id);
         } else {
-            self.peers.wrong.insert(id);
-            self.peers.wrong_at.get_or_insert(self.now.up + STATE_EVERY);
+            self.wrong.insert(id);
+            self.wrong_at.get_or_insert(now + STATE_EVERY);
         }
     }
 
-    /// Somebody else has said a word on our `bridge/info`; `None` when it is not that of a bridge.
-    pub(super) fn info_heard(&mut self, peer: Option<Peer>) {
-        let earliest = self.peers.info_said.map_or(self.now.up, |said| said + INFO_EVERY);
-        self.peers.info_at.get_or_insert(earliest.max(self.now.up));
-        if let Some(peer) = peer {
-            self.peer_heard(peer);
-        }
+    /// Somebody else has said a word on our `bridge/info`.
+    pub(super) fn info_heard(&mut self, now: Duration) {
+        let earliest = self.info_said.map_or(now, |said| said + INFO_EVERY);
+        self.info_at.get_or_insert(earliest.max(now));
     }
 
-    /// Somebody else has answered a `health_check`: it lives.
-    pub(super) fn answer_heard(&mut self, peer: Peer) {
-        let own = self.own_peer();
-        if peer.outranks(&own) && !peer.run.is_empty() {
-            if !std::mem::replace(&mut self.peers.yielded, true) {
-                self.send(Outgoing::Yield(peer));
-            }
-        } else {
-            self.peer_heard(peer);
-        }
-    }
-
-    fn peer_heard(&mut self, peer: Peer) {
-        let known = self.peers.heard.as_ref().is_some_and(|(_, known)| known.run == peer.run);
+    /// Another bridge was heard. Whether it is one not heard before.
+    pub(super) fn heard(&mut self, now: Duration, peer: Peer) -> bool {
+        let known = self.heard.as_ref().is_some_and(|(_, known)| known.run == peer.run);
         if !known {
-            let sentence = peer.sentence(self.base());
-            warn!("{sentence}");
-            self.set_problem(REASON, Some(sentence));
-            self.say_note(&Notification::Bridge(Event::AnotherBridge(peer.run.clone())));
-            self.peers.ask_at = Some(self.now.up);
-            self.told.birth_at.get_or_insert(self.now.up + AGAIN);
-            self.read_meters_again();
+            self.ask_at = Some(now);
         }
-        self.peers.heard = Some((self.now.up, peer));
+        self.heard = Some((now, peer));
+        !known
     }
 
-    /// Puts our own words right, and looks whether the other one is still there.
-    pub(super) fn mind_peers(&mut self) {
-        let now = self.now.up;
-        let due = |at: &mut Option<Duration>| at.take_if(|at| *at <= now).is_some();
-        if due(&mut self.peers.state_at) && self.told.online_said {
-            warn!(
-                "another client published on {}/bridge/state that this bridge is offline; corrected",
-                self.base()
-            );
-            self.publish(format!("{}/bridge/state", self.base()), "online", true);
-            self.peers.state_said = Some(now);
+    /// This one yields to another. Whether it has not done so before.
+    pub(super) fn yields(&mut self) -> bool {
+        !std::mem::replace(&mut self.yielded, true)
+    }
+
+    /// What is to be done now.
+    pub(super) fn due(&mut self, now: Duration) -> Due {
+        let is_due = |at: &mut Option<Duration>| at.take_if(|at| *at <= now).is_some();
+        let mut due =
+            Due { state: is_due(&mut self.state_at), info: is_due(&mut self.info_at), ..Due::default() };
+        if due.state {
+            self.state_said = Some(now);
         }
-        if due(&mut self.peers.wrong_at) {
-            for id in std::mem::take(&mut self.peers.wrong) {
-                let Some(plug) = self.told.sent.get(&id) else { continue };
-                let (topic, word) =
-                    (format!("{}/{id}/availability", self.base()), topics::availability(plug));
-                warn!(topic, "another client published a wrong availability; corrected to {word}");
-                self.publish(topic, word, true);
-            }
+        if due.info {
+            self.info_said = Some(now);
         }
-        if due(&mut self.peers.info_at) && !self.told.bridge_info.is_empty() {
-            self.publish(format!("{}/bridge/info", self.base()), self.told.bridge_info.clone(), true);
-            self.peers.info_said = Some(now);
+        if is_due(&mut self.wrong_at) {
+            due.availability = std::mem::take(&mut self.wrong);
         }
-        if due(&mut self.peers.ask_at) {
-            if self.peers.heard.as_ref().is_some_and(|(at, _)| *at + GONE <= now) {
-                info!("the other bridge on {} is gone", self.base());
-                self.peers.heard = None;
-                self.set_problem(REASON, None);
-                // It may have left its own words behind.
-                self.told.birth_at.get_or_insert(now);
-                self.read_meters_again();
+        if is_due(&mut self.ask_at) {
+            due.gone = self.heard.as_ref().is_some_and(|(at, _)| *at + GONE <= now);
+            due.ask = !due.gone;
+            if due.gone {
+                self.heard = None;
             } else {
-                let ask = json!({"transaction": self.settings.facts.run}).to_string();
-                self.publish(format!("{}/bridge/request/health_check", self.base()), ask, false);
-                self.peers.ask_at = Some(now + ASK_EVERY);
+                self.ask_at = Some(now + ASK_EVERY);
             }
         }
+        due
     }
 }

@@ -1,10 +1,11 @@
-//! Sorts what the broker sends: orders are for the hub, at once; the rest is for the session. Pure,
+//! Routes what the broker sends: orders are for the hub, at once; the rest is for the session. Pure,
 //! because it runs in the task that polls the connection and must never wait.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::energy_recovery;
 use super::incoming::{self, Allow, Incoming, Topic};
 use super::peers::{self, Peer};
-use super::{Settings, energy_recovery};
+use super::settings::Settings;
 use crate::model::{HubRequest, Metered, PlugId};
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ const MAX_WORD: usize = 16;
 
 /// Whom a message is for.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Sorted {
+pub enum Routed {
     /// The hub, now. Then [`Received::obeyed`] or [`Received::full`] is for the session.
     HubRequest(HubRequest),
     /// The session.
@@ -81,17 +82,17 @@ impl Received {
     }
 }
 
-/// Sorts what comes in.
+/// Routes what comes in.
 #[derive(Debug, Clone)]
-pub struct Sorter {
+pub struct Router {
     settings: Arc<Settings>,
     mark: String,
     state: String,
     answers: String,
 }
 
-impl Sorter {
-    /// A sorter for the topics that these settings name.
+impl Router {
+    /// A router for the topics that these settings name.
     pub fn new(settings: Arc<Settings>) -> Self {
         let base = &settings.announcer.base;
         let mark = energy_recovery::mark(base);
@@ -116,19 +117,19 @@ impl Sorter {
     }
 
     /// Whom this message is for.
-    pub fn sort(&self, topic: &str, payload: &[u8], retain: bool) -> Sorted {
-        let rest = |rest: Rest| Sorted::Rest(Received(rest));
+    pub fn route(&self, topic: &str, payload: &[u8], retain: bool) -> Routed {
+        let rest = |rest: Rest| Routed::Rest(Received(rest));
         let (base, prefix) = (&self.settings.announcer.base, &self.settings.announcer.prefix);
         if topic == self.settings.birth_topic {
-            return if !retain && payload == b"online" { rest(Rest::Birth) } else { Sorted::Nothing };
+            return if !retain && payload == b"online" { rest(Rest::Birth) } else { Routed::Nothing };
         }
         let Some(parts) = incoming::topic(base, topic) else {
             if [&self.mark, &self.state, &self.answers].into_iter().any(|own| topic == own) {
-                return self.own(topic, payload, retain).map_or(Sorted::Nothing, rest);
+                return self.own(topic, payload, retain).map_or(Routed::Nothing, rest);
             }
             if retain {
                 let metered = energy_recovery::meter(base, topic, payload);
-                return metered.map_or(Sorted::Nothing, |metered| rest(Rest::Metered(metered)));
+                return metered.map_or(Routed::Nothing, |metered| rest(Rest::Metered(metered)));
             }
             if let Some(id) = peers::availability_of(base, topic) {
                 let word = payload.get(..MAX_WORD).unwrap_or(payload);
@@ -136,18 +137,18 @@ impl Sorter {
             }
             let ours = topic.strip_prefix(prefix).is_some_and(|rest| rest.ends_with("/config"));
             let emptied = ours && payload.is_empty();
-            return if emptied { rest(Rest::Emptied(topic.into())) } else { Sorted::Nothing };
+            return if emptied { rest(Rest::Emptied(topic.into())) } else { Routed::Nothing };
         };
         if payload.is_empty() && !matches!(parts, Topic::Get(_)) {
             // Somebody, most likely we, cleared a retained command or request.
-            return Sorted::Nothing;
+            return Routed::Nothing;
         }
         if retain {
             return rest(Rest::Retained(topic.into()));
         }
         let allow = Allow { admin: self.settings.allow_admin, raw: self.settings.allow_raw };
         match incoming::incoming(&parts, payload, allow) {
-            Incoming::HubRequest(order) => Sorted::HubRequest(order),
+            Incoming::HubRequest(order) => Routed::HubRequest(order),
             other @ (Incoming::Own(..)
             | Incoming::Bad(..)
             | Incoming::BadRequest(..)

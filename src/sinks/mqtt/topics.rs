@@ -1,6 +1,8 @@
 //! Topics and payloads, pure: a picture in, texts out; a topic and a payload in, an order out.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::bridge_facts::BridgeFacts;
+use super::counters::Metrics;
 use crate::api::answer::{self, mark};
 use crate::entity::{Entity, Kind, Value, entities, value};
 use crate::model::{
@@ -224,22 +226,12 @@ pub(super) fn devices(view: &View) -> String {
     text
 }
 
-/// What the link knows about itself, for `bridge/health`.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct LinkStats {
-    pub(super) reconnects: u64,
-    pub(super) published: u64,
-    pub(super) received: u64,
-    pub(super) queued: u64,
-    pub(super) dropped: u64,
-}
-
 /// `bridge/health`.
 pub(super) fn health(
     view: &View,
-    link: LinkStats,
     version: &str,
-    memory_mb: Option<f64>,
+    reconnects: u64,
+    link: Metrics,
     problem: Option<&str>,
 ) -> Json {
     let stats = &view.bridge.stats;
@@ -248,7 +240,7 @@ pub(super) fn health(
         "uptime_s": stats.uptime_s,
         "version": version,
         "mqtt": {
-            "connected": true, "protocol": 4, "reconnects": link.reconnects, "published": link.published,
+            "connected": true, "protocol": 4, "reconnects": reconnects, "published": link.published,
             "received": link.received, "queued": link.queued, "dropped": link.dropped,
         },
         "devices": {
@@ -259,30 +251,9 @@ pub(super) fn health(
             "ok": stats.polls_ok, "failed": stats.polls_failed, "p50_ms": stats.p50_ms, "p95_ms": stats.p95_ms,
         },
         "samples": stats.samples,
-        "memory_mb": memory_mb,
+        "memory_mb": link.memory_mb,
         "problem": problem,
     })
-}
-
-/// What of the settings is told on `bridge/info`.
-#[derive(Debug, Clone)]
-pub struct BridgeFacts {
-    /// Version of the program.
-    pub version: &'static str,
-    /// A random number in hexadecimal digits: no other process has it.
-    pub run: String,
-    /// When this process began, milliseconds since 1970.
-    pub started_ms: u64,
-    /// It acts though another bridge does.
-    pub take_over: bool,
-    /// Discovery mode, as in the settings.
-    pub discovery: &'static str,
-    /// Drivers in use.
-    pub drivers: Vec<&'static str>,
-    /// A checksum of the settings, to see whether two runs had the same.
-    pub config_checksum: String,
-    /// The time zone in use; `None` while none is known.
-    pub timezone: Option<String>,
 }
 
 /// `bridge/info`.

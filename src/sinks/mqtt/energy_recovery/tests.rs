@@ -25,9 +25,8 @@ fn meters_are_read_and_nonsense_is_not() {
 
 #[test]
 fn meters_without_number_are_not_kept() {
-    let now = Moment { up: Duration::ZERO, unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0 };
-    let mut read_back = ReadBack { ends_at: Some(LONGEST), ..ReadBack::default() };
+    let mut recovery = EnergyRecovery { ends_at: Some(LONGEST), ..EnergyRecovery::default() };
     let plugs = (0..MAX_METERS + 50).filter_map(|n| PlugId::new(&format!("maxsmart-{n}")));
-    plugs.for_each(|plug| read_back.take(&now, Metered { plug, port: None, kwh: 1.0 }));
-    assert_eq!(read_back.found.len(), MAX_METERS);
+    plugs.for_each(|plug| recovery.take(Duration::ZERO, Metered { plug, port: None, kwh: 1.0 }));
+    assert_eq!(recovery.found.len(), MAX_METERS);
 }

@@ -5,10 +5,10 @@ use super::*;
 impl Story {
     /// Somebody says this on one of the bridge's own topics.
     pub(super) fn hears(&mut self, ms: u64, tail: &str, payload: &str) -> Vec<Outgoing> {
-        match self.sorter.sort(&format!("home/bridge/{tail}"), payload.as_bytes(), false) {
-            Sorted::Rest(received) => self.handle(ms, Input::Received(received)),
-            Sorted::HubRequest(order) => panic!("{payload}: {order:?}"),
-            Sorted::Nothing => Vec::new(),
+        match self.router.route(&format!("home/bridge/{tail}"), payload.as_bytes(), false) {
+            Routed::Rest(received) => self.handle(ms, Input::Received(received)),
+            Routed::HubRequest(order) => panic!("{payload}: {order:?}"),
+            Routed::Nothing => Vec::new(),
         }
     }
 
@@ -67,7 +67,7 @@ fn a_foreign_word_on_the_availability_of_a_plug_is_put_right() {
     let mut hear = |ms: u64, words: &[&str]| {
         let mut count = 0;
         for word in words {
-            let Sorted::Rest(received) = story.sorter.sort(&topic, word.as_bytes(), false) else {
+            let Routed::Rest(received) = story.router.route(&topic, word.as_bytes(), false) else {
                 panic!("{word}")
             };
             count += told(story.handle(ms, Input::Received(received)));

@@ -32,7 +32,7 @@ enum Fate {
 
 /// The largest size, up to `wanted`, of a message with its topic that passes; rounded down a little.
 /// `None` when that cannot be found out.
-pub(super) async fn measure(address: &Address, base: &str, wanted: usize) -> Option<usize> {
+pub(super) async fn largest_message(address: &Address, base: &str, wanted: usize) -> Option<usize> {
     if send(address, base, wanted).await == Fate::Passes {
         return Some(wanted);
     }

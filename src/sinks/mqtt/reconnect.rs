@@ -1,8 +1,8 @@
 //! Connections that end: when the next one is tried, and what is said about it. One that was accepted
 //! and soon ended is a failure like one that was refused.
 
+use super::in_flight::Sent;
 use super::link::Lost;
-use super::way::Sent;
 use crate::model::Backoff;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -26,7 +26,7 @@ const SHORT: u32 = 3;
 
 /// What went wrong since the last good connection.
 #[derive(Debug, Default)]
-pub(super) struct Trouble {
+pub(super) struct Reconnect {
     /// Pauses there were after it was not tried again quickly any more.
     pauses: u32,
     since: Option<Instant>,
@@ -37,7 +37,7 @@ pub(super) struct Trouble {
     suspect: Option<Sent>,
 }
 
-impl Trouble {
+impl Reconnect {
     /// A connection has ended, `lasted` so long if it was accepted. How long to wait, and whether this
     /// is worth a line in the log.
     pub(super) fn ended(&mut self, why: &Lost, lasted: Option<Duration>) -> (Duration, bool) {
@@ -94,9 +94,9 @@ mod tests {
 
     #[test]
     fn connections_that_soon_end_are_failures_and_their_pauses_grow() {
-        let mut trouble = Trouble::default();
+        let mut reconnect = Reconnect::default();
         let why = cut("reset", "reset by peer", None);
-        let mut end = |lasted: u64| trouble.ended(&why, Some(Duration::from_secs(lasted))).0.as_secs_f64();
+        let mut end = |lasted: u64| reconnect.ended(&why, Some(Duration::from_secs(lasted))).0.as_secs_f64();
         let waits: Vec<f64> = (0..14).map(|_| end(1)).collect();
         assert!(waits[..2].iter().all(|wait| *wait < 1.0), "a broker may be restarting: {waits:?}");
         assert!(waits[6] > 3.0 && waits[13] > 40.0, "{waits:?}");
@@ -106,12 +106,12 @@ mod tests {
 
     #[test]
     fn what_was_sent_last_is_said_after_three_of_them_once() {
-        let mut trouble = Trouble::default();
+        let mut reconnect = Reconnect::default();
         let why = cut("reset", "reset by peer", None);
         let said: Vec<bool> = (0..6)
             .map(|_| {
-                trouble.ended(&why, Some(Duration::ZERO));
-                let said = trouble.explained(&why, "me");
+                reconnect.ended(&why, Some(Duration::ZERO));
+                let said = reconnect.explained(&why, "me");
                 said.inspect(|said| assert!(said.contains("7 bytes") && said.contains("client id me")))
                     .is_some()
             })
@@ -121,8 +121,8 @@ mod tests {
 
     #[test]
     fn repetitions_are_known_by_their_kind_and_not_by_their_text() {
-        let mut trouble = Trouble::default();
-        let mut news = |why: Lost| trouble.ended(&why, None).1;
+        let mut reconnect = Reconnect::default();
+        let mut news = |why: Lost| reconnect.ended(&why, None).1;
         assert!(news(cut("reset", "after 1.2 s", None)));
         assert!(!news(cut("reset", "after 1.3 s", None)));
         assert!(news(cut("eof", "after 1.3 s", None)));
@@ -132,11 +132,11 @@ mod tests {
 
     #[test]
     fn a_message_is_suspected_when_two_connections_have_ended_with_it() {
-        let mut trouble = Trouble::default();
+        let mut reconnect = Reconnect::default();
         let mut suspect = |size| {
             let why = cut("reset", "", size);
-            trouble.ended(&why, Some(Duration::ZERO));
-            trouble.suspect(&why)
+            reconnect.ended(&why, Some(Duration::ZERO));
+            reconnect.suspect(&why)
         };
         assert_eq!(suspect(Some(9000)), None);
         assert_eq!(suspect(None), None);

@@ -5,14 +5,14 @@
 use super::homeassistant::Announcer;
 use super::memory::{Memory, Names};
 use super::migration;
-use super::session::Session;
 use super::topics;
+use crate::model::View;
 use std::collections::BTreeSet;
 use tracing::info;
 
 /// What is known of the names of the run before.
 #[derive(Debug, Default)]
-pub(super) struct Former {
+pub(super) struct PreviousNames {
     /// Those that are not ours any more, until all is taken back.
     names: Option<Names>,
     /// Nobody else lives under them.
@@ -22,49 +22,43 @@ pub(super) struct Former {
 }
 
 /// What this run calls its topics.
-fn names(announcer: &Announcer) -> Names {
+pub(super) fn names(announcer: &Announcer) -> Names {
     let bridge = announcer.bridge().is_some();
     Names { base: announcer.base.clone(), prefix: announcer.prefix.clone(), bridge }
 }
 
-impl Former {
+impl PreviousNames {
     /// What stands under other names than those of now.
     pub(super) fn new(announcer: &Announcer, memory: &Memory) -> Self {
         let remembered = memory.names() == Some(&names(announcer));
         Self { free: false, remembered, names: memory.names().filter(|_| !remembered).cloned() }
     }
-}
 
-impl Session {
-    /// The base topic of the run before, as long as something may stand there. That is taken back at the
-    /// next connection, once [`former_is_free`](Self::former_is_free) has been said.
-    pub fn former_base(&self) -> Option<&str> {
-        self.former.names.as_ref().map(|names| names.base.as_str())
+    /// The base topic of the run before, as long as something may stand there.
+    pub(super) fn base(&self) -> Option<&str> {
+        self.names.as_ref().map(|names| names.base.as_str())
     }
 
-    /// Nobody else acts under the names of the run before (`true`), or somebody does and all there is
-    /// theirs.
-    pub fn former_is_free(&mut self, free: bool) {
-        self.former.free = free;
+    /// Nobody else acts under the names of the run before (`true`), or somebody does and all there is theirs.
+    pub(super) fn is_free(&mut self, free: bool) {
+        self.free = free;
         if !free {
-            self.former.names = None;
-            let prefix = self.announcer().prefix.clone();
-            self.memory.only_under(&prefix);
+            self.names = None;
         }
     }
 
-    /// Takes back what stands under the names of the run before.
-    pub(super) fn take_back_former(&mut self) {
-        let Some(names) = self.former.names.as_ref().filter(|_| self.former.free) else { return };
-        let owned = migration::owned(self.announcer(), &self.view, &self.memory);
+    /// The topics that stand under the names of the run before and are to be taken back.
+    pub(super) fn leftovers(&self, announcer: &Announcer, view: &View, memory: &Memory) -> Vec<String> {
+        let Some(names) = self.names.as_ref().filter(|_| self.free) else { return Vec::new() };
+        let owned = migration::owned(announcer, view, memory);
         let mut topics = BTreeSet::new();
-        if names.base != self.base() {
+        if names.base != announcer.base {
             let base = &names.base;
-            for (id, how) in self.memory.all_announced() {
+            for (id, how) in memory.all_announced() {
                 topics.extend(migration::state_tails(how).iter().map(|tail| format!("{base}/{id}/{tail}")));
             }
             // Also those that were told and not announced.
-            for plug in self.view.plugs.values().filter(|plug| topics::shown(plug)) {
+            for plug in view.plugs.values().filter(|plug| topics::shown(plug)) {
                 let tails = migration::offer_tails(plug.offer);
                 topics.extend(tails.iter().map(|tail| format!("{base}/{}/{tail}", plug.id)));
             }
@@ -72,11 +66,8 @@ impl Session {
         }
         // Home Assistant warns of announcements taken back that it has never heard of.
         if names.bridge {
-            let old = Announcer {
-                base: names.base.clone(),
-                prefix: names.prefix.clone(),
-                ..self.announcer().clone()
-            };
+            let old =
+                Announcer { base: names.base.clone(), prefix: names.prefix.clone(), ..announcer.clone() };
             topics.insert(old.bridge_topic());
         }
         let topics: Vec<String> = topics.difference(&owned).cloned().collect();
@@ -86,17 +77,17 @@ impl Session {
             topics = topics.len(),
             "what was told under other names is taken back"
         );
-        self.empty(topics);
+        topics
     }
 
-    /// All is told under the names of now, and what stood under others is taken back.
-    pub(super) fn names_told(&mut self) {
+    /// All is told under the names of now, and what stood under others is taken back. Whether that is to be
+    /// remembered.
+    pub(super) fn all_told(&mut self) -> bool {
         // Where it is not known who lives there, the next connection looks again.
-        if self.former.remembered || (self.former.names.is_some() && !self.former.free) {
-            return;
+        if self.remembered || (self.names.is_some() && !self.free) {
+            return false;
         }
-        self.former = Former { remembered: true, ..Former::default() };
-        let kept = self.memory.name(&names(self.announcer()));
-        self.keep(Some(kept));
+        *self = Self { remembered: true, ..Self::default() };
+        true
     }
 }

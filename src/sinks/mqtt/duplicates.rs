@@ -9,12 +9,12 @@ const MAX_REMEMBERED: usize = 1024;
 
 /// What came in lately on one connection.
 #[derive(Debug, Default)]
-pub(super) struct Repeats {
+pub(super) struct Duplicates {
     /// Packet identifiers and what came under them.
     seen: VecDeque<(u16, u64)>,
 }
 
-impl Repeats {
+impl Duplicates {
     /// Whether this is a delivery of before once more: marked so by the broker, with the packet
     /// identifier and the content it had then. Everything else is remembered.
     pub(super) fn again(&mut self, marked: bool, packet: u16, topic: &str, payload: &[u8]) -> bool {
@@ -40,8 +40,8 @@ mod tests {
 
     #[test]
     fn only_what_is_marked_and_was_delivered_under_the_same_number_is_a_repetition() {
-        let mut repeats = Repeats::default();
-        let mut again = |marked, packet, payload: &[u8]| repeats.again(marked, packet, "a/1/set", payload);
+        let mut duplicates = Duplicates::default();
+        let mut again = |marked, packet, payload: &[u8]| duplicates.again(marked, packet, "a/1/set", payload);
         assert!(!again(true, 7, b"TOGGLE"), "the first that is seen of it");
         assert!(again(true, 7, b"TOGGLE"));
         assert!(again(true, 7, b"TOGGLE"), "as often as it comes");
@@ -53,11 +53,11 @@ mod tests {
 
     #[test]
     fn it_remembers_a_bounded_number() {
-        let mut repeats = Repeats::default();
+        let mut duplicates = Duplicates::default();
         for packet in 0..=u16::MAX {
-            repeats.again(false, packet, "a/1/set", b"ON");
+            duplicates.again(false, packet, "a/1/set", b"ON");
         }
-        assert_eq!(repeats.seen.len(), MAX_REMEMBERED);
-        assert!(repeats.again(true, u16::MAX, "a/1/set", b"ON"));
+        assert_eq!(duplicates.seen.len(), MAX_REMEMBERED);
+        assert!(duplicates.again(true, u16::MAX, "a/1/set", b"ON"));
     }
 }

@@ -12,7 +12,7 @@ pub(super) struct Sent {
 
 /// Messages on their way to the broker.
 #[derive(Debug, Default)]
-pub(super) struct Way {
+pub(super) struct InFlight {
     /// Handed over, oldest first.
     pub(super) handed: VecDeque<Sent>,
     /// Sent and not acknowledged, by their numbers.
@@ -25,7 +25,7 @@ pub(super) struct Way {
 /// Messages smaller than this are never too large.
 const SMALL: usize = 1024;
 
-impl Way {
+impl InFlight {
     pub(super) fn sent(&mut self, number: u16) {
         if let Some(sent) = self.handed.pop_front() {
             self.last = sent.clone();

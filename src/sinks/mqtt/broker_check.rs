@@ -5,9 +5,10 @@
 use super::cleanup::{self, Around};
 use super::homeassistant::plug_of;
 use super::link::{Heard, Link, Said};
-use super::look::{self, Living};
 use super::memory::Memory;
-use super::{Settings, migration};
+use super::migration;
+use super::peer_probe::{OtherBridge, other_bridges};
+use super::settings::Settings;
 use crate::model::{DiscoveryMode, PlugId, View};
 use crate::pulse::Pulse;
 use std::collections::BTreeSet;
@@ -23,7 +24,7 @@ const ROUND: Duration = Duration::from_secs(2);
 
 /// What was found out about the broker.
 #[derive(Debug)]
-pub struct Examined {
+pub struct BrokerReport {
     /// How long it took to be let in.
     pub took: Duration,
     /// Filters that a session subscribes to and the broker refuses.
@@ -31,7 +32,7 @@ pub struct Examined {
     /// Topics that we published to without hearing it: the broker drops what we say there.
     pub dropped: Vec<String>,
     /// Bridges that act on our base topic.
-    pub living: Vec<Living>,
+    pub living: Vec<OtherBridge>,
     /// Retained topics of ours that nobody owns, or why that is not known.
     pub leftovers: Result<Vec<String>, String>,
     /// Plugs that have topics and that a bridge lists on the broker, though we remember nothing of them.
@@ -60,7 +61,7 @@ fn judge(around: Around, owned: &BTreeSet<String>, view: &View) -> (Vec<String>,
 /// # Errors
 ///
 /// Why the broker does not let us in, in a sentence.
-pub async fn examine(settings: &Settings, view: &View, memory: &Memory) -> Result<Examined, String> {
+pub async fn check_broker(settings: &Settings, view: &View, memory: &Memory) -> Result<BrokerReport, String> {
     let mut address = settings.address.clone();
     address.client_id.push_str("-doctor");
     let base = &settings.announcer.base;
@@ -82,7 +83,7 @@ pub async fn examine(settings: &Settings, view: &View, memory: &Memory) -> Resul
     };
     let began = Instant::now();
     let mut link = Link::open(&address, None, &Arc::default(), &Pulse::unwatched(), receive)?;
-    let mut examined = Examined {
+    let mut report = BrokerReport {
         took: Duration::ZERO,
         refused: Vec::new(),
         dropped: own.clone(),
@@ -91,38 +92,38 @@ pub async fn examine(settings: &Settings, view: &View, memory: &Memory) -> Resul
         elsewhere: Vec::new(),
     };
     let mut until = began + PATIENCE;
-    while !examined.dropped.is_empty() {
+    while !report.dropped.is_empty() {
         match timeout_at(until, link.next()).await {
-            Err(_) if examined.took.is_zero() => return Err("the broker does not answer".into()),
+            Err(_) if report.took.is_zero() => return Err("the broker does not answer".into()),
             Err(_) => break,
             Ok(Said::Down(why)) => return Err(why.to_string()),
             Ok(Said::Connected) => {
-                examined.took = began.elapsed();
+                report.took = began.elapsed();
                 link.subscribe(&filters).await;
             }
             Ok(Said::Subscribed(refused)) => {
-                examined.refused =
+                report.refused =
                     refused.into_iter().filter_map(|place| filters.get(place).cloned()).collect();
                 until = Instant::now() + ROUND;
                 for topic in &own {
                     link.publish(topic, "", false).await;
                 }
             }
-            Ok(Said::Received(topic)) => examined.dropped.retain(|own| *own != topic),
+            Ok(Said::Received(topic)) => report.dropped.retain(|own| *own != topic),
         }
     }
     link.close().await;
     // What we may not hear says nothing about what we may say.
-    examined.dropped.retain(|topic| !examined.refused.contains(topic));
-    examined.living = look::living(settings).await?;
+    report.dropped.retain(|topic| !report.refused.contains(topic));
+    report.living = other_bridges(settings).await?;
     let owned = migration::owned(&settings.announcer, view, memory);
     let around = cleanup::look(settings).await;
     let judged = around.map(|around| judge(around, &owned, view));
-    examined.leftovers = judged.map(|(leftovers, elsewhere)| {
-        examined.elsewhere = elsewhere;
+    report.leftovers = judged.map(|(leftovers, elsewhere)| {
+        report.elsewhere = elsewhere;
         leftovers
     });
-    Ok(examined)
+    Ok(report)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Before a bridge acts: does another one live on the same base topic? On a connection of its own,
 //! without a will, under a client id of its own, so that a living one notices nothing but a question.
 
-use super::Settings;
 use super::link::{Heard, Link, Said};
 use super::peers::{self, Peer};
+use super::settings::Settings;
 use crate::pulse::Pulse;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub enum Looked {
 /// # Errors
 ///
 /// Why that cannot be found out.
-pub async fn look(settings: &Settings, suspicion: bool) -> Result<Looked, String> {
+pub async fn find_other_bridge(settings: &Settings, suspicion: bool) -> Result<Looked, String> {
     let (base, run) = (&settings.announcer.base, settings.facts.run.clone());
     let mut address = settings.address.clone();
     address.client_id.push_str(&format!("-look{}", run.get(..4).unwrap_or_default()));
@@ -123,7 +123,7 @@ pub async fn look(settings: &Settings, suspicion: bool) -> Result<Looked, String
 
 /// A bridge that lives, and what is wrong with it in its own words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Living {
+pub struct OtherBridge {
     /// Which one.
     pub peer: Peer,
     /// What is wrong with it.
@@ -131,7 +131,7 @@ pub struct Living {
 }
 
 /// All bridges that live on our base topic.
-pub(super) async fn living(settings: &Settings) -> Result<Vec<Living>, String> {
+pub(super) async fn other_bridges(settings: &Settings) -> Result<Vec<OtherBridge>, String> {
     let (base, run) = (&settings.announcer.base, settings.facts.run.as_str());
     let mut address = settings.address.clone();
     address.client_id.push_str("-doctor");
@@ -140,11 +140,11 @@ pub(super) async fn living(settings: &Settings) -> Result<Vec<Living>, String> {
         let Some(peer) = Peer::answering(payload).filter(|_| !retain) else { return Heard::Nothing };
         let json = serde_json::from_slice::<Value>(payload).unwrap_or_default();
         let problem = json.pointer("/data/health/problem").and_then(Value::as_str).map(Into::into);
-        Heard::Must(Living { peer, problem })
+        Heard::Must(OtherBridge { peer, problem })
     };
     let mut link = Link::open(&address, None, &Arc::default(), &Pulse::unwatched(), receive)?;
     let mut until = Instant::now() + PATIENCE;
-    let mut found: Vec<Living> = Vec::new();
+    let mut found: Vec<OtherBridge> = Vec::new();
     while let Ok(said) = timeout_at(until, link.next()).await {
         match said {
             Said::Down(why) => return Err(why.to_string()),

@@ -1,0 +1,112 @@
+//! What is needed to refuse well: commands lately obeyed, whose retained copies are no news, and how often a
+//! sender of refused commands is told the truth. Pure.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use super::topics;
+use crate::model::{CommandError, CommandResult, Notification, PlugId, View};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::warn;
+
+/// Commands lately obeyed, remembered to recognise their retained copies.
+const MAX_OBEYED: usize = 64;
+
+/// How long after a command its topic is looked at for a retained copy.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+
+/// A retained copy of a command is recognised for so long.
+const COPY: Duration = Duration::from_secs(60);
+
+/// How often in a second the states of one plug are said again for commands that are refused.
+const MAX_SPRUNG: u32 = 16;
+
+/// What is known of commands on one connection.
+#[derive(Debug, Default)]
+pub(super) struct Rejections {
+    obeyed: VecDeque<(Duration, String)>,
+    look_at: Option<Duration>,
+    /// Since when, and how often, the states of a plug were said again for refused commands.
+    sprung: BTreeMap<PlugId, (Duration, u32)>,
+}
+
+impl Rejections {
+    /// A command on this topic was obeyed; the topic may hold a retained copy.
+    pub(super) fn obeyed(&mut self, now: Duration, topic: String) {
+        self.obeyed.push_back((now, topic));
+        if self.obeyed.len() > MAX_OBEYED {
+            self.obeyed.pop_front();
+        }
+        self.look_at.get_or_insert(now + LOOK_AFTER);
+    }
+
+    /// When to look for retained copies.
+    pub(super) fn wake_at(&self) -> Option<Duration> {
+        self.look_at
+    }
+
+    /// Whether it is time to look for retained copies.
+    pub(super) fn looks(&mut self, now: Duration) -> bool {
+        self.look_at.take_if(|at| *at <= now).is_some()
+    }
+
+    /// Whether what is retained on this topic is the copy of a command that was obeyed.
+    pub(super) fn is_copy(&self, now: Duration, topic: &str) -> bool {
+        self.obeyed.iter().any(|(at, obeyed)| obeyed == topic && now.saturating_sub(*at) < COPY)
+    }
+
+    /// Whether the states of this plug are said again for a refused command; whoever sends a flood is told the
+    /// truth now and then.
+    pub(super) fn springs_back(&mut self, now: Duration, plug: &PlugId) -> bool {
+        let (since, count) = self.sprung.entry(plug.clone()).or_insert((now, 0));
+        if now.saturating_sub(*since) >= Duration::from_secs(1) {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        *count <= MAX_SPRUNG
+    }
+}
+
+/// The result of a command that never reached the hub.
+pub(super) fn failed(
+    plug: PlugId,
+    id: Option<String>,
+    error: CommandError,
+    detail: &str,
+    unix_ms: u64,
+) -> CommandResult {
+    CommandResult {
+        plug,
+        id,
+        ports: BTreeMap::new(),
+        error: Some((error, None)),
+        detail: Some(detail.into()),
+        latency: Duration::ZERO,
+        requests: 0,
+        attempts: 0,
+        unix_ms,
+    }
+}
+
+/// A message went to a name, or to what was never an id: says which ids there are.
+pub(super) fn nobody(device: &str, view: &View) -> String {
+    let why = format!("{device:?} is not the id of a plug; {}", topics::ids(view));
+    warn!("command rejected: {why}");
+    why
+}
+
+/// A result that says there is no such plug also says which there are.
+pub(super) fn explained(note: Arc<Notification>, view: &View) -> Arc<Notification> {
+    match &*note {
+        Notification::Result(result)
+            if matches!(result.error, Some((CommandError::UnknownDevice, _))) && result.detail.is_none() =>
+        {
+            let why = nobody(result.plug.as_str(), view);
+            Arc::new(Notification::Result(CommandResult { detail: Some(why), ..result.clone() }))
+        }
+        Notification::Result(_)
+        | Notification::Plug(..)
+        | Notification::Bridge(_)
+        | Notification::Response(_) => note,
+    }
+}
