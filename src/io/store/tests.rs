@@ -71,9 +71,15 @@ fn nothing_that_an_earlier_version_has_announced_is_forgotten() {
     );
     let memory = decode(&sealed(&state)).expect("understood");
     assert_eq!(memory.plugs.len(), 2);
+    assert!(
+        memory.plugs.values().all(|plug| plug.offer.able.has("countdown") && !plug.offer.able.has("clock"))
+    );
     let section = memory.sinks.section("mqtt");
     let json = |key: &str| serde_json::from_str::<serde_json::Value>(&section[key]).expect("JSON");
-    let how: serde_json::Value = serde_json::from_str(&how).expect("JSON");
+    let mut how: serde_json::Value = serde_json::from_str(&how).expect("JSON");
+    let offer = how["offer"].as_object_mut().expect("an object");
+    offer.remove("countdown");
+    offer.insert("able".into(), serde_json::json!(["countdown"]));
     assert_eq!(json("maxsmart-a"), serde_json::json!({"announced": how}));
     assert_eq!(json("maxsmart-gone"), serde_json::json!({"announced": how}));
     assert_eq!(json("maxsmart-b"), serde_json::json!({"deleted": true}));

@@ -7,13 +7,17 @@ use std::collections::BTreeMap;
 /// The section into which moves what stood outside any.
 const MQTT: &str = "mqtt";
 
+/// The capabilities of version 1.
+const CAPABILITIES: [&str; 4] = ["clock", "countdown", "leader", "presence_simulation"];
+
 /// What the state of a file of version 1 holds. There what was announced to Home Assistant, and which plugs were
 /// deleted in it, stood among what belongs to the bridge; what of it no sink will understand goes on as it is.
 pub(super) fn from_1(state: &str) -> serde_json::Result<PersistedState> {
     let mut state: Map<String, Value> = serde_json::from_str(state)?;
     let mut kept: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     if let Some(Value::Object(mut announced)) = state.remove("announced") {
-        if let Some(Value::Object(plugs)) = announced.remove("plugs") {
+        if let Some(Value::Object(mut plugs)) = announced.remove("plugs") {
+            plugs.values_mut().for_each(gather_capabilities);
             kept.extend(plugs.into_iter().map(|(id, how)| (id, Map::from_iter([("announced".into(), how)]))));
         }
         if let Some(Value::Object(names)) = announced.remove("names") {
@@ -21,6 +25,7 @@ pub(super) fn from_1(state: &str) -> serde_json::Result<PersistedState> {
         }
     }
     for (id, plug) in state.get_mut("plugs").and_then(Value::as_object_mut).into_iter().flatten() {
+        gather_capabilities(plug);
         if plug.as_object_mut().and_then(|plug| plug.remove("deleted")) == Some(Value::Bool(true)) {
             kept.entry(id.clone()).or_default().insert("deleted".into(), true.into());
         }
@@ -29,4 +34,14 @@ pub(super) fn from_1(state: &str) -> serde_json::Result<PersistedState> {
     let sections = Map::from_iter([(MQTT.to_owned(), Value::Object(texts.collect()))]);
     state.insert("sinks".into(), Value::Object(sections));
     serde_json::from_value(Value::Object(state))
+}
+
+/// Each capability that was shown was a field of its own in the `offer`; now they are a list.
+fn gather_capabilities(holder: &mut Value) {
+    let Some(offer) = holder.get_mut("offer").and_then(Value::as_object_mut) else { return };
+    let shown = |name: &&str| offer.remove(*name) == Some(Value::Bool(true));
+    let able: Vec<Value> = CAPABILITIES.into_iter().filter(shown).map(Value::from).collect();
+    if !able.is_empty() {
+        offer.insert("able".into(), able.into());
+    }
 }
