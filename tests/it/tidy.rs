@@ -16,9 +16,9 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     // Text to requests and answers to text, whoever brings it: nothing of topics, and nothing of the hub.
     ("api", &["model", "capability"], &["serde", "serde_json", "serde_path_to_error", "humantime"]),
     ("hub", &["model", "capability"], &["tracing"]),
-    ("drivers", &["model"], &["aes", "cbc", "serde", "serde_json"]),
+    ("drivers", &["model"], &["aes", "base64", "cbc", "md5", "serde", "serde_json"]),
     ("client", &["model", "capability", "drivers", "io"], &["jiff", "thiserror", "tokio"]),
-    ("sim", &["sim"], &["aes", "cbc", "serde_json", "tokio", "tracing"]),
+    ("sim", &["sim"], &["aes", "base64", "cbc", "md5", "serde_json", "tokio", "tracing"]),
     (
         "io",
         &["model", "hub", "drivers", "fair", "io", "file", "pulse"],
