@@ -42,6 +42,8 @@
 
 pub mod inplug;
 pub mod maxsmart;
+#[doc(hidden)]
+pub mod meross;
 
 use crate::model::{
     DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Failure, Family, FamilyInfo, Found, Moment,

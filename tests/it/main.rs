@@ -11,6 +11,7 @@ mod house;
 mod http_faults;
 mod library;
 mod log;
+mod meross;
 mod mqtt_faults;
 mod one_plug;
 mod plug_faults;
