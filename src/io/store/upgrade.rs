@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 /// The section into which moves what stood outside any.
 const MQTT: &str = "mqtt";
 
-/// The capabilities of version 1.
-const CAPABILITIES: [&str; 4] = ["clock", "countdown", "leader", "presence_simulation"];
+/// What a plug measures; everything else in an `offer` of version 1 that is true or false is a capability.
+const MEASURED: [&str; 4] = ["power", "current", "voltage", "signal"];
 
 /// What the state of a file of version 1 holds. There what was announced to Home Assistant, and which plugs were
 /// deleted in it, stood among what belongs to the bridge; what of it no sink will understand goes on as it is.
@@ -39,8 +39,14 @@ pub(super) fn from_1(state: &str) -> serde_json::Result<PersistedState> {
 /// Each capability that was shown was a field of its own in the `offer`; now they are a list.
 fn gather_capabilities(holder: &mut Value) {
     let Some(offer) = holder.get_mut("offer").and_then(Value::as_object_mut) else { return };
-    let shown = |name: &&str| offer.remove(*name) == Some(Value::Bool(true));
-    let able: Vec<Value> = CAPABILITIES.into_iter().filter(shown).map(Value::from).collect();
+    let mut able = Vec::new();
+    offer.retain(|name, shown| {
+        let capability = shown.is_boolean() && !MEASURED.contains(&name.as_str());
+        if capability && *shown == Value::Bool(true) {
+            able.push(Value::from(name.as_str()));
+        }
+        !capability
+    });
     if !able.is_empty() {
         offer.insert("able".into(), able.into());
     }
