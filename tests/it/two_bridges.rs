@@ -165,12 +165,14 @@ fn a_bridge_that_stood_still_looks_for_another_one_before_it_says_or_does_anythi
         house.wait_after(0, "the second one waits", answer).await;
 
         first.signal("STOP");
+        let mark = house.mark();
         let taken_over = || acting(&house) != old;
         at_last("the second one's turn", taken_over).await;
-        house.wait_after(0, "its energy", with(&energy, |_| acting(&house) != old)).await;
+        let state = format!("plug2mqtt/{STRIP}/2/state");
+        house.wait_after(mark, "its word on the port", with(&state, |_| true)).await;
         let mark = house.mark();
         let result = house.command(&format!("{STRIP}/2/set"), "TOGGLE").await;
-        assert_eq!(result["status"], "ok");
+        assert_eq!(result["status"], "ok", "{result}");
         let new = acting(&house);
         let grown = |m: &Message| m.topic == energy;
         house.wait_after(mark, "more energy", grown).await;

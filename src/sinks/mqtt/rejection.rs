@@ -88,9 +88,14 @@ pub(super) fn failed(
     }
 }
 
-/// A message went to a name, or to what was never an id: says which ids there are.
+/// A message went to a name, to what was never an id, or to a plug that is only listed: says why that is no
+/// use, and which ids there are.
 pub(super) fn nobody(device: &str, view: &View) -> String {
-    let why = format!("{device:?} is not the id of a plug; {}", topics::ids(view));
+    let why = if view.plugs.keys().any(|id| id.as_str() == device) {
+        format!("{device} is not adopted yet: it will be once it is read, as long as adopt is ON")
+    } else {
+        format!("{device:?} is not the id of a plug; {}", topics::ids(view))
+    };
     warn!("command rejected: {why}");
     why
 }
@@ -108,5 +113,24 @@ pub(super) fn explained(note: Arc<Notification>, view: &View) -> Arc<Notificatio
         | Notification::Plug(..)
         | Notification::Bridge(_)
         | Notification::Response(_) => note,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::PlugView;
+
+    #[test]
+    fn a_plug_that_is_only_listed_is_not_called_unknown_in_the_same_breath_as_it_is_named() {
+        let id = PlugId::new("maxsmart-a").expect("an id");
+        let plugs = [(id.clone(), Arc::new(PlugView::unknown(id)))].into();
+        let view = View { plugs, ..View::default() };
+        assert_eq!(
+            nobody("maxsmart-a", &view),
+            "maxsmart-a is not adopted yet: it will be once it is read, as long as adopt is ON"
+        );
+        assert_eq!(nobody("Kitchen", &view), "\"Kitchen\" is not the id of a plug; there are maxsmart-a");
+        assert_eq!(nobody("x", &View::default()), "\"x\" is not the id of a plug; no plug is known yet");
     }
 }
