@@ -8,8 +8,8 @@ use secrecy::SecretString;
 
 use super::diagnostics::{MAX_SHOWN, Problem, nearest};
 use super::family::FamilySettings;
+use super::origin::{Origin, dotted};
 use super::settings::Settings;
-use super::sources::Origin;
 use super::value::shown;
 use crate::file;
 use crate::model::{Name, PlugId, SettingKind};
@@ -192,7 +192,7 @@ impl Check<'_> {
             if self.problems.len() > MAX_SHOWN {
                 return;
             }
-            let key = format!("device.{}", super::sources::dotted(std::slice::from_ref(id)));
+            let key = format!("device.{}", dotted(std::slice::from_ref(id)));
             let origin = self.origins.range(format!("{key}.")..).next();
             let origin = origin.filter(|(name, _)| name.starts_with(&key)).map(|(_, origin)| origin.clone());
             if let Err(text) = plug_id(id) {

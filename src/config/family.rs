@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use super::interval::{Interval, PlugTimeout, PollInterval};
-use super::settings::HIDDEN;
-use super::value::{Broadcast, Host, Network};
+use super::value::{Broadcast, HIDDEN, Host, Network};
 use crate::drivers::Driver;
 use crate::model::{Family, FamilyInfo, OwnSettings, OwnValue, Setting, SettingKind};
 

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use ::config::{Config, ConfigError, Map, Source, Value, ValueKind};
 use serde_json::Value as Json;
 
-use super::sources::{Entry, Origin, dotted};
+use super::origin::{Origin, dotted};
+use super::sources::Entry;
 
 /// One place as the layering crate wants it; each value carries the number of its entry.
 #[derive(Debug, Clone, Default)]

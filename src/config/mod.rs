@@ -2,9 +2,10 @@
 //! secrets. Everything that is wrong is found at once, before anything starts. Refuses to know what
 //! the settings are used for.
 //!
-//! `settings` names them, `family` those of each family of plugs, `value`, `interval` and `choice` say what a value may be, `layer` reads
-//! the places they come from and `merge` lays them over each other, `schema` checks each value
-//! by itself and `check` all of them together.
+//! `settings` names them, `family` those of each family of plugs, `value`, `interval` and `choice`
+//! say what a value may be, `sources` reads the places they come from, `lookup` finds each by name,
+//! `schema` checks each value by itself, `merge` lays them over each other, and `check` looks at all
+//! of them together.
 
 mod check;
 mod choice;
@@ -12,7 +13,9 @@ mod default;
 mod diagnostics;
 mod family;
 mod interval;
+mod lookup;
 mod merge;
+mod origin;
 mod schema;
 mod settings;
 mod sources;
@@ -27,22 +30,23 @@ use serde_json::{Map, Value as Json};
 
 use crate::drivers::{Driver, Drivers};
 use crate::model::{OwnValue, SettingKind};
+use origin::dotted;
 
 pub use choice::{Format, TopicLevel};
 pub use diagnostics::{Errors, Problem, nearest};
 pub use family::{FamilySection, FamilySettings};
 pub use interval::{Interval, KeepAlive, LongInterval, OverloadTime, PlugTimeout, PollInterval, WaitTime};
+pub use origin::Origin;
 pub use schema::{Known, all, schema};
 pub use settings::{
     Availability, Broker, Commands, Device, Finding, HomeAssistant, Log, Mqtt, Port, Publish, Settings,
     State, Tls,
 };
-pub use sources::Origin;
 pub use value::{Broadcast, BrokerUrl, Host, Network};
 
 /// Reads the settings: defaults, under the file, under the environment, under flags given as
-/// `section.key` and value. The family of each driver has a section. Returns them with the file that was read, or everything that
-/// is wrong.
+/// `section.key` and value. The family of each driver has a section. Returns them with the file that
+/// was read, or everything that is wrong.
 ///
 /// Without `path` the file is `plug2mqtt.toml` in the working directory, else
 /// `/etc/plug2mqtt/plug2mqtt.toml`, else none.
@@ -101,7 +105,7 @@ fn one_secret_each(entries: &mut Vec<sources::Entry>, known: &[Known], problems:
         let (Some(a), Some(b)) = (highest(&plain), highest(&file)) else { continue };
         let loser = if a.layer() < b.layer() { plain } else { file.clone() };
         if a.layer() == b.layer() {
-            let (key, other) = (secret.name(), sources::dotted(&file));
+            let (key, other) = (secret.name(), dotted(&file));
             problems.push(Problem { origin: Some(a), key, text: format!("give this or {other}, not both") });
         }
         entries.retain(|entry| entry.path != loser);
@@ -197,7 +201,7 @@ fn settle<T: DeserializeOwned>(
                 serde_path_to_error::Segment::Enum { .. } | serde_path_to_error::Segment::Unknown => {}
             }
         }
-        let key = sources::dotted(&[path, &keys].concat());
+        let key = dotted(&[path, &keys].concat());
         let origin = origins.get(&key).cloned();
         let mut text = error.inner().to_string();
         if text.contains("socket address") {

@@ -13,8 +13,8 @@ use serde_json::Value as Json;
 use super::choice::{Format, TopicLevel};
 use super::family::FamilySettings;
 use super::interval::{KeepAlive, LongInterval, OverloadTime, PollInterval, WaitTime};
-use super::sources::Origin;
-use super::value::BrokerUrl;
+use super::origin::Origin;
+use super::value::{BrokerUrl, HIDDEN};
 use crate::drivers::{Driver, Drivers};
 use crate::model::{
     DiscoveryMode, Lock, LogLevel, MAX_AMPS_CHANGE, MAX_WATTS, OverloadAction, PortDevices, PowerUnit,
@@ -322,9 +322,6 @@ pub struct Log {
     /// Minimum level of messages published on `bridge/log`, at most ten a second.
     pub topic: TopicLevel,
 }
-
-/// What stands in for a secret wherever settings are written.
-pub(super) const HIDDEN: &str = "********";
 
 fn hide<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok, S::Error> {
     secret.as_ref().map(|_| HIDDEN).serialize(to)

@@ -1,7 +1,6 @@
 //! The places settings come from: file, environment, flags. Turns each into single values with
 //! their origin.
 
-use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map as JsonMap, Number, Value as Json};
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostics::{MAX_SHOWN, Problem, find, nearest};
+use super::diagnostics::{MAX_SHOWN, Problem, nearest};
+use super::lookup::find;
+use super::origin::{Origin, dotted};
 use super::schema::Known;
 use crate::file;
 
@@ -18,46 +19,6 @@ const MAX_BYTES: u64 = 1 << 20;
 /// Most syntax errors shown; one mistake often brings more.
 const MAX_SYNTAX: usize = 5;
 pub(super) const PREFIX: &str = "PLUG2MQTT_";
-
-/// Where a setting was given. Later ones win over earlier ones.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Origin {
-    /// A settings file.
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Line and column, from 1, where known.
-        place: Option<(usize, usize)>,
-    },
-    /// An environment variable.
-    Environment(String),
-    /// A flag, by the name of the setting.
-    Flag(String),
-}
-
-impl Origin {
-    /// Which layer it is: higher wins.
-    pub(super) fn layer(&self) -> u8 {
-        match self {
-            Self::File { .. } => 0,
-            Self::Environment(_) => 1,
-            Self::Flag(_) => 2,
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { path, place: None } => write!(f, "{}", path.display()),
-            Self::File { path, place: Some((line, column)) } => {
-                write!(f, "{}:{line}:{column}", path.display())
-            }
-            Self::Environment(name) => write!(f, "environment {name}"),
-            Self::Flag(name) => write!(f, "flag -s {name}"),
-        }
-    }
-}
 
 /// One value from one place.
 #[derive(Debug, Clone)]
@@ -222,16 +183,6 @@ fn take(
             }
         }
     }
-}
-
-/// A path as it is written in TOML.
-pub(super) fn dotted(path: &[String]) -> String {
-    let bare = |part: &str| {
-        !part.is_empty()
-            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'<' | b'>'))
-    };
-    let parts = path.iter().map(|part| if bare(part) { part.clone() } else { super::value::shown(part) });
-    parts.collect::<Vec<_>>().join(".")
 }
 
 /// Takes `PLUG2MQTT_<SECTION>__<KEY>` from the environment. An empty value means not set.

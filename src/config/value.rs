@@ -9,6 +9,9 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+/// What stands in for a secret wherever settings are written.
+pub(super) const HIDDEN: &str = "********";
+
 /// A value from outside as it may appear in a message: quoted, escaped, cut.
 pub(super) fn shown(text: &str) -> String {
     let cut: String = text.chars().take(60).collect();
