@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The second line asks by one broadcast address only, and families at other UDP ports than the usual ones: it finds
-//! what `plug2mqtt simulate --http-port 8080 --inplug-port 8081` serves on loopback.
+//! what `plug2mqtt simulate -s maxsmart.http_port=8080 -s inplug.udp_port=8081` serves on loopback.
 #![expect(clippy::print_stdout, reason = "a program that prints what it finds")]
 
 use anyhow::Context;

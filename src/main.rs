@@ -35,7 +35,7 @@ struct Flags {
     /// Settings file (default: plug2mqtt.toml here, else /etc/plug2mqtt/plug2mqtt.toml, else none).
     #[arg(short, long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// One setting, as maxsmart.poll_interval=10s; may be repeated.
+    /// One setting, as mqtt.base_topic=home; may be repeated.
     #[arg(short, long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_value)]
     set: Vec<(String, String)>,
     /// Says what it does, for every command: log.level = "debug"; twice, the bytes too.
@@ -102,12 +102,9 @@ enum Command {
         /// Address to serve it on.
         #[arg(long, default_value = "127.0.9.1")]
         ip: std::net::Ipv4Addr,
-        /// UDP port; 0 takes a free one.
-        #[arg(long, default_value_t = 8888)]
-        udp_port: u16,
-        /// HTTP port; 0 takes a free one.
-        #[arg(long, default_value_t = 80)]
-        http_port: u16,
+        /// Take ports that are free, instead of those in the settings of its family.
+        #[arg(long)]
+        free_ports: bool,
     },
     #[command(flatten)]
     Plug(cli::plug::PlugCommand),
@@ -128,15 +125,9 @@ enum Command {
         /// Address and firmware, as 127.0.9.1=strip-1.30; without any, the demo's shelf.
         #[arg(value_name = "IP=KIND")]
         plugs: Vec<String>,
-        /// UDP port of MaxSmart plugs; 0 takes a free one.
-        #[arg(long, default_value_t = 8888)]
-        udp_port: u16,
-        /// UDP port of INPLUGs; 0 takes a free one.
-        #[arg(long, default_value_t = 80)]
-        inplug_port: u16,
-        /// HTTP port; 0 takes a free one.
-        #[arg(long, default_value_t = 80)]
-        http_port: u16,
+        /// Take ports that are free, instead of those in the settings of each family.
+        #[arg(long)]
+        free_ports: bool,
         /// Broadcast address to answer on, as 172.30.0.255; may be repeated.
         #[arg(long, value_name = "ADDRESS")]
         broadcast: Vec<std::net::Ipv4Addr>,
@@ -166,7 +157,7 @@ enum ConfigAction {
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("give KEY=VALUE, as maxsmart.poll_interval=10s")?;
+    let (key, value) = text.split_once('=').ok_or("give KEY=VALUE, as mqtt.base_topic=home")?;
     Ok((key.trim().into(), value.into()))
 }
 
@@ -235,9 +226,9 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, log: &Log) 
         Some(Command::Record { plug, output }) => {
             ended(cli::record::record(&settings, plug, output.as_deref(), &mut out).await)
         }
-        Some(Command::Replay { file, ip, udp_port, http_port }) => {
+        Some(Command::Replay { file, ip, free_ports }) => {
             let stop = stop_signal();
-            ended(cli::record::replay(file, *ip, *udp_port, *http_port, &mut out, stop).await)
+            ended(cli::record::replay(&settings, file, *ip, *free_ports, &mut out, stop).await)
         }
         Some(Command::Plug(command)) => ended(cli::plug::obey(&settings, command, &mut out).await),
         Some(Command::ShowDiscovery { plug }) => {
@@ -246,16 +237,11 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, log: &Log) 
             ended(memory.and_then(|memory| cli::discover::show_discovery(&settings, memory, plug, &mut out)))
         }
         Some(Command::Config { action }) => configure(action, &settings, file).await,
-        Some(Command::Simulate { plugs, udp_port, inplug_port, http_port, broadcast, number }) => {
-            let stage = cli::demo::Stage {
-                number: *number,
-                udp_port: *udp_port,
-                http_port: *http_port,
-                inplug_port: *inplug_port,
-                broadcast: broadcast.clone(),
-            };
+        Some(Command::Simulate { plugs, free_ports, broadcast, number }) => {
+            let (free_ports, broadcast) = (*free_ports, broadcast.clone());
+            let stage = cli::demo::Stage { number: *number, free_ports, broadcast };
             let outs: (&mut dyn Write, &mut dyn Write) = (&mut out, &mut std::io::stderr());
-            ended(cli::demo::simulate(plugs, &stage, outs, stop_signal()).await)
+            ended(cli::demo::simulate(&settings, plugs, &stage, outs, stop_signal()).await)
         }
     }
 }

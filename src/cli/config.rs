@@ -177,7 +177,7 @@ fn template(drivers: &[&'static dyn Driver], plugs: &[Found]) -> String {
         add(&mut text, format_args!("#{} = {}\n", known.key(), toml(&known.default)));
     }
     let example = Found {
-        id: "maxsmart-swp6000000000001".into(),
+        id: format!("{}-swp6000000000001", drivers.first().map_or("", |driver| driver.name())),
         name: "Office strip".into(),
         ports: vec!["Desk lamp".into()],
     };

@@ -1,5 +1,8 @@
 //! `record` and `replay`: a plug's traffic as a text file that can be sent to strangers, and the plug
-//! that says it all again. The form is described in `sim/replay.rs`.
+//! that says it all again. A recording begins with [`HEAD`]; the simulated plugs of its family read the rest.
+//!
+//! A line `>` is a question, the line `<` after it what came back: text with `\xNN` for bytes that are none and `\\\\` for
+//! a backslash, or `!closed`, `!unreachable`, `!silent`.
 
 use super::find::find;
 use super::progress::patiently;
@@ -10,7 +13,7 @@ use crate::io::line::Line;
 use crate::io::probe::exchange;
 use crate::io::recorder::{Heard, Log};
 use crate::model::{Call, Failure, Query};
-use crate::sim::{self, Endpoint, Recording};
+use crate::sim::{self, AnyModel, Endpoint, Family};
 use anyhow::{Context, Result, anyhow, bail};
 use std::future::Future;
 use std::io::{ErrorKind, Write};
@@ -18,21 +21,11 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
+/// What begins every recording, before the name of the family.
+const HEAD: &str = "# plug2mqtt recording 1 of family ";
+
 /// The largest recording that is read.
 const MAX_RECORDING: u64 = 16 << 20;
-
-/// Keys whose values tell whose plug it is or let others in; what stands in their place.
-const PERSONAL: [(&str, &str); 9] = [
-    ("sn", "000000000001"),
-    ("mac", "02:00:00:00:00:01"),
-    ("plcmac", "02:00:00:00:00:01"),
-    ("pclmac", "02:00:00:00:00:01"),
-    ("sak", ""),
-    ("regid", ""),
-    ("plcdak", ""),
-    ("pcldak", ""),
-    ("cpuid", ""),
-];
 
 /// What of its owner is still in a recording, as it cannot be told from what a fault is about.
 fn stays() -> String {
@@ -48,12 +41,13 @@ fn stays() -> String {
 pub async fn record(settings: &Settings, word: &str, file: Option<&Path>, out: &mut dyn Write) -> Result<()> {
     let mut plug = find(settings, word).await?;
     let driver = settings.family(plug.found.driver).map(|family| family.driver);
-    let Some(driver) = driver.filter(|driver| driver.info().plain_text) else {
+    let Some((driver, recorded)) = driver.and_then(|driver| Some((driver, driver.info().recorded.as_ref()?)))
+    else {
         bail!("plugs of the family {} cannot be recorded: they speak in secret keys", plug.found.driver);
     };
     let (log, name, place) = (Log::default(), plug.name(), plug.found.place);
     plug.line = plug.line.tapped(&log);
-    patiently(&format!("recording {name}"), everything(&mut plug.line)).await;
+    patiently(&format!("recording {name}"), everything(&mut plug.line, recorded.calls)).await;
     for (_, question) in driver.ways(&plug.found.facts) {
         let answer =
             exchange(place, &question, Duration::from_millis(1500), |reply| Some(reply.to_vec())).await;
@@ -64,7 +58,7 @@ pub async fn record(settings: &Settings, word: &str, file: Option<&Path>, out: &
         };
         log.add(Message::Datagram(question), heard);
     }
-    let text = written(&log, plug.found.facts.serial.as_deref());
+    let text = written(&log, driver.info().name, recorded.personal, plug.found.facts.serial.as_deref());
     match file {
         Some(file) => {
             let written = crate::file::new(file).and_then(|mut new| new.write_all(text.as_bytes()));
@@ -89,22 +83,21 @@ pub async fn record(settings: &Settings, word: &str, file: Option<&Path>, out: &
 }
 
 /// Asks everything; what the plug does not know is worth recording, too.
-async fn everything(line: &mut Line) {
+async fn everything(line: &mut Line, calls: &[u16]) {
     drop(line.identify().await);
     let ports = line.read().await.map_or(0, |reading| reading.ports.len());
-    let relays = Query::Call(Call { command: 513, arguments: None });
+    let calls = calls.iter().map(|&command| Query::Call(Call { command, arguments: None }));
     let all = CAPABILITIES.iter().flat_map(|one| (one.reads)(u8::try_from(ports).unwrap_or(u8::MAX)));
-    for query in all.chain([relays]) {
+    for query in all.chain(calls) {
         drop(line.capability(query).await);
     }
 }
 
-fn written(log: &Log, serial: Option<&str>) -> String {
-    let mut text =
-        format!("# plug2mqtt recording 1\n# by plug2mqtt {}\n# {}.\n", env!("CARGO_PKG_VERSION"), stays());
+fn written(log: &Log, family: &str, personal: &[Personal], serial: Option<&str>) -> String {
+    let mut text = format!("{HEAD}{family}\n# by plug2mqtt {}\n# {}.\n", env!("CARGO_PKG_VERSION"), stays());
     for exchange in log.all() {
         let sent = match &exchange.sent {
-            Message::Get(target) => format!("GET {}", request(target)),
+            Message::Get(target) => format!("GET {}", escape(&readable(target))),
             Message::Datagram(bytes) => format!("UDP {}", escape(bytes)),
             Message::Post(..) => continue,
         };
@@ -114,22 +107,31 @@ fn written(log: &Log, serial: Option<&str>) -> String {
             Heard::Unreachable => "!unreachable".into(),
             Heard::Silent => "!silent".into(),
         };
-        text.push_str(&format!("> {}\n< {}\n", anonymous(&sent, serial), anonymous(&heard, serial)));
+        let anonymous = |text: &str| anonymous(text, personal, serial);
+        text.push_str(&format!("> {}\n< {}\n", anonymous(&sent), anonymous(&heard)));
     }
     text
 }
 
-/// `/?cmd=515&json=%7B..%7D` as `515 {..}`.
-fn request(target: &str) -> String {
-    let query = target.strip_prefix("/?cmd=").unwrap_or(target);
-    let Some((command, json)) = query.split_once("&json=") else { return query.into() };
+/// `/?json=%7B..%7D` as `/?json={..}`; what would then mean something else stays as it is.
+fn readable(target: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut rest = json.bytes();
-    while let Some(byte) = rest.next() {
-        let digits: Option<String> = (byte == b'%').then(|| rest.by_ref().take(2).map(char::from).collect());
-        bytes.push(digits.and_then(|digits| u8::from_str_radix(&digits, 16).ok()).unwrap_or(byte));
+    let mut rest = target.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let digits = (first == b'%').then(|| std::str::from_utf8(tail.get(..2)?).ok()).flatten();
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte.filter(|byte| !b"%+&#".contains(byte)) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(first);
+                rest = tail;
+            }
+        }
     }
-    format!("{command} {}", escape(&bytes))
+    bytes
 }
 
 /// Text as it is; what is none as `\xNN`.
@@ -149,16 +151,19 @@ fn escape(bytes: &[u8]) -> String {
     text
 }
 
+/// A key, and what stands in the place of its value, see [`Recorded`](crate::model::Recorded).
+type Personal = (&'static str, &'static str);
+
 /// Takes out whose plug it is.
-fn anonymous(text: &str, serial: Option<&str>) -> String {
+fn anonymous(text: &str, personal: &[Personal], serial: Option<&str>) -> String {
     let mut text = text.to_owned();
-    for (key, instead) in PERSONAL {
+    for (key, instead) in personal {
         text = replaced(&text, &format!("\"{key}\""), instead);
     }
-    match serial.filter(|serial| serial.len() >= 8) {
-        Some(serial) => text.replace(serial, &masked(serial, "000000000001")),
-        None => text,
-    }
+    // It may stand anywhere.
+    let Some(serial) = serial.filter(|serial| serial.len() >= 8) else { return text };
+    let same = personal.iter().find(|(_, instead)| instead.len() == serial.len());
+    text.replace(serial, &masked(serial, same.map_or("", |(_, instead)| instead)))
 }
 
 /// Replaces the text values behind a key, in JSON that may be broken.
@@ -181,36 +186,37 @@ fn replaced(text: &str, key: &str, instead: &str) -> String {
     out + rest
 }
 
-/// Something made up of the same form: four characters of a serial tell its kind.
+/// Something made up of the same form.
 fn masked(value: &str, instead: &str) -> String {
-    match (value.get(..4), instead.len()) {
-        _ if value.is_empty() => String::new(),
-        (Some(kind), 12) if value.len() == 16 => format!("{kind}{instead}"),
-        (_, 17) if value.len() == 17 => instead.into(),
-        _ => value.chars().map(|c| if c.is_alphanumeric() { '0' } else { c }).collect(),
+    if value.len() == instead.len() && value.is_ascii() {
+        let keep = |(own, made): (char, char)| if made == '.' { own } else { made };
+        return value.chars().zip(instead.chars()).map(keep).collect();
     }
+    value.chars().map(|c| if c.is_alphanumeric() { '0' } else { c }).collect()
 }
 
-/// Serves a recording as a plug until `stop`; prints `READY udp=N http=N` when it answers.
+/// Serves a recording as a plug until `stop`, on the ports of its family or on free ones; prints `READY udp=N http=N`
+/// when it answers.
 ///
 /// # Errors
 ///
 /// When the file cannot be read or its address cannot be bound.
 pub async fn replay(
+    settings: &Settings,
     file: &Path,
     ip: Ipv4Addr,
-    udp_port: u16,
-    http_port: u16,
+    free_ports: bool,
     out: &mut dyn Write,
     stop: impl Future<Output = ()>,
 ) -> Result<()> {
     let text =
         crate::file::read(file, MAX_RECORDING).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let text = text.with_context(|| format!("cannot read {}", file.display()))?;
-    let recording =
-        Recording::read(&text).map_err(|why| anyhow::anyhow!("{} is no recording: {why}", file.display()))?;
+    let recording = recording(&text).map_err(|why| anyhow!("{} is no recording: {why}", file.display()));
+    let (family, plug) = recording?;
+    let (udp_port, http_port) = super::demo::ports(settings, family, free_ports);
     let place = Endpoint { ip, udp_port, http_port, broadcasts: Vec::new() };
-    let served = sim::serve(recording, place).await.with_context(|| format!("cannot serve on {ip}"))?;
+    let served = sim::serve(plug, place).await.with_context(|| format!("cannot serve on {ip}"))?;
     writeln!(out, "READY udp={} http={}", served.udp_addr().port(), served.http_addr().port())?;
     out.flush()?;
     stop.await;
@@ -218,14 +224,25 @@ pub async fn replay(
     Ok(())
 }
 
+fn recording(text: &str) -> Result<(&'static Family, AnyModel), String> {
+    let head = text.lines().next().and_then(|head| head.strip_prefix(HEAD));
+    let name = head.ok_or_else(|| format!("it does not begin with {HEAD:?}"))?.trim_end();
+    let family = sim::FAMILIES.iter().find(|family| family.name == name);
+    let read = family.and_then(|family| Some((family, family.recording?)));
+    let (family, read) = read.ok_or_else(|| format!("plugs of the family {name:?} are not replayed"))?;
+    Ok((family, read(text)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drivers::ALL;
 
     #[test]
     fn nobody_can_tell_whose_plug_it_was() {
         let serial = Some("SWP6012345678901");
-        let check = |text: &str, want: &str| assert_eq!(anonymous(text, serial), want, "{text}");
+        let personal = ALL[0].info().recorded.as_ref().expect("text").personal;
+        let check = |text: &str, want: &str| assert_eq!(anonymous(text, personal, serial), want, "{text}");
         check(r#"{"sn":"SWP6012345678901","port":1}"#, r#"{"sn":"SWP6000000000001","port":1}"#);
         check(r#"{"sn" : "SWP6999"}"#, r#"{"sn":"0000000"}"#);
         check(
@@ -246,12 +263,15 @@ mod tests {
         let exchange = |body: &[u8]| {
             let log = Log::default();
             log.add(Message::Get("/?cmd=515&json=%7B%22port%22%3A1%7D".into()), Heard::Bytes(body.into()));
-            written(&log, None)
+            written(&log, ALL[0].name(), &[], None)
         };
         let text = exchange("{\"start\":\"\u{1}\\Bü\"}".as_bytes());
-        assert!(text.ends_with("> GET 515 {\"port\":1}\n< {\"start\":\"\\x01\\\\Bü\"}\n"), "{text}");
+        assert!(
+            text.ends_with("> GET /?cmd=515&json={\"port\":1}\n< {\"start\":\"\\x01\\\\Bü\"}\n"),
+            "{text}"
+        );
         let text = exchange(b"\xff\n\x00");
         assert!(text.ends_with("< \\xff\\x0a\\x00\n"), "{text}");
-        assert!(Recording::read(&text).is_ok());
+        assert!(recording(&text).is_ok());
     }
 }

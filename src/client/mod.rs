@@ -106,7 +106,7 @@ impl Client {
         })
     }
 
-    /// The UDP port of the plugs of one family (`maxsmart`, `inplug`): for forwarded ports and simulated plugs.
+    /// The UDP port of the plugs of one family, by its name in the settings: for forwarded ports and simulated plugs.
     ///
     /// # Errors
     ///
@@ -322,7 +322,7 @@ impl DiscoveredPlug {
         self.found.id.as_ref()
     }
 
-    /// The family it belongs to: `maxsmart`, `inplug`.
+    /// The family it belongs to, by its name in ids and settings.
     pub fn family(&self) -> &'static str {
         self.found.driver
     }
@@ -354,7 +354,7 @@ impl fmt::Debug for DiscoveredPlug {
 }
 
 impl fmt::Display for DiscoveredPlug {
-    /// `Office strip (maxsmart-swp6000000000001) at 192.168.1.30`.
+    /// Name, id and address: `Office strip (ID) at 192.168.1.30`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&title(&self.found))
     }

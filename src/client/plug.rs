@@ -65,7 +65,7 @@ impl Plug {
         Ok(Self { line: Mutex::new(line), found, title, ports })
     }
 
-    /// Who it is, for ever: `maxsmart-swp6000000000001`. `None` for firmware that does not tell.
+    /// Who it is, for ever: its family, `-`, and its serial number or MAC address. `None` for firmware that does not tell.
     pub fn id(&self) -> Option<&PlugId> {
         self.found.id.as_ref()
     }
@@ -80,7 +80,7 @@ impl Plug {
         &self.found.facts.model
     }
 
-    /// The family it belongs to: `maxsmart`, `inplug`.
+    /// The family it belongs to, by its name in ids and settings.
     pub fn family(&self) -> &'static str {
         self.found.driver
     }
@@ -243,7 +243,7 @@ impl fmt::Debug for Plug {
 }
 
 impl fmt::Display for Plug {
-    /// `Office strip (maxsmart-swp6000000000001) at 192.168.1.30`.
+    /// Name, id and address: `Office strip (ID) at 192.168.1.30`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.title)
     }

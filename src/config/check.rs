@@ -232,7 +232,7 @@ fn timezone(name: &str) -> Result<(), String> {
 fn plug_id(id: &str) -> Result<(), String> {
     PlugId::new(id).map(drop).ok_or_else(|| {
         format!(
-            "{} is not a plug id; they are a to z, 0 to 9 and -, like maxsmart-swp6000000000001",
+            "{} is not a plug id; they are a to z, 0 to 9 and -, as `plug2mqtt discover` prints them",
             shown(id)
         )
     })

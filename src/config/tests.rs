@@ -191,11 +191,11 @@ fn wrong_values_are_refused_with_the_remedy() {
     );
     check(
         "[discovery]\ndeny = [\"Strip 1\"]",
-        "plug2mqtt.toml:2:1: discovery.deny: \"Strip 1\" is not a plug id; they are a to z, 0 to 9 and -, like maxsmart-swp6000000000001",
+        "plug2mqtt.toml:2:1: discovery.deny: \"Strip 1\" is not a plug id; they are a to z, 0 to 9 and -, as `plug2mqtt discover` prints them",
     );
     check(
         "[device.Strip]\nread_only = true",
-        "plug2mqtt.toml:2:1: device.Strip: \"Strip\" is not a plug id; they are a to z, 0 to 9 and -, like maxsmart-swp6000000000001",
+        "plug2mqtt.toml:2:1: device.Strip: \"Strip\" is not a plug id; they are a to z, 0 to 9 and -, as `plug2mqtt discover` prints them",
     );
     check(
         "[device.x]\nport.17.lock = \"on\"",

@@ -14,7 +14,7 @@ pub struct Moment {
     pub utc_offset_s: i32,
     /// The part of [`utc_offset_s`](Self::utc_offset_s) that is summer time, in seconds.
     pub dst_s: i32,
-    /// A fresh random number, for protocols that need one (Meross message ids, INPLUG counts).
+    /// A fresh random number, for protocols that need one for message ids or counts.
     pub nonce: u64,
 }
 

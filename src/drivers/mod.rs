@@ -9,35 +9,6 @@
 //! [`Request`] it gets and hands the reply to [`hear`](Dialect::hear), until that says
 //! [`Step::Done`] or fails, at most [`MAX_STEPS`] times and within one deadline. While it lasts,
 //! the dialect is away from home, so a plug cannot be in two conversations at once.
-//!
-//! # A walk: how Meross plugs sit in these seams
-//!
-//! Meross plugs speak signed JSON over `POST /config`. `probes` gives the UDP question for port
-//! 9988 (answered at best by some); plugs named in `hosts` that stay silent reach the dialect as
-//! [`DeviceRequest::Identify`], for which it sends a plain `Appliance.System.Ability` and reads the uuid from
-//! the reply's header: the one question before all others. The ability list stays in the dialect;
-//! with `Encrypt.ECDHE` in it all later bodies are AES-256-CBC under a key made of uuid, account
-//! key and MAC. [`DeviceRequest::Read`] is up to three steps (`System.All`, `Electricity`, `Runtime`), each
-//! signed with the nonce of [`Moment`] as message id and its wall clock. Each reply's `from` is
-//! held against the uuid: another one is [`Failure::WrongDevice`]. [`DeviceRequest::Switch`] is one `ToggleX`
-//! per port, then `System.All` to read back. A reset connection on an unencrypted plug means that an
-//! update brought encryption: [`forget`](Dialect::forget) drops the abilities, the next
-//! conversation asks for them again. What the plug pushes over MQTT would enter the hub as
-//! something heard, like an answer to a probe.
-//!
-//! # A walk: how the Watts Clever INPLUG sits in these seams
-//!
-//! INPLUG is Broadlink's UDP protocol on port 80. `probes` gives the 48-byte hello with the time
-//! from [`Moment`], `recognise` reads type, MAC and name from the 128-byte reply; the MAC is the
-//! identity. The dialect begins without a session key: a conversation then opens with hello, because
-//! whoever has the address gives its key to anybody, and the key exchange (0x65), whose answer
-//! brings id and key; status (0x6a `01`) and meter (0x6a `04`) follow. Error -7 or -2 in a reply
-//! means the key has expired: `hear` goes back to hello and key exchange once and then repeats the
-//! step it was at, all in the same conversation. Error -4 to the meter is remembered in the dialect,
-//! the reading then has no watts and the sinks offer no sensor. A datagram that is not the answer to
-//! the request in hand (count, id, checksum) is [`Failure::InvalidResponse`]; the transport keeps listening
-//! until its time is up. A switch is 0x6a `02` followed by status in the same conversation. `forget`
-//! drops the key. A keep-alive is a step whose answer nobody waits for, before the others.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod inplug;
@@ -115,9 +86,6 @@ pub trait Dialect: Send {
     fn forget(&mut self) {}
 }
 
-/// Names of credentials in what plugs say, of cloud and powerline.
-pub(crate) const SECRETS: [&str; 4] = ["sak", "regid", "plcdak", "pcldak"];
-
 /// The most of an answer that is shown when nobody understands it, in characters.
 const SHOWN: usize = 200;
 
@@ -136,7 +104,8 @@ fn not_understood(datagram: &[u8]) -> String {
         }
         text.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")));
     }
-    for secret in SECRETS {
+    // Whoever sent it: a plug of one family may answer the question of another.
+    for secret in ALL.iter().flat_map(|driver| driver.info().secrets()) {
         mask(&mut text, &format!("\"{secret}\""));
     }
     let more = if text.chars().nth(SHOWN).is_some() { " ..." } else { "" };

@@ -26,13 +26,19 @@ pub struct FamilyInfo {
     pub set_clock: Option<bool>,
     /// What a plug and each of its ports is built for, in watts, where that holds for the whole family.
     pub rating_w: Option<u16>,
-    /// A conversation is text that others may read, so that `record` can write it down.
-    pub plain_text: bool,
+    /// How a conversation is written down by `record`; `None` when it is not text that others may read.
+    pub recorded: Option<Recorded>,
     /// Settings that no other family has; they stand last in its section.
     pub settings: &'static [Setting],
 }
 
 impl FamilyInfo {
+    /// Keys of credentials in what its plugs say.
+    pub fn secrets(&self) -> impl Iterator<Item = &'static str> {
+        let personal = self.recorded.as_ref().map_or(&[][..], |recorded| recorded.personal);
+        personal.iter().filter(|(_, instead)| instead.is_empty()).map(|(key, _)| *key)
+    }
+
     /// Its ports, timeout and own settings where nobody says otherwise.
     pub fn usual(&self) -> Family {
         Family {
@@ -42,6 +48,17 @@ impl FamilyInfo {
             own: OwnSettings::defaults(self.settings),
         }
     }
+}
+
+/// What becomes of a conversation that is written down for strangers.
+#[derive(Debug)]
+pub struct Recorded {
+    /// Keys in its JSON whose values tell whose plug it is, and what stands in the place of a value of the same
+    /// length; a `.` keeps the character. Others have their letters and digits replaced by `0`, as have those of an
+    /// empty text: credentials, which are shown nowhere else either.
+    pub personal: &'static [(&'static str, &'static str)],
+    /// Further commands that a plug answers and that change nothing.
+    pub calls: &'static [u16],
 }
 
 /// A setting that only one family has.

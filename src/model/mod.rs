@@ -11,7 +11,7 @@ mod view;
 pub use crate::capability::*;
 pub use crate::core::*;
 
-pub use family::{Family, FamilyInfo, OwnSettings, OwnValue, Setting, SettingKind};
+pub use family::{Family, FamilyInfo, OwnSettings, OwnValue, Recorded, Setting, SettingKind};
 pub use figures::{Metrics, OutcomeCounters, PlugFigures, PortFigures, RANGES_S, Times};
 pub use memory::{
     Capabilities, Hours, MeterState, Options, OptionsChange, PersistedPlug, PersistedState, PortMeterState,

@@ -6,20 +6,23 @@
 //! them (`tests/clients`). Only `serve` touches sockets; everything else runs without clock, IO or randomness.
 
 mod clock;
+mod family;
 mod fault;
 mod inplug;
 mod load;
 mod maxsmart;
 mod meross;
 mod model;
-mod replay;
 mod serve;
 
+pub use family::{Family, Make, Replay};
 pub use fault::{Answer, Faults};
 pub use inplug::Inplug;
 pub use load::Load;
-pub use maxsmart::{BOOT_S, Drawn, Firmware, Metrics, Strip, Switched};
+pub use maxsmart::{BOOT_S, Drawn, Firmware, Metrics, Recording, Strip, Switched};
 pub use meross::{Deed, Gateway, Head, Kind, Login, Measures, Meross, Relays, Toggled, TooLong};
-pub use model::{Model, Request};
-pub use replay::Recording;
+pub use model::{AnyModel, Label, Model, Request};
 pub use serve::{Endpoint, Served, Shelf, free_ports, serve};
+
+/// The families that `simulate`, `demo` and `replay` serve.
+pub static FAMILIES: &[&Family] = &[&maxsmart::FAMILY, &inplug::FAMILY];

@@ -49,10 +49,10 @@ class Shelf:
     def __init__(self, binary):
         self.plugs = {f"127.0.10.{number}": kind for number, kind in enumerate(KINDS, 1)}
         words = [f"{ip}={kind}" for ip, kind in self.plugs.items()]
-        self.process = subprocess.Popen([binary, "simulate", "--inplug-port", "0", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([binary, "simulate", "--free-ports", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         ready = self.process.stdout.readline().split()
         demand(ready[:1] == ["READY"], f"shelf says {ready}")
-        self.port = int(dict(word.split("=") for word in ready[1:])["inplug"])
+        self.port = int(dict(word.split("=") for word in ready[1:])["inplug.udp_port"])
 
     def tell(self, line):
         self.process.stdin.write(f"{line}\n")

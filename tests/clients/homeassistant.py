@@ -198,7 +198,7 @@ class House:
         conf.write_text(f"listener {self.broker_port} 127.0.0.1\nallow_anonymous true\n")
         self.start(["mosquitto", "-c", conf], stderr=subprocess.DEVNULL)
         words = [f"{STRIP_IP}=strip-1.30", f"{PLUG_IP}=plug-2.11"]
-        self.shelf = self.start([binary, "simulate", "--udp-port", "0", "--http-port", "0", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.shelf = self.start([binary, "simulate", "--free-ports", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         ready = self.shelf.stdout.readline().split()
         demand(ready[:1] == ["READY"], f"the plugs say {ready}")
         self.ports = dict(word.split("=") for word in ready[1:])
@@ -222,8 +222,8 @@ class House:
             "home_assistant.discovery": f'"{mode}"',
             "home_assistant.port_devices": f'"{port_devices}"',
             "publish.heartbeat": '"5s"',
-            "maxsmart.udp_port": self.ports["udp"],
-            "maxsmart.http_port": self.ports["http"],
+            "maxsmart.udp_port": self.ports["maxsmart.udp_port"],
+            "maxsmart.http_port": self.ports["maxsmart.http_port"],
             "maxsmart.broadcast": '["127.255.255.255"]',
             "maxsmart.poll_interval": '"1s"',
             "inplug.enabled": "false",

@@ -43,7 +43,7 @@ class Shelf:
     def __init__(self, binary, kinds):
         self.plugs = {f"127.0.9.{number}": kind for number, kind in enumerate(kinds, 1)}
         words = [f"{ip}={kind}" for ip, kind in self.plugs.items()]
-        self.process = subprocess.Popen([binary, "simulate", "--udp-port", "0", "--http-port", "0", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([binary, "simulate", "--free-ports", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         ready = self.process.stdout.readline().split()
         demand(ready[:1] == ["READY"], f"shelf says {ready}")
         self.ports = dict(word.split("=") for word in ready[1:])
@@ -178,7 +178,7 @@ async def main():
     demand(importlib.metadata.version("maxsmart") == sys.argv[2], "another version is installed")
     shelf = Shelf(sys.argv[1], [*KINDS, *UNUSABLE])
     try:
-        redirect(int(shelf.ports["udp"]), int(shelf.ports["http"]))
+        redirect(int(shelf.ports["maxsmart.udp_port"]), int(shelf.ports["maxsmart.http_port"]))
         everyone = await discover(shelf)
         for ip, kind in shelf.plugs.items():
             if kind in UNUSABLE:

@@ -9,7 +9,7 @@ use plug2mqtt::config::{Device, Port, Settings};
 use plug2mqtt::drivers;
 use plug2mqtt::io::clock::Clock;
 use plug2mqtt::model::{LogLevel, OverloadAction};
-use plug2mqtt::sim::{Faults, Load, Shelf};
+use plug2mqtt::sim::{Faults, Load, Model};
 use plug2mqtt::sinks::mqtt::log::LogTopic;
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use serde_json::{Value, json};
@@ -137,9 +137,9 @@ async fn eventful_run() -> Run {
     let shelf = demo::shelf().await.unwrap();
     // Its clock is right, so that it shows when it is lost.
     let now = Clock::start().now().local().strftime("00dv=all,%Y-%m-%d,%H:%M:%S,13;").to_string();
-    let strip = shelf.strips.plug("SWP6000000000001").unwrap();
+    let strip = shelf.plug(STRIP).unwrap();
     let now_s = strip.now_s();
-    strip.strip(|strip| strip.datagram(now_s, now.as_bytes()));
+    strip.plug(|strip| strip.datagram(now_s, now.as_bytes()));
     let state = tempfile::tempdir().unwrap();
     let mut settings = Settings::new(drivers::ALL);
     demo::aim(&mut settings, &shelf);
@@ -168,7 +168,7 @@ async fn eventful_run() -> Run {
     let run = bridge::run_logged(&settings, logging, ready, std::future::pending());
     let script = async {
         let broker = broker.await.unwrap();
-        script(&shelf.strips, broker.rsplit_once(':').unwrap().1.parse().unwrap()).await
+        script(&shelf, broker.rsplit_once(':').unwrap().1.parse().unwrap()).await
     };
     tokio::pin!(run, script);
     let seen = tokio::select! {
@@ -179,7 +179,7 @@ async fn eventful_run() -> Run {
     seen
 }
 
-async fn script(shelf: &Shelf, port: u16) -> Run {
+async fn script(shelf: &demo::Plugs, port: u16) -> Run {
     let mut client = Client::connect("everything", port).await;
     for plug in [STRIP, PLUG, "maxsmart-sww6000000000003"] {
         client.until("snapshot", |heard| heard.topic == format!("{BASE}/{plug}/state")).await;
@@ -201,7 +201,7 @@ async fn script(shelf: &Shelf, port: u16) -> Run {
     client.say(&format!("{BASE}/{STRIP}/get"), "", false).await;
     client.until("info after get", |heard| heard.topic == format!("{BASE}/{STRIP}/last_seen")).await;
 
-    let strip = shelf.plug("SWP6000000000001").unwrap();
+    let strip = shelf.plug(STRIP).unwrap();
     client.mark();
     strip.press(3);
     client.event(Some(STRIP), "switched_locally").await;
@@ -209,7 +209,7 @@ async fn script(shelf: &Shelf, port: u16) -> Run {
     client.event(None, "retained_command").await;
 
     client.mark();
-    strip.strip(|strip| strip.plug_in(6, Load::Constant { milliwatts: 500_000 }));
+    strip.plug(|strip| strip.plug_in(6, Load::Constant { milliwatts: 500_000 }));
     client.event(Some(STRIP), "overload").await;
     client
         .until("port 6 off", |heard| {
@@ -288,7 +288,7 @@ async fn script(shelf: &Shelf, port: u16) -> Run {
     client.mark();
     strip.reboot();
     client.event(Some(STRIP), "device_restarted").await;
-    let plug = shelf.plug("SWP1000000000002").unwrap();
+    let plug = shelf.plug(PLUG).unwrap();
     client.mark();
     plug.set_faults(Faults { off: true, ..Faults::default() }).await.unwrap();
     client.event(None, "device_offline").await;

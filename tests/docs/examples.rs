@@ -9,8 +9,7 @@ use std::collections::BTreeSet;
 /// Whether a topic of the contract covers this one, `+` included.
 fn covers(pattern: &str, topic: &str) -> bool {
     let (pattern, topic): (Vec<_>, Vec<_>) = (pattern.split('/').collect(), topic.split('/').collect());
-    let plugs: BTreeSet<String> =
-        demo::plugs().iter().map(|plug| format!("maxsmart-{}", plug.serial().to_lowercase())).collect();
+    let plugs: BTreeSet<String> = demo::ids().collect();
     let level = |(pattern, level): (&&str, &&str)| match *pattern {
         "<base>" => *level == "plug2mqtt",
         "<plug>" => *level == "+" || plugs.contains(*level),

@@ -129,11 +129,11 @@ class Plugs:
     def __init__(self, binary, kinds, number=1):
         words = [f"{ip}={kind}" for ip, kind in kinds.items()]
         self.process = subprocess.Popen(
-            [binary, "simulate", "--number", str(number), "--udp-port", "0", "--http-port", "0", *words],
+            [binary, "simulate", "--number", str(number), "--free-ports", *words],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         )
         ready = self.process.stdout.readline()
-        found = re.match(r"READY udp=(\d+) http=(\d+)", ready)
+        found = re.match(r"READY maxsmart.udp_port=(\d+) maxsmart.http_port=(\d+)", ready)
         demand(found, f"the simulated plugs say {ready!r}")
         self.udp, self.http = int(found[1]), int(found[2])
 

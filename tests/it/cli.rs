@@ -241,8 +241,7 @@ fn a_taken_broker_port_ends_run_with_a_remedy_and_moves_the_demo() {
 fn simulated_plugs_are_listed_with_a_line_that_finds_them() {
     run(async {
         let folder = tempfile::tempdir().unwrap();
-        let ports = ["--udp-port", "0", "--http-port", "0", "--inplug-port", "0"];
-        let mut command = program(folder.path(), &[&["simulate"], &ports[..]].concat());
+        let mut command = program(folder.path(), &["simulate", "--free-ports"]);
         let mut plugs = Running(spawned(command.stdout(Stdio::null()).stderr(Stdio::piped())));
         let mut stderr = plugs.0.stderr.take().unwrap();
         let text = tokio::task::spawn_blocking(move || {

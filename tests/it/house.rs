@@ -9,6 +9,9 @@
 //! * At most [`FIELDS`] fields of a type are open to other files. What is data through and through, a `pub`
 //!   type all of whose fields are `pub`, is exempt, and so is `model`.
 //!
+//! * A family of plugs is its folder in `drivers`, its folder in `sim` and a line in each list: no other file has
+//!   its name, not even in a sentence.
+//!
 //! Tests are left out: what stands behind `#[cfg(test)]`, and files called `tests`.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
@@ -368,6 +371,35 @@ fn folders_are_tidy_within() {
         wrong.extend(house.circles(folder).into_iter().map(|circle| format!("circle: {circle}")));
         wrong.extend(house.scattered(folder).into_iter().map(|what| format!("scattered: {what}")));
         wrong.extend(house.open(folder).into_iter().map(|what| format!("open: {what}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Where families are listed.
+const LISTS: &[&str] = &["drivers/mod.rs", "sim/mod.rs", "hub/registry.rs"];
+
+#[test]
+fn a_family_is_named_in_its_folders_and_in_the_lists_alone() {
+    let sources = crate::tidy::sources();
+    let folder = |name: &str| Some(name.strip_prefix("drivers/")?.split_once('/')?.0.to_owned());
+    let families: BTreeSet<String> = sources.iter().filter_map(|(name, _)| folder(name)).collect();
+    assert!(families.len() > 1, "{families:?}");
+    let own = |name: &str| {
+        families.iter().any(|family| {
+            ["drivers", "sim"].iter().any(|folder| name.starts_with(&format!("{folder}/{family}/")))
+        })
+    };
+    let is_test = |name: &str| name.ends_with("tests.rs") || name.contains("/tests/");
+    let mut wrong = Vec::new();
+    for (name, text) in sources.iter().filter(|(name, _)| !own(name) && !is_test(name)) {
+        let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for (number, line) in (1..).zip(text.lines()) {
+            let listed = LISTS.contains(&name.as_str()) && !line.starts_with("//");
+            let low = line.to_lowercase();
+            if !listed && families.iter().any(|family| low.contains(family.as_str())) {
+                wrong.push(format!("src/{name}:{number}: {}", line.trim()));
+            }
+        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

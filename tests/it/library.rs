@@ -318,12 +318,12 @@ fn a_plug_that_went_fails_with_its_name_and_comes_back() {
 }
 
 /// Says yes to everything, and its second port stays off.
-const STUBBORN: &str = r##"# plug2mqtt recording 1
+const STUBBORN: &str = r##"# plug2mqtt recording 1 of family maxsmart
 > UDP 00dv=all;
 < {"response":0,"data":{"sn":"SWP6000000000001","name":"Stubborn","ver":"1.30"}}
-> GET 511
+> GET /?cmd=511
 < {"response":511,"code":200,"data":{"watt":["1.00","0.00"],"amp":["0.1","0.0"],"switch":[1,0]}}
-> GET 200 {"port":2,"state":1}
+> GET /?cmd=200&json={"port":2,"state":1}
 < {"response":200,"code":200}
 "##;
 

@@ -57,7 +57,10 @@ fn seeds(check: &str) -> Vec<Vec<u8>> {
         }
         _ => Vec::new(),
     };
-    let own = files(&format!("fuzz/seeds/{check}")).into_iter().map(|(_, bytes)| bytes);
+    let own = drivers::ALL.iter().map(|driver| format!("src/drivers/{}", driver.name()));
+    let own = own.chain(["fuzz".into()]).map(|folder| format!("{folder}/seeds/{check}"));
+    let own = own.filter(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).is_dir());
+    let own = own.flat_map(|folder| files(&folder)).map(|(_, bytes)| bytes);
     let all: Vec<Vec<u8>> = own.chain(captured).collect();
     assert!(!all.is_empty(), "{check} has no examples");
     all

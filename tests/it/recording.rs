@@ -2,6 +2,8 @@
 
 use crate::support::{CliHarness, addresses, quiet, run, strip};
 use plug2mqtt::cli::record::replay;
+use plug2mqtt::config;
+use plug2mqtt::drivers::ALL;
 use plug2mqtt::sim::Strip;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -34,7 +36,10 @@ fn a_recorded_plug_says_it_again_under_another_serial() {
 
             let (stop, stopped) = oneshot::channel::<()>();
             let ((udp, http), mut out) = (desk.house.shelf.ports(), Vec::new());
-            let served = replay(&file, replayed[place], udp, http, &mut out, async { drop(stopped.await) });
+            let own = desk.house.settings_file("");
+            let (settings, _) = config::load(Some(&own), std::iter::empty(), &[], ALL).unwrap();
+            let stopped = async { drop(stopped.await) };
+            let served = replay(&settings, &file, replayed[place], false, &mut out, stopped);
             let asked = async {
                 let ip = replayed[place].to_string();
                 let (first, again) = (desk.json(&["status", &at]).await, desk.json(&["status", &ip]).await);

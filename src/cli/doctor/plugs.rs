@@ -75,7 +75,7 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
         findings.push(Finding::bad(
             "plugs",
             "none is remembered and none answers",
-            "check power and Wi-Fi of the plugs; for other networks name them in `hosts` of their family, as in maxsmart.hosts; try `plug2mqtt probe ADDRESS`",
+            "check power and Wi-Fi of the plugs; for other networks name them in `hosts` of the section of their family; try `plug2mqtt probe ADDRESS`",
         ));
     }
     let book = Book::open(settings);

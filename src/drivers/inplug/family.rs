@@ -14,7 +14,8 @@ pub(super) static FAMILY: FamilyInfo = FamilyInfo {
     set_clock: None,
     // Sold for sockets of 10, 13, 15 and 16 A.
     rating_w: None,
-    plain_text: false,
+    // It speaks in secret keys.
+    recorded: None,
     settings: &[Setting {
         key: "keep_alive",
         doc: "Send plugs a keep-alive every two minutes. Some firmware restarts without its cloud otherwise.",

@@ -2,6 +2,20 @@
 //! conversation. One dialect: hello to be sure who it is, key exchange, then status, meter and
 //! switch under the session's key. A session that the plug has dropped is made anew where it is
 //! missed. The MAC is the identity.
+//!
+//! # A walk: how it sits in the seams of [`Driver`] and [`Dialect`]
+//!
+//! INPLUG is Broadlink's UDP protocol on port 80. `probes` gives the 48-byte hello with the time
+//! from [`Moment`], `recognise` reads type, MAC and name from the 128-byte reply; the MAC is the
+//! identity. The dialect begins without a session key: a conversation then opens with hello, because
+//! whoever has the address gives its key to anybody, and the key exchange (0x65), whose answer
+//! brings id and key; status (0x6a `01`) and meter (0x6a `04`) follow. Error -7 or -2 in a reply
+//! means the key has expired: `hear` goes back to hello and key exchange once and then repeats the
+//! step it was at, all in the same conversation. Error -4 to the meter is remembered in the dialect,
+//! the reading then has no watts and the sinks offer no sensor. A datagram that is not the answer to
+//! the request in hand (count, id, checksum) is [`Failure::InvalidResponse`]; the transport keeps listening
+//! until its time is up. A switch is 0x6a `02` followed by status in the same conversation. `forget`
+//! drops the key. A keep-alive is a step whose answer nobody waits for, before the others.
 
 mod crypt;
 mod family;

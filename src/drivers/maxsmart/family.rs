@@ -1,6 +1,6 @@
 //! What the settings say about the family: its section with defaults, and settings of its own.
 
-use crate::model::FamilyInfo;
+use crate::model::{FamilyInfo, Recorded};
 use std::time::Duration;
 
 pub(super) static FAMILY: FamilyInfo = FamilyInfo {
@@ -13,6 +13,21 @@ pub(super) static FAMILY: FamilyInfo = FamilyInfo {
     slow_poll_interval: Some(Duration::from_secs(10)),
     set_clock: Some(true),
     rating_w: Some(3680),
-    plain_text: true,
+    recorded: Some(Recorded {
+        personal: &[
+            // Four characters of a serial tell its kind.
+            ("sn", "....000000000001"),
+            ("mac", "02:00:00:00:00:01"),
+            ("plcmac", "02:00:00:00:00:01"),
+            ("pclmac", "02:00:00:00:00:01"),
+            ("cpuid", "000000000000000000000000"),
+            ("sak", ""),
+            ("regid", ""),
+            ("plcdak", ""),
+            ("pcldak", ""),
+        ],
+        // The relays alone.
+        calls: &[513],
+    }),
     settings: &[],
 };

@@ -2,8 +2,8 @@
 //! reads (old firmware puts raw control characters into JSON, strings where others put numbers),
 //! strict about what it believes.
 
+use super::family::FAMILY;
 use super::models::model_of;
-use crate::drivers::SECRETS;
 use crate::model::{DeviceInfo, Failure, MAX_PORTS, Mac, Moment, Name, PlugId, RawHistory, Span};
 use serde_json::{Map, Value};
 
@@ -215,7 +215,7 @@ pub(super) fn masked(bytes: &[u8]) -> Result<String, Failure> {
         match value {
             Value::Object(object) => {
                 for (key, value) in object {
-                    if SECRETS.contains(&key.as_str()) && value.is_string() {
+                    if FAMILY.secrets().any(|secret| secret == key) && value.is_string() {
                         *value = "***".into();
                     }
                     mask(value);

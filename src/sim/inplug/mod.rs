@@ -3,10 +3,13 @@
 //! Owns the state and what hand, app and mains can do to it; `wire` knows the packets. It refuses to know sockets and
 //! real time: whoever calls brings the seconds since the plug was put into service.
 
+mod family;
 mod wire;
 
+pub(super) use family::FAMILY;
+
 use super::load::Load;
-use super::model::{Model, Request};
+use super::model::{Label, Model, Request};
 use super::{BOOT_S, clock};
 use std::collections::VecDeque;
 use wire::{Heard, Packet};
@@ -317,6 +320,27 @@ impl Model for Inplug {
 
     fn watts(&self, now_s: f64) -> Vec<f64> {
         vec![f64::from(self.milliwatts(now_s)) / 1000.0]
+    }
+
+    fn label(&self) -> Label {
+        let (name, id) = (self.name.clone(), format!("inplug-{}", self.mac()));
+        Label { name, id, kind: "INPLUG".into() }
+    }
+
+    fn plug_in(&mut self, port: usize, load: Load) {
+        if port == 1 {
+            self.plug_in(load);
+        }
+    }
+
+    fn obey(&mut self, word: &str) -> bool {
+        match word {
+            "lock" => self.lock(true),
+            "unlock" => self.lock(false),
+            "expire" => self.expire(),
+            _ => return false,
+        }
+        true
     }
 }
 

@@ -68,7 +68,7 @@ impl Strip {
 }
 
 /// The command and its arguments; nothing but a GET is understood.
-pub(in crate::sim) fn request(asked: &Request<'_>) -> Option<(u64, Value)> {
+pub(super) fn request(asked: &Request<'_>) -> Option<(u64, Value)> {
     let query = Some(asked).filter(|asked| asked.method == "GET")?.target.strip_prefix("/?cmd=")?;
     let (cmd, json) = query.split_once("&json=").unwrap_or((query, ""));
     let args = if json.is_empty() { Value::Null } else { serde_json::from_slice(&unescape(json)).ok()? };

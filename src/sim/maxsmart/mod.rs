@@ -5,18 +5,21 @@
 
 mod capability;
 mod datagram;
+mod family;
 mod history;
 mod http;
 mod make;
+mod replay;
 mod wire;
 
+pub(super) use family::FAMILY;
 pub use history::{Drawn, Metrics};
-pub(super) use http::request;
 pub use make::Firmware;
+pub use replay::Recording;
 
 use super::clock;
 use super::load::Load;
-use super::model::{Model, Request};
+use super::model::{Label, Model, Request};
 use std::collections::VecDeque;
 
 /// Seconds after a reboot in which the plug is not on the network.
@@ -214,6 +217,15 @@ impl Model for Strip {
 
     fn watts(&self, now_s: f64) -> Vec<f64> {
         self.watts(now_s)
+    }
+
+    fn label(&self) -> Label {
+        let id = format!("maxsmart-{}", self.serial.to_lowercase());
+        Label { name: self.name.clone(), id, kind: format!("{:?}", self.firmware) }
+    }
+
+    fn plug_in(&mut self, port: usize, load: Load) {
+        self.plug_in(port, load);
     }
 }
 

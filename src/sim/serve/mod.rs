@@ -27,9 +27,9 @@ const BACKLOG: u32 = 64;
 pub struct Endpoint {
     /// Its own address.
     pub ip: Ipv4Addr,
-    /// The port for datagrams, 8888 on real strips and 80 on an INPLUG; 0 takes any.
+    /// The port for datagrams; 0 takes any.
     pub udp_port: u16,
-    /// The port for HTTP, 80 on real plugs; 0 takes any.
+    /// The port for HTTP; 0 takes any.
     pub http_port: u16,
     /// Broadcast addresses on which it listens for datagrams, too. Only one socket of a machine or network
     /// namespace can have each; several plugs on one machine belong on a [`Shelf`].
@@ -37,10 +37,16 @@ pub struct Endpoint {
 }
 
 /// A plug in service. Clones are handles to the same plug.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Served<M = Strip> {
     state: Arc<State<M>>,
     running: Arc<Mutex<Running>>,
+}
+
+impl<M> Clone for Served<M> {
+    fn clone(&self) -> Self {
+        Self { state: Arc::clone(&self.state), running: Arc::clone(&self.running) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -55,8 +61,8 @@ struct Running {
 
 /// Puts a plug into service at a place.
 pub async fn serve<M: Model>(plug: M, place: Endpoint) -> io::Result<Served<M>> {
-    let served = Served { state: Arc::new(State::new(plug)), running: Arc::default() };
-    served.running.lock().await.open(&served.state, place).await?;
+    let served = Served::new(plug);
+    served.open(place).await?;
     Ok(served)
 }
 
@@ -68,6 +74,15 @@ impl Served {
 }
 
 impl<M: Model> Served<M> {
+    /// A plug that is not in service yet.
+    fn new(plug: M) -> Self {
+        Self { state: Arc::new(State::new(plug)), running: Arc::default() }
+    }
+
+    async fn open(&self, place: Endpoint) -> io::Result<()> {
+        self.running.lock().await.open(&self.state, place).await
+    }
+
     /// Looks at or changes the simulated plug.
     pub fn plug<R>(&self, look: impl FnOnce(&mut M) -> R) -> R {
         look(&mut self.state.desk().plug)

@@ -1,6 +1,6 @@
 //! Several plugs side by side, which hear broadcasts together.
 
-use super::{Endpoint, Served, serve, state};
+use super::{Endpoint, Served, state};
 use crate::sim::{Model, Strip};
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
@@ -31,15 +31,19 @@ impl<M: Model> Shelf<M> {
     /// A port given as 0 is one that is free on all these addresses.
     pub async fn serve(plugs: Vec<(Ipv4Addr, M)>, udp_port: u16, http_port: u16) -> io::Result<Self> {
         let ips: Vec<_> = plugs.iter().map(|&(ip, _)| ip).collect();
+        let shelf = Self {
+            plugs: plugs.into_iter().map(|(_, plug)| Served::new(plug)).collect(),
+            broadcasts: Mutex::default(),
+        };
         let chosen = udp_port == 0 || http_port == 0;
         for _ in 0..TRIES {
             let (free_udp, free_http) = if chosen { free_ports(&ips)? } else { (udp_port, http_port) };
             let udp_port = if udp_port == 0 { free_udp } else { udp_port };
             let http_port = if http_port == 0 { free_http } else { http_port };
-            match Self::serve_at(plugs.clone(), udp_port, http_port).await {
+            match shelf.open(&ips, udp_port, http_port).await {
                 // Somebody took a free port between looking and binding.
-                Err(error) if chosen && error.kind() == io::ErrorKind::AddrInUse => {}
-                done => return done,
+                Err(error) if chosen && error.kind() == io::ErrorKind::AddrInUse => shelf.stop().await,
+                done => return done.map(|()| shelf),
             }
         }
         Err(io::ErrorKind::AddrInUse.into())
@@ -63,16 +67,14 @@ impl<M: Model> Shelf<M> {
         }
     }
 
-    async fn serve_at(plugs: Vec<(Ipv4Addr, M)>, udp_port: u16, http_port: u16) -> io::Result<Self> {
+    async fn open(&self, ips: &[Ipv4Addr], udp_port: u16, http_port: u16) -> io::Result<()> {
         let socket = tokio::net::UdpSocket::bind((Shelf::LOOPBACK_BROADCAST, udp_port)).await?;
-        let mut served = Vec::new();
-        for (ip, plug) in plugs {
-            served.push(serve(plug, Endpoint { ip, udp_port, http_port, broadcasts: Vec::new() }).await?);
+        for (&ip, plug) in ips.iter().zip(&self.plugs) {
+            plug.open(Endpoint { ip, udp_port, http_port, broadcasts: Vec::new() }).await?;
         }
-        let ears = served.iter().map(|plug| plug.state.clone()).collect();
-        let mut broadcasts = JoinSet::new();
-        broadcasts.spawn(state::listen_broadcast(ears, socket));
-        Ok(Self { plugs: served, broadcasts: Mutex::new(broadcasts) })
+        let ears = self.plugs.iter().map(|plug| plug.state.clone()).collect();
+        self.broadcasts.lock().await.spawn(state::listen_broadcast(ears, socket));
+        Ok(())
     }
 }
 

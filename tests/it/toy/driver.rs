@@ -24,7 +24,7 @@ static FAMILY: FamilyInfo = FamilyInfo {
     slow_poll_interval: None,
     set_clock: None,
     rating_w: Some(2300),
-    plain_text: false,
+    recorded: None,
     settings: &[
         Setting {
             key: "pin",

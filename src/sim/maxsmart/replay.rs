@@ -1,12 +1,12 @@
 //! A recording of a plug's traffic, served as a plug: what was asked then is answered as it was answered then.
 //!
 //! ```text
-//! # plug2mqtt recording 1
-//! > GET 511
+//! # plug2mqtt recording 1 of family maxsmart
+//! > GET /?cmd=511
 //! < {"response":511,"code":200,"data":{"watt":["5.20"],"amp":["0.1"],"switch":[1]}}
 //! > UDP 00dv=all;
 //! < {"response":0,"data":{"sn":"SWP1000000000001","name":"SWITCH"}}
-//! > GET 516 {"page":0}
+//! > GET /?cmd=516&json={"page":0}
 //! < !closed
 //! ```
 //!
@@ -14,14 +14,15 @@
 //! a backslash, or `!closed`, `!unreachable`, `!silent`. A question that comes more often than it was recorded gets
 //! the last answer again. Serials in questions are not compared, nor are dates.
 
-use super::model::{Model, Request};
+use super::http::request;
+use crate::sim::model::{Model, Request};
 use serde_json::{Map, Value};
 
 /// More than any recording has.
 const MOST: usize = 10_000;
 
 /// What begins every recording.
-const HEAD: &str = "# plug2mqtt recording 1";
+const HEAD: &str = "# plug2mqtt recording 1 of family maxsmart";
 
 /// A plug that says what another one said.
 #[derive(Clone, Debug)]
@@ -115,9 +116,13 @@ impl Question {
         if let Some(datagram) = text.strip_prefix("UDP ") {
             return Self::datagram(&unescape(datagram)?);
         }
-        let rest = text.strip_prefix("GET ")?;
-        let (command, json) = rest.split_once(' ').unwrap_or((rest, "{}"));
-        Some(Self::new(Way::Web, command.parse().ok()?, serde_json::from_slice(&unescape(json)?).ok()?))
+        let target = String::from_utf8(unescape(text.strip_prefix("GET ")?)?).ok()?;
+        Self::get(&Request::get(&target))
+    }
+
+    fn get(asked: &Request<'_>) -> Option<Self> {
+        let (command, arguments) = request(asked)?;
+        Some(Self::new(Way::Web, command, arguments.as_object().cloned().unwrap_or_default()))
     }
 
     fn datagram(bytes: &[u8]) -> Option<Self> {
@@ -155,10 +160,8 @@ impl Model for Recording {
         answer.into_iter().collect()
     }
 
-    fn http(&mut self, _: f64, request: &Request<'_>) -> Option<Vec<u8>> {
-        let (command, arguments) = super::maxsmart::request(request)?;
-        let arguments = arguments.as_object().cloned().unwrap_or_default();
-        let body = self.answer(&Question::new(Way::Web, command, arguments))?;
+    fn http(&mut self, _: f64, asked: &Request<'_>) -> Option<Vec<u8>> {
+        let body = self.answer(&Question::get(asked)?)?;
         let mut reply =
             format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nContent-Type:text/plain\r\n\r\n", body.len())
                 .into_bytes();
@@ -207,22 +210,22 @@ fn serial(bytes: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = r#"# plug2mqtt recording 1
+    const TEXT: &str = r#"# plug2mqtt recording 1 of family maxsmart
 # a comment
 
 > UDP 00dv=all;
 < {"response":0,"data":{"sn":"SWP1000000000001","name":"B\\u00fcro"}}
-> GET 511
+> GET /?cmd=511
 < first
-> GET 511
+> GET /?cmd=511
 < second\x01\xff
-> GET 516 {"page":0,"sn":"SWP1000000000001"}
+> GET /?cmd=516&json={"page":0,"sn":"SWP1000000000001"}
 < !closed
 > UDP V3{"sn":"SWP1000000000001","cmd":90}
 < !silent
-> GET 515 {"port":1}
+> GET /?cmd=515&json={"port":1}
 < one
-> GET 515 {"port":2}
+> GET /?cmd=515&json={"port":2}
 < two
 "#;
 
@@ -259,18 +262,24 @@ mod tests {
         for (text, why) in [
             ("", "does not begin"),
             ("# plug2mqtt recording 2\n", "does not begin"),
-            ("# plug2mqtt recording 1\n", "nothing in it"),
-            ("# plug2mqtt recording 1\n< {}\n", "line 2: an answer to nothing"),
-            ("# plug2mqtt recording 1\n> PUT 1\n", "line 2: not a question"),
-            ("# plug2mqtt recording 1\n> GET 511\n< \\y\n", "line 3: a broken escape"),
-            ("# plug2mqtt recording 1\nhello\n", "line 2: neither"),
+            ("# plug2mqtt recording 1 of family maxsmart\n", "nothing in it"),
+            ("# plug2mqtt recording 1 of family maxsmart\n< {}\n", "line 2: an answer to nothing"),
+            ("# plug2mqtt recording 1 of family maxsmart\n> PUT 1\n", "line 2: not a question"),
+            (
+                "# plug2mqtt recording 1 of family maxsmart\n> GET /?cmd=511\n< \\y\n",
+                "line 3: a broken escape",
+            ),
+            ("# plug2mqtt recording 1 of family maxsmart\nhello\n", "line 2: neither"),
         ] {
             let refused = Recording::read(text).expect_err(text);
             assert!(refused.contains(why), "{refused}");
         }
-        let endless = format!("# plug2mqtt recording 1\n> GET 511\n{}", "< {}\n".repeat(MOST + 1));
+        let endless = format!(
+            "# plug2mqtt recording 1 of family maxsmart\n> GET /?cmd=511\n{}",
+            "< {}\n".repeat(MOST + 1)
+        );
         assert!(Recording::read(&endless).is_err_and(|why| why == format!("line {}: too much", MOST + 3)));
-        let deaf = "# plug2mqtt recording 1\n> GET 511\n< !unreachable\n";
+        let deaf = "# plug2mqtt recording 1 of family maxsmart\n> GET /?cmd=511\n< !unreachable\n";
         assert!(!Recording::read(deaf).expect("a recording").speaks_http());
     }
 }
