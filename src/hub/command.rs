@@ -84,6 +84,11 @@ impl CommandQueue {
         }
     }
 
+    /// There is nothing to end or to begin.
+    fn is_idle(&self) -> bool {
+        self.orders.is_empty() && self.ended.is_empty() && self.returns.is_empty()
+    }
+
     /// This port goes back by itself.
     pub(super) fn is_timed(&self, port: u8) -> bool {
         self.returns.get(port).is_some()
@@ -112,8 +117,7 @@ impl CommandQueue {
         let refused = wishes.as_ref().err().copied();
         let wishes = wishes.unwrap_or_default();
         let ports = wishes.keys().copied().collect();
-        let ticket =
-            Ticket { id: order.id, hold: order.hold, error: refused, ..Ticket::new(now, Cause::Mqtt, ports) };
+        let ticket = Ticket::ordered(now, &order, ports, refused);
         self.enter(now, ticket, &wishes, order.stagger, timeout.min(order.ttl.unwrap_or(timeout)));
     }
 
@@ -131,7 +135,7 @@ impl CommandQueue {
         stagger: Duration,
         life: Duration,
     ) {
-        if ticket.open.is_empty() {
+        if ticket.is_over() {
             self.ended.push(ticket);
             return;
         }
@@ -251,7 +255,7 @@ impl CommandQueue {
             left = left.min(order.deadline - now.up);
             ports.insert(port, order.on);
             let cause = self.tickets.get_mut(&order.ticket).map_or(Cause::Mqtt, |ticket| {
-                ticket.attempts = ticket.attempts.max(order.attempts);
+                ticket.sent(order.attempts);
                 ticket.cause
             });
             self.flight.insert(port, (order.ticket, order.on));
@@ -269,7 +273,7 @@ impl CommandQueue {
         let tickets: BTreeSet<u64> = self.flight.values().map(|(ticket, _)| *ticket).collect();
         for number in tickets {
             if let Some(ticket) = self.tickets.get_mut(&number) {
-                ticket.requests += requests;
+                ticket.count(requests);
             }
         }
     }
@@ -308,7 +312,7 @@ impl CommandQueue {
             order.not_before = now.up + RETRY.pause(order.attempts.saturating_sub(1));
             if let Failure::Rejected(why) = failure {
                 if let Some(ticket) = self.tickets.get_mut(&ticket) {
-                    ticket.detail = Some(why.clone());
+                    ticket.explain(why);
                 }
                 self.fail(port, CommandError::NotConfirmed);
             }
@@ -325,6 +329,9 @@ impl CommandQueue {
         bars: impl Fn(u8, bool) -> Option<CommandError>,
     ) {
         self.returns.watch_clock(now);
+        if self.is_idle() {
+            return;
+        }
         let barred = self.orders.iter().filter(|(port, order)| !self.in_the_air(**port, order));
         let barred = barred.filter_map(|(&port, order)| {
             let why = bars(port, order.on)?;
@@ -396,6 +403,11 @@ impl CommandQueue {
         self.returns.unnumbered() || self.tickets.values().chain(&self.ended).any(Ticket::unnumbered)
     }
 
+    /// Somebody or something waits for the disk.
+    pub(super) fn wait_for_disk(&self) -> bool {
+        self.unnumbered() || self.awaited().is_some()
+    }
+
     /// The newest change that somebody waits for.
     pub(super) fn awaited(&self) -> Option<u64> {
         self.tickets.values().chain(&self.ended).map(|ticket| ticket.gate).filter(|gate| *gate > 0).max()
@@ -421,21 +433,21 @@ impl CommandQueue {
         for port in held.map(|(&port, _)| port).collect::<Vec<_>>() {
             let ticket = self.orders.get(&port).and_then(|order| self.tickets.get_mut(&order.ticket));
             if let Some(ticket) = ticket {
-                ticket.detail = Some(why.into());
+                ticket.explain(why);
             }
             self.fail(port, CommandError::NotSaved);
             self.returns.taken_back(port, perhaps);
         }
         for ticket in self.tickets.values_mut().chain(&mut self.ended).filter(|ticket| ticket.gate > 0) {
             ticket.gate = 0;
-            if ticket.hold.is_some() || ticket.error.is_some() {
+            if ticket.hold.is_some() || ticket.has_failed() {
                 continue;
             }
             for (port, was) in std::mem::take(&mut ticket.replaced) {
                 self.returns.put(port, was);
                 self.returns.taken_back(port, perhaps);
-                ticket.error.get_or_insert((CommandError::NotSaved, Some(port)));
-                ticket.detail = Some(why.into());
+                ticket.fail(port, CommandError::NotSaved);
+                ticket.explain(why);
             }
         }
     }
@@ -458,7 +470,7 @@ impl CommandQueue {
     fn fail(&mut self, port: u8, error: CommandError) {
         let Some(order) = self.orders.remove(&port) else { return };
         let Some(ticket) = self.tickets.get_mut(&order.ticket) else { return };
-        ticket.error.get_or_insert((error, Some(port)));
+        ticket.fail(port, error);
         let was = ticket.replaced.remove(&port);
         // It may have been obeyed all the same.
         let unsure = matches!(error, CommandError::Timeout | CommandError::Offline | CommandError::Busy);
@@ -477,8 +489,8 @@ impl CommandQueue {
 
     fn close(&mut self, number: u64, port: u8) {
         let Some(ticket) = self.tickets.get_mut(&number) else { return };
-        ticket.open.remove(&port);
-        if ticket.open.is_empty()
+        ticket.close(port);
+        if ticket.is_over()
             && let Some(ticket) = self.tickets.remove(&number)
         {
             self.ended.push(ticket);

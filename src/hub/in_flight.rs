@@ -4,15 +4,15 @@ use crate::model::{Endpoint, Moment, Who};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Polls in the air while the program starts and finds out who is there; more wait for these to
+/// Polls in flight while the program starts and finds out who is there; more wait for these to
 /// end or to grow old.
 pub(super) const AT_START: usize = 16;
 const START: Duration = Duration::from_secs(10);
 
-/// Polls in the air later. Each takes some 35 KiB, most of it the HTTP client's.
+/// Polls in flight later. Each takes some 35 KiB, most of it the HTTP client's.
 const LATER: usize = 32;
 
-/// A poll in the air for longer no longer keeps others waiting: the plug is slow or dead.
+/// A poll in flight for longer no longer keeps others waiting: the plug is slow or dead.
 const YOUNG_AT_START: Duration = Duration::from_millis(250);
 const YOUNG: Duration = Duration::from_millis(50);
 
@@ -21,7 +21,7 @@ type Age = (Duration, u64);
 
 /// Conversations under way.
 #[derive(Debug)]
-pub(super) struct Air {
+pub(super) struct InFlight {
     talks: BTreeMap<Who, (Age, Endpoint)>,
     /// When they began.
     ages: BTreeSet<Age>,
@@ -33,7 +33,7 @@ pub(super) struct Air {
     woke: Duration,
 }
 
-impl Air {
+impl InFlight {
     pub(super) fn new(now: &Moment) -> Self {
         let (talks, ages, lines) = Default::default();
         Self { talks, ages, lines, begun: 0, woke: now.up }

@@ -2,16 +2,11 @@
 //! waits is answered when a state of the memory that holds it is written, and many are by one. What
 //! cannot be written is taken back, and answered so.
 
-use super::{Effect, Hub};
-use crate::model::{
-    Energy, Event, Moment, Name, Notification, Options, PersistedPlug, PersistedState, PlugId, Response,
-};
+use super::change::Change;
+use super::command::CommandQueue;
+use crate::model::{Moment, Notification, PlugId, Response};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use tracing::info;
-
-/// How long a change that nobody waits for may wait to be written.
-const SAVE_AFTER: Duration = Duration::from_millis(500);
 
 /// What could not be written is tried again after this long, or when somebody waits.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -47,50 +42,29 @@ pub(super) struct Ledger {
 
 /// Somebody waits for a change to be written.
 #[derive(Debug)]
-struct Waiting {
+pub(super) struct Waiting {
     number: u64,
     until: Duration,
-    change: Change,
+    pub(super) change: Change,
     /// What is told then.
-    note: Notification,
+    pub(super) note: Notification,
 }
 
-/// A change somebody waits for, and what is needed to take it back.
-#[derive(Debug)]
-pub(super) enum Change {
-    /// Nothing that could be taken back: a latch protects, be it written or not.
-    Latch,
-    /// The name of a plug (port 0) or port.
-    Name(PlugId, u8, Option<Name>),
-    /// The options of a plug.
-    Options(PlugId, Box<Options>),
-    /// A meter: what it showed before and what it was set to.
-    Energy(PlugId, u8, [Energy; 2]),
-    /// Ports that were released.
-    OverloadReset(PlugId, BTreeSet<u8>),
-    /// Whether new plugs are taken, and what was remembered about that before.
-    Adopt(bool, Option<bool>),
-    /// A plug goes; with what is remembered of one that is not asked, and whether it is blocked from
-    /// now on.
-    Remove(PlugId, Option<Box<PersistedPlug>>, bool),
-    /// A plug may be taken again.
-    Unblock(PlugId),
-    /// Hardware has taken the place of other hardware: both as they were.
-    Replace(Box<[(PlugId, &'static str, PersistedPlug); 2]>),
-}
-
-impl Change {
-    /// The plug that it is about.
-    fn plug(&self) -> Option<&PlugId> {
-        match self {
-            Self::Latch | Self::Adopt(..) => None,
-            Self::Name(id, ..)
-            | Self::Options(id, _)
-            | Self::Energy(id, ..)
-            | Self::OverloadReset(id, _)
-            | Self::Remove(id, ..)
-            | Self::Unblock(id) => Some(id),
-            Self::Replace(plugs) => plugs.first().map(|(id, ..)| id),
+impl Waiting {
+    /// What is told when it cannot be written.
+    pub(super) fn refusal(note: Notification, why: &str) -> Notification {
+        match note {
+            Notification::Response(Response { verb, transaction, result: Ok(_) }) => {
+                Notification::Response(Response {
+                    verb,
+                    transaction,
+                    result: Err(format!("not saved: {why}")),
+                })
+            }
+            other @ (Notification::Response(_)
+            | Notification::Result(_)
+            | Notification::Plug(..)
+            | Notification::Bridge(_)) => other,
         }
     }
 }
@@ -108,7 +82,8 @@ impl Ledger {
         self.newest
     }
 
-    fn within(&mut self, now: &Moment, time: Duration) {
+    /// What nobody waits for is to be written within this time.
+    pub(super) fn within(&mut self, now: &Moment, time: Duration) {
         let by = (now.up + time).max(self.not_before);
         self.at = Some(self.at.map_or(by, |at| at.min(by)));
     }
@@ -122,227 +97,90 @@ impl Ledger {
     pub(super) fn is_leaving(&self, id: &PlugId) -> bool {
         self.leaving.contains(id)
     }
-}
 
-impl Hub {
-    /// What must outlive the process.
-    pub fn memory(&self) -> PersistedState {
-        let kept = self.plugs.values().filter(|plug| plug.kept() && !self.ledger.is_leaving(&plug.id));
-        let mut memory = PersistedState { version: PersistedState::VERSION, ..self.memory.clone() };
-        // Beside those that settings keep out at present.
-        memory.plugs.extend(kept.map(|plug| (plug.id.clone(), plug.kept_as())));
-        memory
+    /// A plug has gone, or stays.
+    pub(super) fn has_left(&mut self, id: &PlugId) {
+        self.leaving.remove(id);
     }
 
-    pub(super) fn save_soon(&mut self, now: &Moment) {
-        self.save_within(now, SAVE_AFTER);
-    }
-
-    pub(super) fn save_within(&mut self, now: &Moment, time: Duration) {
-        self.ledger.within(now, time);
-    }
-
-    /// Tells this once the change that was made for it is written.
-    pub(super) fn tell_when_written(&mut self, now: &Moment, change: Change, note: Notification) {
-        let until = now.up + PATIENCE;
-        let number = self.ledger.change();
-        let of_it = self.ledger.waiting.iter().filter(|waiting| waiting.change.plug() == change.plug());
-        let full = self.ledger.waiting.len() >= MAX_WAITING || of_it.count() >= MAX_OF_ONE;
+    /// Tells this once the change that was made for it is written. Brings it back when too many wait.
+    pub(super) fn wait(&mut self, now: &Moment, change: Change, note: Notification) -> Option<Waiting> {
+        let (number, until) = (self.change(), now.up + PATIENCE);
+        let of_it = self.waiting.iter().filter(|waiting| waiting.change.plug() == change.plug());
+        let full = self.waiting.len() >= MAX_WAITING || of_it.count() >= MAX_OF_ONE;
         // What protects is not given up.
         let full = full && !matches!(change, Change::Latch);
-        self.ledger.waiting.push(Waiting { number, until, change, note });
-        self.ledger.wanted = true;
-        if full && let Some(waiting) = self.ledger.waiting.pop() {
-            self.take_back(now, waiting, "too many changes wait for the disk");
+        let waiting = Waiting { number, until, change, note };
+        self.wanted = true;
+        if full {
+            return Some(waiting);
         }
+        self.waiting.push(waiting);
+        None
     }
 
-    /// Numbers what has changed about a plug's returns, and takes over what else it wants written.
-    pub(super) fn number(&mut self, now: &Moment, id: &PlugId) {
-        let Some(plug) = self.plugs.get_mut(id) else { return };
-        let pledges = std::mem::take(&mut plug.pledges);
-        if plug.desk.unnumbered() {
-            let number = self.ledger.change();
-            plug.desk.number(number);
-            self.ledger.plugs.insert(id.clone());
-            self.ledger.within(now, Duration::ZERO);
+    /// Numbers what has changed about a plug's returns.
+    pub(super) fn number(&mut self, now: &Moment, id: &PlugId, commands: &mut CommandQueue) {
+        if commands.unnumbered() {
+            let number = self.change();
+            commands.number(number);
+            self.plugs.insert(id.clone());
+            self.within(now, Duration::ZERO);
         }
-        let awaited = self.plugs.get(id).and_then(|plug| plug.desk.awaited());
-        self.ledger.wanted |= awaited > self.ledger.writing.filter(|_| awaited.is_some());
-        for (change, note) in pledges {
-            self.tell_when_written(now, change, note);
-        }
+        let awaited = commands.awaited();
+        self.wanted |= awaited > self.writing.filter(|_| awaited.is_some());
     }
 
-    /// Begins to write, if it is time and nothing is being written.
-    pub(super) fn write(&mut self, now: &Moment) {
-        let ledger = &mut self.ledger;
-        if ledger.writing.is_none() && (ledger.wanted || ledger.at.is_some_and(|at| at <= now.up)) {
-            ledger.writing = Some(ledger.newest);
-            (ledger.wanted, ledger.at) = (false, None);
-            self.memory.generation = self.memory.generation.saturating_add(1);
-            self.memory.written_ms = now.unix_ms;
-            self.effects.push_back(Effect::Save);
+    /// Whether to begin to write now: it is time and nothing is being written.
+    pub(super) fn begin(&mut self, now: &Moment) -> bool {
+        let begins = self.writing.is_none() && (self.wanted || self.at.is_some_and(|at| at <= now.up));
+        if begins {
+            self.writing = Some(self.newest);
+            (self.wanted, self.at) = (false, None);
         }
+        begins
     }
 
     /// The program stops: whatever there is is written once more.
     pub(super) fn write_all(&mut self) {
-        self.ledger.wanted = true;
+        self.wanted = true;
     }
 
-    /// What was to be written is, or is not.
-    pub(super) fn saved(&mut self, now: &Moment, result: Result<(), String>) {
-        let Some(number) = self.ledger.writing.take() else { return };
-        match result {
-            Ok(()) => {
-                self.ledger.not_before = Duration::ZERO;
-                let all = std::mem::take(&mut self.ledger.waiting);
-                let (written, waiting) = all.into_iter().partition(|waiting| waiting.number <= number);
-                self.ledger.waiting = waiting;
-                for Waiting { change, note, .. } in written {
-                    self.carry_through(now, change);
-                    self.tell(note);
-                }
-                for id in std::mem::take(&mut self.ledger.plugs) {
-                    let Some(plug) = self.plugs.get_mut(&id) else { continue };
-                    if !plug.desk.written(number) {
-                        self.ledger.plugs.insert(id.clone());
-                    }
-                    self.attend(now, &id);
-                }
-            }
-            Err(why) => {
-                self.ledger.not_before = now.up + AGAIN;
-                self.give_back(now, &why, false);
-                self.save_within(now, AGAIN);
-            }
-        }
+    /// What was being written, up to this number, has come to an end.
+    pub(super) fn ended(&mut self) -> Option<u64> {
+        self.writing.take()
     }
 
-    /// Nobody waits for a disk that does not answer.
-    pub(super) fn mind_the_disk(&mut self, now: &Moment) {
-        if self.ledger.waiting.iter().any(|waiting| waiting.until <= now.up) {
-            self.give_back(now, "the disk does not answer", true);
-            self.save_soon(now);
-        }
+    /// Changes up to this number are written: who has waited for them, and plugs whose commands may have.
+    pub(super) fn written(&mut self, number: u64) -> (Vec<Waiting>, BTreeSet<PlugId>) {
+        self.not_before = Duration::ZERO;
+        let all = std::mem::take(&mut self.waiting);
+        let (written, waiting) = all.into_iter().partition(|waiting| waiting.number <= number);
+        self.waiting = waiting;
+        (written, std::mem::take(&mut self.plugs))
     }
 
-    /// What waits to be written, and `perhaps` will be, is taken back, the newest first.
-    fn give_back(&mut self, now: &Moment, why: &str, perhaps: bool) {
-        self.ledger.wanted = false;
-        while let Some(waiting) = self.ledger.waiting.pop() {
-            self.take_back(now, waiting, why);
-        }
-        for id in std::mem::take(&mut self.ledger.plugs) {
-            if let Some(plug) = self.plugs.get_mut(&id) {
-                plug.desk.lost(why, perhaps);
-            }
-            self.attend(now, &id);
-        }
+    /// The commands of this plug have more to be written.
+    pub(super) fn mind(&mut self, id: PlugId) {
+        self.plugs.insert(id);
     }
 
-    fn take_back(&mut self, now: &Moment, waiting: Waiting, why: &str) {
-        let Waiting { change, note, .. } = waiting;
-        self.undo(now, change);
-        self.tell(match note {
-            Notification::Response(Response { verb, transaction, result: Ok(_) }) => {
-                Notification::Response(Response {
-                    verb,
-                    transaction,
-                    result: Err(format!("not saved: {why}")),
-                })
-            }
-            other @ (Notification::Response(_)
-            | Notification::Result(_)
-            | Notification::Plug(..)
-            | Notification::Bridge(_)) => other,
-        });
+    /// Nothing can be written; it is tried again later.
+    pub(super) fn failed(&mut self, now: &Moment) {
+        self.not_before = now.up + AGAIN;
+        self.within(now, AGAIN);
     }
 
-    /// A change is written: what had to wait for that.
-    fn carry_through(&mut self, now: &Moment, change: Change) {
-        match change {
-            Change::Latch | Change::OverloadReset(..) | Change::Unblock(_) => {}
-            Change::Name(id, ..) => self.refitted(now, &id),
-            Change::Options(id, before) => {
-                let power_unit = self.plugs.get(&id).map(|plug| plug.kept.options.power_unit);
-                if power_unit.is_some_and(|power_unit| power_unit != before.power_unit) {
-                    self.effects.push_back(Effect::Reattach(id.clone()));
-                }
-                self.refitted(now, &id);
-            }
-            Change::Energy(id, port, [_, set]) => {
-                info!(plug = %id, port, kwh = %set, "energy meter set");
-                if let Some(plug) = self.plugs.get_mut(&id) {
-                    plug.show_energy(now);
-                    self.settle(now, &id);
-                }
-            }
-            Change::Adopt(adopt, _) => self.adopt_from_now_on(now, adopt),
-            Change::Remove(id, ..) => {
-                self.ledger.leaving.remove(&id);
-                if let Some(plug) = self.plugs.get_mut(&id) {
-                    plug.leave(now, &mut self.effects);
-                }
-                self.drop_plug(&id);
-                info!(plug = %id, "device removed");
-                self.tell(Notification::Bridge(Event::DeviceRemoved(id)));
-            }
-            Change::Replace(plugs) => {
-                let [_, (by, ..)] = *plugs;
-                self.tell(Notification::Bridge(Event::DeviceRemoved(by)));
-            }
-        }
+    /// Somebody has waited too long for the disk.
+    pub(super) fn is_late(&self, now: &Moment) -> bool {
+        self.waiting.iter().any(|waiting| waiting.until <= now.up)
     }
 
-    /// A change cannot be written: everything is as it was.
-    fn undo(&mut self, now: &Moment, change: Change) {
-        match change {
-            Change::Latch => {}
-            Change::Name(id, port, was) => {
-                let Some(plug) = self.plugs.get_mut(&id) else { return };
-                match (port, was) {
-                    (0, was) => plug.kept.name = was,
-                    (_, Some(name)) => drop(plug.kept.port_names.insert(port, name)),
-                    (_, None) => drop(plug.kept.port_names.remove(&port)),
-                }
-                self.refitted(now, &id);
-            }
-            Change::Options(id, was) => {
-                let Some(plug) = self.plugs.get_mut(&id) else { return };
-                plug.kept.options = *was;
-                self.refitted(now, &id);
-            }
-            Change::Energy(id, port, [was, set]) => {
-                let Some(plug) = self.plugs.get_mut(&id) else { return };
-                let mut energy = was;
-                // What was drawn meanwhile was drawn.
-                energy.add(plug.meter.exact(port).beyond(set));
-                plug.meter.set(now, port, energy);
-            }
-            Change::OverloadReset(id, ports) => {
-                let Some(plug) = self.plugs.get_mut(&id) else { return };
-                plug.latch(now, &ports);
-                self.settle(now, &id);
-            }
-            Change::Adopt(_, was) => self.memory.adopt = was,
-            Change::Remove(id, kept, blocked) => {
-                self.ledger.leaving.remove(&id);
-                if blocked {
-                    self.memory.blocked.remove(&id);
-                }
-                if let Some(kept) = kept {
-                    self.memory.plugs.insert(id, *kept);
-                }
-            }
-            Change::Unblock(id) => drop(self.memory.blocked.insert(id)),
-            Change::Replace(plugs) => {
-                for (id, driver, kept) in *plugs {
-                    self.drop_plug(&id);
-                    self.add(now, id, driver, kept, true);
-                }
-            }
-        }
+    /// What waits is taken back: who waits, the newest first, and plugs whose commands do.
+    pub(super) fn give_back(&mut self) -> (Vec<Waiting>, BTreeSet<PlugId>) {
+        self.wanted = false;
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.reverse();
+        (waiting, std::mem::take(&mut self.plugs))
     }
 }

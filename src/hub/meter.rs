@@ -1,17 +1,14 @@
 //! The meters of one plug: power becomes energy, gaps stay gaps, and no figure ever falls.
 
+use super::day::Day;
+use super::floors::{self, Floors};
 use super::hours::Filled;
-use super::period;
 use crate::model::{
-    Energy, Hours, MAX_PORTS, MAX_WATTS, Meaning, MeterState, Moment, PerPort, PlugId, PortMeterState,
-    RawHistory, Since,
+    Energy, Hours, MAX_PORTS, MAX_WATTS, Meaning, MeterState, Moment, PerPort, PlugId, PlugView,
+    PortMeterState, RawHistory,
 };
 use std::time::Duration;
 use tracing::warn;
-
-mod floors;
-pub(super) use floors::Floors;
-use floors::complete;
 
 /// Energy is told at most this often.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
@@ -24,15 +21,6 @@ const SHORT: Duration = Duration::from_secs(15);
 const SAVE_FAR: Duration = Duration::from_secs(10);
 const SAVE_MOVED: Duration = Duration::from_secs(60);
 const SAVE_STILL: Duration = Duration::from_secs(600);
-
-/// How often what was drawn today and this month is told, at the most.
-const LATELY_EVERY: Duration = Duration::from_secs(60);
-
-/// The last figure of a day is told so long before its end, that it is out before the new one begins.
-const CLOSING: Duration = Duration::from_secs(2);
-
-/// How often a day that has begun is looked at while it may not be told.
-const UNTOLD: Duration = Duration::from_secs(60);
 
 /// A bridge that was away for longer cannot be told from one whose clock was wrong.
 const YEAR_MS: u64 = 366 * 86_400_000;
@@ -60,15 +48,7 @@ pub(super) struct Meter {
     /// What the meters showed when this run began, until it is known what earlier runs have told.
     began: Option<Began>,
     told_at: Duration,
-    /// Where the meters stood when day and month began.
-    since: Since,
-    /// A day ends or has begun, and that was not told yet.
-    turned: bool,
-    /// What the meters showed when the last figure of the running day was told; there the next begins.
-    closed: Option<Vec<Energy>>,
-    /// When the day is to be looked at.
-    day_at: Option<Duration>,
-    lately_told_at: Option<Duration>,
+    day: Day,
     /// By the hour, for plugs that may have a record of their own.
     hours: Option<Box<Hours>>,
     /// The total at the last reading, and when it was last asked to be written down soon.
@@ -130,11 +110,7 @@ impl Meter {
                 unix_ms: tally.certain_ms.unwrap_or(tally.unix_ms),
             }),
             told_at: Duration::ZERO,
-            since: tally.since.clone(),
-            turned: false,
-            closed: None,
-            day_at: None,
-            lately_told_at: None,
+            day: Day::new(tally.since.clone()),
             hours: tally.hours.clone(),
             noted: Energy::default(),
             written: tally.ports.iter().map(|port| port.energy.shown()).sum(),
@@ -150,7 +126,7 @@ impl Meter {
             unix_ms: self.unix_ms,
             // A run that ends before it knows must not vouch for its figures to the next one.
             certain_ms: self.began.as_ref().map(|began| began.unix_ms).filter(|ms| *ms != self.unix_ms),
-            since: self.since.clone(),
+            since: self.day.since().clone(),
             hours: self.hours.clone(),
         }
     }
@@ -163,9 +139,7 @@ impl Meter {
         samples: impl Iterator<Item = Sample>,
         poll: Duration,
     ) -> bool {
-        if !self.since.begun() {
-            self.turned |= self.since.turn(now, self.ports.iter().map(|port| port.energy));
-        }
+        self.day.begin(now, self.ports.iter().map(|port| port.energy));
         self.mind_day(now);
         let longest = longest(poll);
         // A restart that was quick enough is no gap.
@@ -239,39 +213,19 @@ impl Meter {
         // A clock that was set back far is looked at by the next reading.
         let believed =
             now.plausible() && !self.behind && now.unix_ms.saturating_add(CLOCK_SET_MS) >= self.unix_ms;
-        if !self.since.begun() || !believed {
-            (self.closed, self.day_at) = (None, None);
-            return false;
-        }
-        let left = period::left(now);
-        let meters = |ports: &[Port]| ports.iter().map(|port| port.energy).collect::<Vec<_>>();
-        if self.since.is_over(now) {
-            let known = self.ports.len();
-            let began = self.closed.take().filter(|began| began.len() == known);
-            let began = began.unwrap_or_else(|| meters(&self.ports));
-            self.turned |= self.since.turn(now, began.into_iter());
-        } else if left > CLOSING {
-            self.closed = None;
-        } else if self.closed.is_none() {
-            self.closed = Some(meters(&self.ports));
-            self.turned = true;
-        }
-        let next = if self.closed.is_some() { left } else { left.saturating_sub(CLOSING) };
-        let next = next.max(Duration::from_millis(1));
-        self.day_at = Some(now.up + if self.turned { next.min(UNTOLD) } else { next });
-        self.turned
+        self.day.mind(now, believed, self.ports.iter().map(|port| port.energy))
     }
 
     /// When to do so again.
     pub(super) fn day_at(&self) -> Option<Duration> {
-        self.day_at
+        self.day.at()
     }
 
     /// A day has begun while the plug is away for so long that what it was told to have drawn before
     /// this run can be laid beside what is remembered, without a reading.
     pub(super) fn waits_for_day(&self, now: &Moment, poll: Duration) -> bool {
         let away = passed_ms(self.unix_ms, now).map(Duration::from_millis);
-        self.turned && self.read_at.is_none() && away.is_some_and(|away| away > longest(poll))
+        self.day.has_turned() && self.read_at.is_none() && away.is_some_and(|away| away > longest(poll))
     }
 
     /// Notes when it was metered last. True when the wall clock cannot be laid beside what was
@@ -319,12 +273,12 @@ impl Meter {
     pub(super) fn fill(&mut self, now: &Moment, record: &RawHistory) -> Result<Vec<Filled>, &'static str> {
         let Some(hours) = &mut self.hours else { return Ok(Vec::new()) };
         let filled = hours.compare(record, now)?;
-        self.closed = None;
+        self.day.reopen();
         hours.fill(&filled);
         for hour in &filled {
             for (index, (port, missed)) in self.ports.iter_mut().zip(&hour.ports).enumerate() {
                 port.energy.add(*missed);
-                self.since.credit(now, index, *missed, hour.unix_ms);
+                self.day.credit(now, index, *missed, hour.unix_ms);
             }
         }
         Ok(filled)
@@ -339,8 +293,8 @@ impl Meter {
     pub(super) fn raise(&mut self, id: &PlugId, ports: u8, floors: &Floors, now: &Moment) {
         let Some(began) = self.began.take() else { return };
         self.ports.resize(self.ports.len().max(ports.into()), Port::default());
-        self.closed = None;
-        let floors = complete(floors, &began.ports, self.ports.len());
+        self.day.reopen();
+        let floors = floors::complete(floors, &began.ports, self.ports.len());
         for (index, port) in self.ports.iter_mut().enumerate() {
             let start = began.ports.get(index).copied().unwrap_or_default();
             let Some(floor) = floors.get(index).copied() else { continue };
@@ -357,7 +311,35 @@ impl Meter {
             }
             port.energy.add(lead);
             // Since the file was written; without one nobody knows when.
-            self.since.credit(now, index, lead, began.unix_ms);
+            self.day.credit(now, index, lead, began.unix_ms);
+            if let Some(hours) = &mut self.hours {
+                hours.credit(index, lead);
+            }
+        }
+    }
+
+    /// What others have told while this run could not see it, for so long: another bridge may have metered
+    /// in its place. No meter shows less.
+    pub(super) fn lift(&mut self, id: &PlugId, floors: &Floors, apart: Duration, now: &Moment) {
+        let span = apart + SAVE_STILL;
+        let most = Energy::drawn(MAX_WATTS, MAX_WATTS, millis(span));
+        let began: Vec<Energy> = self.ports.iter().map(|port| port.energy).collect();
+        let since_ms = now.unix_ms.saturating_sub(millis(apart));
+        for (index, floor) in floors::complete(floors, &began, began.len()).into_iter().enumerate() {
+            let Some(port) = self.ports.get_mut(index) else { continue };
+            let lead = floor.beyond(port.energy);
+            // What was set by hand is right, and may not have reached the broker.
+            let set = port.set_at.is_some_and(|at| at + span >= now.up);
+            if lead == Energy::default() || set {
+                continue;
+            }
+            if lead > most {
+                warn!(plug = %id, port = index + 1, retained = %floor, metered = %port.energy, "ignoring the energy retained on the broker: more than can have been consumed meanwhile; correct it with energy_set if it is right");
+                continue;
+            }
+            port.energy.add(lead);
+            self.day.reopen();
+            self.day.credit(now, index, lead, since_ms);
             if let Some(hours) = &mut self.hours {
                 hours.credit(index, lead);
             }
@@ -367,12 +349,11 @@ impl Meter {
     /// Somebody knows better.
     pub(super) fn set(&mut self, now: &Moment, port: u8, energy: Energy) {
         let Some(index) = usize::from(port).checked_sub(1) else { return };
-        self.closed = None;
         if self.ports.len() <= index {
             self.ports.resize(index + 1, Port::default());
         }
         if let Some(port) = self.ports.get_mut(index) {
-            self.since.set(index, port.energy, energy);
+            self.day.set(index, port.energy, energy);
             (port.energy, port.set_at) = (energy, Some(now.up));
         }
         // From here on the figure is what was said, whatever earlier runs have told.
@@ -409,21 +390,6 @@ impl Meter {
         self.ports.iter().map(|port| port.energy.shown()).sum()
     }
 
-    /// What a port has drawn today and this month, once a day has begun.
-    pub(super) fn lately(&self, port: u8) -> Option<[Energy; 2]> {
-        let drawn = || self.since.drawn(usize::from(port).saturating_sub(1), self.exact(port));
-        self.since.begun().then(drawn)
-    }
-
-    /// Whether that is to be told now; says so once.
-    pub(super) fn take_lately(&mut self, now: &Moment) -> bool {
-        let due = self.turned || self.lately_told_at.is_none_or(|at| at + LATELY_EVERY <= now.up);
-        if due {
-            (self.turned, self.lately_told_at) = (false, Some(now.up));
-        }
-        due
-    }
-
     pub(super) fn unmetered_s(&self) -> u64 {
         self.unmetered.as_secs()
     }
@@ -431,7 +397,7 @@ impl Meter {
     /// It has moved far enough from what was told, and long enough ago.
     pub(super) fn worth(&self, now: &Moment, told: Option<Energy>, threshold: Energy) -> bool {
         self.certain()
-            && (self.turned
+            && (self.day.has_turned()
                 || told.is_none_or(|told| {
                     now.up >= self.told_at + TOLD_EVERY && self.total().beyond(told) >= threshold
                 }))
@@ -454,7 +420,18 @@ impl Meter {
         (self.unix_ms != 0).then_some(within)
     }
 
-    pub(super) fn told(&mut self, now: &Moment) {
+    /// Shows what the meters show, all at once, so that what the ports show adds up to what the plug shows.
+    pub(super) fn show(&mut self, now: &Moment, view: &mut PlugView) {
+        if !self.certain() {
+            return;
+        }
+        let lately = self.day.take_due(now);
+        for (index, (port, told)) in (1u8..).zip(&mut view.ports).enumerate() {
+            told.energy = Some(self.port(port));
+            told.lately = if lately { self.day.drawn(index, self.exact(port)) } else { told.lately };
+        }
+        view.energy = Some(self.total());
+        view.unmetered_s = self.unmetered_s();
         self.told_at = now.up;
     }
 }

@@ -8,184 +8,91 @@
 //!
 //! | file | what it decides |
 //! | --- | --- |
-//! | `mod.rs` | who is due, what came of it, what goes out |
-//! | `freshness.rs` | one plug: which values are too old, how many ports it has |
-//! | `in_flight.rs` | how many may be spoken to at one time |
-//! | `plug.rs` | one plug: health, what its answers mean |
-//! | `presentation.rs` | one plug: what it is called, what it shows |
-//! | `hardware.rs` | one plug: where it is, what it says about itself |
-//! | `health.rs` | one plug: what follows when it does not answer |
-//! | `schedule.rs` | when one plug is asked next |
-//! | `admission.rs`, `command.rs` | one plug's commands: taken in, waiting, sent, confirmed, failed, expired |
+//! | `mod.rs` | what an input means for all: requests to the bridge, what is written |
+//! | `contract.rs` | what comes in and goes out |
+//! | `fleet.rs`, `agenda.rs`, `in_flight.rs` | all plugs: who is looked at when, how many may be spoken to at one time |
+//! | `plug/` | one plug, see `plug/mod.rs` |
+//! | `admission.rs`, `command.rs` | one plug's commands: admitted, waiting, sent, confirmed, failed, expired |
 //! | `ticket.rs`, `returns.rs` | one command until its result is told; ports that go back by themselves |
 //! | `protection.rs` | one plug's protection: overload, power behind an open relay, what is done about it |
-//! | `deadband.rs` | which readings are worth telling |
-//! | `meter.rs` | one plug's energy: counted, never lower, gaps declared |
-//! | `floors.rs` | what others have told of energy, held against the meters |
-//! | `period.rs` | what was drawn today and this month |
-//! | `hours.rs` | energy by the hour, and what a plug's own record may fill |
-//! | `plug_request.rs` | requests to one plug: waiting, asked, answered |
-//! | `slow_poll.rs` | what a plug is asked now and then, and its clock |
-//! | `record.rs` | when a plug is asked for its own record |
-//! | `reboot.rs` | whether one plug has restarted, and what is put back then |
-//! | `registry.rs` | who is who: found, moved, doubled, adopted, removed |
-//! | `hosts.rs` | who is named in the settings and keeps silent |
+//! | `meter.rs`, `floors.rs`, `day.rs`, `period.rs`, `hours.rs` | one plug's energy: counted, never lower, gaps declared; by day, month and hour |
+//! | `discovery.rs` | who is there: what follows from whom a search has found |
+//! | `search.rs`, `hosts.rs` | when to search, and who is named in the settings and keeps silent |
+//! | `registry.rs`, `namesakes.rs` | who is who: found, moved, doubled, too many; who is called the same |
 //! | `unsupported.rs` | who answers and is no plug, told once |
-//! | `request.rs` | requests to the bridge |
-//! | `ledger.rs` | what is written before it is acknowledged, and taken back when it cannot be |
-//! | `problem.rs` | what is wrong with the bridge itself |
+//! | `request.rs`, `change.rs`, `ledger.rs` | what is written before it is acknowledged, and taken back when it cannot be |
 //! | `stats.rs` | figures about the work |
 //! | `rules.rs` | the settings, in the hub's words |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod admission;
+mod agenda;
+mod change;
 mod command;
-mod deadband;
+mod contract;
+mod day;
+mod discovery;
+mod fleet;
 mod floors;
-mod freshness;
-mod hardware;
-mod health;
 mod hosts;
 mod hours;
 mod in_flight;
 mod ledger;
-mod lock;
 mod meter;
+mod namesakes;
 mod period;
 mod plug;
-mod plug_request;
-mod presentation;
-mod problem;
 mod protection;
-mod reboot;
-mod record;
 mod registry;
 mod request;
 mod returns;
 mod rules;
-mod schedule;
-mod slow_poll;
+mod search;
 mod stats;
 #[cfg(test)]
 pub(crate) mod tests;
 mod ticket;
 mod unsupported;
 
+pub use contract::{Effect, Input};
+pub use fleet::MAX_PLUGS;
 pub use registry::NOBODY;
 pub use rules::{Limit, Pace, PlugRules, Rules};
 
 use crate::model::{
-    BridgeView, DeviceRequest, Endpoint, Event, Found, HubRequest, LogLevel, Moment, Notification, Outcome,
-    PersistedState, PlugId, Stats, Stray, View, Who,
+    BridgeView, CommandError, DialectOptions, Event, Found, HubRequest, Metrics, Moment, Notification,
+    Outcome, PersistedPlug, PersistedState, PlugId, PowerUnit, Request, Response, ResponseData, Stats,
+    SwitchOrder, View, Who,
 };
-use in_flight::Air;
-use plug::Plug;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use change::Change;
+use discovery::{Discovery, Known};
+use fleet::{Due, Fleet, SAVE_AFTER};
+use ledger::{Ledger, Waiting};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::warn;
-
-/// Plugs known at one time, at the most; further ones are ignored with a warning.
-pub const MAX_PLUGS: usize = 8192;
-
-const _: () = assert!(
-    crate::model::SinkMemory::MAX_KEYS > 2 * MAX_PLUGS,
-    "sinks may keep something of each plug, and of those gone"
-);
+use tracing::{info, warn};
 
 /// How often the figures in the view are renewed.
 const STATS_EVERY: Duration = Duration::from_secs(60);
 
-/// What the hub is told.
-#[derive(Debug)]
-pub enum Input {
-    /// A plug made itself known: an answer to a probe.
-    Heard(Found),
-    /// Somebody answered a probe who is no plug.
-    Stray(Stray),
-    /// Hosts from the settings that did not answer the probe that has just ended.
-    Unheard(Vec<(&'static str, Endpoint)>),
-    /// The networks of this machine are others than before.
-    Network,
-    /// A conversation ended.
-    Answered(Outcome),
-    /// A sink wants something.
-    Commanded(HubRequest),
-    /// What [`Effect::Save`] asked for is written, or why it is not.
-    Saved(Result<(), String>),
-    /// Something is wrong with the bridge itself, in a sentence with the remedy; or not any more.
-    Problem(&'static str, Option<String>),
-    /// The time named by [`Hub::wake_at`] has come.
-    Tick,
-    /// The program is about to stop: begin nothing new, give every waiting command its result; said
-    /// again, those on the wire, too.
-    Stop,
-}
-
-/// What the hub wants done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Look for plugs: everywhere, and by unicast where missing ones were last.
-    Probe(Vec<(&'static str, Endpoint)>),
-    /// Ask these hosts again whether they are there, and nobody else.
-    DeviceRequest(Vec<(&'static str, Endpoint)>),
-    /// Hold one conversation and report its [`Outcome`].
-    Talk {
-        /// With whom.
-        who: Who,
-        /// Where.
-        place: Endpoint,
-        /// What to ask.
-        ask: DeviceRequest,
-        /// The longest it may take.
-        limit: Duration,
-    },
-    /// What a dialect took for granted about this plug has changed: attach it anew.
-    Reattach(PlugId),
-    /// Tell the sinks.
-    Tell(Notification),
-    /// Log this much from now on.
-    Log(LogLevel),
-    /// Write [`Hub::memory`] down, as it is now, and report [`Input::Saved`]. Nothing more is to be
-    /// written until then.
-    Save,
-}
-
 /// Everything known, and what to do next.
 #[derive(Debug)]
 pub struct Hub {
-    rules: Rules,
-    /// Boxed: a tree keeps a third of its places free.
-    plugs: BTreeMap<PlugId, Box<Plug>>,
+    fleet: Fleet,
+    /// What is remembered beside the plugs, and of plugs that settings keep out at present.
     memory: PersistedState,
-    effects: VecDeque<Effect>,
-    /// When each plug wants to be looked at; one entry a plug.
-    agenda: BTreeSet<(Duration, PlugId)>,
-    /// Plugs that are due while too many polls are in the air.
-    waiting: VecDeque<PlugId>,
-    /// Conversations under way.
-    air: Air,
-    /// When plugs that wait will find room.
-    room_at: Option<Duration>,
-    search: registry::Search,
-    hosts: hosts::Hosts,
-    strays: unsupported::Strays,
-    /// What earlier runs have told about energy, of plugs not read yet; `None` while that is not
-    /// known.
-    floors: Option<BTreeMap<PlugId, meter::Floors>>,
+    ledger: Ledger,
+    discovery: Discovery,
     adopt_until: Option<Duration>,
     bridge: BridgeView,
-    view: Arc<View>,
-    ledger: ledger::Ledger,
-    namesakes: presentation::Namesakes,
+    counters: stats::Counters,
     stats_at: Duration,
-    took_ms: VecDeque<u64>,
-    stopping: bool,
 }
 
 impl Hub {
     /// Wakes up with what is remembered. Known plugs are due at once, before any search.
-    pub fn new(mut rules: Rules, memory: PersistedState, now: &Moment) -> Self {
+    pub fn new(mut rules: Rules, mut memory: PersistedState, now: &Moment) -> Self {
         rules.learn_time(&memory);
         let bridge = BridgeView {
             adopt: memory.adopt.unwrap_or(rules.adopt),
@@ -195,219 +102,195 @@ impl Hub {
             stats: Stats { unix_ms: now.unix_ms, ..Stats::default() },
             meters_read: 0,
         };
+        let plugs = std::mem::take(&mut memory.plugs);
         let mut hub = Self {
-            rules,
-            plugs: BTreeMap::new(),
-            memory: PersistedState { plugs: BTreeMap::new(), ..memory.clone() },
-            effects: VecDeque::new(),
-            agenda: BTreeSet::new(),
-            waiting: VecDeque::new(),
-            air: Air::new(now),
-            room_at: None,
-            search: registry::Search::new(now.up),
-            hosts: hosts::Hosts::new(),
-            strays: unsupported::Strays::default(),
-            floors: None,
+            fleet: Fleet::new(rules, bridge.clone(), now),
+            memory,
+            ledger: Ledger::default(),
+            discovery: Discovery::new(now),
             adopt_until: None,
-            view: Arc::new(View { bridge: Arc::new(bridge.clone()), plugs: BTreeMap::new() }),
             bridge,
-            ledger: ledger::Ledger::default(),
-            namesakes: presentation::Namesakes::default(),
+            counters: stats::Counters::default(),
             stats_at: now.up + STATS_EVERY,
-            took_ms: VecDeque::new(),
-            stopping: false,
         };
-        hub.recall(memory, now);
+        hub.recall(plugs, now);
         hub
     }
 
     /// Takes one input. Drain [`effect`](Self::effect) afterwards.
     pub fn handle(&mut self, now: &Moment, input: Input) {
         match input {
-            Input::Heard(found) => self.heard(now, found),
-            Input::Stray(stray) => self.strays.heard(&stray),
-            Input::Unheard(hosts) => self.unheard(now, hosts),
-            Input::Network => self.network_changed(now),
+            Input::Heard(found) => {
+                let (discovery, mut known) = self.discovery();
+                discovery.heard(now, &mut known, found);
+            }
+            Input::Stray(stray) => self.discovery.stray(&stray),
+            Input::Unheard(hosts) => {
+                let (discovery, mut known) = self.discovery();
+                discovery.unheard(now, &mut known, hosts);
+            }
+            Input::Network => {
+                let (discovery, mut known) = self.discovery();
+                discovery.network_changed(now, &mut known);
+            }
             Input::Answered(outcome) => self.answered(now, outcome),
             Input::Commanded(order) => self.commanded(now, order),
             Input::Saved(result) => self.saved(now, result),
             Input::Problem(reason, sentence) => self.set_problem(reason, sentence),
             Input::Tick => self.tick(now),
-            Input::Stop => self.stop(now),
+            Input::Stop => {
+                // Said again, it means that conversations have been broken off.
+                self.fleet.stop(now, self.fleet.is_stopping());
+                self.ledger.write_all();
+            }
         }
-        self.pump(now);
-        self.write(now);
+        self.fleet.pump(now);
+        self.follow(now);
+        if self.ledger.begin(now) {
+            self.memory.generation = self.memory.generation.saturating_add(1);
+            self.memory.written_ms = now.unix_ms;
+            self.fleet.push(Effect::Save);
+        }
     }
 
     /// The next thing to do, until there is none.
     pub fn effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        self.fleet.effect()
     }
 
     /// When to come back with [`Input::Tick`], in [`Moment::up`].
     pub fn wake_at(&self) -> Duration {
-        if self.stopping {
+        if self.fleet.is_stopping() {
             return Duration::MAX;
         }
-        let mut at = self.stats_at.min(self.search.wake_at());
-        let plug = self.agenda.first().map(|(due, _)| *due);
-        for due in [plug, self.ledger.wake_at(), self.adopt_until, self.room_at, self.hosts.again]
-            .into_iter()
-            .flatten()
-        {
-            at = at.min(due);
-        }
-        at
+        let at = self.stats_at.min(self.discovery.wake_at());
+        let others = [self.fleet.wake_at(), self.ledger.wake_at(), self.adopt_until];
+        others.into_iter().flatten().fold(at, Duration::min)
     }
 
     /// What everybody may see now.
     pub fn view(&self) -> Arc<View> {
-        Arc::clone(&self.view)
+        self.fleet.view()
+    }
+
+    /// Figures about all plugs that were adopted, as they are now.
+    pub fn figures(&self) -> Metrics {
+        self.fleet.figures()
+    }
+
+    /// What must outlive the process.
+    pub fn memory(&self) -> PersistedState {
+        let mut memory = PersistedState { version: PersistedState::VERSION, ..self.memory.clone() };
+        let kept = self.fleet.plugs().filter(|plug| plug.device().is_known());
+        let kept = kept.map(|plug| (plug.device().id(), plug)).filter(|(id, _)| !self.ledger.is_leaving(id));
+        // Beside those that settings keep out at present.
+        memory.plugs.extend(kept.map(|(id, plug)| (id.clone(), plug.memory())));
+        memory
+    }
+
+    /// Everything a driver needs to attach a dialect to this plug.
+    pub fn attachment(&self, who: &Who) -> Option<(Found, DialectOptions)> {
+        let (name, power_unit, found) = match who {
+            Who::Plug(id) => {
+                let device = self.fleet.get(id)?.device();
+                (device.driver(), device.power_unit(), device.found())
+            }
+            Who::Endpoint(driver, place) => {
+                let found = Found { driver, id: None, place: *place, facts: Default::default() };
+                (*driver, PowerUnit::Auto, found)
+            }
+        };
+        let pace = self.fleet.rules.families.get(name)?;
+        let set_clock = pace.set_clock && pace.zone_known;
+        Some((found, DialectOptions { timeout: pace.timeout, power_unit, set_clock }))
+    }
+
+    /// Who is there, and what is known so far.
+    fn discovery(&mut self) -> (&mut Discovery, Known<'_>) {
+        let known = Known { fleet: &mut self.fleet, memory: &mut self.memory, adopts: self.bridge.adopt };
+        (&mut self.discovery, known)
     }
 
     fn tell(&mut self, note: Notification) {
-        self.effects.push_back(Effect::Tell(note));
+        self.fleet.tell(note);
+    }
+
+    fn respond(
+        &mut self,
+        verb: &'static str,
+        transaction: Option<String>,
+        result: Result<ResponseData, String>,
+    ) {
+        self.tell(Notification::Response(Response { verb, transaction, result }));
+    }
+
+    /// Says what is wrong with the bridge itself for this reason, a sentence with its remedy for each, so that one
+    /// can go while another stays; `None` when nothing is any more.
+    fn set_problem(&mut self, reason: &'static str, sentence: Option<String>) {
+        let problems = &mut self.bridge.problems;
+        if problems.get(reason) == sentence.as_ref() {
+            return;
+        }
+        match sentence {
+            Some(sentence) => problems.insert(reason, sentence),
+            None => problems.remove(reason),
+        };
+        self.fleet.show_bridge(&self.bridge);
     }
 
     fn tick(&mut self, now: &Moment) {
-        self.mind_the_disk(now);
+        if self.ledger.is_late(now) {
+            // Nobody waits for a disk that does not answer.
+            self.give_back(now, "the disk does not answer", true);
+            self.ledger.within(now, SAVE_AFTER);
+        }
         if self.adopt_until.is_some_and(|at| at <= now.up) {
             self.adopt_until = None;
             self.bridge.adopt = false;
-            self.show_bridge();
+            self.fleet.show_bridge(&self.bridge);
         }
         if self.stats_at <= now.up {
             self.stats_at = now.up + STATS_EVERY;
-            self.renew_stats(now);
-            self.prune(now);
+            self.bridge.stats = self.counters.stats(now);
+            self.fleet.show_bridge(&self.bridge);
+            let (discovery, mut known) = self.discovery();
+            discovery.prune(now, &mut known);
         }
-        self.search_tick(now);
-        self.hosts_tick(now);
-        while let Some((due, _)) = self.agenda.first()
-            && *due <= now.up
-            && let Some((_, id)) = self.agenda.pop_first()
-        {
-            if let Some(plug) = self.plugs.get_mut(&id) {
-                plug.agenda = None;
-            }
-            self.attend(now, &id);
-        }
-    }
-
-    /// Looks at one plug that is due: ends what is overdue, begins what can begin.
-    fn attend(&mut self, now: &Moment, id: &PlugId) {
-        let Some(plug) = self.plugs.get_mut(id) else { return };
-        plug.tick(now, &self.rules, &mut self.effects);
-        self.raise_meter(now, id);
-        let Some(plug) = self.plugs.get_mut(id) else { return };
-        if plug.command_ready(now) {
-            self.begin(now, id);
-        } else if plug.poll_due(now) && !plug.queued {
-            plug.queued = true;
-            self.waiting.push_back(id.clone());
-        }
-        self.settle(now, id);
-    }
-
-    /// Starts as many waiting polls as the air has room for.
-    fn pump(&mut self, now: &Moment) {
-        self.room_at = None;
-        while !self.waiting.is_empty() {
-            if !self.air.has_room(now, self.plugs.len()) {
-                self.room_at = self.air.room_at(now, self.plugs.len());
-                return;
-            }
-            let Some(id) = self.waiting.pop_front() else { return };
-            if let Some(plug) = self.plugs.get_mut(&id) {
-                plug.queued = false;
-                self.begin(now, &id);
-                self.settle(now, &id);
-            }
-        }
-    }
-
-    /// Begins a conversation with a plug, if it has something to say and its line is free.
-    fn begin(&mut self, now: &Moment, id: &PlugId) {
-        if self.stopping {
-            return;
-        }
-        let Some(plug) = self.plugs.get_mut(id) else { return };
-        // Removed and found again elsewhere, it may still be spoken to where it was.
-        if self.air.engaged(&plug.kept.place) || self.air.speaks_to(&Who::Plug(id.clone())) {
-            plug.postpone(now, Duration::from_millis(100));
-            return;
-        }
-        let Some((ask, limit)) = plug.begin(now) else { return };
-        let place = plug.kept.place;
-        self.talk(now, Who::Plug(id.clone()), place, ask, limit);
-    }
-
-    fn talk(&mut self, now: &Moment, who: Who, place: Endpoint, ask: DeviceRequest, limit: Duration) {
-        self.air.begin(now, who.clone(), place);
-        self.effects.push_back(Effect::Talk { who, place, ask, limit });
+        let (discovery, mut known) = self.discovery();
+        discovery.tick(now, &mut known);
+        self.fleet.tick(now);
     }
 
     fn answered(&mut self, now: &Moment, outcome: Outcome) {
-        self.air.end(&outcome.who);
+        self.fleet.ended(&outcome.who);
         match outcome.who.clone() {
-            Who::Endpoint(driver, place) => self.identified(now, driver, place, outcome.result),
+            Who::Endpoint(driver, place) => {
+                let (discovery, mut known) = self.discovery();
+                discovery.identified(now, &mut known, driver, place, outcome.result);
+            }
             Who::Plug(id) => {
-                self.count(&outcome);
-                let fleet = self.plugs.len();
-                // It may have been removed while it was being asked.
-                let Some(plug) = self.plugs.get_mut(&id) else { return };
-                let news = plug.answered(now, &self.rules, fleet, outcome, &mut self.effects);
-                self.raise_meter(now, &id);
-                self.react(now, &id, news);
+                self.counters.count(&outcome);
+                self.fleet.answered(now, &id, outcome);
             }
         }
     }
 
-    /// What follows from a plug's news: events, search, memory.
-    fn react(&mut self, now: &Moment, id: &PlugId, news: plug::News) {
-        if news.adopted {
-            self.tell(Notification::Bridge(Event::DeviceAdopted(id.clone())));
-        }
-        if news.online {
-            self.tell(Notification::Bridge(Event::DeviceOnline(id.clone())));
-        }
-        if let Some(why) = news.offline {
-            self.tell(Notification::Bridge(Event::DeviceOffline(id.clone(), why)));
-        }
-        if news.missed {
-            self.search.soon(now);
-        }
-        if news.remember {
-            self.save_soon(now);
-        } else if let Some(time) = news.save_within {
-            self.save_within(now, time);
-        }
-        self.attend(now, id);
-    }
-
-    /// Puts a plug's next wish on the agenda and its picture into the view.
-    fn settle(&mut self, now: &Moment, id: &PlugId) {
-        self.number(now, id);
-        let listens = self.floors.is_some();
-        let Some(plug) = self.plugs.get_mut(id) else { return };
-        if let Some(entry) = plug.agenda.take() {
-            self.agenda.remove(&(entry, id.clone()));
-        }
-        if let Some(due) = plug.wake_at() {
-            plug.agenda = Some(due);
-            self.agenda.insert((due, id.clone()));
-        }
-        if plug.fresh_view {
-            self.tell_apart(now, id);
-        }
-        let Some(plug) = self.plugs.get_mut(id) else { return };
-        if plug.fresh_view {
-            plug.fresh_view = false;
-            Arc::make_mut(&mut self.view).plugs.insert(id.clone(), Arc::clone(&plug.view));
-        }
-        if listens {
-            for event in std::mem::take(&mut plug.untold) {
-                self.effects.push_back(Effect::Tell(Notification::Plug(id.clone(), event)));
+    /// Does what the plugs want of the hub, until there is nothing more.
+    fn follow(&mut self, now: &Moment) {
+        while let Some(Due { pledges, commands, save_within, missed }) = self.fleet.take_due() {
+            if missed {
+                self.discovery.search_soon(now);
+            }
+            if let Some(time) = save_within {
+                self.ledger.within(now, time);
+            }
+            for id in commands {
+                if let Some(plug) = self.fleet.get_mut(&id) {
+                    self.ledger.number(now, &id, plug.commands());
+                }
+            }
+            for (change, note) in pledges {
+                self.tell_when_written(now, change, note);
             }
         }
     }
@@ -416,20 +299,24 @@ impl Hub {
         match order {
             HubRequest::Switch(order) => self.switch(now, order),
             HubRequest::Refresh(id) => {
-                let Some(plug) = self.plugs.get_mut(&id) else {
+                let Some(plug) = self.fleet.get_mut(&id) else {
                     warn!(plug = %id, "refresh requested for an unknown device");
                     return;
                 };
                 plug.tell_all(now);
-                self.attend(now, &id);
+                self.fleet.attend(now, &id);
             }
             HubRequest::Request(request, transaction) => self.request(now, request, transaction),
-            HubRequest::Metered(told) => self.metered(now, told),
-            HubRequest::MeteredMeanwhile(told, apart) => self.metered_meanwhile(now, told, apart),
+            HubRequest::Metered(told) => self.fleet.metered(now, told),
+            HubRequest::MeteredMeanwhile(told, apart) => {
+                self.fleet.metered_meanwhile(now, told, apart);
+                self.bridge.meters_read = self.bridge.meters_read.wrapping_add(1);
+                self.fleet.show_bridge(&self.bridge);
+            }
             HubRequest::Keep(keep) => {
                 let (section, key) = (keep.section, keep.key.clone());
                 match self.memory.sinks.keep(keep) {
-                    Ok(true) => self.save_soon(now),
+                    Ok(true) => self.ledger.within(now, SAVE_AFTER),
                     Ok(false) => {}
                     Err(why) => warn!(section, key, "not kept over restarts: {why}"),
                 }
@@ -437,17 +324,332 @@ impl Hub {
         }
     }
 
-    fn stop(&mut self, now: &Moment) {
-        // Said again, it means that conversations have been broken off.
-        let again = std::mem::replace(&mut self.stopping, true);
-        self.waiting.clear();
-        for id in self.plugs.keys().cloned().collect::<Vec<_>>() {
-            if let Some(plug) = self.plugs.get_mut(&id) {
-                plug.give_up(now, again, &mut self.effects);
+    fn switch(&mut self, now: &Moment, order: SwitchOrder) {
+        let (id, stopping) = (order.plug.clone(), self.fleet.is_stopping());
+        match self.fleet.with_rules(&id).filter(|(plug, _)| plug.device().is_known()) {
+            Some((plug, rules)) => {
+                plug.command(now, rules, order, stopping);
+                self.fleet.attend(now, &id);
             }
-            // What ends now may have returns to be written first.
-            self.number(now, &id);
+            None => {
+                let refusal = admission::refusal(now, &order, CommandError::UnknownDevice, None);
+                self.tell(Notification::Result(refusal));
+            }
         }
-        self.write_all();
+    }
+
+    /// Takes in what was remembered.
+    fn recall(&mut self, plugs: BTreeMap<PlugId, PersistedPlug>, now: &Moment) {
+        for (id, mut kept) in plugs {
+            kept.reverts.values_mut().for_each(|revert| *revert = revert.written(self.memory.written_ms));
+            let families = &self.fleet.rules.families;
+            let Some(driver) = families.keys().find(|name| **name == kept.driver).copied() else {
+                warn!(plug = %id, driver = kept.driver, "device not polled: its driver is disabled");
+                self.memory.plugs.insert(id, kept);
+                continue;
+            };
+            if !registry::permitted(&self.fleet.rules, &self.memory, &id) {
+                info!(plug = %id, "device not polled: not allowed by the settings");
+                self.memory.plugs.insert(id, kept);
+                continue;
+            }
+            self.fleet.add(now, &id, driver, kept, true);
+            if self.memory.older
+                && let Some(plug) = self.fleet.get_mut(&id)
+            {
+                plug.commands().distrust();
+                self.fleet.attend(now, &id);
+            }
+        }
+        self.follow(now);
+    }
+
+    fn request(&mut self, now: &Moment, request: Request, transaction: Option<String>) {
+        let (verb, result) = match request {
+            Request::Scan(time) => {
+                let (discovery, mut known) = self.discovery();
+                match discovery.scan(now, &mut known, time, transaction.clone()) {
+                    Ok(()) => return,
+                    Err(why) => ("scan", Err(why)),
+                }
+            }
+            Request::Adopt(true, Some(time)) => {
+                // For a while only: afterwards it is as it was before, also when this is asked again meanwhile.
+                let was_off = !self.bridge.adopt || self.adopt_until.is_some();
+                self.adopt_until = was_off.then_some(now.up + time);
+                self.set_adopt(now, true);
+                return self.respond(
+                    "adopt",
+                    transaction,
+                    Ok(ResponseData::Adopt(true, Some(time.as_secs()))),
+                );
+            }
+            Request::Adopt(adopt, _) => {
+                // What the settings say anyway need not be remembered against them.
+                let remembered = (adopt != self.fleet.rules.adopt).then_some(adopt);
+                let was = std::mem::replace(&mut self.memory.adopt, remembered);
+                ("adopt", Ok((ResponseData::Adopt(adopt, None), Change::Adopt(adopt, was))))
+            }
+            Request::DeviceRemove { id, block } => ("device_remove", self.remove(&id, block)),
+            Request::DeviceRename { id, name } => {
+                ("device_rename", self.change(now, &id, |plug| request::rename(plug, None, name)))
+            }
+            Request::PortRename { id, port, name } => {
+                ("port_rename", self.change(now, &id, |plug| request::rename(plug, Some(port), name)))
+            }
+            Request::PlugRequest(id, request) => {
+                let verb = request.verb();
+                match self.plug_request(now, &id, request, transaction.clone()) {
+                    Ok(()) => return,
+                    Err(why) => (verb, Err(why)),
+                }
+            }
+            Request::DeviceOptions { id, options } => {
+                let read_only = self.fleet.rules.read_only;
+                let set = |plug: &mut plug::Plug| request::set_options(plug, *options, read_only);
+                ("device_options", self.change(now, &id, set))
+            }
+            Request::EnergySet { id, port, energy } => {
+                ("energy_set", self.change(now, &id, |plug| request::set_energy(plug, now, port, energy)))
+            }
+            Request::OverloadReset { id, port } => {
+                ("overload_reset", self.change(now, &id, |plug| request::reset_overload(plug, now, port)))
+            }
+            Request::DeviceReplace { id, by } => ("device_replace", self.replace(now, &id, &by)),
+            Request::LogLevel(level) => {
+                self.bridge.log_level = level;
+                self.fleet.show_bridge(&self.bridge);
+                self.fleet.push(Effect::Log(level));
+                return self.respond("log_level", transaction, Ok(ResponseData::LogLevel(level)));
+            }
+        };
+        match result {
+            Ok((data, change)) => {
+                let note = Notification::Response(Response { verb, transaction, result: Ok(data) });
+                self.tell_when_written(now, change, note);
+            }
+            Err(why) => self.respond(verb, transaction, Err(why)),
+        }
+    }
+
+    /// Changes something about one plug.
+    fn change(
+        &mut self,
+        now: &Moment,
+        id: &PlugId,
+        change: impl FnOnce(&mut plug::Plug) -> request::Outcome,
+    ) -> request::Outcome {
+        let plug = self.fleet.get_mut(id).ok_or_else(|| request::unknown(id))?;
+        let outcome = change(plug);
+        self.fleet.settle(now, id);
+        outcome
+    }
+
+    /// Hands a request to the plug it is for; the response comes when the plug has answered.
+    fn plug_request(
+        &mut self,
+        now: &Moment,
+        id: &PlugId,
+        request: crate::model::PlugRequest,
+        transaction: Option<String>,
+    ) -> Result<(), String> {
+        if self.fleet.is_stopping() {
+            return Err("the bridge stops; ask again when it runs".into());
+        }
+        let known = self.fleet.with_rules(id).filter(|(plug, _)| plug.device().is_known());
+        let (plug, rules) = known.ok_or_else(|| request::unknown(id))?;
+        plug.request(now, rules, request, transaction);
+        self.fleet.attend(now, id);
+        Ok(())
+    }
+
+    fn set_adopt(&mut self, now: &Moment, adopt: bool) {
+        self.bridge.adopt = adopt;
+        let listed = self.fleet.ids(|plug| adopt && !plug.device().is_adopted());
+        for id in listed {
+            if let Some((plug, rules)) = self.fleet.with_rules(&id) {
+                plug.refresh(now);
+                plug.adopt(now, rules);
+            }
+            self.fleet.attend(now, &id);
+        }
+        self.fleet.show_bridge(&self.bridge);
+        info!(adopt, "adoption of new devices changed");
+    }
+
+    /// It goes once that is written.
+    fn remove(&mut self, id: &PlugId, block: bool) -> request::Outcome {
+        let blocked = &self.memory.blocked;
+        if block && blocked.len() >= MAX_PLUGS && !blocked.contains(id) {
+            return Err(format!(
+                "{MAX_PLUGS} plugs are blocked already; remove blocked ones without `block` to unblock them"
+            ));
+        }
+        let kept = self.memory.plugs.remove(id).map(Box::new);
+        let known = (self.fleet.get(id).is_some() && !self.ledger.is_leaving(id)) || kept.is_some();
+        if !known && !block {
+            // The way back: from now on a search takes it again.
+            return if self.memory.blocked.remove(id) {
+                info!(plug = %id, "device unblocked");
+                Ok((ResponseData::Plug(id.clone()), Change::Unblock(id.clone())))
+            } else {
+                Err(request::unknown(id))
+            };
+        }
+        self.ledger.leaves(id);
+        let blocked = block && self.memory.blocked.insert(id.clone());
+        Ok((ResponseData::Plug(id.clone()), Change::Remove(id.clone(), kept, blocked)))
+    }
+
+    fn replace(&mut self, now: &Moment, id: &PlugId, by: &PlugId) -> request::Outcome {
+        let old = self.fleet.get(id).ok_or_else(|| request::unknown(id))?;
+        let new = self.fleet.get(by).ok_or_else(|| request::unknown(by))?;
+        request::check_replace(old, new)?;
+        let were = [old, new].map(|plug| (plug.device().id().clone(), plug.device().driver(), plug.memory()));
+        for leaves in [by, id] {
+            if let Some(plug) = self.fleet.get_mut(leaves) {
+                plug.leave(now);
+            }
+        }
+        let new = self.fleet.take(by).ok_or_else(|| request::unknown(by))?;
+        if let Some((old, rules)) = self.fleet.with_rules(id) {
+            old.become_hardware(&new, now, rules);
+        }
+        info!(plug = %id, hardware = %by, "device hardware replaced");
+        self.fleet.push(Effect::Reattach(id.clone()));
+        self.fleet.attend(now, id);
+        Ok((ResponseData::Plug(id.clone()), Change::Replace(Box::new(were))))
+    }
+
+    /// Tells this once the change that was made for it is written.
+    fn tell_when_written(&mut self, now: &Moment, change: Change, note: Notification) {
+        if let Some(waiting) = self.ledger.wait(now, change, note) {
+            self.take_back(now, waiting, "too many changes wait for the disk");
+        }
+    }
+
+    /// What was to be written is, or is not.
+    fn saved(&mut self, now: &Moment, result: Result<(), String>) {
+        let Some(number) = self.ledger.ended() else { return };
+        if let Err(why) = result {
+            self.ledger.failed(now);
+            return self.give_back(now, &why, false);
+        }
+        let (written, plugs) = self.ledger.written(number);
+        for waiting in written {
+            self.carry_through(now, waiting.change);
+            self.tell(waiting.note);
+        }
+        for id in plugs {
+            let Some(plug) = self.fleet.get_mut(&id) else { continue };
+            if !plug.commands().written(number) {
+                self.ledger.mind(id.clone());
+            }
+            self.fleet.attend(now, &id);
+        }
+    }
+
+    /// What waits to be written, and `perhaps` will be, is taken back, the newest first.
+    fn give_back(&mut self, now: &Moment, why: &str, perhaps: bool) {
+        let (waiting, plugs) = self.ledger.give_back();
+        for waiting in waiting {
+            self.take_back(now, waiting, why);
+        }
+        for id in plugs {
+            if let Some(plug) = self.fleet.get_mut(&id) {
+                plug.commands().lost(why, perhaps);
+            }
+            self.fleet.attend(now, &id);
+        }
+    }
+
+    fn take_back(&mut self, now: &Moment, waiting: Waiting, why: &str) {
+        self.undo(now, waiting.change);
+        self.tell(Waiting::refusal(waiting.note, why));
+    }
+
+    /// A change is written: what had to wait for that.
+    fn carry_through(&mut self, now: &Moment, change: Change) {
+        match change {
+            Change::Latch | Change::OverloadReset(..) | Change::Unblock(_) => {}
+            Change::Name(id, ..) => self.fleet.refitted(now, &id),
+            Change::Options(id, before) => {
+                let options = self.fleet.get(&id).map(|plug| &plug.device().kept().options);
+                if options.is_some_and(|options| options.power_unit != before.power_unit) {
+                    self.fleet.push(Effect::Reattach(id.clone()));
+                }
+                self.fleet.refitted(now, &id);
+            }
+            Change::Energy(id, port, [_, set]) => {
+                info!(plug = %id, port, kwh = %set, "energy meter set");
+                if let Some(plug) = self.fleet.get_mut(&id) {
+                    plug.show_energy(now);
+                    self.fleet.settle(now, &id);
+                }
+            }
+            Change::Adopt(adopt, _) => {
+                self.adopt_until = None;
+                self.set_adopt(now, adopt);
+            }
+            Change::Remove(id, ..) => {
+                self.ledger.has_left(&id);
+                if let Some(plug) = self.fleet.get_mut(&id) {
+                    plug.leave(now);
+                }
+                drop(self.fleet.take(&id));
+                info!(plug = %id, "device removed");
+                self.tell(Notification::Bridge(Event::DeviceRemoved(id)));
+            }
+            Change::Replace(plugs) => {
+                let [_, (by, ..)] = *plugs;
+                self.tell(Notification::Bridge(Event::DeviceRemoved(by)));
+            }
+        }
+    }
+
+    /// A change cannot be written: everything is as it was.
+    fn undo(&mut self, now: &Moment, change: Change) {
+        match change {
+            Change::Latch => {}
+            Change::Name(id, port, was) => {
+                let Some(plug) = self.fleet.get_mut(&id) else { return };
+                drop(plug.device_mut().set_name(port, was));
+                self.fleet.refitted(now, &id);
+            }
+            Change::Options(id, was) => {
+                let Some(plug) = self.fleet.get_mut(&id) else { return };
+                drop(plug.device_mut().set_options(*was));
+                self.fleet.refitted(now, &id);
+            }
+            Change::Energy(id, port, [was, set]) => {
+                let Some(plug) = self.fleet.get_mut(&id) else { return };
+                let mut energy = was;
+                // What was drawn meanwhile was drawn.
+                energy.add(plug.meter().exact(port).beyond(set));
+                plug.meter_mut().set(now, port, energy);
+            }
+            Change::OverloadReset(id, ports) => {
+                let Some(plug) = self.fleet.get_mut(&id) else { return };
+                plug.latch(now, &ports);
+                self.fleet.settle(now, &id);
+            }
+            Change::Adopt(_, was) => self.memory.adopt = was,
+            Change::Remove(id, kept, blocked) => {
+                self.ledger.has_left(&id);
+                if blocked {
+                    self.memory.blocked.remove(&id);
+                }
+                if let Some(kept) = kept {
+                    self.memory.plugs.insert(id, *kept);
+                }
+            }
+            Change::Unblock(id) => drop(self.memory.blocked.insert(id)),
+            Change::Replace(plugs) => {
+                for (id, driver, kept) in *plugs {
+                    drop(self.fleet.take(&id));
+                    self.fleet.add(now, &id, driver, kept, true);
+                }
+            }
+        }
     }
 }

@@ -1,13 +1,10 @@
 //! Protection: more power than allowed, power behind an open relay, a relay that fell under high
-//! load. [`Guard`] only looks at readings; what follows from an alarm is an ordinary command.
+//! load. [`Protection`] only looks at readings; what follows from an alarm is an ordinary command.
 
-use super::ledger::Change;
-use super::plug::Plug;
-use super::{Effect, Limit, PlugRules, Rules};
-use crate::model::{Cause, Event, Hazard, Moment, Notification, OverloadAction, PortReading, Remedy};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use super::rules::{Limit, PlugRules};
+use crate::model::{Cause, Hazard, Lock, Moment, OverloadAction, PortReading};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tracing::{info, warn};
 
 /// An overload is over below this part of its limit.
 const CALM: f64 = 0.95;
@@ -33,7 +30,7 @@ pub(super) type Moved = (u8, bool, Option<Cause>);
 
 /// Watches over the power of one plug.
 #[derive(Debug, Default)]
-pub(super) struct Guard {
+pub(super) struct Protection {
     /// The plug as a whole first, then its ports.
     watches: Vec<Watch>,
     rating: Option<f64>,
@@ -92,7 +89,7 @@ pub(super) enum Follows {
     AfterPause,
 }
 
-impl Guard {
+impl Protection {
     /// Takes over the limits; what is going on is not forgotten.
     pub(super) fn fit(&mut self, rules: &PlugRules, rating_w: Option<u16>, ports: u8) {
         self.rating = rating_w.map(f64::from);
@@ -298,101 +295,21 @@ impl Watch {
     }
 }
 
-impl Plug {
-    /// After a reading: raises alarms, and does about them what the settings say. True when there is
-    /// something to remember.
-    pub(super) fn protect(
-        &mut self,
-        now: &Moment,
-        rules: &Rules,
-        heard: &[PortReading],
-        moved: &[Moved],
-        back: bool,
-        effects: &mut VecDeque<Effect>,
-    ) -> bool {
-        let follows = self.guard.follows(now, self.pace.poll, back);
-        let Seen { alarms, rising, mut news } = self.guard.look(now, heard, moved, follows);
-        let latched = self.kept.latched.len();
-        for (port, ..) in moved.iter().filter(|(_, on, cause)| *on && *cause == Some(Cause::Local)) {
-            // Somebody stands before it. After misses it may just as well have restarted.
-            if follows == Follows::AtOnce && self.kept.latched.remove(port) {
-                info!(plug = %self.id, port, "overload reset by the button on the device");
-            }
+impl Alarm {
+    /// The ports to be switched off, as far as locks allow; none where the settings want nothing done.
+    pub(super) fn ports_off(&self, live: &[PortReading], lock: impl Fn(u8) -> Lock) -> BTreeMap<u8, bool> {
+        if matches!(self.action, OverloadAction::Ignore | OverloadAction::Tell) {
+            return BTreeMap::new();
         }
-        let mut remember = latched != self.kept.latched.len();
-        for alarm in alarms {
-            let remedy = self.remedy(now, rules, &alarm);
-            remember |= remedy == Remedy::Latch;
-            let Alarm { port, hazard, watts, limit, .. } = alarm;
-            warn!(plug = %self.id, port, watts, limit, remedy = remedy.as_str(), "{}", hazard.as_str());
-            let note =
-                Notification::Plug(self.id.clone(), Event::Overload { port, hazard, watts, limit, remedy });
-            match remedy {
-                // Whoever hears of a latch may rely on it.
-                Remedy::Latch => self.pledges.push((Change::Latch, note)),
-                Remedy::None | Remedy::Off => effects.push_back(Effect::Tell(note)),
-            }
-        }
-        news |= remember;
-        if rising {
-            self.schedule.hurry(now, &self.pace);
-        }
-        if news {
-            self.word_problem(now);
-        }
-        remember
-    }
-
-    /// Switches off what must be, as far as locks allow.
-    fn remedy(&mut self, now: &Moment, rules: &Rules, alarm: &Alarm) -> Remedy {
-        let latch = match alarm.action {
-            OverloadAction::Ignore | OverloadAction::Tell => return Remedy::None,
-            OverloadAction::Off => false,
-            OverloadAction::Latch => true,
-        };
-        if !self.view.control {
-            return Remedy::None;
-        }
-        let ports = if alarm.port == 0 { 1..=self.kept.offer.ports } else { alarm.port..=alarm.port };
-        let live = (1u8..).zip(&self.live);
-        let off: BTreeSet<u8> =
-            live.filter(|(_, live)| live.relay == Some(false)).map(|(port, _)| port).collect();
+        let all = (1u8..).zip(live).filter(|(port, _)| [0, *port].contains(&self.port));
         // What is off draws nothing, unless this is about one that does.
-        let ports = ports.filter(|port| alarm.port != 0 || !off.contains(port));
-        let wishes: BTreeMap<u8, bool> =
-            ports.filter(|port| !self.lock(*port).refuses(false)).map(|port| (port, false)).collect();
-        if wishes.is_empty() {
-            return Remedy::None;
-        }
-        if latch {
-            self.kept.latched.extend(wishes.keys());
-        }
-        self.desk.own(now, &wishes, Cause::Overload, rules.command_timeout);
-        if latch { Remedy::Latch } else { Remedy::Off }
+        let on = all.filter(|(_, live)| self.port != 0 || live.relay != Some(false)).map(|(port, _)| port);
+        on.filter(|port| !lock(*port).refuses(false)).map(|port| (port, false)).collect()
     }
 
-    /// Lets ports be switched on again; those that were latched.
-    pub(super) fn release(&mut self, now: &Moment, port: Option<u8>) -> BTreeSet<u8> {
-        let free = |latched: &u8| port.is_none_or(|port| port == *latched);
-        let freed: BTreeSet<u8> = self.kept.latched.iter().copied().filter(free).collect();
-        self.kept.latched.retain(|latched| !freed.contains(latched));
-        self.word_problem(now);
-        freed
-    }
-
-    /// Ports are latched again.
-    pub(super) fn latch(&mut self, now: &Moment, ports: &BTreeSet<u8>) {
-        self.kept.latched.extend(ports);
-        self.word_problem(now);
-    }
-
-    pub(super) fn word_problem(&mut self, now: &Moment) {
-        let before = self.guard.problem().map(str::to_owned);
-        // Whatever else is wrong is told first.
-        if self.guard.word(&self.kept.latched) && self.view.problem == before {
-            let problem = self.guard.problem().map(str::to_owned);
-            self.show(now, |view| view.problem = problem);
-        }
+    /// What is switched off stays off until it is reset.
+    pub(super) fn latches(&self) -> bool {
+        self.action == OverloadAction::Latch
     }
 }
 

@@ -129,6 +129,11 @@ impl Returns {
         }
     }
 
+    /// No port goes back by itself.
+    pub(super) fn is_empty(&self) -> bool {
+        self.timed.is_empty()
+    }
+
     /// When the next port goes back of those that are not `busy`.
     pub(super) fn alarm(&self, busy: impl Fn(u8) -> bool) -> Option<Duration> {
         self.timed.iter().filter(|(port, _)| !busy(**port)).map(|(_, timed)| timed.at).min()

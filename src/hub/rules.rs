@@ -1,10 +1,13 @@
 //! How the hub goes about its work: the settings, in its words.
 
 use crate::model::{
-    Energy, Lock, LogLevel, Name, OverloadAction, PersistedState, PlugId, PowerUnit, Restore,
+    Energy, Lock, LogLevel, Moment, Name, OverloadAction, PersistedState, PlugId, PowerUnit, Restore,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+/// What zones differ by, in seconds.
+const HALF_HOUR_S: u64 = 1800;
 
 /// How the hub goes about its work: the settings, in its words.
 #[derive(Debug, Clone)]
@@ -76,6 +79,16 @@ pub struct Pace {
     pub clock_from_ms: u64,
     /// What the plugs are built for, in watts, where that is known.
     pub rating_w: Option<u16>,
+}
+
+impl Pace {
+    /// Whether a plug's clock that is off by so much is wrong, and not ours.
+    pub(super) fn knows_better(&self, now: &Moment, drift_s: i64) -> bool {
+        let off = drift_s.unsigned_abs();
+        // Zones are half hours apart and up to 26 hours; a clock that is off by more was lost.
+        let other_zone = (HALF_HOUR_S / 2..=26 * 2 * HALF_HOUR_S).contains(&off);
+        now.unix_ms >= self.clock_from_ms && (self.zone_known || !other_zone)
+    }
 }
 
 /// What the settings say about one plug.

@@ -14,12 +14,13 @@ mod settings;
 
 use super::*;
 use crate::model::{
-    Cause, CommandError, CommandResult, DeviceInfo, DeviceResponse, Energy, Failure, Lock, LogLevel, Mac,
-    Name, OptionsChange, PlugView, PortOptions, PortReading, Query, QueryReply, RawHistory, Reading, Request,
-    Response, Switch, SwitchAction, SwitchOrder,
+    Cause, CommandError, CommandResult, DeviceInfo, DeviceRequest, DeviceResponse, Endpoint, Energy, Failure,
+    Lock, LogLevel, Mac, Name, OptionsChange, PlugView, PortOptions, PortReading, Query, QueryReply,
+    RawHistory, Reading, Request, Response, Switch, SwitchAction, SwitchOrder,
 };
 use ledger::Disk;
 pub(crate) use settings::rules;
+use std::collections::BTreeSet;
 
 const A: &str = "maxsmart-swp6000000000001";
 

@@ -2,7 +2,7 @@
 //! disk: a return that a result promises, or ends, is written down first.
 
 use super::returns::{Timed, UNNUMBERED};
-use crate::model::{Cause, CommandError, CommandResult, Moment, PlugId};
+use crate::model::{Cause, CommandError, CommandResult, Moment, PlugId, SwitchOrder};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// One command as it was handed in.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    pub(super) id: Option<String>,
-    pub(super) arrived: Duration,
+    id: Option<String>,
+    arrived: Duration,
     pub(super) hold: Option<Duration>,
     /// All ports it is about.
-    pub(super) ports: BTreeSet<u8>,
-    pub(super) open: BTreeSet<u8>,
-    pub(super) error: Option<(CommandError, Option<u8>)>,
-    pub(super) detail: Option<String>,
-    pub(super) requests: u32,
-    pub(super) attempts: u32,
+    ports: BTreeSet<u8>,
+    open: BTreeSet<u8>,
+    error: Option<(CommandError, Option<u8>)>,
+    detail: Option<String>,
+    requests: u32,
+    attempts: u32,
     pub(super) cause: Cause,
     /// Its own time is up.
     pub(super) deadline: Duration,
@@ -51,6 +51,50 @@ impl Ticket {
             gate: 0,
             replaced: BTreeMap::new(),
         }
+    }
+
+    /// One that was ordered, or refused.
+    pub(super) fn ordered(
+        now: &Moment,
+        order: &SwitchOrder,
+        ports: BTreeSet<u8>,
+        refused: Option<(CommandError, Option<u8>)>,
+    ) -> Self {
+        Self { id: order.id.clone(), hold: order.hold, error: refused, ..Self::new(now, Cause::Mqtt, ports) }
+    }
+
+    /// No port of it waits any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// This port is done, or will not be.
+    pub(super) fn close(&mut self, port: u8) {
+        self.open.remove(&port);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// It has failed at this port; what it failed at first counts.
+    pub(super) fn fail(&mut self, port: u8, error: CommandError) {
+        self.error.get_or_insert((error, Some(port)));
+    }
+
+    /// Why it fails, in words.
+    pub(super) fn explain(&mut self, why: &str) {
+        self.detail = Some(why.into());
+    }
+
+    /// One of its ports was sent for the so-manieth time.
+    pub(super) fn sent(&mut self, attempts: u32) {
+        self.attempts = self.attempts.max(attempts);
+    }
+
+    /// So many more requests went out for it.
+    pub(super) fn count(&mut self, requests: u32) {
+        self.requests += requests;
     }
 
     pub(super) fn unnumbered(&self) -> bool {

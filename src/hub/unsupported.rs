@@ -1,8 +1,7 @@
 //! Who answers a search and is no plug: something else that speaks the same language, or something that
 //! is not understood. Each is told once.
 
-use super::Input;
-use crate::model::{Heard, Stray};
+use crate::model::Stray;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use tracing::{debug, info};
@@ -24,15 +23,6 @@ impl Strays {
             info!(driver, at = %from.ip(), "not a supported plug: {what}");
         } else {
             debug!(driver, %from, "not a supported plug: {what}");
-        }
-    }
-}
-
-impl From<Heard> for Input {
-    fn from(heard: Heard) -> Self {
-        match heard {
-            Heard::Plug(found) => Self::Heard(found),
-            Heard::Stray(stray) => Self::Stray(stray),
         }
     }
 }

@@ -18,7 +18,8 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Folders, and files with a folder of their own, that keep these rules.
-const TIDY: &[&str] = &["config", "drivers/meross", "sim/inplug", "sim/meross", "sim/serve", "sinks/mqtt"];
+const TIDY: &[&str] =
+    &["config", "drivers/meross", "hub", "sim/inplug", "sim/meross", "sim/serve", "sinks/mqtt"];
 
 /// Open fields of one type.
 const FIELDS: usize = 8;

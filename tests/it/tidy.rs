@@ -94,7 +94,9 @@ const LONGEST: usize = 500;
 /// Conductors may have more, each with the reason why it is one thing.
 const LONGEST_CONDUCTOR: usize = 700;
 const CONDUCTORS: &[(&str, &str)] = &[
-    ("hub/plug.rs", "one plug: what a reading, a command and a silence mean for all its parts"),
+    ("hub/mod.rs", "the hub: what an input means for all plugs, and what is written before it is answered"),
+    ("hub/meter.rs", "the meters of one plug: every way in which a figure may move"),
+    ("hub/plug/mod.rs", "one plug: what a reading, a command and a silence mean for all its parts"),
     ("sinks/mqtt/session.rs", "one connection: what its parts return is put into an order and sent"),
 ];
 

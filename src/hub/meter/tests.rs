@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::Since;
 use proptest::prelude::*;
 
 const START_MS: u64 = 1_795_000_000_000;

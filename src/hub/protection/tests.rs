@@ -7,12 +7,12 @@ fn moment(secs: u64) -> Moment {
     Moment { up: Duration::from_secs(secs), unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0 }
 }
 
-fn guard(ports: u8, limits: &[(u8, f64, u64, OverloadAction)]) -> Guard {
+fn guard(ports: u8, limits: &[(u8, f64, u64, OverloadAction)]) -> Protection {
     let limit = |&(port, watts, after, action): &(u8, f64, u64, OverloadAction)| {
         (port, Limit { watts: Some(watts), after: Duration::from_secs(after), action })
     };
     let rules = PlugRules { limits: limits.iter().map(limit).collect(), ..PlugRules::default() };
-    let mut guard = Guard::default();
+    let mut guard = Protection::default();
     guard.fit(&rules, Some(3680), ports);
     guard
 }
@@ -21,7 +21,7 @@ fn guard(ports: u8, limits: &[(u8, f64, u64, OverloadAction)]) -> Guard {
 type Row<'a> = (u64, &'a [f64], &'a [(u8, Hazard, f64)]);
 
 /// What is read, at which second, and what alarms that raises.
-fn check(mut guard: Guard, rows: &[Row<'_>]) -> Guard {
+fn check(mut guard: Protection, rows: &[Row<'_>]) -> Protection {
     for (at, watts, wanted) in rows {
         let port = |watts: &f64| PortReading {
             relay: Some(watts.is_sign_positive()),

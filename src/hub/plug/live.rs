@@ -2,8 +2,7 @@
 //! neither is anything about a port that is not told at all. And how many ports it has: that changes
 //! only when it was told several times.
 
-use super::plug::Plug;
-use crate::model::{Moment, PortReading, Reading};
+use crate::model::{Moment, PerPort, PortReading, Reading};
 use std::time::Duration;
 
 /// A value that was not told for so many polls is not known any more, but not before [`SHORT`].
@@ -17,9 +16,19 @@ const FEWER: u8 = 12;
 /// Ports named one by one in what is said about them.
 const NAMED: usize = 3;
 
+/// A plug as it was last read.
+#[derive(Debug, Default)]
+pub(super) struct Live {
+    /// Port 1 first.
+    ports: Vec<PortReading>,
+    volts: Option<f64>,
+    signal: Option<f64>,
+    ages: Ages,
+}
+
 /// When each value was told last.
 #[derive(Debug, Default)]
-pub(super) struct Ages {
+struct Ages {
     /// Port 1 first: relay, power and current.
     ports: Vec<[Age; 3]>,
     volts: Age,
@@ -60,7 +69,7 @@ impl Age {
 
 impl Ages {
     /// How many ports there are, by what was told now and before.
-    pub(super) fn shape(&mut self, known: u8, told: u8) -> u8 {
+    fn shape(&mut self, known: u8, told: u8) -> u8 {
         if known == 0 || told == known {
             self.shape = None;
             return told;
@@ -75,11 +84,6 @@ impl Ages {
         }
         self.shape = None;
         told
-    }
-
-    /// The power of some port was told and is not any more: no sum is known.
-    pub(super) fn power_lost(&self) -> bool {
-        self.ports.iter().any(|[_, watts, _]| watts.lost)
     }
 
     /// What is not told any more, in words.
@@ -104,21 +108,32 @@ impl Ages {
     }
 }
 
-impl Plug {
-    /// Takes a reading into the live values. True when what is not told any more has changed.
-    pub(super) fn take_in(&mut self, now: &Moment, reading: &Reading) -> bool {
-        let longest = (self.pace.poll * POLLS).max(SHORT);
-        let ports = usize::from(self.kept.offer.ports);
-        self.live.resize(ports, PortReading::default());
+impl Live {
+    /// How many ports there are, by what was told now and before.
+    pub(super) fn shape(&mut self, known: u8, told: u8) -> u8 {
+        self.ages.shape(known, told)
+    }
+
+    /// Takes a reading of so many ports in. A value is too old after three times `poll`; a port that
+    /// `has_metered` before this run is expected to do so again.
+    pub(super) fn take_in(
+        &mut self,
+        now: &Moment,
+        reading: &Reading,
+        ports: u8,
+        poll: Duration,
+        has_metered: impl Fn(u8) -> bool,
+    ) {
+        let longest = (poll * POLLS).max(SHORT);
+        self.ports.resize(ports.into(), PortReading::default());
         let ages = &mut self.ages;
-        ages.ports.resize(ports, <[Age; 3]>::default());
+        ages.ports.resize(ports.into(), <[Age; 3]>::default());
         let since = *ages.since.get_or_insert(now.up);
-        for (index, (live, [relay, watts, amps])) in self.live.iter_mut().zip(&mut ages.ports).enumerate() {
-            let told = reading.ports.get(index);
+        for (port, (live, [relay, watts, amps])) in (1u8..).zip(self.ports.iter_mut().zip(&mut ages.ports)) {
+            let told = reading.ports.port(port);
             let heard = told.copied().unwrap_or_default();
             let longest = if told.is_some() { longest } else { Duration::ZERO };
-            let metered = (1..).nth(index).is_some_and(|port| self.meter.has_metered(port));
-            let metered = Some(since).filter(|_| metered);
+            let metered = Some(since).filter(|_| has_metered(port));
             // What it drew when it was on says nothing about what it draws when it is off.
             let off = heard.relay == Some(false);
             let patience = if off && live.relay == Some(false) { Duration::ZERO } else { longest };
@@ -129,10 +144,34 @@ impl Plug {
             watts.take(now.up, patience, metered, &mut live.watts, heard.watts);
             amps.take(now.up, patience, None, &mut live.amps, heard.amps);
         }
-        ages.volts.take(now.up, longest, None, &mut self.live_volts, reading.volts);
-        ages.signal.take(now.up, longest, None, &mut self.live_signal, reading.signal);
-        let words = self.ages.words();
-        self.guard.not_told(words) && self.guard.word(&self.kept.latched)
+        ages.volts.take(now.up, longest, None, &mut self.volts, reading.volts);
+        ages.signal.take(now.up, longest, None, &mut self.signal, reading.signal);
+    }
+
+    /// Port 1 first.
+    pub(super) fn ports(&self) -> &[PortReading] {
+        &self.ports
+    }
+
+    pub(super) fn volts(&self) -> Option<f64> {
+        self.volts
+    }
+
+    pub(super) fn signal(&self) -> Option<f64> {
+        self.signal
+    }
+
+    /// Watts over all ports, as far as they are told; `None` while one is not told that was.
+    pub(super) fn watts(&self) -> Option<f64> {
+        if self.ages.ports.iter().any(|[_, watts, _]| watts.lost) {
+            return None;
+        }
+        self.ports.iter().filter_map(|port| port.watts).reduce(|a, b| a + b)
+    }
+
+    /// What is not told any more, in words.
+    pub(super) fn missing(&self) -> Option<String> {
+        self.ages.words()
     }
 }
 

@@ -1,12 +1,13 @@
-//! Slow polling: what a plug tells of its capabilities is asked at the start, when somebody has changed it, and then rarely, one question at a time and well apart.
-//! A plug that has no answer is asked ever more rarely. On the way its clock is kept right, as the
-//! vendor's cloud did.
+//! Slow polling: what a plug tells of its capabilities is asked at the start, when somebody has changed it,
+//! and then rarely, one question at a time and well apart. A plug that has no answer is asked ever more
+//! rarely. On the way its clock is kept right, as the vendor's cloud did.
 
-use super::plug::Plug;
-use super::{Pace, Rules};
-use crate::capability::{self, Able, SlowPoll, States};
-use crate::model::{Clock, ClockQuery, DeviceInfo, DeviceResponse, Failure, Moment, Query, QueryReply};
-use std::sync::Arc;
+use crate::capability::{self, Able, SlowPoll as Interval, States};
+use crate::hub::rules::Pace;
+use crate::model::{
+    Capabilities, Clock, ClockQuery, DeviceInfo, DeviceResponse, Failure, Hardware, Moment, PlugId, Query,
+    QueryReply,
+};
 use std::time::Duration;
 use tracing::{info, warn};
 
@@ -24,19 +25,16 @@ const SELDOM: Duration = Duration::from_secs(24 * 3600);
 /// How far a clock may be off before it is set.
 const DRIFT_S: u64 = 30;
 
-/// What zones differ by, in seconds.
-const HALF_HOUR_S: u64 = 1800;
-
 /// The question about the clock.
 const CLOCK: Query = Query::Clock(ClockQuery::Read);
 
 /// How a capability is asked for that a question is about.
-fn slow_poll(query: &Query) -> Option<&'static SlowPoll> {
+fn slow_poll(query: &Query) -> Option<&'static Interval> {
     query.capability().slow_poll.as_ref()
 }
 
 /// The questions about the capabilities that are polled so.
-fn queries(ports: u8, polled: impl Fn(&SlowPoll) -> bool) -> impl Iterator<Item = Query> {
+fn queries(ports: u8, polled: impl Fn(&Interval) -> bool) -> impl Iterator<Item = Query> {
     let all = capability::CAPABILITIES.iter().filter(move |one| one.slow_poll.as_ref().is_some_and(&polled));
     all.flat_map(move |one| (one.reads)(ports))
 }
@@ -48,7 +46,7 @@ fn like(query: &Query, other: &Query) -> bool {
 
 /// When each question is asked next.
 #[derive(Debug, Default)]
-pub(super) struct Round {
+pub(super) struct SlowPoll {
     turns: Vec<Turn>,
     /// Pause between two questions.
     apart: Duration,
@@ -71,6 +69,8 @@ pub(super) struct Round {
     shown: Able,
     /// It has told something new about its hardware.
     renewed: bool,
+    /// Ports that followed another, when any last did.
+    followed: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -81,7 +81,7 @@ struct Turn {
     misses: u8,
 }
 
-impl Round {
+impl SlowPoll {
     pub(super) fn at(&self) -> Option<Duration> {
         self.next
     }
@@ -90,7 +90,7 @@ impl Round {
     fn begin(&mut self, now: &Moment, ports: u8, locked: bool, apart: Duration) {
         self.apart = apart;
         self.not_before = now.up + apart * FIRST;
-        let polled = |poll: &SlowPoll| locked || !poll.while_locked;
+        let polled = |poll: &Interval| locked || !poll.while_locked;
         for query in queries(ports, polled) {
             match self.turns.iter_mut().find(|turn| turn.query == query) {
                 Some(turn) if turn.misses > 0 => {}
@@ -176,138 +176,118 @@ impl Round {
         }
         self.settle();
     }
-}
 
-impl Plug {
-    /// After a reading: the round begins, or begins anew because the plug may have lost its power. Its
+    /// After a reading: it begins, or begins anew because the plug may have lost its power. Its
     /// clock is looked at when summer time has begun or ended, or ours was set: what was right by it is
     /// wrong now.
-    pub(super) fn consider_round(&mut self, now: &Moment, anew: bool) {
-        let locked = self.locked();
-        let round = &mut self.errands.round;
-        if anew || round.turns.is_empty() {
-            round.begin(now, self.kept.offer.ports, locked, self.pace.ask);
+    pub(super) fn consider(&mut self, now: &Moment, anew: bool, ports: u8, locked: bool, apart: Duration) {
+        if anew || self.turns.is_empty() {
+            self.begin(now, ports, locked, apart);
         }
-        round.mind_locks(now, self.kept.offer.ports, locked);
-        if round.offset_s.replace(now.utc_offset_s).is_some_and(|offset_s| offset_s != now.utc_offset_s) {
-            round.ask_at(&CLOCK, now.up);
+        self.mind_locks(now, ports, locked);
+        if self.offset_s.replace(now.utc_offset_s).is_some_and(|offset_s| offset_s != now.utc_offset_s) {
+            self.ask_at(&CLOCK, now.up);
         }
         let zero_ms = now.zero_ms();
-        if round.zero_ms.replace(zero_ms).is_some_and(|old| old.abs_diff(zero_ms) > DRIFT_S * 1000) {
-            round.ask_at(&CLOCK, now.up);
+        if self.zero_ms.replace(zero_ms).is_some_and(|old| old.abs_diff(zero_ms) > DRIFT_S * 1000) {
+            self.ask_at(&CLOCK, now.up);
         }
+    }
+
+    /// Ports that followed another, when any last did.
+    pub(super) fn followed(&self) -> &[u8] {
+        &self.followed
     }
 
     /// Takes in what the plug has told, whoever asked.
-    pub(super) fn learn(&mut self, now: &Moment, query: &Query, reply: &QueryReply) {
-        let mut states = self.view.capabilities.as_deref().cloned().unwrap_or_default();
-        let learnt = states.learn(query, reply, self.kept.offer.ports, now);
-        let (round, reading) = (&mut self.errands.round, query.reading());
+    pub(super) fn learn(
+        &mut self,
+        now: &Moment,
+        id: &PlugId,
+        pace: &Pace,
+        ports: u8,
+        (query, reply): (&Query, &QueryReply),
+        states: &mut States,
+    ) {
+        let (learnt, reading) = (states.learn(query, reply, ports, now), query.reading());
         if learnt.able {
-            round.shown.insert(query.capability().name);
+            self.shown.insert(query.capability().name);
         }
         if let QueryReply::Clock(clock) = reply {
-            self.clock_learnt(now, *clock, *query == Query::Clock(ClockQuery::Set));
+            self.clock_learnt(now, id, pace, *clock, *query == Query::Clock(ClockQuery::Set));
         } else {
-            round.known(now, &reading);
-            self.heed(now, reply);
+            self.known(now, &reading);
+        }
+        if let QueryReply::Leader(group) = reply
+            && group.roles.len() == usize::from(ports)
+            && !group.followers().is_empty()
+        {
+            self.followed = group.followers();
         }
         if let Some(again) = learnt.again {
-            self.errands.round.ask_at(&reading, now.up + again + BRIEF);
+            self.ask_at(&reading, now.up + again + BRIEF);
         }
-        if self.view.capabilities.as_deref() != Some(&states) && states != States::default() {
-            self.show(now, |view| view.capabilities = Some(Arc::new(states)));
+    }
+
+    /// What it says about itself, if that is new.
+    pub(super) fn hardware(&mut self, facts: &DeviceInfo, hardware: &Hardware) -> Option<DeviceInfo> {
+        let mut new = facts.clone();
+        for (own, told) in [(&mut new.cpuid, &hardware.cpuid), (&mut new.server, &hardware.server)] {
+            if told.is_some() && own != told {
+                own.clone_from(told);
+            }
         }
+        let renewed = new != *facts;
+        self.renewed |= renewed;
+        renewed.then_some(new)
+    }
+
+    /// Once everything was asked: what the plug can do, if that, or what it has told about its hardware,
+    /// is new.
+    pub(super) fn capabilities(&mut self, now: &Moment, old: Capabilities) -> Option<Capabilities> {
+        if !self.through(now) {
+            return None;
+        }
+        let new = Capabilities { able: old.able.and(self.shown), ..old };
+        (std::mem::take(&mut self.renewed) | (new != old)).then_some(new)
     }
 
     /// The clock was told, or set without being told.
-    fn clock_learnt(&mut self, now: &Moment, clock: Option<Clock>, was_set: bool) {
+    fn clock_learnt(&mut self, now: &Moment, id: &PlugId, pace: &Pace, clock: Option<Clock>, was_set: bool) {
         match clock {
-            Some(clock) => self.keep_right(now, clock, was_set),
+            Some(clock) => self.keep_right(now, id, pace, clock, was_set),
             None => {
-                self.errands.round.sets_clock = false;
-                self.errands.round.known(now, &CLOCK);
+                self.sets_clock = false;
+                self.known(now, &CLOCK);
             }
         }
-    }
-
-    /// What the hub itself makes of what the plug has told.
-    fn heed(&mut self, now: &Moment, reply: &QueryReply) {
-        if let QueryReply::Leader(group) = reply
-            && group.roles.len() == usize::from(self.kept.offer.ports)
-            && !group.followers().is_empty()
-        {
-            self.errands.followed = group.followers();
-        }
-        if let QueryReply::Schedule(rules) = reply {
-            self.rules_told(now, rules);
-        }
-        if let QueryReply::Hardware(hardware) = reply {
-            let mut facts = DeviceInfo::clone(&self.kept.facts);
-            for (own, told) in [(&mut facts.cpuid, &hardware.cpuid), (&mut facts.server, &hardware.server)] {
-                if told.is_some() && own != told {
-                    own.clone_from(told);
-                }
-            }
-            if facts != *self.kept.facts {
-                self.errands.round.renewed = true;
-                self.kept.facts = Arc::new(facts);
-            }
-        }
-    }
-
-    /// Once everything was asked, shows what the plug can do. True when that is new and must be
-    /// remembered.
-    pub(super) fn show_capabilities(&mut self, now: &Moment, rules: &Rules) -> bool {
-        let round = &mut self.errands.round;
-        if !round.through(now) {
-            return false;
-        }
-        let old = self.kept.offer;
-        self.kept.offer.able = old.able.and(round.shown);
-        let new = std::mem::take(&mut round.renewed) | (self.kept.offer != old);
-        if new {
-            self.refit(rules, now);
-        }
-        new
     }
 
     /// Has a clock set that is off, unless settings forbid it; a plug that does not take it is tried
     /// ever more rarely.
-    fn keep_right(&mut self, now: &Moment, clock: Clock, was_set: bool) {
+    fn keep_right(&mut self, now: &Moment, id: &PlugId, pace: &Pace, clock: Clock, was_set: bool) {
         let drift_s = clock.drift_s;
-        let wrong = drift_s.unsigned_abs() > DRIFT_S && self.pace.set_clock;
-        let wrong = wrong && self.pace.knows_better(now, drift_s);
-        let round = &mut self.errands.round;
-        round.sets_clock = wrong && !was_set;
-        if round.sets_clock {
-            round.was_off_s = drift_s;
-            if !round.backs_off(now, &CLOCK) {
-                round.ask_at(&CLOCK, now.up);
+        let wrong = drift_s.unsigned_abs() > DRIFT_S && pace.set_clock;
+        let wrong = wrong && pace.knows_better(now, drift_s);
+        self.sets_clock = wrong && !was_set;
+        if self.sets_clock {
+            self.was_off_s = drift_s;
+            if !self.backs_off(now, &CLOCK) {
+                self.ask_at(&CLOCK, now.up);
             }
         } else if wrong {
-            round.miss(now, &CLOCK);
-            round.settle();
-            if !std::mem::replace(&mut round.wrong_told, true) {
-                warn!(plug = %self.id, drift_s, "device clock still wrong after setting it; countdowns and schedule will be off, too");
+            self.miss(now, &CLOCK);
+            self.settle();
+            if !std::mem::replace(&mut self.wrong_told, true) {
+                warn!(plug = %id, drift_s, "device clock still wrong after setting it; countdowns and schedule will be off, too");
             }
         } else {
-            round.known(now, &CLOCK);
-            round.wrong_told = false;
+            self.known(now, &CLOCK);
+            self.wrong_told = false;
             if was_set {
-                info!(plug = %self.id, "device clock set: {}", step(now, round.was_off_s, drift_s));
+                info!(plug = %id, "device clock set: {}", step(now, self.was_off_s, drift_s));
             }
         }
-    }
-}
-
-impl Pace {
-    /// Whether a plug's clock that is off by so much is wrong, and not ours.
-    pub(super) fn knows_better(&self, now: &Moment, drift_s: i64) -> bool {
-        let off = drift_s.unsigned_abs();
-        // Zones are half hours apart and up to 26 hours; a clock that is off by more was lost.
-        let other_zone = (HALF_HOUR_S / 2..=26 * 2 * HALF_HOUR_S).contains(&off);
-        now.unix_ms >= self.clock_from_ms && (self.zone_known || !other_zone)
     }
 }
 

@@ -1,7 +1,7 @@
 //! When a plug is asked next: on the grid of its group, earlier after something moved, ever more
 //! rarely while it is dead.
 
-use super::Pace;
+use crate::hub::rules::Pace;
 use crate::model::{Backoff, Moment};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -24,6 +24,9 @@ const TOGETHER: u32 = 100;
 /// Pause between two polls that were asked for.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
 
+/// Pause after any conversation before a question that can wait: plugs want to be left alone in between.
+const BREATH: Duration = Duration::from_millis(100);
+
 /// When one plug is asked next.
 #[derive(Debug)]
 pub(super) struct Schedule {
@@ -40,6 +43,8 @@ pub(super) struct Schedule {
     held: Duration,
     /// Nobody gets it asked out of turn before.
     refresh_from: Duration,
+    /// Questions that can wait do so until then.
+    rests_until: Duration,
 }
 
 impl Schedule {
@@ -54,6 +59,7 @@ impl Schedule {
             ordinal,
             held: Duration::ZERO,
             refresh_from: Duration::ZERO,
+            rests_until: Duration::ZERO,
         }
     }
 
@@ -65,6 +71,16 @@ impl Schedule {
     /// Before this nothing can be begun.
     pub(super) fn held(&self) -> Duration {
         self.held
+    }
+
+    /// A conversation has ended.
+    pub(super) fn rest(&mut self, now: &Moment) {
+        self.rests_until = now.up + BREATH;
+    }
+
+    /// Until when questions that can wait do so.
+    pub(super) fn rests_until(&self) -> Duration {
+        self.rests_until
     }
 
     pub(super) fn misses(&self) -> u32 {

@@ -1,0 +1,195 @@
+//! From a reading to what is told of it: what the plug is like now, what it has drawn, and what of both is worth
+//! showing.
+
+use super::backfill::Backfill;
+use super::deadband::Heartbeat;
+use super::live::Live;
+use super::picture::Picture;
+use super::settings::Settings;
+use super::switching::Switching;
+use crate::hub::floors::Floors;
+use crate::hub::meter::{Meter, Sample};
+use crate::hub::protection::Moved;
+use crate::hub::rules::Rules;
+use crate::model::{
+    Capabilities, DeviceResponse, Event, Failure, Meaning, MeterState, Moment, PerPort, PlugId, PlugView,
+    PortFigures, PortReading, QueryReply, Reading,
+};
+use std::time::Duration;
+
+/// Time that was not metered is told when so much more of it has come together.
+const GAP_S: u64 = 60;
+
+/// What one plug has told of itself, and what was told of that.
+#[derive(Debug)]
+pub(super) struct Readings {
+    pub(super) live: Live,
+    pub(super) meter: Meter,
+    pub(super) backfill: Backfill,
+    pub(super) heartbeat: Heartbeat,
+}
+
+/// What a reading is held against.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub(super) rules: &'a Rules,
+    pub(super) settings: &'a Settings,
+    pub(super) offer: Capabilities,
+    /// How long it took.
+    pub(super) took: Duration,
+}
+
+impl Readings {
+    pub(super) fn new(tally: &MeterState, now: &Moment) -> Self {
+        Self {
+            live: Live::default(),
+            meter: Meter::new(tally),
+            backfill: Backfill::default(),
+            heartbeat: Heartbeat::new(now),
+        }
+    }
+
+    /// Other hardware has taken the place of the plug: how its relays stood and what its record was like says
+    /// nothing any more.
+    pub(super) fn renew(&mut self, now: &Moment) {
+        self.live = Live::default();
+        self.backfill = Backfill::default();
+        self.meter.keep_hours(now, false);
+        self.heartbeat.next();
+    }
+
+    /// Counts energy and renews the picture as far as it is worth it. Says which relays moved and why.
+    pub(super) fn absorb(
+        &mut self,
+        now: &Moment,
+        given: Given<'_>,
+        reading: &Reading,
+        switching: &mut Switching,
+        view: &mut Picture,
+    ) -> Vec<Moved> {
+        let Given { rules, settings, offer, took } = given;
+        let hour_ended = self.measure(now, settings, offer.ports, reading, switching);
+        self.backfill.consider(now, &mut self.meter, rules.history && offer.power, hour_ended);
+        let metered_before = |port| self.meter.has_metered(port);
+        self.live.take_in(now, reading, offer.ports, settings.pace.poll, metered_before);
+        let untold = switching.protection.not_told(self.live.missing()) && switching.word();
+        let everything = self.heartbeat.beats(now, rules.heartbeat);
+        let limits = &settings.thresholds;
+        let gap = self.meter.unmetered_s() >= view.unmetered_s + GAP_S || untold;
+        let metered = offer.power && (everything || gap || self.meter.worth(now, view.energy, limits.energy));
+        let (remembered, problem) = (reading.relays_remembered, switching.protection.problem());
+        if !everything
+            && !metered
+            && view.online
+            && view.problem.as_deref() == problem
+            && reading.refused.is_empty()
+            && view.relays_remembered == remembered
+            && limits.is_quiet(view, &self.live)
+        {
+            return Vec::new();
+        }
+        let mut new = PlugView::clone(view);
+        let commanded = |port, on| switching.commands.cause(now, port, on);
+        let moved = limits.renew(now, &mut new, &self.live, everything, remembered, commanded);
+        if metered {
+            self.meter.show(now, &mut new);
+        }
+        let refused = reading.refused.first().map(|what| format!("refused {what}"));
+        new.problem = refused.or_else(|| problem.map(str::to_owned));
+        new.relays_remembered = remembered;
+        new.online = true;
+        if everything {
+            new.beat = new.beat.wrapping_add(1);
+            new.latency_ms = u64::try_from(took.as_millis()).ok();
+            new.last_seen_ms = Some(now.unix_ms);
+        }
+        if self.heartbeat.take_asked() {
+            new.echo = new.echo.wrapping_add(1);
+        }
+        view.show_instead(now, new);
+        moved
+    }
+
+    /// Feeds the meters; before the live values are renewed, to see which relays have moved. True when an hour
+    /// has ended.
+    fn measure(
+        &mut self,
+        now: &Moment,
+        settings: &Settings,
+        ports: u8,
+        reading: &Reading,
+        switching: &Switching,
+    ) -> bool {
+        let samples = (1..=ports).map(|port| {
+            let heard = reading.ports.port(port).copied().unwrap_or_default();
+            let live = self.live.ports().port(port);
+            let before = live.and_then(|live| live.relay);
+            let moved = heard.relay.filter(|on| before == Some(!on));
+            let commanded = moved.and_then(|on| switching.commands.cause(now, port, on)).is_some();
+            // Some do not tell their power when they are switched: until then it was what it was.
+            let until_now = live.filter(|_| commanded).and_then(|live| live.watts);
+            Sample { watts: heard.watts.or(until_now), switched: commanded }
+        });
+        self.meter.take(now, samples, settings.pace.poll)
+    }
+
+    /// What the plug has to offer, by what it has told now and before.
+    pub(super) fn offer(&mut self, old: Capabilities, reading: &Reading) -> Capabilities {
+        let told = u8::try_from(reading.ports.len()).unwrap_or(u8::MAX);
+        Capabilities {
+            ports: self.live.shape(old.ports, told),
+            power: old.power | reading.ports.iter().any(|port| port.watts.is_some()),
+            current: old.current | reading.ports.iter().any(|port| port.amps.is_some()),
+            voltage: old.voltage | reading.volts.is_some(),
+            signal: old.signal | reading.signal.is_some(),
+            ..old
+        }
+    }
+
+    /// Figures about the ports. What they were when the plug was last heard is not what they are.
+    pub(super) fn figures(&self, heard: bool, power: bool) -> Vec<PortFigures> {
+        let port = |(n, live): (u8, &PortReading)| PortFigures {
+            relay: live.relay.filter(|_| heard),
+            watts: live.watts.filter(|_| heard),
+            amps: live.amps.filter(|_| heard),
+            joules: (self.meter.certain() && power).then(|| self.meter.exact(n).joules()),
+        };
+        (1..).zip(self.live.ports()).map(port).collect()
+    }
+
+    /// Lifts the meters to what others have told, as far as it can be believed; true when one has moved.
+    pub(super) fn lift(&mut self, now: &Moment, id: &PlugId, floors: &Floors, apart: Duration) -> bool {
+        let before = self.meter.total();
+        self.meter.lift(id, floors, apart, now);
+        self.meter.total() != before
+    }
+
+    /// Shows what the meters show.
+    pub(super) fn show_energy(&mut self, now: &Moment, view: &mut Picture) {
+        let meter = &mut self.meter;
+        view.show(now, |view| meter.show(now, view));
+    }
+
+    /// The plug has answered the question for its record: what is to be told about that.
+    pub(super) fn record_told(
+        &mut self,
+        now: &Moment,
+        id: &PlugId,
+        ports: u8,
+        answer: Result<DeviceResponse, Failure>,
+    ) -> Option<Event> {
+        self.backfill.answered(now, id, ports, &mut self.meter, answer)
+    }
+
+    /// How the plug's record is to be read, if that is known, perhaps by what it has just told.
+    pub(super) fn meaning(
+        &mut self,
+        now: &Moment,
+        answer: &Result<DeviceResponse, Failure>,
+    ) -> Option<Meaning> {
+        if let Ok(DeviceResponse::Capability(QueryReply::History(record))) = answer {
+            self.backfill.learn(now, &self.meter, record);
+        }
+        self.backfill.meaning()
+    }
+}
