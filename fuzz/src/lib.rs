@@ -10,14 +10,14 @@ use plug2mqtt::hub::{Effect, Hub, Input};
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
     Access, Call, ClockQuery, CountdownQuery, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions,
-    DiscoveryMode, Endpoint, Failure, Family, Found, HubRequest, MAX_PORTS, MAX_WATTS, Moment, Name, Outcome,
-    OwnSettings, PersistedState, PlugId, PortDevices, PowerUnit, Query, QueryReply, Request, Span, Switch,
+    Endpoint, Failure, Family, Found, HubRequest, MAX_PORTS, MAX_WATTS, Moment, Name, Outcome, OwnSettings,
+    PersistedState, PlugId, PowerUnit, Query, QueryReply, Request, Span, Switch,
 };
 use plug2mqtt::sim::{self, Model, Recording};
 use plug2mqtt::sinks::mqtt::homeassistant::Announcer;
 use plug2mqtt::sinks::mqtt::link::Address;
 use plug2mqtt::sinks::mqtt::router::{Routed, Router};
-use plug2mqtt::sinks::mqtt::{BridgeFacts, Settings};
+use plug2mqtt::sinks::mqtt::{BridgeFacts, DiscoveryMode, PortDevices, Settings};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;

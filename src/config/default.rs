@@ -2,7 +2,7 @@
 
 use super::interval::Interval;
 use super::settings::{Availability, Broker, Finding, HomeAssistant, Metering, Mqtt, Publish, Tls};
-use crate::model::{DiscoveryMode, PortDevices};
+use crate::sinks::mqtt::{DiscoveryMode, PortDevices};
 
 impl Default for Mqtt {
     fn default() -> Self {

@@ -16,10 +16,8 @@ use super::interval::{KeepAlive, LongInterval, OverloadTime, PollInterval, WaitT
 use super::origin::Origin;
 use super::value::{BrokerUrl, HIDDEN};
 use crate::drivers::{Driver, Drivers};
-use crate::model::{
-    DiscoveryMode, Lock, LogLevel, MAX_AMPS_CHANGE, MAX_WATTS, OverloadAction, PortDevices, PowerUnit,
-    Restore,
-};
+use crate::model::{Lock, LogLevel, MAX_AMPS_CHANGE, MAX_WATTS, OverloadAction, PowerUnit, Restore};
+use crate::sinks::mqtt::{DiscoveryMode, PortDevices};
 
 /// All settings. Each has a working default.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]

@@ -12,9 +12,7 @@ mod port;
 mod reading;
 
 pub use backoff::Backoff;
-pub use choice::{
-    DiscoveryMode, Lock, LogLevel, MAX_AMPS_CHANGE, OverloadAction, POLL_MS, PortDevices, PowerUnit, Restore,
-};
+pub use choice::{Lock, LogLevel, MAX_AMPS_CHANGE, OverloadAction, POLL_MS, PowerUnit, Restore};
 pub use days::{Days, amount, date, minute, time};
 pub use energy::{Energy, MAX_KWH};
 pub use hazard::{Hazard, Remedy};

@@ -288,12 +288,6 @@ pub enum Event {
     DeviceOffline(PlugId, String),
     /// A plug answers again.
     DeviceOnline(PlugId),
-    /// A command was found retained on the broker, was refused and cleared.
-    RetainedCommand(PlugId, u8),
-    /// Home Assistant cleared this plug's discovery message.
-    DiscoveryCleared(PlugId),
-    /// Another bridge acts on our base topic; the name of its run.
-    AnotherBridge(String),
 }
 
 /// Why a command failed.

@@ -45,6 +45,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
             "rustls",
             "rustls_native_certs",
             "secrecy",
+            "schemars",
             "serde",
             "serde_json",
             "fastrand",
@@ -58,7 +59,8 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "config",
-        &["config", "drivers", "file", "model"],
+        // Of the sinks the words they have in the settings.
+        &["config", "drivers", "file", "model", "sinks"],
         &[
             "config",
             "jiff",
@@ -119,6 +121,7 @@ const PURE: &[&str] = &[
     "sinks/mqtt/cleared.rs",
     "sinks/mqtt/previous_names.rs",
     "sinks/mqtt/memory.rs",
+    "sinks/mqtt/own_event.rs",
     "sinks/mqtt/duplicates.rs",
     "sinks/mqtt/router.rs",
     "sinks/mqtt/topics.rs",

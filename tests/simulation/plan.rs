@@ -2,13 +2,10 @@
 
 use crate::random::Random;
 use plug2mqtt::hub::{Limit, Pace, PlugRules, Rules};
-use plug2mqtt::model::{
-    DiscoveryMode, Energy, Family, LogLevel, OverloadAction, OwnSettings, OwnValue, PlugId, PortDevices,
-    Restore,
-};
+use plug2mqtt::model::{Energy, Family, LogLevel, OverloadAction, OwnSettings, OwnValue, PlugId, Restore};
 use plug2mqtt::sinks::mqtt::homeassistant::Announcer;
 use plug2mqtt::sinks::mqtt::link::Address;
-use plug2mqtt::sinks::mqtt::{BridgeFacts, Settings};
+use plug2mqtt::sinks::mqtt::{BridgeFacts, DiscoveryMode, PortDevices, Settings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,10 +2,11 @@
 //! its own topics a bridge has cleared itself. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::discovery_mode::DiscoveryMode;
 use super::homeassistant::{Announcer, Message};
 use super::memory::{Announcement, Memory, Names};
 use super::migration;
-use crate::model::{DiscoveryMode, Keep, PlugId, PlugView};
+use crate::model::{Keep, PlugId, PlugView};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use super::memory::Memory;
 use super::migration;
 use super::peer_probe::{OtherBridge, other_bridges};
 use super::settings::Settings;
-use crate::model::{DiscoveryMode, PlugId, View};
+use crate::model::{PlugId, View};
 use crate::pulse::Pulse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub async fn check_broker(settings: &Settings, view: &View, memory: &Memory) -> 
     let mut address = settings.address.clone();
     address.client_id.push_str("-doctor");
     let base = &settings.announcer.base;
-    let announces = settings.announcer.mode != DiscoveryMode::Off;
+    let announces = settings.announcer.is_on();
     let mut filters: Vec<String> =
         ["bridge/request/+", "+/set", "+/get", "+/+/set"].map(|tail| format!("{base}/{tail}")).into();
     // Nobody else has such topics, and nothing is left on them.

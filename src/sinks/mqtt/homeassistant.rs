@@ -4,11 +4,12 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::controls;
+use super::discovery_mode::{DiscoveryMode, PortDevices};
 use super::fields::{Object, fields, measured, total};
 use super::memory::Announcement;
 use super::topics::tail;
 use crate::entity::{Entity, Kind, entities};
-use crate::model::{DiscoveryMode, LogLevel, PerPort, PlugId, PlugView, PortDevices};
+use crate::model::{LogLevel, PerPort, PlugId, PlugView};
 use serde_json::{Value, json};
 
 /// Types of events a plug's event entity may show.
@@ -67,9 +68,14 @@ impl Announcer {
         }
     }
 
+    /// Whether anything is announced at all.
+    pub(super) fn is_on(&self) -> bool {
+        self.mode != DiscoveryMode::Off
+    }
+
     /// What is to be remembered of these messages; `None` when there are none.
     pub(super) fn announcement(&self, plug: &PlugView) -> Option<Announcement> {
-        let announced = self.mode != DiscoveryMode::Off && plug.adopted && plug.offer.ports > 0;
+        let announced = self.is_on() && plug.adopted && plug.offer.ports > 0;
         announced.then(|| Announcement {
             prefix: self.prefix.clone(),
             mode: self.mode,

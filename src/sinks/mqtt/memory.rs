@@ -2,7 +2,8 @@
 //! to Home Assistant and under which names, so that what is no longer wanted can be taken back. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use crate::model::{Capabilities, DiscoveryMode, Keep, PlugId, PortDevices, Section};
+use super::discovery_mode::{DiscoveryMode, PortDevices};
+use crate::model::{Capabilities, Keep, PlugId, Section};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use tracing::warn;

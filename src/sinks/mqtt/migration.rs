@@ -2,11 +2,12 @@
 //! where the form changes, and without leaving anything behind. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::discovery_mode::{DiscoveryMode, PortDevices};
 use super::homeassistant::{Announcer, Message, device_id, platform, port_id};
 use super::memory::{Announcement, Memory};
 use super::topics::{self, tail};
 use crate::entity::{Entity, Kind, entities};
-use crate::model::{Capabilities, DiscoveryMode, PlugId, PortDevices, View};
+use crate::model::{Capabilities, PlugId, View};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -24,6 +24,7 @@
 //! | `energy_recovery.rs` | what earlier runs have told about energy; pure |
 //! | `peers.rs` | other bridges on the same base topic; pure |
 //! | `previous_names.rs` | what was told under other names is taken back; pure |
+//! | `own_event.rs` | what happens to the sink itself, for `bridge/event`; pure |
 //! | `cleared.rs` | topics cleared lately; pure |
 //! | `rejection.rs` | what is refused; pure |
 //! | `cleanup_requests.rs` | who waits for a cleanup; pure |
@@ -31,6 +32,7 @@
 //! | `topics.rs` | topics and payloads, pure |
 //! | `diff.rs` | from one picture of a plug to the next, pure |
 //! | `snapshot.rs` | everything about a plug in one JSON object, pure |
+//! | `discovery_mode.rs` | how plugs may be announced, as the settings say |
 //! | `homeassistant.rs`, `controls.rs`, `fields.rs` | discovery messages, pure |
 //! | `migration.rs` | from one announcement to the next, pure |
 //! | `log.rs` | the program's own log lines as a topic, for those who opt in |
@@ -52,6 +54,7 @@ pub mod contract;
 mod controls;
 mod counters;
 mod diff;
+mod discovery_mode;
 mod duplicates;
 mod energy_recovery;
 mod fields;
@@ -63,6 +66,7 @@ pub mod log;
 mod memory;
 mod message_size;
 mod migration;
+mod own_event;
 mod pace;
 mod peer_probe;
 mod peers;
@@ -81,6 +85,7 @@ pub use bridge_facts::BridgeFacts;
 pub use broker_check::{BrokerReport, check_broker};
 pub use channels::{Channels, Clock, Leave};
 pub use counters::{Counters, Counts, Metrics, resident};
+pub use discovery_mode::{DiscoveryMode, PortDevices};
 pub use memory::{Memory, SECTION};
 pub use peer_probe::{Looked, OtherBridge, find_other_bridge};
 pub use peers::Peer;

@@ -21,6 +21,7 @@ use super::incoming::{self, Incoming, Topic};
 use super::memory::Memory;
 use super::message_size::MessageSizes;
 use super::migration;
+use super::own_event::OwnEvent;
 use super::pace::Pace;
 use super::peers::{self, Peer, Peers};
 use super::previous_names::{self, PreviousNames};
@@ -30,9 +31,7 @@ use super::router::{Received, Rest};
 use super::settings::Settings;
 use super::topics::{self, Nature};
 use crate::api::{OwnRequest, answer};
-use crate::model::{
-    CommandError, DiscoveryMode, Event, HubRequest, Keep, Moment, Notification, PlugId, PlugView, View,
-};
+use crate::model::{CommandError, HubRequest, Keep, Moment, Notification, PlugId, PlugView, View};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -224,7 +223,7 @@ impl Session {
         if self.recovery.in_vain() {
             filters.push(energy_recovery::mark(base));
         }
-        if self.announcer().mode != DiscoveryMode::Off {
+        if self.announcer().is_on() {
             filters.push(self.settings.birth_topic.clone());
         }
         self.subscribe(filters);
@@ -302,6 +301,11 @@ impl Session {
         self.publish(topic, payload.to_string(), false);
     }
 
+    fn say_event(&mut self, event: &OwnEvent<'_>) {
+        let payload = event.json(self.now.unix_ms);
+        self.publish(format!("{}/bridge/event", self.base()), payload.to_string(), false);
+    }
+
     fn say_message(&mut self, message: &Message) {
         self.pace.spend(10.0);
         let settings = Arc::clone(&self.settings);
@@ -313,9 +317,7 @@ impl Session {
     }
 
     fn say(&mut self, said: Said) {
-        for message in &said.messages {
-            self.say_message(message);
-        }
+        said.messages.iter().for_each(|message| self.say_message(message));
         self.clear(said.emptied);
         self.keep(said.keep);
     }
@@ -575,7 +577,7 @@ impl Session {
         let again = "it comes back when Home Assistant or this bridge starts again";
         let comes_back = if deleted { "and stays so" } else { again };
         warn!(plug = %id, "device deleted in Home Assistant; {comes_back}");
-        self.say_note(&Notification::Bridge(Event::DiscoveryCleared(id.clone())));
+        self.say_event(&OwnEvent::DiscoveryCleared(&id));
         if deleted {
             let keep = self.announcements.delete(&id);
             self.keep(keep);
@@ -584,9 +586,8 @@ impl Session {
     }
 
     fn end_recovery(&mut self) {
-        let meters_read = self.view.bridge.meters_read;
-        let ended = self.recovery.end(self.now.up, &self.settings.announcer.base, meters_read);
-        let Some(recovered) = ended else { return };
+        let (base, read) = (&self.settings.announcer.base, self.view.bridge.meters_read);
+        let Some(recovered) = self.recovery.end(self.now.up, base, read) else { return };
         if recovered.problem.is_some() {
             self.bridge.set_problem(READ_BACK, recovered.problem);
         }
@@ -600,7 +601,7 @@ impl Session {
         if self.peers.heard(self.now.up, peer) {
             warn!("{sentence}");
             self.bridge.set_problem(ANOTHER_BRIDGE, Some(sentence));
-            self.say_note(&Notification::Bridge(Event::AnotherBridge(run)));
+            self.say_event(&OwnEvent::AnotherBridge(&run));
             self.again_at.get_or_insert(self.now.up + AGAIN);
             self.look_at_meters_again();
         }
@@ -666,7 +667,7 @@ impl Session {
             && let Some(plug) = PlugId::new(device)
         {
             let number = port.and_then(|port| port.parse().ok()).unwrap_or(0);
-            self.say_note(&Notification::Bridge(Event::RetainedCommand(plug.clone(), number)));
+            self.say_event(&OwnEvent::RetainedCommand(&plug, number));
             if !copy {
                 self.fail(plug, None, CommandError::Retained, "a retained command is never obeyed");
             }
@@ -684,8 +685,7 @@ impl Session {
 
     /// Says that a command failed, and what the relays really are.
     fn fail(&mut self, plug: PlugId, id: Option<String>, error: CommandError, detail: &str) {
-        let result = failed(plug.clone(), id, error, detail, self.now.unix_ms);
-        self.say_note(&Notification::Result(result));
+        self.say_note(&Notification::Result(failed(plug.clone(), id, error, detail, self.now.unix_ms)));
         let Some(sent) = self.publisher.sent(&plug) else { return };
         if self.rejections.springs_back(self.now.up, &plug) {
             let states = topics::retained(&self.settings.announcer.base, sent);

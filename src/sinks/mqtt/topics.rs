@@ -372,13 +372,6 @@ fn event(event: &Event, unix_ms: u64) -> Json {
             json!({"event_type": "device_offline", "device": id.as_str(), "reason": why, "ts": ts})
         }
         Event::DeviceOnline(id) => json!({"event_type": "device_online", "device": id.as_str(), "ts": ts}),
-        Event::RetainedCommand(id, port) => {
-            json!({"event_type": "retained_command", "device": id.as_str(), "port": port, "ts": ts})
-        }
-        Event::AnotherBridge(run) => json!({"event_type": "another_bridge", "run": run, "ts": ts}),
-        Event::DiscoveryCleared(id) => {
-            json!({"event_type": "discovery_cleared_by_ha", "device": id.as_str(), "ts": ts})
-        }
     }
 }
 

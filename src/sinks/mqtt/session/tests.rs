@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 mod peers;
 
 fn settings() -> Arc<Settings> {
-    use crate::model::{DiscoveryMode, PortDevices};
     use crate::sinks::mqtt::link::Address;
+    use crate::sinks::mqtt::{DiscoveryMode, PortDevices};
     Arc::new(Settings {
         address: Address {
             host: "127.0.0.1".into(),
