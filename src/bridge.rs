@@ -1,11 +1,13 @@
 //! Wires the parts together: settings in, a running bridge out.
 
+mod builtin;
 mod listener;
 pub mod misfits;
 mod own_rules;
 mod supervision;
 mod turn;
 
+use builtin::Broker;
 pub use turn::Instance;
 
 use crate::config::{self, FamilySection, FamilySettings, Settings};
@@ -140,7 +142,7 @@ pub async fn run_as(
     if memory.client_id.is_empty() {
         memory.client_id = format!("plug2mqtt-{:06x}", fastrand::u32(..0x0100_0000));
     }
-    let broker = Broker::start(settings).await?;
+    let broker = Broker::start(settings, &client_id(settings, &memory)).await?;
     let mqtt = mqtt_settings(settings, instance, &memory, broker.address(settings))?;
     let (counters, (stopping, stopped)) = (Arc::default(), watch::channel(false));
     let (asks, figures) = mpsc::channel(MAX_SCRAPES);
@@ -180,6 +182,7 @@ pub async fn run_as(
     let mut watch = clock.clone();
     tokio::spawn(misfits::mind(settings.clone(), picture.clone()));
     tokio::spawn(supervision::supervise(asks, Arc::clone(&counters), stopped.clone()));
+    let refused = broker.refusals(&counters);
     let wires = Channels {
         clock: Box::new(move || watch.now()),
         view: picture,
@@ -190,6 +193,7 @@ pub async fn run_as(
         counters,
         stop: stopped,
         pulse: pulse.clone(),
+        refused,
         alone,
     };
     let sink = tokio::spawn(mqtt::run(mqtt, wires, kept));
@@ -243,56 +247,8 @@ pub fn state_directory(settings: &Settings) -> PathBuf {
         .unwrap_or_else(|| PathBuf::from("plug2mqtt-state"))
 }
 
-/// The broker in use: the one in the settings, or the built-in one.
-struct Broker {
-    #[cfg(feature = "broker")]
-    builtin: Option<crate::broker::Builtin>,
-}
-
-impl Broker {
-    #[cfg(feature = "broker")]
-    async fn start(settings: &Settings) -> Result<Self, StartError> {
-        if settings.mqtt.url.is_some() {
-            return Ok(Self { builtin: None });
-        }
-        let own = &settings.broker;
-        let login = own.username.as_deref().zip(own.password.as_ref());
-        let store = state_directory(settings).join("broker");
-        let builtin = crate::broker::start(own.listen, login, Some(&store)).await?;
-        info!(listen = %builtin.addr(), "built-in broker started");
-        Ok(Self { builtin: Some(builtin) })
-    }
-
-    #[cfg(not(feature = "broker"))]
-    #[expect(clippy::unused_async, reason = "the same signature as with the broker")]
-    async fn start(settings: &Settings) -> Result<Self, StartError> {
-        match settings.mqtt.url {
-            Some(_) => Ok(Self {}),
-            None => Err(StartError::Settings("this build has no broker of its own; set mqtt.url".into())),
-        }
-    }
-
-    fn address(&self, settings: &Settings) -> (String, u16, bool) {
-        #[cfg(feature = "broker")]
-        if let Some(builtin) = &self.builtin {
-            let addr = builtin.addr();
-            let host = if addr.ip().is_unspecified() { "127.0.0.1".into() } else { addr.ip().to_string() };
-            return (host, addr.port(), false);
-        }
-        let url = settings.mqtt.url.as_ref();
-        url.map_or_else(|| ("localhost".into(), 1883, false), |url| (url.host.clone(), url.port, url.tls))
-    }
-
-    #[cfg_attr(
-        not(feature = "broker"),
-        expect(clippy::unused_async, reason = "the same signature as with the broker")
-    )]
-    async fn stop(self) {
-        #[cfg(feature = "broker")]
-        if let Some(builtin) = self.builtin {
-            builtin.stop().await;
-        }
-    }
+fn client_id(settings: &Settings, memory: &PersistedState) -> String {
+    settings.mqtt.client_id.clone().unwrap_or_else(|| memory.client_id.clone())
 }
 
 fn mqtt_settings(
@@ -321,7 +277,7 @@ fn mqtt_settings(
             port,
             tls,
             login: user.clone().map(|user| (user, password.clone().unwrap_or_default())),
-            client_id: own.client_id.clone().unwrap_or_else(|| memory.client_id.clone()),
+            client_id: client_id(settings, memory),
             keep_alive: own.keep_alive.get(),
         },
         facts: BridgeFacts {

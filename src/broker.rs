@@ -20,10 +20,12 @@ use mqtt5::broker::{BrokerConfig, BrokerShutdownHandle, MqttBroker};
 use mqtt5::packet::connect::ConnectPacket;
 use mqtt5::protocol::v5::reason_codes::ReasonCode;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::oneshot;
+use tokio::runtime::RuntimeFlavor;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+pub use room::Refused;
 use room::Room;
 use store::Keeper;
 
@@ -67,6 +69,7 @@ pub struct Builtin {
     handle: Handle,
     running: JoinHandle<()>,
     keeper: Option<(oneshot::Sender<()>, JoinHandle<Keeper>)>,
+    refused: watch::Receiver<Refused>,
 }
 
 /// Ends the broker when dropped.
@@ -84,28 +87,31 @@ impl std::fmt::Debug for Handle {
     }
 }
 
-/// Starts the broker and returns when it accepts connections.
+/// Starts the broker and returns when it accepts connections. It needs a runtime of one thread.
 ///
 /// Without `credentials` everybody who reaches `listen` may publish and subscribe; the caller
-/// allows that on loopback only. With `store`, retained messages survive a restart.
+/// allows that on loopback only. With `store`, retained messages survive a restart. What the client
+/// called `owner` retains has room of its own, and [`Builtin::refused`] tells what does not fit.
 pub async fn start(
     listen: SocketAddr,
     credentials: Option<(&str, &SecretString)>,
     store: Option<&Path>,
+    owner: Option<&str>,
 ) -> Result<Builtin, BrokerError> {
-    let room = Arc::new(Room::default());
+    if tokio::runtime::Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread {
+        return Err(BrokerError::Broken("it needs a runtime of one thread".into()));
+    }
+    let room = Arc::new(Room::of(owner));
     let config = limits(listen).with_event_handler(Arc::clone(&room) as Arc<dyn BrokerEventHandler>);
     let mut broker =
         MqttBroker::with_config(config).await.map_err(|error| why(listen, &error.to_string()))?;
-    if let Some((username, password)) = credentials {
-        let only = OneUser { username: username.into(), password: password.clone() };
-        broker = broker.with_auth_provider(Arc::new(only));
-    }
+    let login = credentials.map(|(username, password)| (username.to_owned(), password.clone()));
+    broker = broker.with_auth_provider(Arc::new(Door { login, room: Arc::clone(&room) }));
     let addr =
         broker.local_addr().ok_or_else(|| BrokerError::Broken("it does not tell its address".into()))?;
     let router = broker.router();
     let keeper = match store {
-        Some(folder) => Some(Keeper::open(folder, &router).await?),
+        Some(folder) => Some(Keeper::open(folder, &router, Arc::clone(&room)).await?),
         None => None,
     };
     // What was kept is there by now, whatever room it takes.
@@ -132,13 +138,18 @@ pub async fn start(
         let (stop, stopped) = oneshot::channel();
         (stop, tokio::spawn(keeper.keep(router, stopped)))
     });
-    Ok(Builtin { addr, handle, running, keeper })
+    Ok(Builtin { addr, handle, running, keeper, refused: room.refused() })
 }
 
 impl Builtin {
     /// Where it listens; the real port when port 0 was asked for.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// What is refused of its owner's messages.
+    pub fn refused(&self) -> watch::Receiver<Refused> {
+        self.refused.clone()
     }
 
     /// Disconnects everybody and saves what is retained. Takes two seconds at most, plus the disk.
@@ -193,8 +204,6 @@ fn limits(listen: SocketAddr) -> BrokerConfig {
         bind_addresses: vec![listen],
         max_clients: 200,
         max_packet_size: 2 << 20,
-        max_retained_messages: room::MOST,
-        max_retained_message_size: room::LARGEST,
         max_subscriptions_per_client: 1_000,
         session_expiry_interval: Duration::from_secs(24 * 60 * 60),
         sys_topics_enabled: false,
@@ -204,20 +213,24 @@ fn limits(listen: SocketAddr) -> BrokerConfig {
     }
 }
 
-/// One name and one password, compared in memory. The crate's own provider hashes with Argon2 at
-/// every connect: 19 MiB and a good part of a second on a small board, on the thread of the polls.
-struct OneUser {
-    username: String,
-    password: SecretString,
+/// Who may come in: everybody, or who knows one name and one password, compared in memory. The crate's
+/// own provider hashes with Argon2 at every connect: 19 MiB and a good part of a second on a small board,
+/// on the thread of the polls.
+struct Door {
+    login: Option<(String, SecretString)>,
+    room: Arc<Room>,
 }
 
-impl OneUser {
-    fn knows(&self, connect: &ConnectPacket) -> bool {
+impl Door {
+    /// Lets in, by this name if there are names.
+    fn lets_in(&self, connect: &ConnectPacket) -> Option<AuthResult> {
+        let Some((username, wanted)) = &self.login else { return Some(AuthResult::success()) };
         let name = connect.username.as_deref().unwrap_or_default();
         let password = connect.password.as_deref().unwrap_or_default();
-        let secret = self.password.expose_secret().as_bytes();
+        let secret = wanted.expose_secret().as_bytes();
         // Not `&&` and not `==`: how long the answer takes says nothing about the password.
-        same(name.as_bytes(), self.username.as_bytes()) & same(password, secret)
+        let knows = same(name.as_bytes(), username.as_bytes()) & same(password, secret);
+        knows.then(|| AuthResult::success_with_user(username.clone()))
     }
 }
 
@@ -226,15 +239,15 @@ fn same(given: &[u8], wanted: &[u8]) -> bool {
     given.len() == wanted.len() && differing == 0
 }
 
-impl AuthProvider for OneUser {
+impl AuthProvider for Door {
     fn authenticate<'a>(
         &'a self,
         connect: &'a ConnectPacket,
         from: SocketAddr,
     ) -> Pin<Box<dyn Future<Output = mqtt5::Result<AuthResult>> + Send + 'a>> {
         Box::pin(async move {
-            if self.knows(connect) {
-                return Ok(AuthResult::success_with_user(self.username.clone()));
+            if let Some(accepted) = self.lets_in(connect) {
+                return Ok(accepted);
             }
             tracing::warn!(%from, client = ?connect.client_id, "refused: wrong broker.username or broker.password");
             tokio::time::sleep(PAUSE_AFTER_REFUSAL).await;
@@ -244,10 +257,11 @@ impl AuthProvider for OneUser {
 
     fn authorize_publish<'a>(
         &'a self,
-        _client_id: &str,
+        client_id: &str,
         _user_id: Option<&'a str>,
-        _topic: &'a str,
+        topic: &'a str,
     ) -> Pin<Box<dyn Future<Output = bool> + Send + 'a>> {
+        self.room.comes(client_id, topic);
         Box::pin(std::future::ready(true))
     }
 

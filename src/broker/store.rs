@@ -19,10 +19,11 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::BrokerError;
+use super::room::Room;
 use crate::file::{self, Replacement};
 
 pub(super) const STORE_FILE: &str = "retained.json";
-const STORE_MAX_BYTES: u64 = 64 << 20;
+pub(super) const STORE_MAX_BYTES: u64 = 128 << 20;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 const SAVE_VALUES_EVERY: Duration = Duration::from_secs(60);
 
@@ -36,6 +37,9 @@ struct Kept {
     /// The payload in hex when it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hex: Option<String>,
+    /// The bridge has written it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    own: bool,
 }
 
 impl Kept {
@@ -43,13 +47,13 @@ impl Kept {
         [&self.text, &self.hex].into_iter().flatten().map(String::len).sum()
     }
 
-    fn of(message: &PublishPacket) -> Self {
+    fn of(message: &PublishPacket, own: bool) -> Self {
         let qos = message.qos as u8;
         match std::str::from_utf8(&message.payload) {
-            Ok(text) => Self { qos, text: Some(text.into()), hex: None },
+            Ok(text) => Self { qos, text: Some(text.into()), hex: None, own },
             Err(_) => {
                 let hex = message.payload.iter().map(|byte| format!("{byte:02x}")).collect();
-                Self { qos, text: None, hex: Some(hex) }
+                Self { qos, text: None, hex: Some(hex), own }
             }
         }
     }
@@ -77,12 +81,17 @@ impl Kept {
 #[derive(Debug)]
 pub(super) struct Keeper {
     file: PathBuf,
+    room: Arc<Room>,
     saved: BTreeMap<String, Kept>,
 }
 
 impl Keeper {
     /// Gives the broker what was saved. A file that cannot be understood is kept aside.
-    pub(super) async fn open(folder: &Path, router: &MessageRouter) -> Result<Self, BrokerError> {
+    pub(super) async fn open(
+        folder: &Path,
+        router: &MessageRouter,
+        room: Arc<Room>,
+    ) -> Result<Self, BrokerError> {
         let file = folder.join(STORE_FILE);
         let failed = |source| BrokerError::Store { path: file.clone(), source };
         private_folder(folder).map_err(failed)?;
@@ -96,11 +105,14 @@ impl Keeper {
             }),
         };
         for (topic, kept) in saved.clone() {
+            if kept.own {
+                room.own(&topic);
+            }
             if let Some(message) = kept.publish(topic) {
                 router.route_message(&message, None).await;
             }
         }
-        Ok(Self { file, saved })
+        Ok(Self { file, room, saved })
     }
 
     /// Runs until `stopped` is sent or dropped, saves a last time and returns itself.
@@ -113,7 +125,7 @@ impl Keeper {
         let mut sick = false;
         loop {
             let stopping = timeout(LOOK_EVERY, &mut stopped).await.is_ok();
-            let now = retained(&router).await;
+            let now = retained(&router, &self.room).await;
             let moved = !now.keys().eq(self.saved.keys());
             if now != self.saved && (stopping || moved || last.elapsed() >= SAVE_VALUES_EVERY) {
                 last = Instant::now();
@@ -158,17 +170,18 @@ impl Keeper {
 }
 
 /// What would be worth keeping: a message that expires would come back without its expiry.
-async fn retained(router: &MessageRouter) -> BTreeMap<String, Kept> {
+async fn retained(router: &MessageRouter, room: &Room) -> BTreeMap<String, Kept> {
     let messages = router.get_retained_messages("#").await;
     let lasting = messages.iter().filter(|m| m.properties.get_message_expiry_interval().is_none());
-    lasting.map(|message| (message.topic_name.clone(), Kept::of(message))).collect()
+    let kept = |message: &PublishPacket| Kept::of(message, room.is_own(&message.topic_name));
+    lasting.map(|message| (message.topic_name.clone(), kept(message))).collect()
 }
 
 /// How many bytes of the file a message needs.
 #[cfg(test)]
 pub(super) fn line(topic: &str, payload: &[u8]) -> usize {
     let message = PublishPacket::new(topic.to_owned(), payload.to_vec(), QoS::AtLeastOnce);
-    let all = BTreeMap::from([(topic.to_owned(), Kept::of(&message))]);
+    let all = BTreeMap::from([(topic.to_owned(), Kept::of(&message, true))]);
     serde_json::to_vec(&all).expect("it is plain").len()
 }
 

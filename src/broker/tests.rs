@@ -64,14 +64,14 @@ async fn read_back(at: SocketAddr, topics: usize) -> BTreeMap<String, Vec<u8>> {
 async fn retained_messages_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("broker");
-    let broker = start(LOCAL, None, Some(&store)).await.unwrap();
+    let broker = start(LOCAL, None, Some(&store), None).await.unwrap();
     retain(broker.addr(), 20).await;
     let (client, mut events) = client("odd", broker.addr());
     client.publish("odd", rumqttc::QoS::AtLeastOnce, true, vec![0xff, 0x00, 0x10]).await.unwrap();
     next(&mut events, |packet| matches!(packet, Packet::PubAck(_))).await;
     broker.stop().await;
 
-    let broker = start(LOCAL, None, Some(&store)).await.unwrap();
+    let broker = start(LOCAL, None, Some(&store), None).await.unwrap();
     let seen = read_back(broker.addr(), 21).await;
     assert_eq!(seen.get("shelf/7/state").unwrap(), b"value 7");
     assert_eq!(seen.get("odd").unwrap(), &[0xff, 0x00, 0x10]);
@@ -82,20 +82,20 @@ async fn retained_messages_survive_a_restart() {
 async fn a_damaged_store_is_kept_aside() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join(STORE_FILE), "{ not json").unwrap();
-    let broker = start(LOCAL, None, Some(folder.path())).await.unwrap();
+    let broker = start(LOCAL, None, Some(folder.path()), None).await.unwrap();
     broker.stop().await;
     assert!(folder.path().join("retained.json.bad").exists());
     // One that is larger than any house makes it is not read to its end.
     let file = std::fs::File::create(folder.path().join(STORE_FILE)).unwrap();
     file.set_len(1 << 40).unwrap();
     std::fs::remove_file(folder.path().join("retained.json.bad")).unwrap();
-    start(LOCAL, None, Some(folder.path())).await.unwrap().stop().await;
+    start(LOCAL, None, Some(folder.path()), None).await.unwrap().stop().await;
     assert!(folder.path().join("retained.json.bad").exists());
 }
 
 #[tokio::test]
 async fn nobody_can_fill_it() {
-    let broker = start(LOCAL, None, None).await.unwrap();
+    let broker = start(LOCAL, None, None, None).await.unwrap();
     let at = broker.addr();
     // Larger than it takes: the link ends, and nothing of it is kept.
     let mut options = options("large", at);
@@ -124,6 +124,13 @@ async fn nobody_can_fill_it() {
     broker.stop().await;
 }
 
+/// A client that is told why a message was refused.
+fn mqtt5_client(id: &str, at: SocketAddr) -> (rumqttc::v5::AsyncClient, rumqttc::v5::EventLoop) {
+    let mut options = rumqttc::v5::MqttOptions::new(id, at.ip().to_string(), at.port());
+    options.set_max_packet_size(Some(3 << 20));
+    rumqttc::v5::AsyncClient::new(options, 10)
+}
+
 /// Publishes one retained message by MQTT 5 and says whether it was taken.
 async fn taken(
     (client, events): &mut (rumqttc::v5::AsyncClient, rumqttc::v5::EventLoop),
@@ -145,13 +152,8 @@ async fn taken(
 #[tokio::test]
 async fn what_does_not_fit_is_refused_and_what_was_kept_can_be_read_again() {
     let folder = tempfile::tempdir().unwrap();
-    let broker = start(LOCAL, None, Some(folder.path())).await.unwrap();
-    let link = |at: SocketAddr| {
-        let mut options = rumqttc::v5::MqttOptions::new("filler", at.ip().to_string(), at.port());
-        options.set_max_packet_size(Some(2 << 20));
-        rumqttc::v5::AsyncClient::new(options, 10)
-    };
-    let mut filler = link(broker.addr());
+    let broker = start(LOCAL, None, Some(folder.path()), None).await.unwrap();
+    let mut filler = mqtt5_client("filler", broker.addr());
     assert!(taken(&mut filler, "house/switch".into(), b"ON".to_vec()).await);
     // Text, binary, and what grows most in the file.
     let mut kept = 1;
@@ -171,17 +173,98 @@ async fn what_does_not_fit_is_refused_and_what_was_kept_can_be_read_again() {
     assert!(taken(&mut filler, "house/switch".into(), b"OFF".to_vec()).await);
     broker.stop().await;
 
-    let broker = start(LOCAL, None, Some(folder.path())).await.unwrap();
+    let broker = start(LOCAL, None, Some(folder.path()), None).await.unwrap();
     let seen = timeout(Duration::from_secs(30), read_back(broker.addr(), kept)).await.unwrap();
     assert_eq!(seen.get("house/switch").unwrap(), b"OFF");
     // There is room again when somebody tidies up.
-    let mut filler = link(broker.addr());
+    let mut filler = mqtt5_client("filler", broker.addr());
     assert!(!taken(&mut filler, "new".into(), vec![b'x'; 400_000]).await);
     for topic in seen.keys().filter(|topic| topic.starts_with("fill/")) {
         assert!(taken(&mut filler, topic.clone(), Vec::new()).await);
     }
     assert!(taken(&mut filler, "new".into(), vec![b'x'; 400_000]).await);
     broker.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_takes_the_room_of_the_bridge_and_what_is_refused_of_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = start(LOCAL, None, Some(folder.path()), Some("bridge")).await.unwrap();
+    let mut filler = mqtt5_client("filler", broker.addr());
+    for size in [1 << 20, 200_000, 40_000, 8_000, 1_600, 300, 60] {
+        let mut n = 0;
+        while taken(&mut filler, format!("fill/{size}/{n}"), vec![b'x'; size]).await {
+            n += 1;
+        }
+    }
+    let refused = broker.refused();
+    let (bridge, mut events) = client("bridge", broker.addr());
+    let (watcher, mut seen) = client("watcher", broker.addr());
+    watcher.subscribe("home/full/#", rumqttc::QoS::AtLeastOnce).await.unwrap();
+    next(&mut seen, |packet| matches!(packet, Packet::SubAck(_))).await;
+    let mut say = async |topic: String, payload: Vec<u8>| {
+        bridge.publish(topic, rumqttc::QoS::AtLeastOnce, true, payload).await.unwrap();
+        next(&mut events, |packet| matches!(packet, Packet::PubAck(_))).await;
+    };
+    let devices = (2 << 20) - 4096;
+    say("home/bridge/devices".into(), vec![b'x'; devices]).await;
+    for n in 0..10 {
+        say(format!("home/plug/{n}/switch"), b"ON".to_vec()).await;
+    }
+    assert_eq!(*refused.borrow(), Refused::default(), "what others lack is not the bridge's");
+    assert!(!taken(&mut filler, "new".into(), b"1".to_vec()).await);
+    // Until its own is full: told each time, still delivered, and what is there goes on.
+    let mut large = 0;
+    while refused.borrow().count == 0 {
+        say(format!("home/large/{large}"), vec![b'x'; devices]).await;
+        large += 1;
+    }
+    assert_eq!(refused.borrow().count, 1);
+    assert!(refused.borrow().why.as_ref().unwrap().contains("mqtt.url"));
+    say("home/full/1".into(), vec![b'x'; devices]).await;
+    assert_eq!(refused.borrow().count, 2);
+    next(&mut seen, |packet| matches!(packet, Packet::Publish(_))).await;
+    say("home/plug/7/switch".into(), b"OFF".to_vec()).await;
+    assert_eq!(refused.borrow().count, 2);
+    broker.stop().await;
+
+    // Whose is what outlives a restart.
+    let broker = start(LOCAL, None, Some(folder.path()), Some("bridge")).await.unwrap();
+    let mut filler = mqtt5_client("filler", broker.addr());
+    assert!(!taken(&mut filler, "new".into(), b"1".to_vec()).await);
+    let refused = broker.refused();
+    let (bridge, mut events) = client("bridge", broker.addr());
+    let mut say = async |topic: String, payload: Vec<u8>| {
+        bridge.publish(topic, rumqttc::QoS::AtLeastOnce, true, payload).await.unwrap();
+        next(&mut events, |packet| matches!(packet, Packet::PubAck(_))).await;
+    };
+    say("home/full/1".into(), vec![b'x'; devices]).await;
+    assert!(refused.borrow().why.is_some());
+    // As soon as there is room it is told too.
+    for n in 0..large {
+        say(format!("home/large/{n}"), Vec::new()).await;
+    }
+    assert_eq!(*refused.borrow(), Refused { count: 1, why: None });
+    let (reader, mut kept) = client("reader", broker.addr());
+    reader.subscribe("home/#", rumqttc::QoS::AtLeastOnce).await.unwrap();
+    let mut all = BTreeMap::new();
+    while all.len() < 11 {
+        if let Packet::Publish(publish) = next(&mut kept, |packet| matches!(packet, Packet::Publish(_))).await
+        {
+            all.insert(publish.topic.clone(), publish.payload.len());
+        }
+    }
+    assert_eq!((all["home/bridge/devices"], all["home/plug/7/switch"]), (devices, 3));
+    broker.stop().await;
+}
+
+#[test]
+fn a_runtime_of_many_threads_is_refused() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let started = runtime.map(|runtime| runtime.block_on(start(LOCAL, None, None, None)));
+    if let Ok(started) = started {
+        assert!(started.unwrap_err().to_string().contains("one thread"));
+    }
 }
 
 #[test]
@@ -200,7 +283,7 @@ fn the_room_a_message_takes_is_what_the_file_needs() {
 
 #[tokio::test]
 async fn two_thousand_retained_topics_reach_one_subscriber() {
-    let broker = start(LOCAL, None, None).await.unwrap();
+    let broker = start(LOCAL, None, None, None).await.unwrap();
     retain(broker.addr(), 2000).await;
     let seen = timeout(Duration::from_secs(20), read_back(broker.addr(), 2000)).await.unwrap();
     assert_eq!(seen.len(), 2000);
@@ -209,7 +292,7 @@ async fn two_thousand_retained_topics_reach_one_subscriber() {
 
 #[tokio::test]
 async fn a_large_retained_message_passes() {
-    let broker = start(LOCAL, None, None).await.unwrap();
+    let broker = start(LOCAL, None, None, None).await.unwrap();
     let (client, mut events) = client("large", broker.addr());
     client.publish("large", rumqttc::QoS::AtLeastOnce, true, vec![b'x'; 1 << 20]).await.unwrap();
     next(&mut events, |packet| matches!(packet, Packet::PubAck(_))).await;
@@ -221,7 +304,7 @@ async fn a_large_retained_message_passes() {
 #[tokio::test]
 async fn only_the_right_password_opens() {
     let secret = SecretString::from("00123");
-    let broker = start(LOCAL, Some(("bridge", &secret)), None).await.unwrap();
+    let broker = start(LOCAL, Some(("bridge", &secret)), None, None).await.unwrap();
     let attempt = async |credentials: Option<(&str, &str)>| {
         let mut options = options("somebody", broker.addr());
         if let Some((username, password)) = credentials {
@@ -245,8 +328,8 @@ async fn only_the_right_password_opens() {
 
 #[tokio::test]
 async fn a_taken_port_says_what_to_do() {
-    let first = start(LOCAL, None, None).await.unwrap();
-    let error = start(first.addr(), None, None).await.unwrap_err();
+    let first = start(LOCAL, None, None, None).await.unwrap();
+    let error = start(first.addr(), None, None, None).await.unwrap_err();
     let addr = first.addr();
     assert!(matches!(error, BrokerError::Taken(taken) if taken == addr));
     let wanted = format!(
@@ -258,7 +341,7 @@ async fn a_taken_port_says_what_to_do() {
 
 #[tokio::test]
 async fn an_address_of_somebody_else_is_refused() {
-    let error = start("192.0.2.1:1883".parse().unwrap(), None, None).await.unwrap_err();
+    let error = start("192.0.2.1:1883".parse().unwrap(), None, None, None).await.unwrap_err();
     assert!(matches!(error, BrokerError::Listen { .. }), "{error}");
 }
 
@@ -267,13 +350,13 @@ async fn a_file_in_the_place_of_the_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let error = start(LOCAL, None, Some(&file)).await.unwrap_err();
+    let error = start(LOCAL, None, Some(&file), None).await.unwrap_err();
     assert!(matches!(error, BrokerError::Store { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn a_will_is_published_when_the_link_is_cut() {
-    let broker = start(LOCAL, None, None).await.unwrap();
+    let broker = start(LOCAL, None, None, None).await.unwrap();
     let (watcher, mut seen) = client("watcher", broker.addr());
     watcher.subscribe("will", rumqttc::QoS::AtLeastOnce).await.unwrap();
     next(&mut seen, |packet| matches!(packet, Packet::SubAck(_))).await;
@@ -292,7 +375,7 @@ async fn a_will_is_published_when_the_link_is_cut() {
 
 #[tokio::test]
 async fn stopping_is_quick_with_clients_that_stay_and_say_nothing() {
-    let broker = start(LOCAL, None, None).await.unwrap();
+    let broker = start(LOCAL, None, None, None).await.unwrap();
     let _mute = tokio::net::TcpStream::connect(broker.addr()).await.unwrap();
     let (_client, mut events) = client("idle", broker.addr());
     next(&mut events, |packet| matches!(packet, Packet::ConnAck(_))).await;

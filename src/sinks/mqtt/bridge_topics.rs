@@ -15,6 +15,12 @@ use std::time::Duration;
 /// Characters of what is wrong with the bridge in its health.
 const MAX_PROBLEM: usize = 200;
 
+/// The reasons under which something is a problem of the bridge.
+pub(super) const ANOTHER_BRIDGE: &str = "another_bridge";
+pub(super) const TOO_LARGE: &str = "too_large";
+pub(super) const READ_BACK: &str = "read_back";
+pub(super) const REFUSED: &str = "refused";
+
 /// Pause between two lists of a fleet that is still being published.
 const LIST_EVERY: Duration = Duration::from_secs(1);
 

@@ -41,6 +41,8 @@ pub struct Channels {
     pub stop: watch::Receiver<bool>,
     /// After a standstill not another word is said.
     pub pulse: Pulse,
+    /// Why the built-in broker does not retain messages of ours; `None` while it does.
+    pub refused: watch::Receiver<Option<String>>,
     /// It was just looked for another bridge, and there is none.
     pub alone: bool,
 }

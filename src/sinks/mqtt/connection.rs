@@ -59,6 +59,7 @@ enum Woken {
     Notification(Arc<Notification>),
     Looked(Input),
     Line(Value),
+    Refused,
     Stop,
     Time,
 }
@@ -131,6 +132,7 @@ impl<'a> Connection<'a> {
                 note = self.wires.notes.recv() => Woken::Notification(note),
                 Some(looked) = self.looked.1.recv() => Woken::Looked(looked),
                 Some(line) = next_line(&mut self.wires.log) => Woken::Line(line),
+                Ok(()) = self.wires.refused.changed() => Woken::Refused,
                 () = stopped(&mut self.wires.stop) => Woken::Stop,
                 () = sleep(wait) => Woken::Time,
             };
@@ -145,6 +147,10 @@ impl<'a> Connection<'a> {
                     self.feed(Input::Notification(note)).await;
                 }
                 Woken::Looked(looked) => self.feed(looked).await,
+                Woken::Refused => {
+                    let why = self.wires.refused.borrow_and_update().clone();
+                    self.feed(Input::Refused(why)).await;
+                }
                 Woken::Line(line) => self.feed(Input::Line(line)).await,
                 Woken::Stop => {
                     while let Some(note) = self.wires.notes.try_recv() {

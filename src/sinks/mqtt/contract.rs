@@ -32,6 +32,8 @@ pub enum Input {
         /// The largest size that passes; less when `wanted` does not.
         passes: usize,
     },
+    /// The broker does not retain messages of ours, and why; or it does again.
+    Refused(Option<String>),
     /// The time named by [`Session::wake_at`](super::session::Session::wake_at) has come.
     Tick,
     /// The program stops: one last word.

@@ -55,7 +55,11 @@ impl Counters {
         self.standing_by.store(stands, Ordering::Relaxed);
     }
 
-    /// A connection stands, or has ended.
+    /// The built-in broker did not retain so many messages.
+    pub fn refused(&self, messages: u64) {
+        self.dropped.fetch_add(messages, Ordering::Relaxed);
+    }
+
     /// What `bridge/health` says of them.
     pub(super) fn metrics(&self) -> Metrics {
         let counts = self.counts();
@@ -68,6 +72,7 @@ impl Counters {
         }
     }
 
+    /// A connection stands, or has ended.
     pub(super) fn connected(&self, stands: bool) {
         self.connected.store(stands, Ordering::Relaxed);
         self.queued.store(0, Ordering::Relaxed);

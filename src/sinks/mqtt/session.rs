@@ -5,12 +5,11 @@
 //! announcement, its availability and its states, and last of all the word that the bridge is
 //! online. After that, differences.
 //!
-//! It conducts: its parts decide, each about what it alone knows, and return what follows. Only here is that
-//! put into an order and sent.
+//! It conducts: its parts decide, each about what it alone knows. Only here is that put into an order and sent.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::announcements::{Announcements, Said};
-use super::bridge_topics::BridgeTopics;
+use super::bridge_topics::{ANOTHER_BRIDGE, BridgeTopics, READ_BACK, REFUSED, TOO_LARGE};
 use super::cleanup_requests::CleanupRequests;
 use super::cleared::Cleared;
 use super::contract::{Health, Input, Outgoing};
@@ -43,11 +42,6 @@ const FULL: usize = 256;
 
 /// After another bridge has spoken, all is told again.
 const AGAIN: Duration = Duration::from_secs(5);
-
-/// The reasons under which something is a problem of the bridge.
-const ANOTHER_BRIDGE: &str = "another_bridge";
-const TOO_LARGE: &str = "too_large";
-const READ_BACK: &str = "read_back";
 
 /// The speaking half of the MQTT sink. Lives as long as the program; what belongs to one
 /// connection begins anew with each [`Input::Connected`].
@@ -124,6 +118,12 @@ impl Session {
                     self.again_at.get_or_insert(self.now.up);
                 }
                 self.say_sizes();
+            }
+            Input::Refused(why) => {
+                if why.is_none() {
+                    self.again_at.get_or_insert(self.now.up);
+                }
+                self.bridge.set_problem(REFUSED, why);
             }
             Input::Tick => {}
             Input::Stop => return self.end(),

@@ -112,7 +112,7 @@ struct Bridge {
 impl TestBridge {
     /// Plugs and the built-in broker; no bridge yet.
     pub(crate) async fn new(plugs: Vec<Strip>) -> Self {
-        let broker = broker::start(([127, 0, 0, 1], 0).into(), None, None).await.expect("a broker");
+        let broker = broker::start(([127, 0, 0, 1], 0).into(), None, None, None).await.expect("a broker");
         let port = broker.addr().port();
         let client = Client::new(port).await;
         Self::with(plugs, TestBroker::Client(client), Some(broker), port).await

@@ -1,5 +1,6 @@
 //! Held against messages that Home Assistant 2024.12, 2026.10 and 2026.11 accept as they stand.
 
+use super::super::{snapshot::snapshot, topics};
 use super::*;
 use crate::model::{Capabilities, DeviceInfo, LeaderGroup, Mac, PortView};
 use std::collections::BTreeSet;
@@ -252,4 +253,32 @@ fn what_a_plug_can_hold_is_what_its_entities_can_show() {
     for leader in ["off", "1", "2"] {
         assert!(options("leader").contains(&leader.into()), "{leader}");
     }
+}
+
+/// A house that nobody has: all that a plug can have, on each port.
+#[test]
+fn a_thousand_large_strips_fit_into_the_room_that_the_built_in_broker_gives_the_bridge() {
+    const ROOM: usize = 64 << 20;
+    const TOPICS: usize = 250_000;
+    let mut large = strip(&SIX);
+    large.offer.able = ["clock", "countdown", "leader", "presence_simulation"].into_iter().collect();
+    (large.name, large.last_seen_ms) = ("\u{1f50c}".repeat(64).into(), Some(1));
+    for port in &mut large.ports {
+        (port.name, port.relay, port.watts) = ("\u{1f50c}".repeat(64).into(), Some(true), Some(1234.5));
+        (port.amps, port.energy) = (Some(10.05), crate::model::Energy::from_kwh(123_456.0));
+        port.lately = port.energy.map(|energy| [energy; 2]);
+    }
+    let announced = announcer(DiscoveryMode::Device, PortDevices::Via).messages(&large);
+    let announced = announced.into_iter().map(|message| (message.topic, message.payload.to_string()));
+    let states = topics::retained("plug2mqtt", &large).into_iter().map(|one| (one.topic, one.payload));
+    let whole = (topics::snapshot_topic("plug2mqtt", &large.id), snapshot(&large));
+    let all: Vec<_> = announced.chain(states).chain([whole]).collect();
+    assert!(all.len() > 40, "{} topics", all.len());
+    assert!(1000 * all.len() <= TOPICS, "{} topics", all.len());
+    // In the file, quotes are escaped.
+    let line = |(topic, payload): &(String, String)| {
+        40 + topic.len() + payload.len() + payload.matches(['"', '\\']).count()
+    };
+    let bytes: usize = all.iter().map(line).sum();
+    assert!(1000 * bytes <= ROOM, "{bytes} bytes");
 }
