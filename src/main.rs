@@ -200,7 +200,8 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, log: &Log) 
             Ok((seen, others)) => {
                 let columns = screen::columns(&out);
                 let mut prose = Prose::new(out, columns);
-                let table = cli::discover::table(&seen, columns.unwrap_or(screen::USUAL), &mut prose);
+                let table =
+                    cli::discover::table(&settings, &seen, columns.unwrap_or(screen::USUAL), &mut prose);
                 found(&seen, table.and_then(|()| cli::discover::others(&others, &mut prose)))
             }
             Err(why) => failed(&why),

@@ -3,7 +3,7 @@
 use super::progress::patiently;
 use crate::bridge::{driver_configs, rules};
 use crate::config::Settings;
-use crate::hub::{Hub, NOBODY};
+use crate::hub::{Hub, nobody};
 use crate::io::clock::Clock;
 use crate::io::http::Http;
 use crate::io::line::Line;
@@ -123,9 +123,10 @@ fn named(seen: &[Seen]) -> impl Iterator<Item = (&Seen, String)> {
 /// # Errors
 ///
 /// When `out` cannot be written.
-pub fn table(seen: &[Seen], columns: usize, out: &mut dyn Write) -> io::Result<()> {
+pub fn table(settings: &Settings, seen: &[Seen], columns: usize, out: &mut dyn Write) -> io::Result<()> {
     if seen.is_empty() {
-        return writeln!(out, "{NOBODY}");
+        let families = settings.families.iter().filter(|family| family.common.enabled);
+        return writeln!(out, "{}", nobody(families.map(|family| family.driver.name())));
     }
     let mut rows = vec![super::table::row(["ID", "ADDRESS", "NAME", "MODEL", "FIRMWARE", "PORTS", "NOW"])];
     for (seen, name) in named(seen) {

@@ -8,16 +8,14 @@ use crate::bridge::{driver_configs, enable_one, rules, state_directory, zone};
 use crate::capability::Guard;
 use crate::client::{Client, address, resolve};
 use crate::config::Settings;
-use crate::hub::{Hub, Rules};
-use crate::io::clock::Clock;
+use crate::hub::{Effective, Rules};
 use crate::io::line::Line;
 use crate::io::store::Store;
 use crate::model::{
-    Capabilities, Endpoint, Failure, Found, Lock, MAX_PORTS, Mac, PerPort, PersistedPlug, PersistedState,
-    PlugId, PlugView, PowerUnit,
+    Capabilities, DeviceInfo, Endpoint, Failure, Found, Lock, MAX_PORTS, Mac, PerPort, PersistedPlug,
+    PersistedState, PlugId, PowerUnit,
 };
 use anyhow::{Context, Result, bail};
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -27,8 +25,8 @@ pub struct Plug {
     pub line: Line,
     /// What it said about itself.
     pub found: Found,
-    /// What the bridge knows of it, when it does.
-    known: Option<Arc<PlugView>>,
+    /// What holds for it by the settings and what the bridge knows of it, when that is something.
+    known: Option<Arc<Effective>>,
 }
 
 impl Plug {
@@ -61,9 +59,9 @@ impl Plug {
 
     /// The name of a port, when it has one.
     pub fn port_name(&self, port: u8) -> String {
-        let known = self.known.as_ref().and_then(|known| known.ports.port(port));
+        let known = self.known.as_ref().and_then(|known| known.port_names.port(port));
         let own = self.found.facts.port_names.port(port).cloned().flatten();
-        known.map(|port| port.name.to_string()).or_else(|| own.map(String::from)).unwrap_or_default()
+        known.map(ToString::to_string).or_else(|| own.map(String::from)).unwrap_or_default()
     }
 
     /// The port a user means, by number or name.
@@ -99,8 +97,7 @@ impl Plug {
     /// What settings and the bridge say about changing it.
     pub fn guard(&self, ports: usize) -> Guard {
         let known = self.known.as_ref();
-        let locks =
-            known.map(|known| known.ports.iter().map(|port| port.lock.unwrap_or(Lock::None)).collect());
+        let locks = known.map(|known| known.locks().to_vec());
         Guard {
             who: self.name(),
             ports: u8::try_from(ports).unwrap_or(u8::MAX),
@@ -131,8 +128,10 @@ impl Plug {
             return Some(why);
         }
         let known = self.known.as_ref()?;
-        let lock = known.ports.port(port)?.lock.unwrap_or(Lock::None);
-        lock.refuses(on).then(|| format!("port {port} of {} is locked in the settings", self.name()))
+        known
+            .lock(port)
+            .refuses(on)
+            .then(|| format!("port {port} of {} is locked in the settings", self.name()))
     }
 }
 
@@ -203,9 +202,10 @@ impl Desk {
     }
 
     fn open(&self, found: Found) -> Result<Plug> {
-        let (view, unit) = self.book.what_holds(&found);
+        let known = self.book.what_holds(&found);
+        let unit = known.as_ref().map_or(PowerUnit::Auto, |known| known.power_unit);
         let line = self.client.line(&found, unit).context("its family is switched off")?;
-        Ok(Plug { line, known: view, found })
+        Ok(Plug { line, known, found })
     }
 
     fn in_words(&self, all: &[&Found]) -> String {
@@ -228,11 +228,12 @@ pub(super) struct Book {
 }
 
 struct Known {
-    view: Arc<PlugView>,
+    id: PlugId,
+    holds: Arc<Effective>,
+    facts: Arc<DeviceInfo>,
     /// The id that its hardware tells.
     hardware: PlugId,
     place: Endpoint,
-    unit: PowerUnit,
 }
 
 impl Book {
@@ -243,22 +244,20 @@ impl Book {
             Err(error) => (PersistedState::default(), Some(format!("{error}; {}", error.remedy()))),
         };
         let rules = rules(settings);
-        let view = Hub::new(rules.clone(), memory.clone(), &Clock::start().now()).view();
-        let known = |view: &Arc<PlugView>| {
-            let told = memory.plugs.get(&view.id)?;
-            let unit = rules.plugs.get(&view.id).and_then(|rules| rules.power_unit);
-            let unit = unit.or(told.options.power_unit).unwrap_or_default();
-            let hardware = told.hardware.clone().unwrap_or_else(|| view.id.clone());
-            Some(Known { view: Arc::clone(view), hardware, place: told.place, unit })
+        let known = |(id, holds): (PlugId, Effective)| {
+            let kept = memory.plugs.get(&id)?;
+            let hardware = kept.hardware.clone().unwrap_or_else(|| id.clone());
+            let (holds, facts) = (Arc::new(holds), Arc::clone(&kept.facts));
+            Some(Known { id, holds, facts, hardware, place: kept.place })
         };
-        Self { all: view.plugs.values().filter_map(known).collect(), rules, unread }
+        let all = Effective::remembered(&rules, &memory).into_iter().filter_map(known).collect();
+        Self { all, rules, unread }
     }
 
     /// Those that may be meant.
     fn meant<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a Known> {
         self.all.iter().filter(move |known| {
-            let view = &known.view;
-            same(view.id.as_str(), word) || same(&view.name, word) || facts_match(&view.facts, word)
+            same(known.id.as_str(), word) || same(&known.holds.name, word) || facts_match(&known.facts, word)
         })
     }
 
@@ -270,7 +269,7 @@ impl Book {
     /// The same in words, of those that are silent.
     fn last(&self, word: &str) -> Vec<String> {
         let one = |known: &Known| {
-            let who = format!("{} ({})", known.view.name, known.view.id);
+            let who = format!("{} ({})", known.holds.name, known.id);
             match known.place {
                 Endpoint::UNKNOWN => format!("{who} does not answer, and where it was last is not known"),
                 place => format!("{who} was last at {place} and does not answer there or to a search"),
@@ -288,24 +287,20 @@ impl Book {
         second.as_ref().and_then(by).or_else(|| by(id))
     }
 
-    /// Its names, locks and more as settings and options have them, and what its watts are in. The
-    /// settings hold for a plug that nothing is remembered of, too.
-    fn what_holds(&self, found: &Found) -> (Option<Arc<PlugView>>, PowerUnit) {
+    /// Its names, locks and more as settings and options have them. The settings hold for a plug that nothing is
+    /// remembered of, too.
+    fn what_holds(&self, found: &Found) -> Option<Arc<Effective>> {
         if let Some(known) = self.known(found) {
-            return (Some(Arc::clone(&known.view)), known.unit);
+            return Some(Arc::clone(&known.holds));
         }
         let spoken_of = |id: &PlugId| self.rules.plugs.contains_key(id) || self.rules.read_only;
-        let Some(id) = self.in_settings(found).filter(spoken_of) else { return (None, PowerUnit::Auto) };
+        let id = self.in_settings(found).filter(spoken_of)?;
         let ports = u8::try_from(MAX_PORTS).unwrap_or(u8::MAX);
         let kept = PersistedPlug {
             offer: Capabilities { ports, ..Capabilities::default() },
             ..PersistedPlug::new(found)
         };
-        let memory =
-            PersistedState { plugs: BTreeMap::from([(id.clone(), kept)]), ..PersistedState::default() };
-        let view = Hub::new(self.rules.clone(), memory, &Clock::start().now()).view();
-        let unit = self.rules.plugs.get(&id).and_then(|rules| rules.power_unit);
-        (view.plugs.get(&id).cloned(), unit.unwrap_or_default())
+        Effective::of(&self.rules, &id, &kept).map(Arc::new)
     }
 
     /// The id by which the settings speak of a plug, else its own.
@@ -317,16 +312,14 @@ impl Book {
 
     /// How its ports are locked, port 1 first, by settings and options.
     pub(super) fn locks(&self, found: &Found) -> Vec<Lock> {
-        let by_id = || self.all.iter().find(|known| Some(&known.view.id) == found.id.as_ref());
-        let known = self.known(found).or_else(by_id).map(|known| Arc::clone(&known.view));
-        let view = known.or_else(|| self.what_holds(found).0);
-        let ports = view.iter().flat_map(|view| &view.ports);
-        ports.map(|port| port.lock.unwrap_or(Lock::None)).collect()
+        let by_id = || self.all.iter().find(|known| Some(&known.id) == found.id.as_ref());
+        let known = self.known(found).or_else(by_id).map(|known| Arc::clone(&known.holds));
+        known.or_else(|| self.what_holds(found)).map(|holds| holds.locks().to_vec()).unwrap_or_default()
     }
 
     /// The name it has from the bridge or the settings.
     fn given(&self, found: &Found) -> Option<String> {
-        let known = self.known(found).map(|known| known.view.name.to_string());
+        let known = self.known(found).map(|known| known.holds.name.to_string());
         let rules =
             || self.rules.plugs.get(&self.in_settings(found)?)?.name.as_ref().map(ToString::to_string);
         known.or_else(rules)
@@ -337,7 +330,7 @@ impl Book {
     }
 
     fn matches(&self, found: &Found, word: &str) -> bool {
-        self.known(found).is_some_and(|known| same(known.view.id.as_str(), word))
+        self.known(found).is_some_and(|known| same(known.id.as_str(), word))
             || found.id.as_ref().is_some_and(|id| same(id.as_str(), word))
             || self.name(found).is_some_and(|name| same(&name, word))
             || facts_match(&found.facts, word)

@@ -4,7 +4,7 @@
 use super::contract::Effect;
 use super::fleet::{Fleet, MAX_PLUGS};
 use super::hosts::{self, Hosts};
-use super::registry::{self, Crowds, NOBODY};
+use super::registry::{self, Crowds, nobody};
 use super::rules::Rules;
 use super::search::Search;
 use super::unsupported::Strays;
@@ -93,11 +93,12 @@ impl Discovery {
 
     /// Searches when it is time, and ends scans whose time is up.
     pub(super) fn tick(&mut self, now: &Moment, known: &mut Known<'_>) {
-        let nobody = known.fleet.len() == 0;
-        let (asking, pause) = (self.hosts.asking() && nobody, known.fleet.rules.discovery);
+        let alone = known.fleet.len() == 0;
+        let (asking, pause) = (self.hosts.asking() && alone, known.fleet.rules.discovery);
         // Whoever is known and silent is told by name.
-        if self.search.first_is_over(now, asking) && nobody && !known.fleet.rules.families.is_empty() {
-            warn!("{NOBODY} It is searched again every {} s", pause.as_secs());
+        if self.search.first_is_over(now, asking) && alone && !known.fleet.rules.families.is_empty() {
+            let nobody = nobody(known.fleet.rules.families.keys().copied());
+            warn!("{nobody} It is searched again every {} s", pause.as_secs());
         }
         if self.search.is_due(now) && !known.fleet.is_stopping() {
             let missing = known.fleet.plugs().filter(|plug| plug.device().is_known() && plug.missing());
@@ -201,7 +202,7 @@ impl Discovery {
             return self.ask_hosts(now, known);
         };
         let named = registry::name_newcomer(known.fleet, base, &found);
-        let Some(id) = named.filter(|id| registry::permitted(&known.fleet.rules, known.memory, id)) else {
+        let Some(id) = named.filter(|id| known.fleet.rules.permit(known.memory, id)) else {
             return;
         };
         let is_known = known.fleet.get(&id).is_some();

@@ -22,7 +22,7 @@
 //! | `unsupported.rs` | who answers and is no plug, told once |
 //! | `request.rs`, `change.rs`, `ledger.rs` | what is written before it is acknowledged, and taken back when it cannot be |
 //! | `stats.rs` | figures about the work |
-//! | `rules.rs` | the settings, in the hub's words |
+//! | `rules.rs`, `effective.rs` | the settings, in the hub's words; what holds for one plug |
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod admission;
@@ -32,6 +32,7 @@ mod command;
 mod contract;
 mod day;
 mod discovery;
+mod effective;
 mod fleet;
 mod floors;
 mod hosts;
@@ -55,8 +56,9 @@ mod ticket;
 mod unsupported;
 
 pub use contract::{Effect, Input};
+pub use effective::Effective;
 pub use fleet::MAX_PLUGS;
-pub use registry::NOBODY;
+pub use registry::nobody;
 pub use rules::{Limit, Pace, PlugRules, Rules};
 
 use crate::model::{
@@ -193,7 +195,7 @@ impl Hub {
         let (name, power_unit, found) = match who {
             Who::Plug(id) => {
                 let device = self.fleet.get(id)?.device();
-                (device.driver(), device.power_unit(), device.found())
+                (device.driver(), device.settings().power_unit, device.found())
             }
             Who::Endpoint(driver, place) => {
                 let found = Found { driver, id: None, place: *place, facts: Default::default() };
@@ -348,7 +350,7 @@ impl Hub {
                 self.memory.plugs.insert(id, kept);
                 continue;
             };
-            if !registry::permitted(&self.fleet.rules, &self.memory, &id) {
+            if !self.fleet.rules.permit(&self.memory, &id) {
                 info!(plug = %id, "device not polled: not allowed by the settings");
                 self.memory.plugs.insert(id, kept);
                 continue;

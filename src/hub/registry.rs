@@ -2,8 +2,7 @@
 
 use super::fleet::{Fleet, MAX_PLUGS};
 use super::plug::Plug;
-use super::rules::Rules;
-use crate::model::{Found, Moment, PersistedState, PlugId};
+use crate::model::{Found, Moment, PlugId};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,9 +15,17 @@ const SAME_ROUND: Duration = Duration::from_secs(10);
 const CROWD: u8 = 32;
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
-/// What is said when a search finds nobody, here and by commands that search.
-pub const NOBODY: &str = "no plugs answered. Broadcasts do not cross routers: name plugs on other networks with \
-     maxsmart.hosts or inplug.hosts, their networks with maxsmart.scan or inplug.scan, or try `plug2mqtt probe ADDRESS`.";
+/// What is said when a search for plugs of these families finds nobody, here and by commands that search.
+pub fn nobody(families: impl Iterator<Item = &'static str>) -> String {
+    let families: Vec<&str> = families.collect();
+    let settings =
+        |key: &str| families.iter().map(|name| format!("{name}.{key}")).collect::<Vec<_>>().join(" or ");
+    let (hosts, scan) = (settings("hosts"), settings("scan"));
+    format!(
+        "no plugs answered. Broadcasts do not cross routers: name plugs on other networks with {hosts}, their \
+         networks with {scan}, or try `plug2mqtt probe ADDRESS`."
+    )
+}
 
 /// New plugs by address, since when.
 #[derive(Debug, Default)]
@@ -48,12 +55,6 @@ impl Crowds {
     pub(super) fn prune(&mut self, now: &Moment) {
         self.seen.retain(|_, (since, _)| now.up.saturating_sub(*since) < AN_HOUR);
     }
-}
-
-/// Settings and requests let this plug be taken in.
-pub(super) fn permitted(rules: &Rules, memory: &PersistedState, id: &PlugId) -> bool {
-    let allowed = rules.allow.is_empty() || rules.allow.contains(id);
-    allowed && !rules.deny.contains(id) && !memory.blocked.contains(id)
 }
 
 /// Which known plug this is, if any.

@@ -49,6 +49,12 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// These and requests let this plug be taken in.
+    pub(super) fn permit(&self, memory: &PersistedState, id: &PlugId) -> bool {
+        let allowed = self.allow.is_empty() || self.allow.contains(id);
+        allowed && !self.deny.contains(id) && !memory.blocked.contains(id)
+    }
+
     /// Earlier than what is remembered is no time a clock could show that is right.
     pub(super) fn learn_time(&mut self, memory: &PersistedState) {
         let metered_ms = memory.plugs.values().map(|kept| kept.tally.unix_ms).max().unwrap_or(0);

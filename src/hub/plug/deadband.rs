@@ -2,18 +2,10 @@
 //! deadband, a relay moves, or the heartbeat is due.
 
 use super::live::Live;
+use crate::hub::effective::Thresholds;
 use crate::hub::protection::Moved;
-use crate::model::{Cause, Energy, Moment, PlugView, PortReading, PortView};
+use crate::model::{Cause, Moment, PlugView, PortReading, PortView};
 use std::time::Duration;
-
-/// How far a value must move from the one last told.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Thresholds {
-    pub(super) watts: f64,
-    pub(super) amps: f64,
-    pub(super) volts: f64,
-    pub(super) energy: Energy,
-}
 
 /// Percent of Wi-Fi signal that count as a change.
 const SIGNAL: f64 = 5.0;

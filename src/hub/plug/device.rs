@@ -4,11 +4,11 @@
 use super::hardware;
 use super::persisted::Persisted;
 use super::picture::{self, Picture};
-use super::settings::Settings;
+use crate::hub::effective::{self, Effective};
 use crate::hub::rules::{PlugRules, Rules};
 use crate::model::{
     Capabilities, DeviceInfo, Endpoint, Failure, Found, Moment, Name, Options, PersistedPlug, PlugId,
-    PlugView, PowerUnit,
+    PlugView,
 };
 use std::sync::Arc;
 use tracing::{debug, warn};
@@ -18,7 +18,7 @@ use tracing::{debug, warn};
 pub(crate) struct Device {
     pub(super) id: PlugId,
     pub(super) kept: Persisted,
-    pub(super) settings: Settings,
+    pub(super) settings: Effective,
     pub(super) view: Picture,
     driver: &'static str,
     /// What the settings say about it alone.
@@ -53,7 +53,7 @@ impl Device {
             ..PlugView::unknown(id.clone())
         };
         Some(Self {
-            settings: Settings::new(rules, family, &own, &kept.options, kept.offer.ports),
+            settings: Effective::new(rules, (family, &own), &id, &kept, false),
             kept: Persisted::new(kept),
             view: Picture::new(view),
             id,
@@ -95,8 +95,9 @@ impl Device {
         &self.view
     }
 
-    pub(crate) fn power_unit(&self) -> PowerUnit {
-        self.own.power_unit.or(self.kept.options.power_unit).unwrap_or_default()
+    /// What holds for it.
+    pub(crate) fn settings(&self) -> &Effective {
+        &self.settings
     }
 
     pub(crate) fn found(&self) -> Found {
@@ -139,15 +140,15 @@ impl Device {
     /// Takes over what the settings say.
     pub(super) fn fit(&mut self, rules: &Rules) {
         if let Some(family) = rules.families.get(self.driver) {
-            let (options, ports) = (&self.kept.options, self.kept.offer.ports);
-            self.settings = Settings::new(rules, family, &self.own, options, ports);
+            let own = (family, &self.own);
+            self.settings = Effective::new(rules, own, &self.id, &self.kept, self.namesake);
         }
     }
 
     /// Shows what it is called and all that does not come from a reading.
     pub(super) fn show(&mut self, now: &Moment) {
-        let name = picture::name(&self.own, &self.kept, &self.id, self.namesake);
-        let ports = picture::ports(&self.own, &self.kept, self.settings.locks(), &self.view.ports);
+        let name = Arc::clone(&self.settings.name);
+        let ports = picture::ports(&self.settings, &self.view.ports);
         let (kept, control, adopted) = (&self.kept, self.settings.control, self.adopted);
         self.view.show(now, |view| {
             view.control = control;
@@ -166,7 +167,7 @@ impl Device {
 
     /// What it calls itself, if that is not what it called itself at the last call: that one first.
     pub(crate) fn take_own_name(&mut self) -> Option<(OwnName, OwnName)> {
-        let own = picture::own_name(&self.own, &self.kept);
+        let own = effective::own_name(&self.own, &self.kept);
         if own == self.own_name.as_deref() {
             return None;
         }

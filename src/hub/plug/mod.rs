@@ -16,7 +16,6 @@ mod readings;
 mod reboot;
 mod requests;
 mod schedule;
-mod settings;
 mod slow_poll;
 mod switching;
 mod talk;

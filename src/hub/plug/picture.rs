@@ -1,7 +1,7 @@
-//! The picture that others see of a plug, and the names in it.
+//! The picture that others see of a plug.
 
-use crate::hub::rules::PlugRules;
-use crate::model::{Endpoint, Lock, Moment, PerPort, PersistedPlug, PlugId, PlugView, PortView};
+use crate::hub::effective::Effective;
+use crate::model::{Endpoint, Lock, Moment, PerPort, PlugView, PortView};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -62,44 +62,13 @@ impl Deref for Picture {
     }
 }
 
-/// What a plug calls itself, until it is given a name; strips come from the shop as `STRIP`.
-pub(super) fn own_name<'a>(own: &PlugRules, kept: &'a PersistedPlug) -> Option<&'a str> {
-    let given = own.name.is_some() || kept.name.is_some();
-    let name = kept.facts.name.as_ref().map_or(kept.facts.model.as_str(), |name| name.as_str());
-    Some(name).filter(|name| !given && !name.is_empty())
-}
-
-/// What a plug is called; one whose own name others have, too, is told apart.
-pub(super) fn name(own: &PlugRules, kept: &PersistedPlug, id: &PlugId, namesake: bool) -> Arc<str> {
-    if let Some(given) = own.name.as_ref().or(kept.name.as_ref()) {
-        return given.as_str().into();
-    }
-    match own_name(own, kept) {
-        Some(name) if namesake => id.told_apart(name).into(),
-        Some(name) => name.into(),
-        None => id.as_str().into(),
-    }
-}
-
 /// Ports with their names and locks; what else was shown of them stays.
-pub(super) fn ports(
-    own: &PlugRules,
-    kept: &PersistedPlug,
-    locks: &[Lock],
-    old: &[PortView],
-) -> Vec<PortView> {
-    let named = |port: u8| {
-        let told = kept.facts.port_names.port(port).and_then(Option::as_ref);
-        let name = own.port_names.get(&port).or(kept.port_names.get(&port)).or(told);
-        name.map_or_else(|| format!("Port {port}").into(), |name| Arc::from(name.as_str()))
+pub(super) fn ports(settings: &Effective, old: &[PortView]) -> Vec<PortView> {
+    let shown = |(port, name): (u8, &Arc<str>)| {
+        let lock = Some(settings.lock(port)).filter(|lock| *lock != Lock::None);
+        PortView { name: Arc::clone(name), lock, ..old.port(port).cloned().unwrap_or_default() }
     };
-    let old = |port: u8| old.port(port).cloned();
-    (1..=kept.offer.ports)
-        .map(|port| {
-            let lock = locks.port(port).copied().filter(|lock| *lock != Lock::None);
-            PortView { name: named(port), lock, ..old(port).unwrap_or_default() }
-        })
-        .collect()
+    (1..).zip(&settings.port_names).map(shown).collect()
 }
 
 /// An address to show, where it is known.

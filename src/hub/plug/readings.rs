@@ -5,8 +5,8 @@ use super::backfill::Backfill;
 use super::deadband::Heartbeat;
 use super::live::Live;
 use super::picture::Picture;
-use super::settings::Settings;
 use super::switching::Switching;
+use crate::hub::effective::Effective;
 use crate::hub::floors::Floors;
 use crate::hub::meter::{Meter, Sample};
 use crate::hub::protection::Moved;
@@ -33,7 +33,7 @@ pub(super) struct Readings {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Given<'a> {
     pub(super) rules: &'a Rules,
-    pub(super) settings: &'a Settings,
+    pub(super) settings: &'a Effective,
     pub(super) offer: Capabilities,
     /// How long it took.
     pub(super) took: Duration,
@@ -115,7 +115,7 @@ impl Readings {
     fn measure(
         &mut self,
         now: &Moment,
-        settings: &Settings,
+        settings: &Effective,
         ports: u8,
         reading: &Reading,
         switching: &Switching,

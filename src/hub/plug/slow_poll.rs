@@ -64,8 +64,7 @@ pub(super) struct SlowPoll {
     was_off_s: i64,
     /// It was said that its clock cannot be set.
     wrong_told: bool,
-    /// What it has shown that it can do, told when everything was asked once: Home Assistant gets one
-    /// announcement, not five.
+    /// What it has shown that it can do, told when everything was asked once: one change, not five.
     shown: Able,
     /// It has told something new about its hardware.
     renewed: bool,

@@ -5,10 +5,10 @@ use super::device::Device;
 use super::lock::{Locks, Standing};
 use super::news::News;
 use super::reboot::{self, Restart};
-use super::settings::Settings;
 use crate::hub::admission::{Marked, SwitchContext};
 use crate::hub::change::Change;
 use crate::hub::command::CommandQueue;
+use crate::hub::effective::Effective;
 use crate::hub::protection::{self, Moved, Protection, Seen};
 use crate::hub::rules::Rules;
 use crate::model::{
@@ -296,7 +296,7 @@ impl Switching {
         self.weigh_rules(now, &scene.device.id, &scene.device.settings)
     }
 
-    fn weigh_rules(&mut self, now: &Moment, id: &PlugId, settings: &Settings) -> bool {
+    fn weigh_rules(&mut self, now: &Moment, id: &PlugId, settings: &Effective) -> bool {
         let defied = self.locks.weigh_rules(id, settings.locks(), now);
         let news = defied.is_some();
         if let Some(defied) = defied {
