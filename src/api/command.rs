@@ -5,6 +5,7 @@ use crate::model::{PlugId, SwitchAction, SwitchOrder};
 use serde::Deserialize;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 /// The longest a timed command may hold, in seconds.
@@ -17,7 +18,8 @@ pub struct Command {
     /// `ON`, `OFF` or `TOGGLE`, also `true`, `false`, `1` or `0`.
     pub state: Option<Json>,
     /// A state for each port, 1 to N; on the topic of the whole plug, instead of `state`.
-    pub ports: Option<BTreeMap<String, Json>>,
+    #[serde(default, deserialize_with = "read::some_by_port")]
+    pub ports: Option<BTreeMap<u8, Json>>,
     /// It lives no longer than this, in ms.
     pub ttl_ms: Option<u64>,
     /// Back to the opposite after this long: 1 to 604800 s.
@@ -42,6 +44,7 @@ pub fn command(plug: &PlugId, port: u8, text: &str) -> Result<SwitchOrder, Strin
         ttl: None,
         hold: None,
         stagger: Duration::ZERO,
+        said: hash(&(port, text)),
     };
     let quoted = serde_json::from_str::<String>(text).ok();
     if let Some(wish) = wish(quoted.as_deref().unwrap_or(text)) {
@@ -70,22 +73,24 @@ pub fn command(plug: &PlugId, port: u8, text: &str) -> Result<SwitchOrder, Strin
     Ok(order)
 }
 
+fn hash(what: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    what.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Command {
     fn wishes(&self, port: u8) -> Result<BTreeMap<u8, SwitchAction>, String> {
         let state = |json: &Json| wish_json(json).ok_or_else(|| "a state is ON, OFF or TOGGLE".to_owned());
         let wishes = match (&self.state, &self.ports) {
             (Some(json), None) => BTreeMap::from([(port, state(json)?)]),
             (None, Some(ports)) if port == SwitchOrder::WHOLE => {
-                let one = |(port, json): (&String, &Json)| {
-                    let number = port.parse::<u8>().ok().filter(|number| *number != SwitchOrder::WHOLE);
-                    let port = number.ok_or_else(|| format!("{port:?} is not a port"))?;
-                    Ok((port, state(json)?))
-                };
+                let one = |(port, json): (&u8, &Json)| Ok((*port, state(json)?));
                 ports.iter().map(one).collect::<Result<_, String>>()?
             }
             _ => return Err("give either \"state\", or \"ports\" on the topic of the whole plug".into()),
         };
-        if wishes.is_empty() || wishes.len() > 17 {
+        if wishes.is_empty() {
             return Err("give 1 to 16 ports".into());
         }
         Ok(wishes)

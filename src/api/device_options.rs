@@ -38,7 +38,7 @@ pub struct Options {
     #[serde(default, deserialize_with = "read::given")]
     pub read_only: Option<Option<bool>>,
     /// By port, 1 to N, as `{"1": {"lock": "on"}}`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "read::by_port")]
     pub port: BTreeMap<u8, PortOptions>,
 }
 

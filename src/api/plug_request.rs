@@ -15,23 +15,27 @@ const ID: &str = "id";
 pub(super) fn request<R: Request + DeserializeOwned + Into<PlugRequest>>(
     text: &str,
 ) -> Result<Asked, String> {
-    let not = |why: &dyn fmt::Display| format!("not a request: {why}");
+    let not = |why: &str| format!("not a request: {why}");
+    let wrong = |error: serde_json::Error| not(&read::sentence(&error));
     if !text.starts_with('{') {
         return Err(not(&format!("{} is a JSON object; {}", R::VERB, its_keys(&keys::<R>(), TRANSACTION))));
     }
     let mut json = serde_json::Deserializer::from_str(text);
-    let pairs = json.deserialize_map(Pairs).map_err(|error| not(&error))?;
-    json.end().map_err(|error| not(&error))?;
+    let pairs = json.deserialize_map(Pairs).map_err(wrong)?;
+    json.end().map_err(wrong)?;
     let (every, own): (Vec<_>, Vec<_>) =
         pairs.iter().partition(|(key, _)| [ID, TRANSACTION].contains(&key.as_str()));
     let mut every = every.into_iter();
     let id = every.clone().find(|(key, _)| key == ID).map(|(_, value)| value.get());
     if let Some((key, _)) = every.find(|(key, _)| pairs.iter().filter(|(other, _)| key == other).count() > 1)
     {
-        return Err(not(&format!("duplicate field `{key}`")));
+        return Err(not(&format!("there is twice the key `{key}`")));
     }
-    let id: Option<String> =
-        id.map(serde_json::from_str).transpose().map_err(|error| not(&format!("{ID}: {error}")))?.flatten();
+    let id: Option<String> = id
+        .map(serde_json::from_str)
+        .transpose()
+        .map_err(|error| not(&format!("{ID}: {}", read::sentence(&error))))?
+        .flatten();
     let own: Vec<String> =
         own.iter().map(|(key, value)| format!("{}:{}", serde_json::json!(key), value.get())).collect();
     let own = format!("{{{}}}", own.join(","));

@@ -1,13 +1,15 @@
 //! JSON as people and programs write it, read with errors that name the key.
 
 use super::{Asked, Verb};
-use crate::model::{SwitchAction, amount};
+use crate::model::{MAX_PORTS, SwitchAction, amount, port_number};
 use serde::de::value::MapDeserializer;
 use serde::de::{self, DeserializeOwned};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value as Json, json};
 use serde_path_to_error::Segment;
+use std::collections::BTreeMap;
 use std::fmt::{self, Display};
+use std::marker::PhantomData;
 
 /// The longest mark of a sender that is given back, in characters.
 pub(super) const MAX_MARK: usize = 128;
@@ -51,10 +53,122 @@ pub(super) fn object_beside<T: DeserializeOwned>(
 ) -> Result<T, String> {
     let mut json = serde_json::Deserializer::from_str(text);
     let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        foreign(who, beside, mark, &error).unwrap_or_else(|| format!("not a {what}: {error}"))
+        foreign(who, beside, mark, &error).unwrap_or_else(|| {
+            let path = Some(error.path().to_string()).filter(|path| path != ".");
+            let path = path.map_or_else(String::new, |path| format!("{}: ", short(&path)));
+            format!("not a {what}: {path}{}", sentence(error.inner()))
+        })
     })?;
-    json.end().map_err(|error| format!("not a {what}: {error}"))?;
+    json.end().map_err(|error| format!("not a {what}: {}", sentence(&error)))?;
     list_for_object(text).map_or(Ok(read), |path| Err(format!("not a {what}: {path} is a JSON object")))
+}
+
+/// The longest that is quoted of what somebody sent, in characters.
+const MAX_QUOTED: usize = 120;
+
+/// The beginning of a text.
+fn short(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.into(),
+    }
+}
+
+/// What is wrong with JSON, in words for people.
+pub(super) fn sentence(error: &serde_json::Error) -> String {
+    let all = error.to_string();
+    let said = all.rsplit_once(" at line ").map_or(all.as_str(), |(said, _)| said);
+    if !error.is_data() {
+        return format!("{said}, at character {}", error.column());
+    }
+    for wrong in ["invalid type: ", "invalid value: "] {
+        if let Some((given, wanted)) =
+            said.strip_prefix(wrong).and_then(|rest| rest.rsplit_once(", expected "))
+        {
+            return format!("it is {}, not {}", wanted_in_words(wanted), short(&given_in_words(given)));
+        }
+    }
+    let known = [
+        ("unknown variant ", "there is no word "),
+        ("missing field ", "there is no key "),
+        ("duplicate field ", "there is twice the key "),
+    ];
+    let known = known.iter().find_map(|(serde, ours)| Some(format!("{ours}{}", said.strip_prefix(serde)?)));
+    short(&known.unwrap_or_else(|| said.into()))
+}
+
+fn wanted_in_words(wanted: &str) -> &str {
+    match wanted {
+        "a sequence" => "a list",
+        "a map" | "a JSON object" => "a JSON object",
+        "a boolean" => "true or false",
+        "a string" | "a borrowed string" => "text in quotes",
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        wanted if wanted.contains("struct ") => "a JSON object",
+        wanted => wanted,
+    }
+}
+
+fn given_in_words(given: &str) -> String {
+    match given {
+        "map" => "an object".into(),
+        "sequence" => "a list".into(),
+        given => {
+            let value = ["integer ", "floating point ", "boolean ", "string "];
+            let value = value.iter().find_map(|kind| given.strip_prefix(kind));
+            value.unwrap_or(given).trim_matches('`').into()
+        }
+    }
+}
+
+/// What stands under the numbers of ports, each once.
+pub(super) fn by_port<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    json: D,
+) -> Result<BTreeMap<u8, T>, D::Error> {
+    struct ByPort<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> de::Visitor<'de> for ByPort<T> {
+        type Value = BTreeMap<u8, T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a JSON object")
+        }
+
+        fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut all = BTreeMap::new();
+            while let Some(key) = map.next_key::<String>()? {
+                let port = port_number(&key).filter(|port| usize::from(*port) <= MAX_PORTS);
+                let port = port.ok_or_else(|| {
+                    de::Error::custom(format!(
+                        "{:?} is no port; they are numbered 1 to {MAX_PORTS}",
+                        short(&key)
+                    ))
+                })?;
+                if all.insert(port, map.next_value()?).is_some() {
+                    return Err(de::Error::custom(format!("port {port} is there twice")));
+                }
+            }
+            Ok(all)
+        }
+    }
+
+    json.deserialize_map(ByPort(PhantomData))
+}
+
+/// The same where there may be none.
+pub(super) fn some_by_port<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    json: D,
+) -> Result<Option<BTreeMap<u8, T>>, D::Error> {
+    struct Wrapped<T>(BTreeMap<u8, T>);
+
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Wrapped<T> {
+        fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+            by_port(json).map(Self)
+        }
+    }
+
+    Ok(Option::<Wrapped<T>>::deserialize(json)?.map(|wrapped| wrapped.0))
 }
 
 /// Where a list stands in the place of an object: its items would be taken for values of the keys, in order.

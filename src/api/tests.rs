@@ -53,14 +53,51 @@ fn a_foreign_key_of_an_object_inside_is_named_beside_the_keys_of_that() {
 #[test]
 fn another_error_names_the_key_as_well() {
     assert!(
-        refused("schedule", r#"{"add":{"on":"all"}}"#).starts_with("not a request: add.on: invalid type")
+        refused("schedule", r#"{"add":{"on":"all"}}"#) == "not a request: add.on: it is a list, not \"all\""
     );
-    assert!(refused("clock", r#"{"set":true,"set":true}"#).contains("duplicate field `set`"));
+    assert!(refused("clock", r#"{"set":true,"set":true}"#).contains("there is twice the key `set`"));
     assert!(refused("clock", r#"{"set":true} {}"#).contains("trailing"));
     assert!(refused("scan", r#"{"seconds":"soon"}"#).contains("\"20m\""));
     let key = "ü".repeat(1000);
     let why = refused("scan", &serde_json::json!({&key: 1}).to_string());
     assert_eq!(why.matches('ü').count(), 128);
+}
+
+#[test]
+fn errors_are_sentences_for_people() {
+    for (verb, text, wanted) in [
+        ("schedule", r#"{"add":5}"#, "not a request: add: it is a JSON object, not 5"),
+        (
+            "schedule",
+            r#"{"add":{"enabled":"x"}}"#,
+            "not a request: add.enabled: it is true or false, not \"x\"",
+        ),
+        (
+            "device_options",
+            r#"{"options":{"read_only":[]}}"#,
+            "not a request: options.read_only: it is true or false, not a list",
+        ),
+        (
+            "device_options",
+            r#"{"options":{"port":{"01":{}}}}"#,
+            "not a request: options.port: \"01\" is no port; they are numbered 1 to 16",
+        ),
+        (
+            "device_options",
+            r#"{"options":{"port":{"1":{},"1":{}}}}"#,
+            "not a request: options.port: port 1 is there twice",
+        ),
+        (
+            "device_options",
+            r#"{"options":{"port":[]}}"#,
+            "not a request: options.port: it is a JSON object, not a list",
+        ),
+        ("scan", "blah", "not a request: seconds: \"blah\" is no time; write seconds, or a time as \"20m\""),
+        ("clock", r#"{"set":yes}"#, "not a request: expected value, at character 8"),
+        ("log_level", "blah", "level must be error, warn, info, debug or trace"),
+    ] {
+        assert_eq!(refused(verb, text), wanted, "{verb} {text}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::conversation::{Change, Update};
 use super::entity::{Form, Setting, Shown, Value};
 use super::{Access, Capability, Guard, Learnt, Query, QueryReply, Request, SlowPoll, States, read};
+use crate::core::port_number;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value as Json, json};
 
@@ -83,7 +84,7 @@ impl LeaderGroup {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LeaderChange {
-    /// The port that leads; `Some(None)`, in JSON `"none"`, for none.
+    /// The port that leads; `Some(None)`, in JSON `"none"` or `null` as in the answer, for none.
     #[serde(deserialize_with = "port_or_none")]
     pub leader: Option<Option<u8>>,
     /// The ports that follow; those that do already when none are named.
@@ -98,10 +99,9 @@ fn port_or_none<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Option<u8>>
     let json = Json::deserialize(json)?;
     let word = json.as_str().map(str::trim);
     let number = json.as_u64().and_then(|port| u8::try_from(port).ok());
-    match number.or(word.and_then(|word| word.parse().ok())) {
+    match number.or(word.and_then(port_number)) {
         Some(port) => Ok(Some(Some(port))),
-        None if word == Some("none") => Ok(Some(None)),
-        None if json.is_null() => Ok(None),
+        None if word == Some("none") || json.is_null() => Ok(Some(None)),
         None => Err(de::Error::custom("it is the number of a port, or none")),
     }
 }
@@ -147,6 +147,9 @@ impl Change for LeaderChange {
         match self.leader {
             None if self.followers.is_empty() => {}
             None => return Err("name the leader along with the followers".into()),
+            Some(None) if !self.followers.is_empty() => {
+                return Err("where no port leads none follows: leave the followers out".into());
+            }
             Some(None) => is.roles.fill(Role::Neutral),
             Some(Some(leader)) => {
                 let followers = if self.followers.is_empty() { before } else { self.followers.clone() };
@@ -255,6 +258,20 @@ mod tests {
     }
 
     #[test]
+    fn no_leader_is_a_word_or_what_the_answer_says_and_a_missing_key_changes_nothing() {
+        let leader = |text: &str| serde_json::from_str::<LeaderChange>(text).map(|change| change.leader).ok();
+        for (text, wanted) in [
+            (r#"{"leader":null}"#, Some(Some(None))),
+            (r#"{"leader":"none"}"#, Some(Some(None))),
+            (r#"{"leader":"2"}"#, Some(Some(Some(2)))),
+            (r#"{"limit_w":5}"#, Some(None)),
+            (r#"{"leader":"02"}"#, None),
+        ] {
+            assert_eq!(leader(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
     fn a_leader_keeps_the_followers_there_are_and_locked_ports_follow_nobody() {
         let told = |group: &LeaderGroup| QueryReply::Leader(group.clone()).into();
         let lead = |leader, followers: &[u8]| LeaderChange {
@@ -270,6 +287,7 @@ mod tests {
         let none = group(0, &[]);
         assert_eq!(play(lead(None, &[]), vec![told(&before), told(&none)]).1, Ok(none.clone()));
         let refused = |change, told| play(change, told).1.expect_err("refused");
+        assert!(refused(lead(None, &[2]), vec![told(&before)]).contains("leave the followers out"));
         assert!(refused(lead(Some(1), &[]), vec![told(&none)]).contains("followers"));
         assert!(refused(lead(Some(1), &[6]), vec![told(&none)]).contains("port 6"));
         assert!(refused(lead(Some(1), &[2]), vec![told(&none), told(&none)]).contains("no such change"));

@@ -1,5 +1,12 @@
 //! Ports have numbers from 1 to N; lists of what there is once for each of them begin with port 1.
 
+/// The number of a port as people write it: 1 to 255 in digits, without sign or leading zeros, so that each port
+/// has one name.
+pub fn port_number(text: &str) -> Option<u8> {
+    let plain = text.bytes().all(|digit| digit.is_ascii_digit()) && !text.starts_with('0');
+    plain.then(|| text.parse().ok())?
+}
+
 /// A list with one entry for each port, port 1 first, looked up by the number of the port. Port 0,
 /// which is a plug as a whole, has no entry.
 pub trait PerPort<T> {

@@ -87,6 +87,8 @@ pub struct Hub {
     ledger: Ledger,
     discovery: Discovery,
     adopt_until: Option<Duration>,
+    /// Commands to plugs that are not there.
+    marked: admission::Marked,
     bridge: BridgeView,
     counters: stats::Counters,
     stats_at: Duration,
@@ -111,6 +113,7 @@ impl Hub {
             ledger: Ledger::default(),
             discovery: Discovery::new(now),
             adopt_until: None,
+            marked: admission::Marked::default(),
             bridge,
             counters: stats::Counters::default(),
             stats_at: now.up + STATS_EVERY,
@@ -328,11 +331,13 @@ impl Hub {
 
     fn switch(&mut self, now: &Moment, order: SwitchOrder) {
         let (id, stopping) = (order.plug.clone(), self.fleet.is_stopping());
+        let deadline = now.up + self.fleet.rules.command_timeout;
         match self.fleet.with_rules(&id).filter(|(plug, _)| plug.device().is_known()) {
             Some((plug, rules)) => {
                 plug.command(now, rules, order, stopping);
                 self.fleet.attend(now, &id);
             }
+            None if self.marked.again(now, &order, deadline) => {}
             None => {
                 let refusal = admission::refusal(now, &order, CommandError::UnknownDevice, None);
                 self.tell(Notification::Result(refusal));

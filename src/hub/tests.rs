@@ -222,6 +222,7 @@ impl World {
             ttl: None,
             hold: None,
             stagger: Duration::ZERO,
+            said: 0,
         }
     }
 

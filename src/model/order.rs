@@ -55,6 +55,8 @@ pub struct SwitchOrder {
     pub hold: Option<Duration>,
     /// Pause between one port and the next.
     pub stagger: Duration,
+    /// Tells what was said, and on which topic of the plug: the same when a command comes once more.
+    pub said: u64,
 }
 
 impl SwitchOrder {

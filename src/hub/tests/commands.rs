@@ -432,6 +432,20 @@ fn a_marked_command_that_comes_twice_within_its_deadline_is_one() {
     assert_eq!(say(&mut world, "b", 2, SwitchAction::Toggle), 1, "another port is another command");
     world.secs(10);
     assert_eq!(say(&mut world, "a", 1, SwitchAction::Toggle), 1, "a new one after the deadline");
+    let mut other = |said: u64| {
+        let order = SwitchOrder { id: Some("d".into()), said, ..world.order(&[(3, SwitchAction::On)]) };
+        world.feed(Input::Commanded(HubRequest::Switch(order)));
+        world.secs(1);
+        world.results().len()
+    };
+    assert_eq!((other(1), other(2), other(2)), (1, 1, 0), "in other words it is another one");
+    let mut nobody = || {
+        let plug = PlugId::new("maxsmart-nobody").unwrap();
+        let order = SwitchOrder { id: Some("e".into()), plug, ..world.order(&[(1, SwitchAction::On)]) };
+        world.feed(Input::Commanded(HubRequest::Switch(order)));
+        world.results().len()
+    };
+    assert_eq!((nobody(), nobody()), (1, 0), "one result also of a plug that is not there");
     let both = (say(&mut world, "c", 9, SwitchAction::On), say(&mut world, "c", 9, SwitchAction::On));
     assert_eq!(both, (1, 0), "one result also for what is refused");
 }

@@ -7,7 +7,7 @@
 //! message comes after all others. Should it not come, or in another order, time ends the phase.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use crate::model::{HubRequest, Metered, PlugId, PlugView};
+use crate::model::{HubRequest, Metered, PlugId, PlugView, port_number};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -193,7 +193,7 @@ pub(super) fn mark(base: &str) -> String {
 pub(super) fn meter(base: &str, topic: &str, payload: &[u8]) -> Option<Metered> {
     let rest = topic.strip_prefix(base)?.strip_prefix('/')?.strip_suffix("/energy")?;
     let (plug, port) = match rest.split_once('/') {
-        Some((plug, port)) => (plug, Some(port.parse::<u8>().ok()?)),
+        Some((plug, port)) => (plug, Some(port_number(port)?)),
         None => (rest, None),
     };
     let plug = PlugId::new(plug)?;

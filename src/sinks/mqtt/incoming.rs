@@ -4,7 +4,7 @@
 
 use crate::api::command::command;
 use crate::api::{self, Asked, Entry, OwnRequest};
-use crate::model::{CommandError, HubRequest, PlugId, PlugRequest, Request, SwitchOrder};
+use crate::model::{CommandError, HubRequest, PlugId, PlugRequest, Request, SwitchOrder, port_number};
 
 /// What came in on one of the topics subscribed to.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,8 +51,7 @@ pub(super) fn topic<'a>(base: &str, topic: &'a str) -> Option<Topic<'a>> {
     let mut levels = rest.split('/');
     match (levels.next()?, levels.next(), levels.next(), levels.next()) {
         ("bridge", Some("request"), Some(verb), None) => Some(Topic::Request(verb)),
-        // Nobody can be called so.
-        ("bridge" | "", ..) => None,
+        ("bridge", Some("response"), ..) => None,
         (device, Some("set"), None, None) => Some(Topic::Set(device, None)),
         (device, Some("get"), None, None) => Some(Topic::Get(device)),
         (device, Some(port), Some("set"), None) => Some(Topic::Set(device, Some(port))),
@@ -72,12 +71,16 @@ pub(super) fn incoming(topic: &Topic<'_>, payload: &[u8], allow: Allow) -> Incom
             let text = api::text(payload, "a command");
             let mark = text.as_ref().ok().and_then(|text| api::mark(text, "id"));
             let Some(plug) = PlugId::new(device) else { return Incoming::Nobody(device.into(), mark) };
-            let port = match port.map(str::parse::<u8>) {
+            let port = match port {
                 None => SwitchOrder::WHOLE,
-                Some(Ok(port)) if port != SwitchOrder::WHOLE => port,
-                Some(_) => {
-                    return Incoming::Bad(plug, mark, CommandError::UnknownPort, "a port is a number".into());
-                }
+                Some("0") => 0,
+                Some(text) => match port_number(text).filter(|port| *port != SwitchOrder::WHOLE) {
+                    Some(port) => port,
+                    None => {
+                        let why = "a port is a number, without zeros before it".into();
+                        return Incoming::Bad(plug, mark, CommandError::UnknownPort, why);
+                    }
+                },
             };
             match text.and_then(|text| command(&plug, port, text)) {
                 Ok(order) => Incoming::HubRequest(HubRequest::Switch(order)),

@@ -2,6 +2,7 @@
 //! sender of refused commands is told the truth. Pure.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::incoming::Incoming;
 use super::topics;
 use crate::model::{CommandError, CommandResult, Notification, PlugId, View};
 use std::collections::{BTreeMap, VecDeque};
@@ -18,6 +19,9 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// A retained copy of a command is recognised for so long.
 const COPY: Duration = Duration::from_secs(60);
 
+/// A refused command with the mark, topic and payload of another one is the same for so long.
+const SAME: Duration = Duration::from_secs(10);
+
 /// How often in a second the states of one plug are said again for commands that are refused.
 const MAX_SPRUNG: u32 = 16;
 
@@ -26,6 +30,8 @@ const MAX_SPRUNG: u32 = 16;
 pub(super) struct Rejections {
     obeyed: VecDeque<(Duration, String)>,
     look_at: Option<Duration>,
+    /// Commands with a mark of their sender that were refused: when, and what tells topic and payload.
+    refused: VecDeque<(Duration, u64)>,
     /// Since when, and how often, the states of a plug were said again for refused commands.
     sprung: BTreeMap<PlugId, (Duration, u32)>,
 }
@@ -38,6 +44,21 @@ impl Rejections {
             self.obeyed.pop_front();
         }
         self.look_at.get_or_insert(now + LOOK_AFTER);
+    }
+
+    /// Whether this command with a mark of its sender was refused lately: what comes once more has had its
+    /// result.
+    pub(super) fn again(&mut self, now: Duration, refused: &Incoming, said: u64) -> bool {
+        let (Incoming::Bad(_, Some(_), ..) | Incoming::Nobody(_, Some(_))) = refused else { return false };
+        self.refused.retain(|(at, _)| now.saturating_sub(*at) < SAME);
+        if self.refused.iter().any(|(_, before)| *before == said) {
+            return true;
+        }
+        self.refused.push_back((now, said));
+        if self.refused.len() > MAX_OBEYED {
+            self.refused.pop_front();
+        }
+        false
     }
 
     /// When to look for retained copies.
@@ -120,6 +141,22 @@ pub(super) fn explained(note: Arc<Notification>, view: &View) -> Arc<Notificatio
 mod tests {
     use super::*;
     use crate::model::PlugView;
+
+    #[test]
+    fn a_refused_command_with_a_mark_has_one_result_while_it_may_come_again() {
+        let mut rejections = Rejections::default();
+        let s = Duration::from_secs;
+        let mark = |mark: Option<&str>| Incoming::Nobody("Kitchen".into(), mark.map(Into::into));
+        assert!(!rejections.again(s(0), &mark(Some("7")), 1));
+        assert!(rejections.again(s(9), &mark(Some("7")), 1));
+        assert!(!rejections.again(s(9), &mark(Some("7")), 2), "another one");
+        assert!(!rejections.again(s(10), &mark(Some("7")), 1), "a new one");
+        assert!(!rejections.again(s(10), &mark(None), 3) && !rejections.again(s(10), &mark(None), 3));
+        for said in 0..1000 {
+            rejections.again(s(11), &mark(Some("7")), said);
+        }
+        assert_eq!(rejections.refused.len(), MAX_OBEYED);
+    }
 
     #[test]
     fn a_plug_that_is_only_listed_is_not_called_unknown_in_the_same_breath_as_it_is_named() {

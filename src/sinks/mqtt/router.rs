@@ -7,6 +7,7 @@ use super::incoming::{self, Allow, Incoming, Topic};
 use super::peers::{self, Peer};
 use super::settings::Settings;
 use crate::model::{HubRequest, Metered, PlugId};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// Words that are told of availability are shorter.
@@ -36,8 +37,8 @@ pub(super) enum Rest {
     Full(HubRequest),
     /// An order went through; its topic may hold a retained copy.
     Obeyed(String),
-    /// Anything else that is not for the hub.
-    Other(Incoming),
+    /// Anything else that is not for the hub; and what tells its topic and payload from others.
+    Other(Incoming, u64),
     /// Home Assistant started.
     Birth,
     /// A discovery topic was emptied.
@@ -153,7 +154,11 @@ impl Router {
             | Incoming::Bad(..)
             | Incoming::BadRequest(..)
             | Incoming::Nobody(..)
-            | Incoming::NobodyToGet(_)) => rest(Rest::Other(other)),
+            | Incoming::NobodyToGet(_)) => {
+                let mut said = DefaultHasher::new();
+                (topic, payload).hash(&mut said);
+                rest(Rest::Other(other, said.finish()))
+            }
         }
     }
 }

@@ -120,9 +120,7 @@ impl Session {
                 self.say_sizes();
             }
             Input::Refused(why) => {
-                if why.is_none() {
-                    self.again_at.get_or_insert(self.now.up);
-                }
+                self.again_at = self.again_at.or(why.is_none().then_some(self.now.up));
                 self.bridge.set_problem(REFUSED, why);
             }
             Input::Tick => {}
@@ -496,8 +494,9 @@ impl Session {
             Rest::Retained(topic) => self.refuse_retained(&topic),
             Rest::Full(order) => self.refuse_full(order),
             Rest::Obeyed(topic) => self.rejections.obeyed(now, topic),
-            Rest::Other(Incoming::Own(own, mark)) => self.own(&own, mark),
-            Rest::Other(refused) => self.refuse(refused),
+            Rest::Other(Incoming::Own(own, mark), _) => self.own(&own, mark),
+            Rest::Other(refused, said) if self.rejections.again(now, &refused, said) => {}
+            Rest::Other(refused, _) => self.refuse(refused),
             Rest::Birth => {
                 let wait = Duration::from_millis(1000 + self.now.nonce % 3000);
                 debug!("Home Assistant has started; everything is announced again in {wait:?}");
