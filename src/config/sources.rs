@@ -198,17 +198,14 @@ pub(super) fn environment(
             continue;
         }
         let origin = Origin::Environment(name.clone());
-        if rest.contains("__") {
-            let path = rest.split("__").map(str::to_ascii_lowercase).collect();
+        let path: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
+        if path.len() > 1 || known.iter().any(|k| k.path == path) {
             take(known, path, |_| origin.clone(), problems, |setting| setting.fit_text(&value), &mut entries);
             continue;
         }
         // A service of this name makes Kubernetes set PLUG2MQTT_PORT and the like, so a name
         // without the double underscore is an error only where it is a setting written wrongly.
-        let names = known.iter().filter(|k| !k.path.iter().any(|part| part.starts_with('<')));
-        let names: Vec<String> = names.map(|k| k.path.join("__").to_ascii_uppercase()).collect();
-        let meant = names.iter().find(|n| n.replace("__", "_") == rest).map(String::as_str);
-        if let Some(meant) = meant.or_else(|| near_variable(rest, &names)) {
+        if let Some(meant) = near_variable(rest, known) {
             let text = format!("unknown variable; did you mean {PREFIX}{meant}?");
             problems.push(Problem { origin: Some(origin), key: String::new(), text });
         }
@@ -216,11 +213,16 @@ pub(super) fn environment(
     entries
 }
 
-fn near_variable<'a>(rest: &str, names: &'a [String]) -> Option<&'a str> {
-    let lower: Vec<String> = names.iter().map(|n| n.replace("__", "_").to_ascii_lowercase()).collect();
-    let near = nearest(rest, lower.iter().map(String::as_str)).filter(|_| rest.len() > 12)?;
-    let at = lower.iter().position(|name| name == near)?;
-    names.get(at).map(String::as_str)
+/// The setting whose name without its double underscores is this one or, unless Kubernetes gives such
+/// names, near to it.
+fn near_variable(rest: &str, known: &[Known]) -> Option<String> {
+    let fixed = known.iter().filter(|k| !k.path.iter().any(|part| part.starts_with('<')));
+    let names: Vec<(String, String)> = fixed.map(|k| (k.path.join("_"), k.path.join("__"))).collect();
+    let of_kubernetes =
+        ["PORT_", "SERVICE_"].iter().any(|word| rest.contains(word)) || rest.ends_with("PORT");
+    let near = nearest(rest, names.iter().map(|(flat, _)| flat.as_str()))?;
+    let (flat, name) = names.iter().find(|(flat, _)| flat == near)?;
+    (flat.eq_ignore_ascii_case(rest) || !of_kubernetes).then(|| name.to_ascii_uppercase())
 }
 
 /// Takes `section.key` and value pairs from the command line; a text may be quoted, as in a file.

@@ -8,6 +8,8 @@ use super::*;
 use crate::drivers::ALL;
 use crate::model::Lock;
 
+mod environment;
+
 struct Given {
     folder: tempfile::TempDir,
 }
@@ -64,33 +66,6 @@ fn each_layer_wins_over_the_one_below() {
     assert_eq!(quoted.client_id.as_deref(), Some("flag"), "as in a file");
     assert_eq!(mqtt.url.unwrap().to_string(), "mqtt://file:1883");
     assert_eq!((mqtt.base_topic.as_str(), mqtt.client_id.as_deref()), ("env", Some("flag")));
-}
-
-#[test]
-fn the_environment_is_text_until_a_setting_says_otherwise() {
-    let env = [
-        ("PLUG2MQTT_MQTT__USERNAME", "1e5"),
-        ("PLUG2MQTT_MQTT__PASSWORD", "00123"),
-        ("PLUG2MQTT_MQTT__BASE_TOPIC", ""),
-        ("PLUG2MQTT_MQTT__ALLOW_ADMIN", "0"),
-        ("PLUG2MQTT_MQTT__TLS__CA_FILE", ""),
-        ("PLUG2MQTT_MAXSMART__UDP_PORT", "1888"),
-        ("PLUG2MQTT_MAXSMART__HOSTS", "192.168.1.30, strip.lan:8080"),
-        ("PLUG2MQTT_PUBLISH__POWER_CHANGE", "2.5"),
-        ("PLUG2MQTT_DEVICE__MAXSMART-X__PORT__2__LOCK", "off"),
-        ("PLUG2MQTT_SERVICE_PORT", "1883"),
-    ];
-    let settings = file("").load(&env, &[]).unwrap();
-    assert_eq!(settings.mqtt.username.as_deref(), Some("1e5"));
-    assert_eq!(settings.mqtt.password.as_ref().unwrap().expose_secret(), "00123");
-    assert_eq!(settings.mqtt.base_topic, "plug2mqtt");
-    assert!(!settings.mqtt.allow_admin);
-    assert_eq!(settings.family("maxsmart").unwrap().common.udp_port, 1888);
-    let hosts: Vec<String> =
-        settings.family("maxsmart").unwrap().common.hosts.iter().map(ToString::to_string).collect();
-    assert_eq!(hosts, ["192.168.1.30", "strip.lan:8080"]);
-    assert_eq!(settings.publish.power_change, 2.5);
-    assert_eq!(settings.device["maxsmart-x"].port[&2].lock, Lock::Off);
 }
 
 #[test]
