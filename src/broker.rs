@@ -32,6 +32,10 @@ use store::Keeper;
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(500);
 
+/// Messages that wait for one client: all that may be retained, which a subscription is sent at once, and some.
+const QUEUE: usize = 280_000;
+const _: () = assert!(QUEUE >= room::MOST_RETAINED + 10_000);
+
 /// Why the built-in broker does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
@@ -62,6 +66,16 @@ pub enum BrokerError {
     Broken(String),
 }
 
+/// The client that the broker is run for.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner<'a> {
+    /// Its client id: what it retains has room of its own.
+    pub client_id: &'a str,
+    /// Topic and payload of its last will. Where it was killed together with the broker nobody was left to
+    /// publish it; it takes the place of what was kept on this topic.
+    pub will: (&'a str, &'a str),
+}
+
 /// The running broker. Dropping it without [`Builtin::stop`] ends it too, but waits for nothing.
 #[derive(Debug)]
 pub struct Builtin {
@@ -90,18 +104,18 @@ impl std::fmt::Debug for Handle {
 /// Starts the broker and returns when it accepts connections. It needs a runtime of one thread.
 ///
 /// Without `credentials` everybody who reaches `listen` may publish and subscribe; the caller
-/// allows that on loopback only. With `store`, retained messages survive a restart. What the client
-/// called `owner` retains has room of its own, and [`Builtin::refused`] tells what does not fit.
+/// allows that on loopback only. With `store`, retained messages survive a restart. [`Builtin::refused`]
+/// tells what does not fit of what `owner` retains.
 pub async fn start(
     listen: SocketAddr,
     credentials: Option<(&str, &SecretString)>,
     store: Option<&Path>,
-    owner: Option<&str>,
+    owner: Option<Owner<'_>>,
 ) -> Result<Builtin, BrokerError> {
     if tokio::runtime::Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread {
         return Err(BrokerError::Broken("it needs a runtime of one thread".into()));
     }
-    let room = Arc::new(Room::of(owner));
+    let room = Arc::new(Room::of(owner.map(|owner| owner.client_id)));
     let config = limits(listen).with_event_handler(Arc::clone(&room) as Arc<dyn BrokerEventHandler>);
     let mut broker =
         MqttBroker::with_config(config).await.map_err(|error| why(listen, &error.to_string()))?;
@@ -111,7 +125,10 @@ pub async fn start(
         broker.local_addr().ok_or_else(|| BrokerError::Broken("it does not tell its address".into()))?;
     let router = broker.router();
     let keeper = match store {
-        Some(folder) => Some(Keeper::open(folder, &router, Arc::clone(&room)).await?),
+        Some(folder) => {
+            let will = owner.map(|owner| owner.will);
+            Some(Keeper::open(folder, &router, Arc::clone(&room), will).await?)
+        }
         None => None,
     };
     // What was kept is there by now, whatever room it takes.
@@ -196,14 +213,15 @@ fn limits(listen: SocketAddr) -> BrokerConfig {
     };
     let storage = StorageConfig {
         backend: StorageBackend::Memory,
-        max_queued_messages_per_client: 10_000,
-        max_queued_bytes_per_client: 8 << 20,
+        max_queued_messages_per_client: QUEUE,
+        max_queued_bytes_per_client: room::MOST_BYTES,
         ..StorageConfig::default()
     };
     BrokerConfig {
         bind_addresses: vec![listen],
         max_clients: 200,
         max_packet_size: 2 << 20,
+        client_channel_capacity: QUEUE,
         max_subscriptions_per_client: 1_000,
         session_expiry_interval: Duration::from_secs(24 * 60 * 60),
         sys_topics_enabled: false,

@@ -30,6 +30,10 @@ const SPARE: usize = 8 << 20;
 const ROOM: usize = 24 << 20;
 const MOST: usize = 20_000;
 
+/// How much may be retained by all, and how many messages.
+pub(super) const MOST_BYTES: usize = OWN_ROOM + SPARE + ROOM + 6 * LARGEST;
+pub(super) const MOST_RETAINED: usize = MOST_OWN + MOST;
+
 /// The largest retained message of anybody else.
 const LARGEST: usize = 1 << 20;
 
@@ -40,7 +44,7 @@ const SMALL: usize = 256;
 const LINE: usize = 40;
 
 /// All of it can be read again, even where a last message is escaped byte by byte.
-const _: () = assert!((OWN_ROOM + SPARE + ROOM + 6 * LARGEST) as u64 <= super::store::STORE_MAX_BYTES);
+const _: () = assert!(MOST_BYTES as u64 <= super::store::STORE_MAX_BYTES);
 
 /// What was refused of the bridge's messages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

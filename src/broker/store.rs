@@ -86,11 +86,13 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Gives the broker what was saved. A file that cannot be understood is kept aside.
+    /// Gives the broker what was saved, and this last will in the place of what its topic had. A file that
+    /// cannot be understood is kept aside.
     pub(super) async fn open(
         folder: &Path,
         router: &MessageRouter,
         room: Arc<Room>,
+        will: Option<(&str, &str)>,
     ) -> Result<Self, BrokerError> {
         let file = folder.join(STORE_FILE);
         let failed = |source| BrokerError::Store { path: file.clone(), source };
@@ -104,7 +106,10 @@ impl Keeper {
                 BTreeMap::new()
             }),
         };
-        for (topic, kept) in saved.clone() {
+        for (topic, mut kept) in saved.clone() {
+            if let Some((_, payload)) = will.filter(|(will, _)| *will == topic) {
+                (kept.text, kept.hex) = (Some(payload.into()), None);
+            }
             if kept.own {
                 room.own(&topic);
             }

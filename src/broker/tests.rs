@@ -5,6 +5,7 @@ use super::*;
 use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Packet};
 
 const LOCAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+const BRIDGE: Owner<'_> = Owner { client_id: "bridge", will: ("home/bridge/state", "offline") };
 
 fn options(id: &str, at: SocketAddr) -> MqttOptions {
     let mut options = MqttOptions::new(id, at.ip().to_string(), at.port());
@@ -46,8 +47,12 @@ async fn retain(at: SocketAddr, topics: usize) {
 
 /// Subscribes to everything and returns what arrives until nothing does for a moment.
 async fn read_back(at: SocketAddr, topics: usize) -> BTreeMap<String, Vec<u8>> {
+    read_back_with(at, topics, rumqttc::QoS::AtLeastOnce).await
+}
+
+async fn read_back_with(at: SocketAddr, topics: usize, qos: rumqttc::QoS) -> BTreeMap<String, Vec<u8>> {
     let (client, mut events) = client("reader", at);
-    client.subscribe("#", rumqttc::QoS::AtLeastOnce).await.expect("the broker is there");
+    client.subscribe("#", qos).await.expect("the broker is there");
     let mut seen = BTreeMap::new();
     while seen.len() < topics {
         let Packet::Publish(publish) = next(&mut events, |packet| matches!(packet, Packet::Publish(_))).await
@@ -75,6 +80,38 @@ async fn retained_messages_survive_a_restart() {
     let seen = read_back(broker.addr(), 21).await;
     assert_eq!(seen.get("shelf/7/state").unwrap(), b"value 7");
     assert_eq!(seen.get("odd").unwrap(), &[0xff, 0x00, 0x10]);
+    broker.stop().await;
+}
+
+/// A file with these messages of the bridge in it.
+fn stored(folder: &Path, messages: impl Iterator<Item = (String, String)>) {
+    let kept = |text| serde_json::json!({"qos": 1, "text": text, "own": true});
+    let all: serde_json::Map<_, _> = messages.map(|(topic, text)| (topic, kept(text))).collect();
+    std::fs::write(folder.join(STORE_FILE), serde_json::to_vec(&all).unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn a_subscription_is_sent_all_that_is_retained() {
+    const TOPICS: usize = 30_000;
+    let folder = tempfile::tempdir().unwrap();
+    stored(folder.path(), (0..TOPICS).map(|n| (format!("home/{n}/state"), "x".repeat(400))));
+    let broker = start(LOCAL, None, Some(folder.path()), Some(BRIDGE)).await.unwrap();
+    for qos in [rumqttc::QoS::AtMostOnce, rumqttc::QoS::AtLeastOnce] {
+        let all = timeout(Duration::from_secs(60), read_back_with(broker.addr(), TOPICS, qos)).await;
+        assert_eq!(all.map(|all| all.len()), Ok(TOPICS), "{qos:?}");
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn the_will_of_who_was_killed_with_the_broker_is_carried_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = ["home/bridge/state", "home/plug/availability"].map(|topic| (topic.into(), "online".into()));
+    stored(folder.path(), left.into_iter());
+    let broker = start(LOCAL, None, Some(folder.path()), Some(BRIDGE)).await.unwrap();
+    let seen = read_back(broker.addr(), 2).await;
+    assert_eq!(seen["home/bridge/state"], b"offline");
+    assert_eq!(seen["home/plug/availability"], b"online", "it stands as it was told");
     broker.stop().await;
 }
 
@@ -189,7 +226,7 @@ async fn what_does_not_fit_is_refused_and_what_was_kept_can_be_read_again() {
 #[tokio::test]
 async fn nobody_takes_the_room_of_the_bridge_and_what_is_refused_of_it_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let broker = start(LOCAL, None, Some(folder.path()), Some("bridge")).await.unwrap();
+    let broker = start(LOCAL, None, Some(folder.path()), Some(BRIDGE)).await.unwrap();
     let mut filler = mqtt5_client("filler", broker.addr());
     for size in [1 << 20, 200_000, 40_000, 8_000, 1_600, 300, 60] {
         let mut n = 0;
@@ -229,7 +266,7 @@ async fn nobody_takes_the_room_of_the_bridge_and_what_is_refused_of_it_is_told()
     broker.stop().await;
 
     // Whose is what outlives a restart.
-    let broker = start(LOCAL, None, Some(folder.path()), Some("bridge")).await.unwrap();
+    let broker = start(LOCAL, None, Some(folder.path()), Some(BRIDGE)).await.unwrap();
     let mut filler = mqtt5_client("filler", broker.addr());
     assert!(!taken(&mut filler, "new".into(), b"1".to_vec()).await);
     let refused = broker.refused();

@@ -11,6 +11,7 @@ use super::router::{Received, Routed, Router};
 use super::session::Session;
 use super::settings::Settings;
 use super::size_probe::largest_message;
+use super::topics;
 use crate::model::Notification;
 use serde_json::Value;
 use std::sync::Arc;
@@ -84,7 +85,7 @@ impl<'a> Connection<'a> {
         counters: &'a Arc<Counters>,
         session: &'a mut Session,
     ) -> Result<Self, String> {
-        let will = Some((format!("{}/bridge/state", settings.announcer.base), "offline"));
+        let will = Some(topics::last_will(&settings.announcer.base));
         let (router, orders) = (Router::new(Arc::clone(settings)), wires.orders.clone());
         let mut obeyed = Obeyed::default();
         let receive = move |topic: &str, payload: &[u8], retain: bool| {

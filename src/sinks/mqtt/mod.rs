@@ -90,6 +90,7 @@ pub use memory::{Memory, SECTION};
 pub use peer_probe::{Looked, OtherBridge, find_other_bridge};
 pub use peers::Peer;
 pub use settings::Settings;
+pub use topics::last_will;
 
 use crate::pulse::STANDSTILL;
 use connection::Connection;

@@ -80,6 +80,11 @@ pub(super) fn nature(kind: Kind, value: Value) -> Nature {
     }
 }
 
+/// What the broker publishes when the bridge is gone without a word: topic and payload, retained.
+pub fn last_will(base: &str) -> (String, &'static str) {
+    (format!("{base}/bridge/state"), "offline")
+}
+
 /// It was read in this run.
 pub(super) fn read(plug: &PlugView) -> bool {
     plug.last_seen_ms.is_some()
