@@ -129,7 +129,7 @@ fn introduce(driver: &str, place: Endpoint, told: Option<&Heard>, out: &mut dyn 
         None => {
             return writeln!(
                 out,
-                "  discovery   silent on UDP {}: no plug there, or a router or firewall drops datagrams; \
+                "  discovery   no response on UDP {}: no plug there, or a router or firewall drops datagrams; \
              with {driver}.hosts it is asked directly",
                 place.udp
             );

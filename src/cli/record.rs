@@ -2,7 +2,7 @@
 //! that says it all again. A recording begins with [`HEAD`]; the simulated plugs of its family read the rest.
 //!
 //! A line `>` is a question, the line `<` after it what came back: text with `\xNN` for bytes that are none and `\\\\` for
-//! a backslash, or `!closed`, `!unreachable`, `!silent`.
+//! a backslash, or `!closed`, `!unreachable`, `!timeout`.
 
 use super::find::find;
 use super::progress::patiently;
@@ -105,7 +105,7 @@ fn written(log: &Log, family: &str, personal: &[Personal], serial: Option<&str>)
             Heard::Bytes(bytes) => escape(bytes),
             Heard::Closed => "!closed".into(),
             Heard::Unreachable => "!unreachable".into(),
-            Heard::Silent => "!silent".into(),
+            Heard::Silent => "!timeout".into(),
         };
         let anonymous = |text: &str| anonymous(text, personal, serial);
         text.push_str(&format!("> {}\n< {}\n", anonymous(&sent), anonymous(&heard)));

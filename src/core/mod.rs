@@ -10,6 +10,7 @@ mod identity;
 mod moment;
 mod port;
 mod reading;
+mod short;
 
 pub use backoff::Backoff;
 pub use choice::{Lock, LogLevel, MAX_AMPS_CHANGE, OverloadAction, POLL_MS, PowerUnit, Restore};
@@ -20,3 +21,4 @@ pub use identity::{DeviceInfo, Endpoint, Found, Heard, Mac, Name, PlugId, Stray}
 pub use moment::{Moment, iso};
 pub use port::{PerPort, port_number};
 pub use reading::{Failure, MAX_PORTS, MAX_WATTS, PortReading, Reading};
+pub use short::shortened;

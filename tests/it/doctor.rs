@@ -56,7 +56,7 @@ fn a_house_in_order_is_in_order() {
         has(&lines, &["state: ", "remembers 1 plugs"]);
         has(&lines, &["broker rules: we may subscribe and publish"]);
         has(&lines, &["leftovers: no retained topics"]);
-        has(&lines, &[STRIP, "read 6 ports", "HTTP port open", "V3 silent"]);
+        has(&lines, &[STRIP, "read 6 ports", "HTTP port open", "V3: no response"]);
         // It leaves nothing behind, and prints for people, too.
         assert!(desk.house.retained().await.keys().all(|topic| !topic.contains("doctor")));
         desk.house.wait_after(mark, "its own test", on("plug2mqtt/bridge/doctor", "")).await;
@@ -92,7 +92,7 @@ fn faults_of_plugs_are_found() {
         let host = format!("maxsmart.hosts=[\"{}\"]", desk.at(0));
         let (code, lines) = findings(&desk, &["-s", "maxsmart.timeout=1s", "-s", &host]).await;
         assert_eq!(code, Some(1), "{lines:?}");
-        has(&lines, &["bad ", &desk.at(0), "does not answer", "discovery silent", "unplug it"]);
+        has(&lines, &["bad ", &desk.at(0), "does not answer", "discovery: no response", "unplug it"]);
     });
 }
 
@@ -169,7 +169,7 @@ fn a_plug_without_power_is_not_said_to_hang_and_where_it_was_is_told() {
         desk.house.plug(0).set_faults(Faults { off: true, ..Faults::default() }).await.unwrap();
         let (code, lines) = findings(&desk, &["-s", "maxsmart.timeout=1s"]).await;
         assert_eq!(code, Some(1), "{lines:?}");
-        has(&lines, &["bad Desk", "cannot be reached", "discovery silent", "power and Wi-Fi"]);
+        has(&lines, &["bad Desk", "cannot be reached", "discovery: no response", "power and Wi-Fi"]);
         // On a real network nobody refuses connections for it: they are waited for in vain, as at a door with a
         // queue that is full.
         let door = tokio::net::TcpSocket::new_v4().unwrap();
@@ -187,8 +187,8 @@ fn a_plug_without_power_is_not_said_to_hang_and_where_it_was_is_told() {
                 &at.ip().to_string(),
                 "does not answer",
                 "HTTP port",
-                "silent",
-                "V3 silent",
+                "timeout",
+                "V3: no response",
                 "power and Wi-Fi",
             ],
         );

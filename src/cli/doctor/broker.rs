@@ -146,6 +146,6 @@ async fn knock(host: &str, port: u16) -> Result<(), String> {
     match timeout(PATIENCE, TcpStream::connect((host, port))).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("silent for {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("no response for {} s", PATIENCE.as_secs())),
     }
 }

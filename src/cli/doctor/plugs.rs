@@ -145,13 +145,13 @@ async fn one(
     let greeted = greet(quarry, place, PATIENCE).await;
     ways.push(match &greeted {
         Ok((_, took)) => format!("discovery {} ms", took.as_millis()),
-        Err(_) => "discovery silent".into(),
+        Err(_) => "discovery: no response".into(),
     });
     let stranger = match (&greeted, &found.id) {
         (Ok((now, _)), Some(id)) => now.id.as_ref().is_some_and(|now| !same_plug(now, id)),
         _ => false,
     };
-    if let Ok((now, _)) = greeted
+    if let Ok((now, _)) = greeted.clone()
         && found.id.is_none()
     {
         found = now;
@@ -165,7 +165,7 @@ async fn one(
             "the bridge finds it again by a search if it is on this network",
         )];
     }
-    let answers = ways.first().is_some_and(|way| !way.ends_with("silent"));
+    let answers = greeted.is_ok();
     let (mut barred, mut awake) = (false, answers);
     if quarry.has_web() {
         let web = knock(place).await;
@@ -180,7 +180,7 @@ async fn one(
         let answer = exchange(place, &question, PATIENCE, |reply| (!reply.is_empty()).then_some(())).await;
         awake |= answer.is_ok();
         let took = answer.map(|((), took)| took.as_millis());
-        ways.push(took.map_or_else(|_| format!("{way} silent"), |took| format!("{way} {took} ms")));
+        ways.push(took.map_or_else(|_| format!("{way}: no response"), |took| format!("{way} {took} ms")));
     }
     let mut line = Line::open(http, quarry, &found).in_zone(zone);
     let began = Instant::now();
@@ -272,7 +272,7 @@ async fn knock(place: Endpoint) -> Result<Duration, &'static str> {
     match timeout(PATIENCE, TcpStream::connect(place.tcp())).await {
         Ok(Ok(_)) => Ok(began.elapsed()),
         Ok(Err(_)) => Err("closed"),
-        Err(_) => Err("silent"),
+        Err(_) => Err("timeout"),
     }
 }
 

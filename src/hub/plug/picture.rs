@@ -1,7 +1,7 @@
 //! The picture that others see of a plug.
 
 use crate::hub::effective::Effective;
-use crate::model::{Endpoint, Lock, Moment, PerPort, PlugView, PortView};
+use crate::model::{Endpoint, Lock, Moment, PerPort, PlugView, PortView, shortened};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -29,13 +29,8 @@ impl Picture {
 
     /// Shows another picture, if it is another one.
     pub(super) fn show_instead(&mut self, now: &Moment, mut view: PlugView) {
-        if let Some(problem) = &mut view.problem
-            && let Some((cut, _)) = problem.char_indices().nth(MAX_PROBLEM)
-        {
-            // Some plugs have much to say about what is wrong.
-            problem.truncate(cut);
-            problem.push_str("...");
-        }
+        // Some plugs have much to say about what is wrong.
+        view.problem = view.problem.map(|problem| shortened(&problem, MAX_PROBLEM));
         if view != *self.view {
             view.unix_ms = now.unix_ms;
             self.view = Arc::new(view);

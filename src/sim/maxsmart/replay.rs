@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A line `>` is a question, the line `<` after it what came back: text with `\xNN` for bytes that are none and `\\` for
-//! a backslash, or `!closed`, `!unreachable`, `!silent`. A question that comes more often than it was recorded gets
+//! a backslash, or `!closed`, `!unreachable`, `!timeout`. A question that comes more often than it was recorded gets
 //! the last answer again. Serials in questions are not compared, nor are dates.
 
 use super::http::request;
@@ -76,7 +76,7 @@ impl Recording {
                 let question: Question = asked.clone().ok_or_else(|| fail("an answer to nothing"))?;
                 recording.has_web |= question.way == Way::Web && answer != "!unreachable";
                 let answer = match answer {
-                    "!closed" | "!unreachable" | "!silent" => None,
+                    "!closed" | "!unreachable" | "!timeout" => None,
                     text => Some(unescape(text).ok_or_else(|| fail("a broken escape"))?),
                 };
                 if let Some(serial) = answer.as_deref().and_then(serial) {
@@ -222,7 +222,7 @@ mod tests {
 > GET /?cmd=516&json={"page":0,"sn":"SWP1000000000001"}
 < !closed
 > UDP V3{"sn":"SWP1000000000001","cmd":90}
-< !silent
+< !timeout
 > GET /?cmd=515&json={"port":1}
 < one
 > GET /?cmd=515&json={"port":2}

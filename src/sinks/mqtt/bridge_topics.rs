@@ -5,7 +5,7 @@
 use super::counters::Metrics;
 use super::settings::Settings;
 use super::topics;
-use crate::model::{BridgeView, View};
+use crate::model::{BridgeView, View, shortened};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -141,11 +141,7 @@ impl BridgeTopics {
     /// `bridge/health`.
     pub(super) fn health(&self, view: &View, version: &str, reconnects: u64, figures: Metrics) -> Value {
         // All of it is in `bridge/info`.
-        let problem =
-            self.problem(&view.bridge).map(|problem| match problem.char_indices().nth(MAX_PROBLEM) {
-                Some((end, _)) => format!("{}...", problem.get(..end).unwrap_or_default()),
-                None => problem,
-            });
+        let problem = self.problem(&view.bridge).map(|problem| shortened(&problem, MAX_PROBLEM));
         topics::health(view, version, reconnects, figures, problem.as_deref())
     }
 }
