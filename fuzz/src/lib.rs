@@ -235,13 +235,13 @@ fn bounded(order: &HubRequest, payload: &[u8], allow_admin: bool) {
             assert!(order.hold.is_none_or(|hold| (1..=604_800).contains(&hold.as_secs())), "{order:?}");
             assert!(order.stagger <= Duration::from_secs(60), "{order:?}");
             let short = |id: &String| id.chars().count() <= 128;
-            assert!(order.id.as_ref().is_none_or(short), "{order:?}");
+            assert!(order.asker.mark.as_ref().is_none_or(short), "{order:?}");
             // Times are added to the present: none of them may overflow.
             let _ = order.ttl.map(|ttl| Duration::from_secs(1 << 40) + ttl);
         }
-        HubRequest::Request(request, transaction) => {
+        HubRequest::Request(request, asker) => {
             assert!(payload.len() <= 4096);
-            assert!(transaction.as_ref().is_none_or(|mark| mark.chars().count() <= 128));
+            assert!(asker.mark.as_ref().is_none_or(|mark| mark.chars().count() <= 128));
             let asks = matches!(request, Request::PlugRequest(_, errand) if !errand.changes());
             assert!(allow_admin || asks || matches!(request, Request::Scan(_)), "{request:?}");
         }

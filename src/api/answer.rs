@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// The answer to a request that the hub has answered.
 pub fn response(response: &Response) -> Json {
-    answer(response.result.as_ref().map(data).map_err(Clone::clone), response.transaction.as_deref())
+    answer(response.result.as_ref().map(data).map_err(Clone::clone), response.asker.mark.as_deref())
 }
 
 /// The answer to a request, with the sender's transaction mark (JSON text).

@@ -1,7 +1,7 @@
 //! Commands to switch: a word, or an object.
 
 use super::read::{self, MAX_MARK, mark, wish, wish_json};
-use crate::model::{PlugId, SwitchAction, SwitchOrder};
+use crate::model::{Asker, PlugId, SwitchAction, SwitchOrder};
 use serde::Deserialize;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ pub fn command(plug: &PlugId, port: u8, text: &str) -> Result<SwitchOrder, Strin
     let order = |ports| SwitchOrder {
         plug: plug.clone(),
         ports,
-        id: None,
+        asker: Asker::default(),
         ttl: None,
         hold: None,
         stagger: Duration::ZERO,
@@ -60,7 +60,7 @@ pub fn command(plug: &PlugId, port: u8, text: &str) -> Result<SwitchOrder, Strin
         return Err(format!("an id has at most {MAX_MARK} characters"));
     }
     let mut order = order(json.wishes(port)?);
-    order.id = mark(text, "id");
+    order.asker.mark = mark(text, "id");
     order.ttl = json.ttl_ms.map(Duration::from_millis);
     order.hold = match json.for_s {
         Some(s) if !(1..=MAX_HOLD_S).contains(&s) => return Err("for_s must be 1 to 604800".into()),

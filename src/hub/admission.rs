@@ -19,8 +19,10 @@ impl Marked {
     /// Whether this command came before. A sender that uses one mark for different commands does not
     /// mark them at all: then only what it said last counts.
     pub(super) fn again(&mut self, now: &Moment, order: &SwitchOrder, deadline: Duration) -> bool {
-        let Some(id) = &order.id else { return false };
-        let (mark, all) = (hash(id), hash(order));
+        if order.asker.mark.is_none() {
+            return false;
+        }
+        let (mark, all) = (hash(&order.asker), hash(order));
         self.seen.retain(|(_, _, until)| *until > now.up);
         if self.seen.iter().any(|(_, seen, _)| *seen == all) {
             return true;
@@ -125,7 +127,7 @@ pub(super) fn refusal(
 ) -> CommandResult {
     CommandResult {
         plug: order.plug.clone(),
-        id: order.id.clone(),
+        asker: order.asker.clone(),
         ports: BTreeMap::new(),
         error: Some((error, port)),
         detail: None,

@@ -5,7 +5,7 @@ use super::admission::SwitchContext;
 use super::returns::{Dropped, Returns, Timed, UNNUMBERED};
 use super::ticket::Ticket;
 use crate::model::{
-    Backoff, Cause, CommandError, Failure, Moment, PerPort, PortReading, Revert, Switch, SwitchOrder,
+    Backoff, Cause, CommandError, Failure, Moment, Origin, PerPort, PortReading, Revert, Switch, SwitchOrder,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -184,7 +184,7 @@ impl CommandQueue {
         if self.returns.put(port, back) || before != back {
             ticket.replaced.insert(port, was);
         }
-        if ticket.cause != Cause::Mqtt {
+        if !matches!(ticket.cause, Cause::Command(_)) {
             // Protection waits for nothing.
             return;
         }
@@ -254,10 +254,11 @@ impl CommandQueue {
             order.attempts += 1;
             left = left.min(order.deadline - now.up);
             ports.insert(port, order.on);
-            let cause = self.tickets.get_mut(&order.ticket).map_or(Cause::Mqtt, |ticket| {
-                ticket.sent(order.attempts);
-                ticket.cause
-            });
+            let cause =
+                self.tickets.get_mut(&order.ticket).map_or(Cause::Command(Origin::default()), |ticket| {
+                    ticket.sent(order.attempts);
+                    ticket.cause
+                });
             self.flight.insert(port, (order.ticket, order.on));
             self.blame.insert(port, (order.on, now.up, cause));
         }

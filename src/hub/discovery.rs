@@ -9,8 +9,8 @@ use super::rules::Rules;
 use super::search::Search;
 use super::unsupported::Strays;
 use crate::model::{
-    DeviceRequest, DeviceResponse, Endpoint, Event, FIRST_CONTACT, Failure, Found, Moment, Notification,
-    PersistedPlug, PersistedState, PlugId, Response, ResponseData, Stray, Who,
+    Asker, DeviceRequest, DeviceResponse, Endpoint, Event, FIRST_CONTACT, Failure, Found, Moment,
+    Notification, PersistedPlug, PersistedState, PlugId, Response, ResponseData, Stray, Who,
 };
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -65,9 +65,9 @@ impl Discovery {
         now: &Moment,
         known: &mut Known<'_>,
         time: Duration,
-        transaction: Option<String>,
+        asker: Asker,
     ) -> Result<(), String> {
-        self.search.scan(now, time, transaction)?;
+        self.search.scan(now, time, asker)?;
         self.tick(now, known);
         Ok(())
     }
@@ -112,8 +112,8 @@ impl Discovery {
         for scan in self.search.over(now) {
             let new = scan.found.iter().filter(|(_, new)| **new).map(|(id, _)| id.clone()).collect();
             let data = ResponseData::Scan { found: scan.found.into_keys().collect(), new };
-            let (verb, transaction, result) = ("scan", scan.transaction, Ok(data));
-            known.fleet.tell(Notification::Response(Response { verb, transaction, result }));
+            let (verb, asker, result) = ("scan", scan.asker, Ok(data));
+            known.fleet.tell(Notification::Response(Response { verb, asker, result }));
         }
     }
 

@@ -54,12 +54,8 @@ impl Waiting {
     /// What is told when it cannot be written.
     pub(super) fn refusal(note: Notification, why: &str) -> Notification {
         match note {
-            Notification::Response(Response { verb, transaction, result: Ok(_) }) => {
-                Notification::Response(Response {
-                    verb,
-                    transaction,
-                    result: Err(format!("not saved: {why}")),
-                })
+            Notification::Response(Response { verb, asker, result: Ok(_) }) => {
+                Notification::Response(Response { verb, asker, result: Err(format!("not saved: {why}")) })
             }
             other @ (Notification::Response(_)
             | Notification::Result(_)

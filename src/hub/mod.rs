@@ -62,7 +62,7 @@ pub use registry::nobody;
 pub use rules::{Limit, Pace, PlugRules, Rules};
 
 use crate::model::{
-    BridgeView, CommandError, DialectOptions, Event, Found, HubRequest, Metrics, Moment, Notification,
+    Asker, BridgeView, CommandError, DialectOptions, Event, Found, HubRequest, Metrics, Moment, Notification,
     Outcome, PersistedPlug, PersistedState, PlugId, PowerUnit, Request, Response, ResponseData, Stats,
     SwitchOrder, View, Who,
 };
@@ -220,13 +220,8 @@ impl Hub {
         self.fleet.tell(note);
     }
 
-    fn respond(
-        &mut self,
-        verb: &'static str,
-        transaction: Option<String>,
-        result: Result<ResponseData, String>,
-    ) {
-        self.tell(Notification::Response(Response { verb, transaction, result }));
+    fn respond(&mut self, verb: &'static str, asker: Asker, result: Result<ResponseData, String>) {
+        self.tell(Notification::Response(Response { verb, asker, result }));
     }
 
     /// Says what is wrong with the bridge itself for this reason, a sentence with its remedy for each, so that one
@@ -311,7 +306,7 @@ impl Hub {
                 plug.tell_all(now);
                 self.fleet.attend(now, &id);
             }
-            HubRequest::Request(request, transaction) => self.request(now, request, transaction),
+            HubRequest::Request(request, asker) => self.request(now, request, asker),
             HubRequest::Metered(told) => self.fleet.metered(now, told),
             HubRequest::MeteredMeanwhile(told, apart) => {
                 self.fleet.metered_meanwhile(now, told, apart);
@@ -371,11 +366,11 @@ impl Hub {
         self.follow(now);
     }
 
-    fn request(&mut self, now: &Moment, request: Request, transaction: Option<String>) {
+    fn request(&mut self, now: &Moment, request: Request, asker: Asker) {
         let (verb, result) = match request {
             Request::Scan(time) => {
                 let (discovery, mut known) = self.discovery();
-                match discovery.scan(now, &mut known, time, transaction.clone()) {
+                match discovery.scan(now, &mut known, time, asker.clone()) {
                     Ok(()) => return,
                     Err(why) => ("scan", Err(why)),
                 }
@@ -385,11 +380,7 @@ impl Hub {
                 let was_off = !self.bridge.adopt || self.adopt_until.is_some();
                 self.adopt_until = was_off.then_some(now.up + time);
                 self.set_adopt(now, true);
-                return self.respond(
-                    "adopt",
-                    transaction,
-                    Ok(ResponseData::Adopt(true, Some(time.as_secs()))),
-                );
+                return self.respond("adopt", asker, Ok(ResponseData::Adopt(true, Some(time.as_secs()))));
             }
             Request::Adopt(adopt, _) => {
                 // What the settings say anyway need not be remembered against them.
@@ -406,7 +397,7 @@ impl Hub {
             }
             Request::PlugRequest(id, request) => {
                 let verb = request.verb();
-                match self.plug_request(now, &id, request, transaction.clone()) {
+                match self.plug_request(now, &id, request, asker.clone()) {
                     Ok(()) => return,
                     Err(why) => (verb, Err(why)),
                 }
@@ -427,15 +418,15 @@ impl Hub {
                 self.bridge.log_level = level;
                 self.fleet.show_bridge(&self.bridge);
                 self.fleet.push(Effect::Log(level));
-                return self.respond("log_level", transaction, Ok(ResponseData::LogLevel(level)));
+                return self.respond("log_level", asker, Ok(ResponseData::LogLevel(level)));
             }
         };
         match result {
             Ok((data, change)) => {
-                let note = Notification::Response(Response { verb, transaction, result: Ok(data) });
+                let note = Notification::Response(Response { verb, asker, result: Ok(data) });
                 self.tell_when_written(now, change, note);
             }
-            Err(why) => self.respond(verb, transaction, Err(why)),
+            Err(why) => self.respond(verb, asker, Err(why)),
         }
     }
 
@@ -458,14 +449,14 @@ impl Hub {
         now: &Moment,
         id: &PlugId,
         request: crate::model::PlugRequest,
-        transaction: Option<String>,
+        asker: Asker,
     ) -> Result<(), String> {
         if self.fleet.is_stopping() {
             return Err("the bridge stops; ask again when it runs".into());
         }
         let known = self.fleet.with_rules(id).filter(|(plug, _)| plug.device().is_known());
         let (plug, rules) = known.ok_or_else(|| request::unknown(id))?;
-        plug.request(now, rules, request, transaction);
+        plug.request(now, rules, request, asker);
         self.fleet.attend(now, id);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! When to search, and what is said about what searches find.
 
-use crate::model::{Backoff, Endpoint, Moment, PlugId};
+use crate::model::{Asker, Backoff, Endpoint, Moment, PlugId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(super) struct Search {
 #[derive(Debug)]
 pub(super) struct Scan {
     until: Duration,
-    pub(super) transaction: Option<String>,
+    pub(super) asker: Asker,
     /// Who was found, and whether they were not known.
     pub(super) found: BTreeMap<PlugId, bool>,
 }
@@ -65,16 +65,11 @@ impl Search {
     /// # Errors
     ///
     /// Too many want to know already.
-    pub(super) fn scan(
-        &mut self,
-        now: &Moment,
-        time: Duration,
-        transaction: Option<String>,
-    ) -> Result<(), String> {
+    pub(super) fn scan(&mut self, now: &Moment, time: Duration, asker: Asker) -> Result<(), String> {
         if self.scans.len() >= MAX_SCANS {
             return Err(format!("{MAX_SCANS} scans are running already; wait for one of them to end"));
         }
-        self.scans.push(Scan { until: now.up + time, transaction, found: BTreeMap::new() });
+        self.scans.push(Scan { until: now.up + time, asker, found: BTreeMap::new() });
         self.at = now.up;
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The hub against plugs that are a line of code each, on a clock that is a number.
 
+mod asker;
 mod commands;
 mod energy;
 mod freshness;
@@ -14,9 +15,9 @@ mod settings;
 
 use super::*;
 use crate::model::{
-    Cause, CommandError, CommandResult, DeviceInfo, DeviceRequest, DeviceResponse, Endpoint, Energy, Failure,
-    Lock, LogLevel, Mac, Name, OptionsChange, PlugView, PortOptions, PortReading, Query, QueryReply,
-    RawHistory, Reading, Request, Response, Switch, SwitchAction, SwitchOrder,
+    Asker, Cause, CommandError, CommandResult, DeviceInfo, DeviceRequest, DeviceResponse, Endpoint, Energy,
+    Failure, Lock, LogLevel, Mac, Name, OptionsChange, Origin, PlugView, PortOptions, PortReading, Query,
+    QueryReply, RawHistory, Reading, Request, Response, Switch, SwitchAction, SwitchOrder,
 };
 use ledger::Disk;
 pub(crate) use settings::rules;
@@ -218,7 +219,7 @@ impl World {
         SwitchOrder {
             plug: id(A),
             ports: ports.iter().copied().collect(),
-            id: None,
+            asker: Asker::default(),
             ttl: None,
             hold: None,
             stagger: Duration::ZERO,
@@ -247,7 +248,7 @@ impl World {
     }
 
     fn request(&mut self, request: Request) -> Response {
-        self.feed(Input::Commanded(HubRequest::Request(request, None)));
+        self.feed(Input::Commanded(HubRequest::Request(request, Asker::default())));
         let note = self.notes.iter().rev().find_map(|note| match note {
             Notification::Response(response) => Some(response.clone()),
             Notification::Result(_) | Notification::Plug(..) | Notification::Bridge(_) => None,

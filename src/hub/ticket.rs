@@ -2,7 +2,7 @@
 //! disk: a return that a result promises, or ends, is written down first.
 
 use super::returns::{Timed, UNNUMBERED};
-use crate::model::{Cause, CommandError, CommandResult, Moment, PlugId, SwitchOrder};
+use crate::model::{Asker, Cause, CommandError, CommandResult, Moment, PlugId, SwitchOrder};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// One command as it was handed in.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    id: Option<String>,
+    asker: Asker,
     arrived: Duration,
     pub(super) hold: Option<Duration>,
     /// All ports it is about.
@@ -36,7 +36,7 @@ pub(super) struct Ticket {
 impl Ticket {
     pub(super) fn new(now: &Moment, cause: Cause, ports: BTreeSet<u8>) -> Self {
         Self {
-            id: None,
+            asker: Asker::default(),
             arrived: now.up,
             hold: None,
             open: ports.clone(),
@@ -60,7 +60,9 @@ impl Ticket {
         ports: BTreeSet<u8>,
         refused: Option<(CommandError, Option<u8>)>,
     ) -> Self {
-        Self { id: order.id.clone(), hold: order.hold, error: refused, ..Self::new(now, Cause::Mqtt, ports) }
+        let asker = order.asker.clone();
+        let cause = Cause::Command(asker.origin);
+        Self { asker, hold: order.hold, error: refused, ..Self::new(now, cause, ports) }
     }
 
     /// No port of it waits any more.
@@ -127,7 +129,7 @@ impl Ticket {
     ) -> (CommandResult, bool) {
         let result = CommandResult {
             plug: plug.clone(),
-            id: self.id,
+            asker: self.asker,
             ports: self.ports.iter().map(|&port| (port, state(port))).collect(),
             error: self.error,
             detail: self.detail,
@@ -136,6 +138,6 @@ impl Ticket {
             attempts: self.attempts,
             unix_ms: now.unix_ms,
         };
-        (result, self.cause != Cause::Mqtt)
+        (result, !matches!(self.cause, Cause::Command(_)))
     }
 }

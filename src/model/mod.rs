@@ -18,8 +18,8 @@ pub use memory::{
     PortOptions, Revert, Since,
 };
 pub use order::{
-    CommandError, CommandResult, Event, HubRequest, Metered, Notification, Outcome, Request, Response,
-    ResponseData, SwitchAction, SwitchOrder, Who,
+    Asker, CommandError, CommandResult, Event, HubRequest, Metered, Notification, Origin, Outcome, Request,
+    Response, ResponseData, SwitchAction, SwitchOrder, Who,
 };
 pub use sink_memory::{Keep, Section, SinkMemory};
 pub use view::{BridgeView, Cause, PlugView, PortView, Stats, View};

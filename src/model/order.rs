@@ -40,6 +40,43 @@ pub enum SwitchAction {
     Toggle,
 }
 
+/// By what way something is wanted of the hub.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// A message of an MQTT client.
+    #[default]
+    Mqtt,
+    /// A request to the web listener.
+    Web,
+}
+
+impl Origin {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mqtt => "mqtt",
+            Self::Web => "web",
+        }
+    }
+}
+
+/// Who wants something of the hub, and how the answer finds the way back: it goes to the sink that it came by, with
+/// the mark that came with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Asker {
+    /// The sink.
+    pub origin: Origin,
+    /// The sender's own mark, JSON text, given back in the answer.
+    pub mark: Option<String>,
+}
+
+impl Asker {
+    /// An MQTT client, with its mark.
+    pub fn mqtt(mark: Option<String>) -> Self {
+        Self { origin: Origin::Mqtt, mark }
+    }
+}
+
 /// A command to switch, as a sink hands it in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SwitchOrder {
@@ -47,8 +84,8 @@ pub struct SwitchOrder {
     pub plug: PlugId,
     /// Which ports; port 0 is all of a strip, [`WHOLE`](Self::WHOLE) all of any plug.
     pub ports: BTreeMap<u8, SwitchAction>,
-    /// The sender's own mark, JSON text, given back in the result.
-    pub id: Option<String>,
+    /// Who wants it, and gets the result.
+    pub asker: Asker,
     /// Lives no longer than this.
     pub ttl: Option<Duration>,
     /// Back to the opposite after this long.
@@ -71,8 +108,8 @@ pub enum HubRequest {
     Switch(SwitchOrder),
     /// Poll now and publish everything once.
     Refresh(PlugId),
-    /// A request to the bridge, with the sender's transaction mark (JSON text).
-    Request(Request, Option<String>),
+    /// A request to the bridge, and who gets the answer.
+    Request(Request, Asker),
     /// Something a sink keeps over restarts for itself.
     Keep(Keep),
     /// What earlier runs have told about energy: no meter may show less. Until this has come once,
@@ -203,6 +240,15 @@ pub enum Notification {
 }
 
 impl Notification {
+    /// Whether a sink tells it: answers go to who asked, the rest to everybody.
+    pub fn is_for(&self, sink: Origin) -> bool {
+        match self {
+            Self::Result(result) => result.asker.origin == sink,
+            Self::Response(response) => response.asker.origin == sink,
+            Self::Plug(..) | Self::Bridge(_) => true,
+        }
+    }
+
     /// The plug it is about, if it is about one.
     pub fn plug(&self) -> Option<&PlugId> {
         match self {
@@ -355,8 +401,8 @@ impl CommandError {
 pub struct CommandResult {
     /// Which plug.
     pub plug: PlugId,
-    /// The sender's own mark, JSON text.
-    pub id: Option<String>,
+    /// Who wanted it.
+    pub asker: Asker,
     /// What the ports concerned are now; `None` where it is not known.
     pub ports: BTreeMap<u8, Option<bool>>,
     /// Why it failed, and at which port; `None` when it was confirmed.
@@ -378,8 +424,8 @@ pub struct CommandResult {
 pub struct Response {
     /// The verb of the request, as in its topic.
     pub verb: &'static str,
-    /// The sender's transaction mark (JSON text).
-    pub transaction: Option<String>,
+    /// Who asked.
+    pub asker: Asker,
     /// What came of it; an error says the remedy.
     pub result: Result<ResponseData, String>,
 }

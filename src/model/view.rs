@@ -1,6 +1,6 @@
 //! What everybody may see: a picture of all plugs, cheap to hand around and to compare.
 
-use super::{Capabilities, DeviceInfo, Energy, Lock, LogLevel, PlugId, States};
+use super::{Capabilities, DeviceInfo, Energy, Lock, LogLevel, Origin, PlugId, States};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -177,8 +177,8 @@ pub struct PortView {
 /// What moved a relay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// A command.
-    Mqtt,
+    /// A command, that came this way.
+    Command(Origin),
     /// A hand at the plug, or something else outside the bridge.
     Local,
     /// The end of a timed command.
@@ -195,7 +195,7 @@ impl Cause {
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Mqtt => "mqtt",
+            Self::Command(origin) => origin.as_str(),
             Self::Local => "local",
             Self::Countdown => "countdown",
             Self::Overload => "overload",

@@ -16,8 +16,8 @@ use plug2mqtt::io::engine::{LAST_WORDS, MAX_SEARCHES};
 use plug2mqtt::io::search::{QUICK, Search};
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
-    CommandResult, DeviceRequest, DeviceResponse, Endpoint, FIRST_CONTACT, Failure, Family, HubRequest,
-    Notification, Outcome, PersistedState, Request, Response, View, Who,
+    Asker, CommandResult, DeviceRequest, DeviceResponse, Endpoint, FIRST_CONTACT, Failure, Family,
+    HubRequest, Notification, Outcome, PersistedState, Request, Response, View, Who,
 };
 use plug2mqtt::sinks::mqtt::contract::{self, Outgoing};
 use plug2mqtt::sinks::mqtt::router::{Received, Routed, Router};
@@ -306,7 +306,7 @@ impl World {
             self.told_is_written(result)?;
             self.check.result(now, result)?;
         }
-        if let Notification::Response(Response { verb, transaction: Some(mark), .. }) = &note {
+        if let Notification::Response(Response { verb, asker: Asker { mark: Some(mark), .. }, .. }) = &note {
             self.check.answered(now, verb, mark)?;
         }
         if connected { self.session(contract::Input::Notification(Arc::new(note))) } else { Ok(()) }
@@ -699,7 +699,8 @@ impl World {
                         self.at(due, Event::Due { run, command: number });
                     }
                 }
-                if let HubRequest::Request(Request::PlugRequest(..), Some(mark)) = &order {
+                if let HubRequest::Request(Request::PlugRequest(..), Asker { mark: Some(mark), .. }) = &order
+                {
                     let now = self.now;
                     self.check.errand(now, mark.clone())?;
                 }

@@ -177,14 +177,14 @@ impl Check {
         self.commands.push(Command {
             number,
             plug: order.plug.clone(),
-            mark: order.id.clone(),
+            mark: order.asker.mark.clone(),
             wishes: order.ports.clone(),
             arrived: now,
             deadline,
             ended: None,
             seen: BTreeSet::new(),
         });
-        if order.id.is_none() {
+        if order.asker.mark.is_none() {
             *self.plain.entry(order.plug.clone()).or_default() += 1;
         }
         if let Some(hold) = order.hold {
@@ -210,7 +210,7 @@ impl Check {
 
     /// The hub says how a command ended.
     pub(crate) fn result(&mut self, now: Duration, result: &CommandResult) -> Checked {
-        let Some(mark) = &result.id else {
+        let Some(mark) = &result.asker.mark else {
             let open = self.plain.entry(result.plug.clone()).or_default();
             *open -= 1;
             return if *open < 0 {
@@ -251,7 +251,7 @@ impl Check {
     }
 
     fn command_of(&self, result: &CommandResult) -> Option<&Command> {
-        self.commands.iter().find(|command| command.mark.is_some() && command.mark == result.id)
+        self.commands.iter().find(|command| command.mark.is_some() && command.mark == result.asker.mark)
     }
 
     /// Its ports go back by themselves.

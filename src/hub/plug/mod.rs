@@ -26,9 +26,9 @@ use super::floors::Floors;
 use super::meter::Meter;
 use super::rules::Rules;
 use crate::model::{
-    ClockQuery, DeviceInfo, DeviceRequest, DeviceResponse, Endpoint, Event, FIRST_CONTACT, Failure, Moment,
-    Notification, Outcome, PersistedPlug, PlugFigures, PlugId, PlugRequest, Query, QueryReply, Reading, Span,
-    Switch, SwitchOrder,
+    Asker, ClockQuery, DeviceInfo, DeviceRequest, DeviceResponse, Endpoint, Event, FIRST_CONTACT, Failure,
+    Moment, Notification, Outcome, PersistedPlug, PlugFigures, PlugId, PlugRequest, Query, QueryReply,
+    Reading, Span, Switch, SwitchOrder,
 };
 use device::Device;
 use questions::Questions;
@@ -541,24 +541,18 @@ impl Plug {
     }
 
     /// Hands in a request. Whatever comes of it, it ends in exactly one response.
-    pub(crate) fn request(
-        &mut self,
-        now: &Moment,
-        rules: &Rules,
-        request: PlugRequest,
-        transaction: Option<String>,
-    ) {
+    pub(crate) fn request(&mut self, now: &Moment, rules: &Rules, request: PlugRequest, asker: Asker) {
         let verb = request.verb();
         let latched = !self.switching.latched().is_empty();
         let task = match self.questions.admit(now, &self.device, latched, request) {
             Ok(task) => task,
-            Err(why) => return self.news.push(questions::refuse(verb, transaction, why)),
+            Err(why) => return self.news.push(questions::refuse(verb, asker, why)),
         };
         // A plug not asked yet in this run gets the chance to answer.
         if !self.online() && (self.read || self.schedule.misses() > 0) {
-            return self.finish(now, rules, Ended::unanswered(task.request().clone(), transaction));
+            return self.finish(now, rules, Ended::unanswered(task.request().clone(), asker));
         }
-        self.questions.requests.enter(now, task, transaction);
+        self.questions.requests.enter(now, task, asker);
     }
 
     fn request_answered(&mut self, now: &Moment, rules: &Rules, answer: Result<DeviceResponse, Failure>) {

@@ -10,8 +10,8 @@ use crate::capability::{Guard, Task};
 use crate::hub::change::Change;
 use crate::hub::rules::Pace;
 use crate::model::{
-    ClockRequest, DeviceResponse, Failure, Moment, Notification, PlugAnswer, PlugId, PlugRequest, Query,
-    QueryReply, Rename, Renamed, Response, ResponseData,
+    Asker, ClockRequest, DeviceResponse, Failure, Moment, Notification, PlugAnswer, PlugId, PlugRequest,
+    Query, QueryReply, Rename, Renamed, Response, ResponseData,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +96,7 @@ impl Questions {
     pub(super) fn give_up(&mut self, id: &PlugId, even_sent: bool) -> Vec<News> {
         let ended = self.requests.give_up(id, even_sent).into_iter();
         let why = |result: Result<_, String>| result.err().unwrap_or_default();
-        ended.map(|ended| refuse(ended.request.verb(), ended.transaction, why(ended.result))).collect()
+        ended.map(|ended| refuse(ended.request.verb(), ended.asker, why(ended.result))).collect()
     }
 
     /// What the plug was asked for somebody, if that still waits.
@@ -122,7 +122,7 @@ fn may_set_clock(pace: &Pace, now: &Moment) -> Result<(), String> {
 /// Answers whoever waits, about a name once it is written. A name that the plug does not keep is
 /// kept here. True when it has another name now.
 pub(super) fn finish(device: &mut Device, ended: Ended) -> (News, bool) {
-    let Ended { transaction, request, result } = ended;
+    let Ended { asker, request, result } = ended;
     let verb = request.verb();
     let result = match (&request, result) {
         (PlugRequest::Names(Rename { port, name }), Err(why)) => {
@@ -141,7 +141,7 @@ pub(super) fn finish(device: &mut Device, ended: Ended) -> (News, bool) {
         Ok(_) | Err(_) => {}
     }
     let result = result.map(|state| ResponseData::PlugAnswer(device.id.clone(), state));
-    let note = Notification::Response(Response { verb, transaction, result });
+    let note = Notification::Response(Response { verb, asker, result });
     match renamed {
         Some(change) => (News::TellWhenWritten(change, note), true),
         None => (News::Tell(note), false),
@@ -149,6 +149,6 @@ pub(super) fn finish(device: &mut Device, ended: Ended) -> (News, bool) {
 }
 
 /// Answers whoever waits that nothing comes of it.
-pub(super) fn refuse(verb: &'static str, transaction: Option<String>, why: String) -> News {
-    News::Tell(Notification::Response(Response { verb, transaction, result: Err(why) }))
+pub(super) fn refuse(verb: &'static str, asker: Asker, why: String) -> News {
+    News::Tell(Notification::Response(Response { verb, asker, result: Err(why) }))
 }

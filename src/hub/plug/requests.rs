@@ -3,7 +3,7 @@
 
 use crate::capability::Task;
 use crate::model::{
-    DeviceRequest, DeviceResponse, Failure, Meaning, Moment, PlugAnswer, PlugId, PlugRequest, Query,
+    Asker, DeviceRequest, DeviceResponse, Failure, Meaning, Moment, PlugAnswer, PlugId, PlugRequest, Query,
     QueryReply,
 };
 use std::collections::VecDeque;
@@ -27,7 +27,7 @@ pub(super) struct Requests {
 /// A request somebody waits for.
 #[derive(Debug)]
 struct Waiting {
-    transaction: Option<String>,
+    asker: Asker,
     task: Task,
     until: Duration,
 }
@@ -35,21 +35,21 @@ struct Waiting {
 /// A request that has ended.
 #[derive(Debug)]
 pub(super) struct Ended {
-    pub(super) transaction: Option<String>,
+    pub(super) asker: Asker,
     pub(super) request: PlugRequest,
     pub(super) result: Result<PlugAnswer, String>,
 }
 
 impl Ended {
     /// One the plug has not answered.
-    pub(super) fn unanswered(request: PlugRequest, transaction: Option<String>) -> Self {
-        Self { transaction, request, result: Err("does not answer at present".into()) }
+    pub(super) fn unanswered(request: PlugRequest, asker: Asker) -> Self {
+        Self { asker, request, result: Err("does not answer at present".into()) }
     }
 }
 
 impl Waiting {
     fn end(self, result: Result<PlugAnswer, String>) -> Ended {
-        Ended { transaction: self.transaction, request: self.task.request().clone(), result }
+        Ended { asker: self.asker, request: self.task.request().clone(), result }
     }
 }
 
@@ -68,8 +68,8 @@ impl Requests {
         }
     }
 
-    pub(super) fn enter(&mut self, now: &Moment, task: Task, transaction: Option<String>) {
-        self.waiting.push_back(Waiting { transaction, task, until: now.up + LIFE });
+    pub(super) fn enter(&mut self, now: &Moment, task: Task, asker: Asker) {
+        self.waiting.push_back(Waiting { asker, task, until: now.up + LIFE });
     }
 
     /// Somebody waits.

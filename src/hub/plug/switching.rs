@@ -155,7 +155,7 @@ impl Switching {
         let life = scene.life.min(order.ttl.unwrap_or(scene.life));
         let deadline = now.up + life + order.stagger * u32::from(ports);
         if self.marked.again(now, &order, deadline) {
-            debug!(plug = %scene.device.id, mark = order.id, "the same command once more; taken once");
+            debug!(plug = %scene.device.id, mark = order.asker.mark, "the same command once more; taken once");
             return;
         }
         let relays: Vec<Option<bool>> = scene.device.view.ports.iter().map(|port| port.relay).collect();

@@ -1,5 +1,6 @@
 use super::*;
 use crate::hub::Limit;
+use crate::model::Origin;
 
 const POLL: Duration = Duration::from_secs(5);
 
@@ -153,7 +154,7 @@ fn a_relay_that_falls_under_high_load_may_have_cut_out() {
     assert_eq!(check(guard, &[(10, &[3_000.0], &[])]).problem(), None, "somebody has seen to it");
     // A hand at a lamp, a command, a power cut.
     assert_eq!(falls(3_300.0, 5, Cause::Local).0, None);
-    assert_eq!(falls(3_400.0, 5, Cause::Mqtt).0, None);
+    assert_eq!(falls(3_400.0, 5, Cause::Command(Origin::Mqtt)).0, None);
     assert_eq!(falls(3_400.0, 20, Cause::Local).0, None);
 }
 

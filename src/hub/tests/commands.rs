@@ -11,7 +11,10 @@ fn a_command_goes_at_once_and_is_confirmed_by_what_was_read() {
     assert_eq!((result.error, result.attempts, result.requests), (None, 1, 2));
     assert_eq!(result.ports, BTreeMap::from([(2, Some(false))]));
     let port = world.view(A).ports[1].clone();
-    assert_eq!((port.relay, port.watts, port.cause), (Some(false), Some(0.0), Some(Cause::Mqtt)));
+    assert_eq!(
+        (port.relay, port.watts, port.cause),
+        (Some(false), Some(0.0), Some(Cause::Command(Origin::Mqtt)))
+    );
     assert_eq!(port.lock, None);
 }
 
@@ -413,7 +416,7 @@ fn a_marked_command_that_comes_twice_within_its_deadline_is_one() {
     let mut world = strip();
     let say = |world: &mut World, mark: &str, port: u8, wish: SwitchAction| {
         let mut order = world.order(&[(port, wish)]);
-        order.id = Some(mark.into());
+        order.asker.mark = Some(mark.into());
         world.feed(Input::Commanded(HubRequest::Switch(order)));
         world.secs(1);
         world.results().len()
@@ -433,7 +436,11 @@ fn a_marked_command_that_comes_twice_within_its_deadline_is_one() {
     world.secs(10);
     assert_eq!(say(&mut world, "a", 1, SwitchAction::Toggle), 1, "a new one after the deadline");
     let mut other = |said: u64| {
-        let order = SwitchOrder { id: Some("d".into()), said, ..world.order(&[(3, SwitchAction::On)]) };
+        let order = SwitchOrder {
+            asker: Asker::mqtt(Some("d".into())),
+            said,
+            ..world.order(&[(3, SwitchAction::On)])
+        };
         world.feed(Input::Commanded(HubRequest::Switch(order)));
         world.secs(1);
         world.results().len()
@@ -441,7 +448,11 @@ fn a_marked_command_that_comes_twice_within_its_deadline_is_one() {
     assert_eq!((other(1), other(2), other(2)), (1, 1, 0), "in other words it is another one");
     let mut nobody = || {
         let plug = PlugId::new("maxsmart-nobody").unwrap();
-        let order = SwitchOrder { id: Some("e".into()), plug, ..world.order(&[(1, SwitchAction::On)]) };
+        let order = SwitchOrder {
+            asker: Asker::mqtt(Some("e".into())),
+            plug,
+            ..world.order(&[(1, SwitchAction::On)])
+        };
         world.feed(Input::Commanded(HubRequest::Switch(order)));
         world.results().len()
     };
@@ -456,7 +467,7 @@ fn senders_that_always_use_the_same_mark_are_obeyed() {
     for wish in [SwitchAction::Off, SwitchAction::On, SwitchAction::Off, SwitchAction::On, SwitchAction::Off]
     {
         let mut order = world.order(&[(1, wish)]);
-        order.id = Some("constant".into());
+        order.asker.mark = Some("constant".into());
         world.feed(Input::Commanded(HubRequest::Switch(order)));
         world.secs(1);
         assert_eq!(world.result().error, None);

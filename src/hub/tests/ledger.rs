@@ -34,7 +34,7 @@ impl World {
         self.written.plugs.get(&id(A))?.reverts.get(&port).map(|back| back.on)
     }
 
-    fn responses(&self) -> Vec<&Response> {
+    pub(super) fn responses(&self) -> Vec<&Response> {
         let responses = self.notes.iter().filter_map(|note| match note {
             Notification::Response(response) => Some(response),
             Notification::Result(_) | Notification::Plug(..) | Notification::Bridge(_) => None,
@@ -187,7 +187,10 @@ fn a_disk_that_does_not_answer_holds_up_nobody_for_ever() {
     world.disk = Disk::Waits;
     world.timed(1, SwitchAction::On, 60);
     world.switch(&[(2, SwitchAction::Off)]);
-    world.feed(Input::Commanded(HubRequest::Request(Request::DeviceRename { id: id(A), name: None }, None)));
+    world.feed(Input::Commanded(HubRequest::Request(
+        Request::DeviceRename { id: id(A), name: None },
+        Asker::default(),
+    )));
     world.secs(13);
     let mut errors = world.notes.iter().filter_map(|note| match note {
         Notification::Result(result) => result.error,
@@ -289,7 +292,7 @@ fn what_is_answered_ok_is_on_the_disk() {
         world.notes.clear();
         let request = requests(&world).remove(number);
         let before = world.written.clone();
-        world.feed(Input::Commanded(HubRequest::Request(request.clone(), None)));
+        world.feed(Input::Commanded(HubRequest::Request(request.clone(), Asker::default())));
         assert!(world.responses().is_empty(), "{request:?}");
         assert!(world.hub.view().plugs.contains_key(&id(A)), "nothing is gone before that is written");
         world.saved(Ok(()));
@@ -328,7 +331,7 @@ fn many_changes_are_written_by_one() {
     for port in 1..=6 {
         let name = Name::clean("Lamp");
         let request = Request::PortRename { id: id(A), port, name };
-        world.feed(Input::Commanded(HubRequest::Request(request, None)));
+        world.feed(Input::Commanded(HubRequest::Request(request, Asker::default())));
     }
     assert_eq!(world.saves - saves, 1, "one at a time");
     world.saved(Ok(()));
@@ -343,7 +346,7 @@ fn changes_that_wait_for_the_disk_are_bounded() {
     world.disk = Disk::Waits;
     for _ in 0..2000 {
         let request = Request::DeviceRename { id: id(A), name: Name::clean("Lamp") };
-        world.feed(Input::Commanded(HubRequest::Request(request, None)));
+        world.feed(Input::Commanded(HubRequest::Request(request, Asker::default())));
     }
     let refused = world.responses().len();
     assert!((1000..2000).contains(&refused), "{refused}");
@@ -466,15 +469,18 @@ fn a_flood_of_changes_of_one_plug_leaves_room_for_those_of_others() {
     for n in 0..500 {
         let name = Name::clean(&format!("Lamp {n}"));
         let request = Request::PortRename { id: id(A), port: 1, name };
-        world.feed(Input::Commanded(HubRequest::Request(request, Some(n.to_string()))));
+        world.feed(Input::Commanded(HubRequest::Request(request, Asker::mqtt(Some(n.to_string())))));
     }
     assert!(world.responses().len() >= 400, "most are refused at once");
     let refused = world.responses().len();
-    world.feed(Input::Commanded(HubRequest::Request(Request::Adopt(false, None), Some("other".into()))));
+    world.feed(Input::Commanded(HubRequest::Request(
+        Request::Adopt(false, None),
+        Asker::mqtt(Some("other".into())),
+    )));
     assert_eq!(world.responses().len(), refused);
     world.saved(Ok(()));
     world.saved(Ok(()));
-    let other = world.responses().into_iter().find(|one| one.transaction.as_deref() == Some("other"));
+    let other = world.responses().into_iter().find(|one| one.asker.mark.as_deref() == Some("other"));
     assert!(other.is_some_and(|one| one.result.is_ok()));
 }
 

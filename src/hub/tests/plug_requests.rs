@@ -100,7 +100,7 @@ fn settled() -> World {
 
 fn hand_in(world: &mut World, request: impl Into<PlugRequest>, mark: &str) {
     let request = Request::PlugRequest(id(A), request.into());
-    world.feed(Input::Commanded(HubRequest::Request(request, Some(mark.into()))));
+    world.feed(Input::Commanded(HubRequest::Request(request, Asker::mqtt(Some(mark.into())))));
 }
 
 fn responses(world: &mut World) -> Vec<Response> {
@@ -115,7 +115,7 @@ fn report(world: &mut World, request: impl Into<PlugRequest>) -> Result<PlugAnsw
     world.secs(40);
     let all = responses(world);
     assert_eq!(all.len(), 1, "{all:?}");
-    assert_eq!(all[0].transaction.as_deref(), Some("\"x\""));
+    assert_eq!(all[0].asker.mark.as_deref(), Some("\"x\""));
     all[0].result.clone().map(|data| {
         let ResponseData::PlugAnswer(plug, report) = data else { panic!("{data:?}") };
         assert_eq!(plug, id(A));
@@ -169,7 +169,7 @@ fn requests_wait_in_a_bounded_line_and_each_ends_in_time() {
     let late = rest.iter().filter(|response| response.result.is_err()).count();
     assert!((1..8).contains(&late), "{rest:?}");
     rest.extend(full);
-    let marks: BTreeSet<_> = rest.iter().map(|response| response.transaction.clone()).collect();
+    let marks: BTreeSet<_> = rest.iter().map(|response| response.asker.mark.clone()).collect();
     assert_eq!((rest.len(), marks.len()), (10, 10));
 }
 
@@ -216,7 +216,10 @@ fn removal_and_stop_end_what_waits_exactly_once() {
     for n in 0..3 {
         hand_in(&mut world, PriceRequest::default(), &n.to_string());
     }
-    world.feed(Input::Commanded(HubRequest::Request(Request::DeviceRemove { id: id(A), block: true }, None)));
+    world.feed(Input::Commanded(HubRequest::Request(
+        Request::DeviceRemove { id: id(A), block: true },
+        Asker::default(),
+    )));
     let ended: Vec<_> = responses(&mut world).into_iter().filter(|r| r.verb == "price").collect();
     assert_eq!(ended.len(), 3, "{ended:?}");
     world.secs(60);

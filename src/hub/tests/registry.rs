@@ -412,7 +412,10 @@ fn what_to_do_about_a_closed_door_names_the_door() {
 fn no_more_than_eight_scans_run_at_one_time() {
     let mut world = World::new(rules());
     let scan = |world: &mut World| {
-        world.feed(Input::Commanded(HubRequest::Request(Request::Scan(Duration::from_secs(5)), None)))
+        world.feed(Input::Commanded(HubRequest::Request(
+            Request::Scan(Duration::from_secs(5)),
+            Asker::default(),
+        )))
     };
     for _ in 0..20 {
         scan(&mut world);

@@ -4,7 +4,7 @@
 
 use crate::api::command::command;
 use crate::api::{self, Asked, Entry, OwnRequest};
-use crate::model::{CommandError, HubRequest, PlugId, PlugRequest, Request, SwitchOrder, port_number};
+use crate::model::{Asker, CommandError, HubRequest, PlugId, PlugRequest, Request, SwitchOrder, port_number};
 
 /// What came in on one of the topics subscribed to.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,7 +99,7 @@ fn request(verb: &str, payload: &[u8], allow: Allow) -> Incoming {
     let text = api::text(payload, "a request");
     let mark = text.as_ref().ok().and_then(|text| api::mark(text, "transaction"));
     match text.and_then(|text| allowed(verb, text, allow)) {
-        Ok(Asked::Hub(request)) => Incoming::HubRequest(HubRequest::Request(request, mark)),
+        Ok(Asked::Hub(request)) => Incoming::HubRequest(HubRequest::Request(request, Asker::mqtt(mark))),
         Ok(Asked::Bridge(own)) => Incoming::Own(own, mark),
         Err(why) => Incoming::BadRequest(verb.name.into(), mark, why),
     }

@@ -4,7 +4,7 @@
 
 use super::incoming::Incoming;
 use super::topics;
-use crate::model::{CommandError, CommandResult, Notification, PlugId, View};
+use crate::model::{Asker, CommandError, CommandResult, Notification, PlugId, View};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,7 +98,7 @@ pub(super) fn failed(
 ) -> CommandResult {
     CommandResult {
         plug,
-        id,
+        asker: Asker::mqtt(id),
         ports: BTreeMap::new(),
         error: Some((error, None)),
         detail: Some(detail.into()),

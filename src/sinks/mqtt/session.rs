@@ -30,7 +30,7 @@ use super::router::{Received, Rest};
 use super::settings::Settings;
 use super::topics::{self, Nature};
 use crate::api::{OwnRequest, answer};
-use crate::model::{CommandError, HubRequest, Keep, Moment, Notification, PlugId, PlugView, View};
+use crate::model::{CommandError, HubRequest, Keep, Moment, Notification, Origin, PlugId, PlugView, View};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -105,6 +105,7 @@ impl Session {
             Input::Subscribed(refused) => self.subscribed(&refused),
             Input::Received(received) => self.received(received),
             Input::Shown(view) => self.view = view,
+            Input::Notification(note) if !note.is_for(Origin::Mqtt) => {}
             Input::Notification(note) => {
                 let note = explained(note, &self.view);
                 // What a result speaks of must be on its topics first.
@@ -322,9 +323,7 @@ impl Session {
 
     /// Has a change of what is kept written down.
     fn keep(&mut self, change: Option<Keep>) {
-        if let Some(change) = change {
-            self.send(Outgoing::HubRequest(HubRequest::Keep(change)));
-        }
+        change.into_iter().for_each(|change| self.send(Outgoing::HubRequest(HubRequest::Keep(change))));
     }
 
     fn respond(&mut self, verb: &str, mark: Option<&str>, result: Result<Value, String>) {
@@ -676,9 +675,9 @@ impl Session {
     /// The hub has no room for this.
     fn refuse_full(&mut self, order: HubRequest) {
         if let HubRequest::Switch(order) = order {
-            self.fail(order.plug, order.id, CommandError::Busy, "too many commands at once");
-        } else if let HubRequest::Request(_, mark) = order {
-            self.respond("unknown", mark.as_deref(), Err("too many requests at once".into()));
+            self.fail(order.plug, order.asker.mark, CommandError::Busy, "too many commands at once");
+        } else if let HubRequest::Request(_, asker) = order {
+            self.respond("unknown", asker.mark.as_deref(), Err("too many requests at once".into()));
         }
     }
 

@@ -300,7 +300,7 @@ pub(super) fn note(base: &str, note: &Notification, unix_ms: u64) -> (String, Js
 fn command_result(result: &CommandResult) -> Json {
     let ports = result.ports.iter().map(|(port, on)| (port.to_string(), on.map(on_off).into()));
     let mut all = json!({
-        "id": result.id.as_deref().map(mark),
+        "id": result.asker.mark.as_deref().map(mark),
         "status": if result.error.is_none() { "ok" } else { "failed" },
         "ports": ports.collect::<Map<String, Json>>(),
         "confirmed": result.error.is_none(),

@@ -74,11 +74,11 @@ fn json_commands_carry_mark_life_and_hold() {
     else {
         panic!("not an order");
     };
-    assert_eq!(order.id.as_deref(), Some("\"nr-17\""));
+    assert_eq!(order.asker.mark.as_deref(), Some("\"nr-17\""));
     assert_eq!((order.ttl, order.hold), (Some(Duration::from_secs(5)), Some(Duration::from_secs(900))));
     let scene = br#"{"id":7,"ports":{"1":"ON","5":"toggle","2":false},"stagger_ms":250}"#;
     let Incoming::HubRequest(HubRequest::Switch(order)) = set(None, scene) else { panic!("not an order") };
-    assert_eq!(order.id.as_deref(), Some("7"));
+    assert_eq!(order.asker.mark.as_deref(), Some("7"));
     assert_eq!(order.stagger, Duration::from_millis(250));
     assert_eq!(
         order.ports,
@@ -206,7 +206,7 @@ fn a_mark_comes_back_as_it_was_or_the_command_is_refused() {
         let Incoming::HubRequest(HubRequest::Switch(order)) = set(Some("1"), payload.as_bytes()) else {
             panic!("{text:?}")
         };
-        assert_eq!(order.id, Some(serde_json::json!(text).to_string()));
+        assert_eq!(order.asker.mark, Some(serde_json::json!(text).to_string()));
     }
     for id in [serde_json::json!(format!("{whole}!")), serde_json::json!(["x".repeat(127)])] {
         let payload = serde_json::json!({"state": "ON", "id": id}).to_string();
@@ -243,7 +243,7 @@ fn a_key_of_another_verb_is_refused_with_the_own_ones() {
 
 fn request_of(verb: &str, payload: &str) -> Result<(Request, Option<String>), String> {
     match incoming(&Topic::Request(verb), payload.as_bytes(), ALL) {
-        Incoming::HubRequest(HubRequest::Request(request, mark)) => Ok((request, mark)),
+        Incoming::HubRequest(HubRequest::Request(request, asker)) => Ok((request, asker.mark)),
         Incoming::BadRequest(_, _, why) => Err(why),
         other => panic!("{other:?}"),
     }

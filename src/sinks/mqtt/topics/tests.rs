@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Capabilities, PortView};
+use crate::model::{Asker, Capabilities, PortView};
 
 fn plug() -> PlugView {
     PlugView {
@@ -131,7 +131,7 @@ fn the_snapshot_says_everything_and_null_where_nothing_is_known() {
 fn a_failed_command_names_error_and_port() {
     let result = CommandResult {
         plug: PlugId::new("maxsmart-x1").expect("an id"),
-        id: Some("{\"scene\":1}".into()),
+        asker: Asker::mqtt(Some("{\"scene\":1}".into())),
         ports: [(1, Some(true)), (2, None)].into(),
         error: Some((crate::model::CommandError::Locked, Some(2))),
         detail: None,

@@ -23,7 +23,7 @@ fn the_same_words_on_two_topics_of_a_plug_are_two_commands() {
     };
     let (one, all) =
         (said(Some("1"), r#"{"state":"ON","id":1}"#), said(None, r#"{"ports":{"1":"ON"},"id":1}"#));
-    assert_eq!((&one.ports, &one.id), (&all.ports, &all.id));
+    assert_eq!((&one.ports, &one.asker), (&all.ports, &all.asker));
     assert_ne!(one, all);
     assert_eq!(one, said(Some("1"), r#"{"state":"ON","id":1}"#));
     assert_ne!(one, said(Some("1"), r#"{"id":1,"state":"ON"}"#), "another payload");
