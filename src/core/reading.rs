@@ -80,14 +80,20 @@ impl Failure {
     /// than the one the search goes through.
     #[doc(hidden)]
     pub fn blocked(&self, place: Endpoint) -> Option<String> {
-        let barred = matches!(self, Self::Timeout | Self::Unreachable(_)) && place.http != place.udp;
         let Endpoint { http, udp, .. } = place;
-        barred.then(|| {
-            format!(
-                "it answers the search on UDP {udp}, so let TCP {http} through to it (firewall, router, VLAN); \
-                 if it is let through, close the vendor's app or unplug the plug for ten seconds"
-            )
-        })
+        match self {
+            _ if http == udp => None,
+            Self::Unreachable(_) => Some(format!(
+                "it answers the search on UDP {udp}, so let TCP {http} through to it (firewall, router, VLAN)"
+            )),
+            // Whether the door is open, and whether firmware that needs none is behind it, nobody knows.
+            Self::Timeout => Some(format!(
+                "it answers the search on UDP {udp} and no question: close the vendor's app or unplug the plug \
+                 for ten seconds; if that does not help, and if it has a web server, let TCP {http} through to it \
+                 (firewall, router, VLAN)"
+            )),
+            Self::Closed | Self::InvalidResponse(_) | Self::WrongDevice(_) | Self::Rejected(_) => None,
+        }
     }
 }
 

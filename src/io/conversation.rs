@@ -36,6 +36,8 @@ pub struct Conversation {
     again: Option<(Duration, u32)>,
     /// What was heard instead of the answer to the datagram.
     stray: Option<Failure>,
+    /// Why the transport could not get there, the last time it could not.
+    unreachable: Option<Failure>,
 }
 
 impl Conversation {
@@ -47,7 +49,8 @@ impl Conversation {
         now: &Moment,
     ) -> (Self, Turn) {
         let deadline = now.up + limit;
-        let mut conversation = Self { deadline, requests: 0, until: deadline, again: None, stray: None };
+        let mut conversation =
+            Self { deadline, requests: 0, until: deadline, again: None, stray: None, unreachable: None };
         let step = dialect.ask(ask, now);
         let turn = conversation.step(Ok(step), now);
         (conversation, turn)
@@ -83,18 +86,16 @@ impl Conversation {
         let reply = match failure {
             Failure::Closed => Reply::Closed,
             Failure::Timeout => Reply::Timeout,
-            Failure::Unreachable(_) => Reply::Unreachable,
+            Failure::Unreachable(_) => {
+                self.unreachable = Some(failure);
+                Reply::Unreachable
+            }
             // The transport itself could make nothing of it.
             Failure::InvalidResponse(_) | Failure::WrongDevice(_) | Failure::Rejected(_) => {
                 return Turn::Over(Box::new(Err(failure)));
             }
         };
-        // The transport knows better why it could not get there.
-        let heard = dialect.hear(reply, now).map_err(|theirs| match (&theirs, &failure) {
-            (Failure::Unreachable(_), Failure::Unreachable(_)) => failure,
-            _ => theirs,
-        });
-        self.step(heard, now)
+        self.step(dialect.hear(reply, now), now)
     }
 
     /// The time named by [`wake_at`](Self::wake_at) has come.
@@ -116,6 +117,11 @@ impl Conversation {
         let request = match heard {
             Ok(Step::Send(request)) => request,
             Ok(Step::Done(answer)) => return Turn::Over(Box::new(Ok(*answer))),
+            // The transport knows better why it could not get there.
+            Err(Failure::Unreachable(theirs)) => {
+                let failure = self.unreachable.take().unwrap_or(Failure::Unreachable(theirs));
+                return Turn::Over(Box::new(Err(failure)));
+            }
             Err(failure) => return Turn::Over(Box::new(Err(failure))),
         };
         let patience = request.patience.min(self.deadline.saturating_sub(now.up));

@@ -8,9 +8,14 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// More than any plug has to say.
 const MAX_BODY: usize = 64 * 1024;
+
+/// A plug on the network takes a connection in by the third time the kernel asks, 3 s after the first, or
+/// something between does not let it through.
+const CONNECT: Duration = Duration::from_secs(4);
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
@@ -54,6 +59,7 @@ impl Http {
             .http1_allow_spaces_after_header_name_in_responses(true)
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http09_responses()
+            .connect_timeout(CONNECT)
             // One request in one write, and a deadline above: options of the socket would be calls for nothing.
             .tcp_nodelay(false)
             .tcp_keepalive(None)
@@ -143,7 +149,9 @@ async fn body(mut response: Response) -> Result<Vec<u8>, Failure> {
 fn classify(error: &reqwest::Error) -> Failure {
     let text = chain(error);
     // A late body is both a timeout and a decoding error; the timeout is the cause.
-    if error.is_timeout() {
+    if error.is_connect() && error.is_timeout() {
+        Failure::Unreachable(format!("no connection within {} s", CONNECT.as_secs()))
+    } else if error.is_timeout() {
         Failure::Timeout
     } else if error.is_connect() {
         Failure::Unreachable(text)

@@ -152,8 +152,8 @@ struct MaxsmartDialect {
     in_vain: bool,
     /// The dialect that worked; `None` while it must be tried out.
     way: Option<Way>,
-    /// What was tried in this conversation.
-    tried: Vec<Way>,
+    /// What was tried in this conversation, and how it failed.
+    tried: Vec<(Way, Failure)>,
     mac: Option<Mac>,
     /// It has said who it is, at least once.
     introduced: bool,
@@ -289,7 +289,7 @@ impl MaxsmartDialect {
     /// The dialect to use next: the one known, else the likelier one not tried yet.
     fn way(&self) -> Option<Way> {
         let order = if self.v3_first { [Way::V3, Way::Http] } else { [Way::Http, Way::V3] };
-        self.way.or_else(|| order.into_iter().find(|way| !self.tried.contains(way)))
+        self.way.or_else(|| order.into_iter().find(|way| self.tried.iter().all(|(tried, _)| tried != way)))
     }
 
     fn next(&self, now: &Moment) -> Step {
@@ -372,23 +372,7 @@ impl MaxsmartDialect {
 
     /// It is the plug that is meant.
     fn same_plug(&self, hello: &wire::Hello) -> Result<(), Failure> {
-        let (Some(mine), Some(theirs)) = (&self.id, hello.id()) else { return Ok(()) };
-        // The MAC settles it, for those found while their serial could not be read, too; unless that
-        // is now another one.
-        let same_serial = match (&self.serial, &hello.facts.serial) {
-            (Some(mine), Some(theirs)) => mine.eq_ignore_ascii_case(theirs),
-            _ => true,
-        };
-        let ours = match (self.mac, hello.facts.mac) {
-            (Some(mine), Some(theirs)) => mine == theirs && same_serial,
-            // The second of two plugs with one serial carries its MAC behind its id.
-            (None, Some(mac)) => *mine == theirs || theirs.qualified(mac).as_ref() == Some(mine),
-            (_, None) => *mine == theirs,
-        };
-        if !ours {
-            return Err(Failure::WrongDevice(theirs.to_string()));
-        }
-        Ok(())
+        self.id.as_ref().map_or(Ok(()), |mine| hello.is_of(mine, self.serial.as_deref(), self.mac))
     }
 
     fn hear_hardware(&mut self, reply: Reply<'_>) -> Result<Step, Failure> {
@@ -411,7 +395,8 @@ impl MaxsmartDialect {
     }
 
     fn hear_status(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
-        let way = self.way().unwrap_or(Way::Http);
+        // Strays are heard after the last way has failed, too.
+        let Some(way) = self.way() else { return Err(self.verdict()) };
         match self.status(reply, way) {
             Ok(mut reading) => {
                 self.way = Some(way);
@@ -437,13 +422,22 @@ impl MaxsmartDialect {
             // It names another serial: the other dialect would only say so again.
             Err(failure @ Failure::WrongDevice(_)) => Err(failure),
             Err(failure) => {
-                self.tried.push(way);
-                if self.way.is_none() && self.way().is_some() {
-                    return Ok(self.next(now));
+                self.tried.push((way, failure.clone()));
+                match self.way {
+                    Some(_) => Err(failure),
+                    None if self.way().is_some() => Ok(self.next(now)),
+                    None => Err(self.verdict()),
                 }
-                Err(failure)
             }
         }
+    }
+
+    /// Why it cannot be read, once every way has failed: what its own way says. That it does not know the other
+    /// one is no news.
+    fn verdict(&self) -> Failure {
+        let own = if self.prefers_v3 { Way::V3 } else { Way::Http };
+        let said = self.tried.iter().find(|(way, _)| *way == own).or(self.tried.last());
+        said.map_or(Failure::Timeout, |(_, failure)| failure.clone())
     }
 
     /// A plug that closes without a word, or says no, does not know the command.

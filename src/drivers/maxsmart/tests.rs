@@ -2,6 +2,7 @@ use super::*;
 use crate::model::OwnSettings;
 
 mod capabilities;
+mod ways;
 
 const OK_511: &str = r#"{"response":511,"code":200,"data":{"watt":["5.20"],"amp":["0.1"],"switch":[1]}}"#;
 const OK_90: &str = r#"V3{"response":90,"code":200,"data":{"watt":[5200],"amp":[23],"switch":[0]}}"#;

@@ -86,6 +86,27 @@ impl Hello {
         let serial = self.facts.serial.as_deref().and_then(|serial| PlugId::of("maxsmart", serial));
         serial.or_else(|| PlugId::of("maxsmart", &self.facts.mac?.bare()))
     }
+
+    /// It is the plug that is meant.
+    pub(super) fn is_of(&self, mine: &PlugId, serial: Option<&str>, mac: Option<Mac>) -> Result<(), Failure> {
+        let Some(theirs) = self.id() else { return Ok(()) };
+        // The MAC settles it, for those found while their serial could not be read, too; unless that
+        // is now another one.
+        let same_serial = match (serial, &self.facts.serial) {
+            (Some(mine), Some(theirs)) => mine.eq_ignore_ascii_case(theirs),
+            _ => true,
+        };
+        let ours = match (mac, self.facts.mac) {
+            (Some(mine), Some(theirs)) => mine == theirs && same_serial,
+            // The second of two plugs with one serial carries its MAC behind its id.
+            (None, Some(mac)) => *mine == theirs || theirs.qualified(mac).as_ref() == Some(mine),
+            (_, None) => *mine == theirs,
+        };
+        if !ours {
+            return Err(Failure::WrongDevice(theirs.to_string()));
+        }
+        Ok(())
+    }
 }
 
 /// Reads a discovery reply; `None` for anything that is not surely one. Serial and name together are

@@ -75,6 +75,35 @@ fn one_deadline_ends_it_and_a_stray_says_why() {
 }
 
 #[test]
+fn why_nobody_could_be_reached_is_what_the_transport_said_whenever_that_was() {
+    /// Tries another way, which fails too, and says that the first could not be reached.
+    struct Both;
+    impl Dialect for Both {
+        fn ask(&mut self, _: &DeviceRequest, _: &Moment) -> Step {
+            Step::Send(Request { what: Message::Get("/".into()), patience: Duration::from_secs(1) })
+        }
+        fn hear(&mut self, reply: Reply<'_>, _: &Moment) -> Result<Step, Failure> {
+            match reply {
+                Reply::Unreachable => Ok(Step::Send(Request {
+                    what: Message::Datagram(b"?".to_vec()),
+                    patience: Duration::from_secs(1),
+                })),
+                Reply::Bytes(_) | Reply::Closed | Reply::Timeout => {
+                    Err(Failure::Unreachable("nobody listens there".into()))
+                }
+            }
+        }
+    }
+    for answer in [Err(Failure::Timeout), Ok(b"no".as_slice())] {
+        let limit = Duration::from_secs(5);
+        let (mut talk, _) = Conversation::begin(&mut Both, &DeviceRequest::Read, limit, &at(0));
+        let refused = Failure::Unreachable("Connection refused (os error 111)".into());
+        assert!(matches!(talk.hear(&mut Both, Err(refused.clone()), &at(1)), Turn::Send(_)));
+        assert_eq!(talk.hear(&mut Both, answer, &at(2)), Turn::Over(Box::new(Err(refused))));
+    }
+}
+
+#[test]
 fn over_http_nonsense_ends_it_at_once_and_steps_are_counted() {
     let (mut dialect, mut talk) = begin(false, 2);
     assert!(matches!(talk.hear(&mut dialect, Ok(b"noise"), &at(1)), Turn::Over(end) if end.is_err()));
