@@ -169,7 +169,7 @@ fn a_plug_without_power_is_not_said_to_hang_and_where_it_was_is_told() {
         desk.house.plug(0).set_faults(Faults { off: true, ..Faults::default() }).await.unwrap();
         let (code, lines) = findings(&desk, &["-s", "maxsmart.timeout=1s"]).await;
         assert_eq!(code, Some(1), "{lines:?}");
-        has(&lines, &["bad Desk", "cannot be reached", "discovery: no response", "power and Wi-Fi"]);
+        has(&lines, &["bad Desk", "no response", "discovery: no response", "power and Wi-Fi"]);
         // On a real network nobody refuses connections for it: they are waited for in vain, as at a door with a
         // queue that is full.
         let door = tokio::net::TcpSocket::new_v4().unwrap();
