@@ -287,6 +287,11 @@ impl Book {
         second.as_ref().and_then(by).or_else(|| by(id))
     }
 
+    /// Its id: what the bridge knows it by, else what it tells itself.
+    pub(super) fn id<'a>(&'a self, found: &'a Found) -> Option<&'a PlugId> {
+        self.known(found).map(|known| &known.id).or(found.id.as_ref())
+    }
+
     /// Its names, locks and more as settings and options have them. The settings hold for a plug that nothing is
     /// remembered of, too.
     fn what_holds(&self, found: &Found) -> Option<Arc<Effective>> {

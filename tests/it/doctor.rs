@@ -88,11 +88,37 @@ fn faults_of_plugs_are_found() {
         );
         has(&lines, &["note plugs: the serial SWP6000000000008 is claimed at", "by MAC"]);
         has(&lines, &["ok Desk (maxsmart-sww6000000000003)", "HTTP port", "closed", "V3 "]);
-        has(&lines, &["note", "its clock shows 2013-12-26", "clock PLUG set"]);
+        has(
+            &lines,
+            &["note", "its clock shows 2013-12-26", " days behind -> set it with `plug2mqtt clock PLUG set`"],
+        );
         let host = format!("maxsmart.hosts=[\"{}\"]", desk.at(0));
         let (code, lines) = findings(&desk, &["-s", "maxsmart.timeout=1s", "-s", &host]).await;
         assert_eq!(code, Some(1), "{lines:?}");
         has(&lines, &["bad ", &desk.at(0), "does not answer", "discovery: no response", "unplug it"]);
+    });
+}
+
+#[test]
+fn two_plugs_with_one_serial_have_the_ids_they_have_on_the_broker() {
+    run(async {
+        let twin = |mac: &str| quiet(Strip::strip_2_11("SWP6000000000008").mac(mac));
+        let mut house = TestBridge::new(vec![twin("02:00:00:00:00:08"), twin("02:00:00:00:00:09")]).await;
+        house.start(&[], "").await;
+        let online = |house: &TestBridge| {
+            let id = |tail: &str| format!("maxsmart-swp6000000000008{tail}");
+            let there = |id: &String| house.value(&format!("{id}/availability")).as_deref() == Some("online");
+            ["", "-000008", "-000009"].map(id).into_iter().filter(there).collect::<Vec<_>>()
+        };
+        until("both are online", || online(&house).len() == 2).await;
+        let ids = online(&house);
+        house.stop().await.unwrap();
+        let (_, lines) = findings(&CliHarness::beside(house), &[]).await;
+        for id in ids {
+            let said =
+                lines.iter().filter(|line| line.starts_with("ok ") && line.contains(&format!("({id})")));
+            assert_eq!(said.count(), 1, "{id} in {lines:?}");
+        }
     });
 }
 
@@ -169,7 +195,7 @@ fn a_plug_without_power_is_not_said_to_hang_and_where_it_was_is_told() {
         desk.house.plug(0).set_faults(Faults { off: true, ..Faults::default() }).await.unwrap();
         let (code, lines) = findings(&desk, &["-s", "maxsmart.timeout=1s"]).await;
         assert_eq!(code, Some(1), "{lines:?}");
-        has(&lines, &["bad Desk", "no response", "discovery: no response", "power and Wi-Fi"]);
+        has(&lines, &["bad Desk", "does not answer", "discovery: no response", "power and Wi-Fi"]);
         // On a real network nobody refuses connections for it: they are waited for in vain, as at a door with a
         // queue that is full.
         let door = tokio::net::TcpSocket::new_v4().unwrap();

@@ -2,7 +2,7 @@
 
 use super::Finding;
 use crate::bridge::{driver_configs, state_directory, zone};
-use crate::capability::against;
+use crate::capability::{against, drift};
 use crate::cli::discover::answering;
 use crate::cli::find::Book;
 use crate::cli::probe::remedy;
@@ -13,7 +13,7 @@ use crate::io::line::Line;
 use crate::io::probe::{DriverConfig, exchange, greet};
 use crate::io::store::Store;
 use crate::model::{
-    Access, ClockQuery, DeviceInfo, Endpoint, Failure, Found, Lock, PlugId, Query, QueryReply,
+    Access, Clock, ClockQuery, DeviceInfo, Endpoint, Failure, Found, Lock, PlugId, Query, QueryReply,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,6 +35,9 @@ const OFF: &str = "check that it has power and Wi-Fi, and that its address is st
 /// A clock that is off by more switches rules and timers noticeably late.
 const DRIFT_S: u64 = 30;
 
+/// No zone is further from UTC, by which a clock is read while the zone is not known.
+const ANY_ZONE_S: u64 = 14 * 3600 + DRIFT_S;
+
 pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
     let http = match Http::new() {
         Ok(http) => http,
@@ -47,7 +50,7 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
         for (id, plug) in memory.plugs.iter().filter(|(_, plug)| plug.driver == quarry.driver.name()) {
             let found = Found {
                 driver: quarry.driver.name(),
-                id: Some(id.clone()),
+                id: plug.hardware.clone().or(Some(id.clone())),
                 place: plug.place,
                 facts: DeviceInfo::clone(&plug.facts),
             };
@@ -78,15 +81,15 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
             "check power and Wi-Fi of the plugs; for other networks name them in `hosts` of the section of their family; try `plug2mqtt probe ADDRESS`",
         ));
     }
-    let book = Book::open(settings);
+    let book = Arc::new(Book::open(settings));
     let mut examined = JoinSet::new();
     let room = Arc::new(Semaphore::new(AT_ONCE));
     for (quarry, found, searched) in patients.into_values() {
         let (http, zone, room) = (http.clone(), zone(settings), Arc::clone(&room));
-        let locks = book.locks(&found);
+        let book = Arc::clone(&book);
         examined.spawn(async move {
             let _place = room.acquire().await;
-            one(&http, zone, &quarry, &found, searched, &locks).await
+            one(&http, zone, &quarry, &found, searched, &book).await
         });
     }
     let mut all: Vec<Vec<Finding>> = examined.join_all().await;
@@ -131,13 +134,13 @@ async fn one(
     quarry: &DriverConfig,
     found: &Found,
     searched: bool,
-    locks: &[Lock],
+    book: &Book,
 ) -> Vec<Finding> {
     let (place, zone_known) = (found.place, zone.name().is_some());
     let (mut ways, mut found) = (Vec::new(), found.clone());
     if place == Endpoint::UNKNOWN {
         return vec![Finding::bad(
-            &subject(&found),
+            &subject(book, &found),
             "its address is not known",
             "wait for a search, or name it in hosts",
         )];
@@ -156,7 +159,7 @@ async fn one(
     {
         found = now;
     }
-    let name = subject(&found);
+    let (name, locks) = (subject(book, &found), book.locks(&found));
     if stranger {
         let text = format!("another plug is at its last address {}", place.ip);
         return vec![Finding::note(
@@ -213,34 +216,35 @@ async fn one(
     if quarry.driver.info().set_clock.is_some() {
         findings.extend(clock(&mut line, zone_known, &name).await);
     }
-    findings.extend(defied(&mut line, locks, &name).await);
+    findings.extend(defied(&mut line, &locks, &name).await);
     findings
 }
 
 async fn clock(line: &mut Line, zone_known: bool, name: &str) -> Option<Finding> {
     match line.capability(Query::Clock(ClockQuery::Read)).await {
-        Ok(QueryReply::Clock(Some(clock))) if !zone_known && clock.drift_s.unsigned_abs() > DRIFT_S => {
-            Some(Finding::note(
-                name,
-                format!("its clock shows {}", clock.local.strftime("%Y-%m-%d %H:%M:%S")),
-                "whether that is right cannot be told while no time zone is known; set timezone",
-            ))
-        }
-        Ok(QueryReply::Clock(Some(clock))) if clock.drift_s.unsigned_abs() > DRIFT_S => {
-            let text = format!(
-                "its clock shows {}, {} s off",
-                clock.local.strftime("%Y-%m-%d %H:%M:%S"),
-                clock.drift_s
-            );
-            Some(Finding::note(
-                name,
-                text,
-                "set it with `plug2mqtt clock PLUG set`; schedule, countdowns and the record depend on it",
-            ))
-        }
+        Ok(QueryReply::Clock(Some(clock))) => is_off(&clock, zone_known, name),
         Ok(_) | Err(Failure::Rejected(_)) => None,
         Err(failure) => {
             Some(Finding::note(name, format!("asked for its clock it {failure}"), remedy(&failure)))
+        }
+    }
+}
+
+/// What is said of a clock that does not show the time here.
+fn is_off(clock: &Clock, zone_known: bool, name: &str) -> Option<Finding> {
+    let (off, shown) = (clock.drift_s.unsigned_abs(), clock.local.strftime("%Y-%m-%d %H:%M:%S"));
+    let set = "set it with `plug2mqtt clock PLUG set`; schedule, countdowns and the record depend on it";
+    match (off, zone_known) {
+        (..=DRIFT_S, _) => None,
+        (..=ANY_ZONE_S, false) => Some(Finding::note(
+            name,
+            format!("its clock shows {shown}"),
+            "whether that is right cannot be told while no time zone is known; set timezone",
+        )),
+        _ => {
+            let text = format!("its clock shows {shown}, {}", drift(clock.drift_s));
+            let first = if zone_known { "" } else { "set timezone, then " };
+            Some(Finding::note(name, text, &format!("{first}{set}")))
         }
     }
 }
@@ -281,8 +285,40 @@ fn same_plug(now: &PlugId, known: &PlugId) -> bool {
     now == known || known.as_str().strip_prefix(now.as_str()).is_some_and(|rest| rest.starts_with('-'))
 }
 
-fn subject(found: &Found) -> String {
+/// As the bridge calls it: of several with one serial each has an id of its own.
+fn subject(book: &Book, found: &Found) -> String {
     let name = found.facts.name.as_ref().map(ToString::to_string);
-    let id = found.id.as_ref().map_or_else(|| found.place.to_string(), ToString::to_string);
+    let id = book.id(found).map_or_else(|| found.place.to_string(), ToString::to_string);
     name.map_or_else(|| id.clone(), |name| format!("{name} ({id})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Clock, is_off};
+    use crate::model::Moment;
+    use std::time::Duration;
+
+    #[test]
+    fn a_clock_that_is_wrong_in_every_zone_is_wrong_while_none_is_known() {
+        let now = Moment { up: Duration::ZERO, unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0 };
+        let said = |shown: &str, zone_known: bool| {
+            let clock = Clock::read(shown, &now).expect("a clock");
+            is_off(&clock, zone_known, "Desk")
+                .map(|finding| format!("{} -> {}", finding.text, finding.remedy.unwrap_or_default()))
+        };
+        let told = |shown: &str, zone_known: bool, parts: &[&str]| {
+            let said = said(shown, zone_known).expect("a finding");
+            assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        };
+        assert_eq!(said("1970-01-01,00:00:30", true), None);
+        assert_eq!(said("1970-01-01,00:00:30", false), None);
+        told("1970-01-01,00:04:05", true, &["shows 1970-01-01 00:04:05, 4 min 5 s ahead -> set it"]);
+        told(
+            "1970-01-01,14:00:30",
+            false,
+            &["shows 1970-01-01 14:00:30 -> ", "cannot be told", "set timezone"],
+        );
+        told("1971-02-05,00:00:00", false, &["400 days ahead -> set timezone, then set it"]);
+        told("2013-12-26,00:00:18", true, &["16065 days ahead -> set it"]);
+    }
 }
