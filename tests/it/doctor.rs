@@ -211,7 +211,7 @@ fn a_plug_without_power_is_not_said_to_hang_and_where_it_was_is_told() {
             &[
                 "bad ",
                 &at.ip().to_string(),
-                "does not answer",
+                "no connection within 4 s",
                 "HTTP port",
                 "timeout",
                 "V3: no response",
