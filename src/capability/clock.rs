@@ -1,10 +1,11 @@
 //! The clock of a plug, by which its countdowns and schedule go: read, set to local time, and what it means
 //! for people when it is wrong.
 
-use super::conversation::Once;
+use super::conversation::{Conversation, disobeyed};
+use super::device::mixed_up;
 use super::entity::{Form, Shown, Value};
 use super::{Capability, Guard, Learnt, Query, QueryReply, Request, SlowPoll, States};
-use crate::core::Moment;
+use crate::core::{Failure, Moment};
 use jiff::civil::DateTime;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -83,21 +84,50 @@ impl Request for ClockRequest {
     const VERB: &'static str = "clock";
     /// `None` when it was set and cannot be read.
     type Answer = Option<Clock>;
-    type Conversation = Once<Option<Clock>>;
+    type Conversation = Self;
 
     fn changes(&self) -> bool {
         self.set
     }
 
-    fn open(self, _: Guard) -> Result<Self::Conversation, String> {
-        let query = if self.set { ClockQuery::Set } else { ClockQuery::Read };
-        Ok(Once::new(Query::Clock(query), |reply| {
-            if let QueryReply::Clock(clock) = reply { Some(clock) } else { None }
-        }))
+    fn open(self, _: Guard) -> Result<Self, String> {
+        Ok(self)
     }
 
     fn report(clock: &Option<Clock>) -> Json {
         json!({"time": clock.map(|clock| clock.local.to_string()), "drift_s": clock.map(|clock| clock.drift_s)})
+    }
+}
+
+/// Asks once; a clock that was set shows it.
+impl Conversation for ClockRequest {
+    type Answer = Option<Clock>;
+
+    fn query(&self) -> Query {
+        Query::Clock(if self.set { ClockQuery::Set } else { ClockQuery::Read })
+    }
+
+    fn take(&mut self, reply: QueryReply, _: &Moment) -> Result<Option<Self::Answer>, Failure> {
+        let QueryReply::Clock(clock) = reply else { return Err(mixed_up()) };
+        let wrong = clock.is_some_and(|clock| clock.drift_s.unsigned_abs() >= WRONG_S);
+        if self.set && wrong { Err(disobeyed()) } else { Ok(Some(clock)) }
+    }
+}
+
+/// Whether plugs' clocks can be set to local time as it is here.
+///
+/// # Errors
+///
+/// Why not, with the remedy: the clock here shows less than `from_ms`, milliseconds since 1970, or local
+/// time is not known.
+pub fn may_set(now: &Moment, from_ms: u64, zone_known: bool) -> Result<(), String> {
+    if now.unix_ms < from_ms {
+        let shown = now.local().strftime("%Y-%m-%d %H:%M");
+        return Err(format!("the clock of this machine shows {shown}, which is in the past; set that first"));
+    }
+    match zone_known {
+        true => Ok(()),
+        false => Err("no time zone is known, so the plug would be set to UTC; set timezone, as in timezone = \"Europe/Berlin\"".into()),
     }
 }
 
@@ -198,7 +228,7 @@ pub(super) use cli::Command;
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::now;
+    use super::super::tests::{guard, now, play};
     use super::*;
 
     #[test]
@@ -209,6 +239,31 @@ mod tests {
         assert_eq!(drift("2013-12-26,00:00:00"), Some(-407_246_400));
         assert_eq!(drift("2026-13-21,12:00:05"), None);
         assert_eq!(drift(""), None);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_shows_it() {
+        let clock = |drift_s| Some(Clock { local: now().local(), drift_s });
+        let end = |set, told| play(ClockRequest { set }, guard(), vec![QueryReply::Clock(told).into()]).1;
+        for told in [clock(0), clock(-59), clock(59), None] {
+            assert_eq!(end(true, told), Ok(told));
+        }
+        for drift_s in [60, -60, 1_796_000_000] {
+            let why = end(true, clock(drift_s)).expect_err("it was not set");
+            assert!(why.contains("shows no such change"), "{why}");
+            assert_eq!(end(false, clock(drift_s)), Ok(clock(drift_s)), "only read");
+        }
+    }
+
+    #[test]
+    fn no_clock_is_set_by_one_that_is_wrong_or_without_a_zone() {
+        let from_ms = now().unix_ms;
+        assert_eq!(may_set(&now(), from_ms, true), Ok(()));
+        let early = Moment { unix_ms: 30_000, ..now() };
+        let why = may_set(&early, from_ms, true).expect_err("the past");
+        assert!(why.contains("shows 1970-01-01") && why.contains("set that first"), "{why}");
+        let why = may_set(&now(), from_ms, false).expect_err("UTC");
+        assert!(why.contains("set timezone"), "{why}");
     }
 
     #[test]

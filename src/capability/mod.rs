@@ -25,7 +25,7 @@ mod price;
 mod schedule;
 
 pub use call::Call;
-pub use clock::{Clock, ClockQuery, ClockRequest, drift, local, warning};
+pub use clock::{Clock, ClockQuery, ClockRequest, drift, local, may_set, warning};
 pub use conversation::{Conversation, Request, open};
 pub use countdown::{Countdown, CountdownQuery, CountdownRequest, ShownCountdown};
 pub use device::{DeviceRequest, DeviceResponse, Switch, UNKNOWN, hear};

@@ -2,10 +2,11 @@
 //! read back, and one that did not happen is an [`Error::Rejected`].
 
 use super::{Error, Plug};
+use crate::capability::may_set;
 use crate::model::{
-    Call, Clock, ClockRequest, Failure, Hardware, History, HistoryRequest, LeaderChange, LeaderGroup, Name,
-    PresenceSimulation, PresenceSimulationChange, Price, PriceRequest, Query, QueryReply, Rename, RuleChange,
-    ScheduleRequest, ScheduleRule, Span,
+    Call, Clock, ClockRequest, Failure, Hardware, History, HistoryRequest, LeaderChange, LeaderGroup, Moment,
+    Name, PresenceSimulation, PresenceSimulationChange, Price, PriceRequest, Query, QueryReply, Rename,
+    RuleChange, ScheduleRequest, ScheduleRule, Span,
 };
 
 impl Plug {
@@ -24,9 +25,18 @@ impl Plug {
     ///
     /// # Errors
     ///
-    /// As [`clock`](Self::clock).
+    /// [`Error::InvalidRequest`] while the clock of this machine shows a time before this version was made, and
+    /// as [`clock`](Self::clock).
     pub async fn set_clock(&self) -> Result<Option<Clock>, Error> {
-        self.perform("to set its clock", ClockRequest { set: true }).await
+        const REQUEST: &str = "to set its clock";
+        let now = self.line().lock().await.now();
+        // A program may mean UTC.
+        may_set(&now, Moment::RELEASED_MS, true).map_err(|why| Error::InvalidRequest {
+            plug: self.to_string(),
+            request: REQUEST,
+            why,
+        })?;
+        self.perform(REQUEST, ClockRequest { set: true }).await
     }
 
     /// The rules by which it switches by itself, at times of its own clock.

@@ -4,14 +4,15 @@ use super::count;
 use crate::api::answer::report;
 use crate::bridge::zone;
 use crate::capability::cli::{Face, Labels, Runner as Runs};
-use crate::capability::{Request, open};
+use crate::capability::{Request, may_set, open};
 use crate::cli::find::{Plug, find};
 use crate::cli::progress::patiently;
 use crate::cli::table::write;
 use crate::client::perform;
 use crate::config::Settings;
-use crate::model::Lock;
-use anyhow::{Result, bail};
+use crate::io::clock::Clock;
+use crate::model::{Lock, Moment};
+use anyhow::Result;
 use std::io::Write;
 
 /// Carries one out.
@@ -25,10 +26,11 @@ impl Runs for Runner<'_> {
 
     async fn run<F: Face>(self, face: &F) -> Result<()> {
         let Self { settings, out } = self;
-        if face.sets_clock() && zone(settings).name().is_none() {
-            bail!(
-                "no time zone is known, so the plug would be set to UTC; set timezone, as in --set timezone=Europe/Berlin"
-            );
+        if face.sets_clock() {
+            let zone = zone(settings);
+            let zone_known = zone.name().is_some();
+            let now = Clock::start_in(zone).now();
+            may_set(&now, Moment::RELEASED_MS, zone_known).map_err(anyhow::Error::msg)?;
         }
         let target = face.target();
         let mut plug = find(settings, &target.plug).await?;

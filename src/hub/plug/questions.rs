@@ -6,7 +6,7 @@ use super::hardware;
 use super::news::News;
 use super::requests::{Ended, Requests};
 use super::slow_poll::SlowPoll;
-use crate::capability::{Guard, Task};
+use crate::capability::{Guard, Task, may_set};
 use crate::hub::change::Change;
 use crate::hub::rules::Pace;
 use crate::model::{
@@ -47,7 +47,8 @@ impl Questions {
         }
         self.requests.has_room(&device.id)?;
         if request == PlugRequest::Clock(ClockRequest { set: true }) {
-            may_set_clock(&device.settings.pace, now)?;
+            let Pace { clock_from_ms, zone_known, .. } = device.settings.pace;
+            may_set(now, clock_from_ms, zone_known)?;
         }
         let (who, followed) = (device.id.to_string(), self.slow_poll.followed().to_vec());
         let (ports, locks) = (device.ports(), device.settings.locks().to_vec());
@@ -102,20 +103,6 @@ impl Questions {
     /// What the plug was asked for somebody, if that still waits.
     pub(super) fn asked(&self) -> Option<Query> {
         self.requests.asked()
-    }
-}
-
-/// Why no clock can be set at present.
-fn may_set_clock(pace: &Pace, now: &Moment) -> Result<(), String> {
-    if now.unix_ms < pace.clock_from_ms {
-        let shown = now.local().strftime("%Y-%m-%d %H:%M");
-        return Err(format!(
-            "the clock of the bridge's own machine shows {shown}, which is in the past; set that first"
-        ));
-    }
-    match pace.zone_known {
-        true => Ok(()),
-        false => Err("no time zone is known, so the plug would be set to UTC; set timezone, as in timezone = \"Europe/Berlin\"".into()),
     }
 }
 
