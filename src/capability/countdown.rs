@@ -14,6 +14,9 @@ use std::time::Duration;
 /// The longest one, in minutes.
 const MOST_MIN: u32 = 1440;
 
+/// One that has just been set has gone for no longer.
+const JUST_S: u32 = 60;
+
 /// Differences that are told.
 const TOLD_MS: u64 = 3_000;
 
@@ -142,6 +145,12 @@ impl Request for CountdownRequest {
     }
 }
 
+/// A countdown that was set to this a moment ago.
+fn shows(told: Option<Countdown>, minutes: u32) -> bool {
+    let Some(Countdown { minutes: of, left_s }) = told else { return minutes == 0 };
+    of == minutes && left_s.saturating_add(JUST_S) >= minutes.saturating_mul(60)
+}
+
 impl Conversation for Conversing {
     type Answer = Vec<(u8, Option<Countdown>)>;
 
@@ -154,7 +163,7 @@ impl Conversation for Conversing {
         let (QueryReply::Countdown(countdown), Some(port)) = (reply, self.todo.pop_front()) else {
             return Err(mixed_up());
         };
-        if self.minutes.is_some_and(|minutes| (minutes > 0) != countdown.is_some()) {
+        if self.minutes.is_some_and(|minutes| !shows(countdown, minutes)) {
             return Err(disobeyed());
         }
         self.told.push((port, countdown));
@@ -253,8 +262,10 @@ mod tests {
         assert_eq!((all.len(), all[1]), (6, (2, Some(running))));
         let set = |minutes| ask(Some(2), Some(minutes));
         assert_eq!(play(set(20), guard(), vec![told(Some(running))]).1, Ok(vec![(2, Some(running))]));
-        for (minutes, shown) in [(20, None), (0, Some(running))] {
-            assert!(play(set(minutes), guard(), vec![told(shown)]).1.is_err(), "it did not obey");
+        let late = Countdown { left_s: 1130, ..running };
+        for (minutes, shown) in [(20, None), (0, Some(running)), (30, Some(running)), (20, Some(late))] {
+            let end = play(set(minutes), guard(), vec![told(shown)]).1;
+            assert!(end.is_err(), "{minutes} {shown:?}: it did not obey");
         }
         refused(ask(Some(6), Some(5)), "port 6 of Strip is locked");
         refused(ask(Some(7), None), "it has 1 to 6");

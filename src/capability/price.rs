@@ -1,8 +1,9 @@
 //! What a kilowatt-hour costs: a plug only keeps it.
 
-use super::conversation::Once;
+use super::conversation::{Conversation, disobeyed};
+use super::device::mixed_up;
 use super::{Access, Capability, Guard, Query, QueryReply, Request};
-use crate::core::amount;
+use crate::core::{Failure, Moment, amount};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value as Json, json};
 use std::fmt;
@@ -120,7 +121,7 @@ fn cost<'de, D: Deserializer<'de>>(json: D) -> Result<Option<f64>, D::Error> {
 impl Request for PriceRequest {
     const VERB: &'static str = "price";
     type Answer = Option<Price>;
-    type Conversation = Once<Option<Price>>;
+    type Conversation = Conversing;
 
     fn changes(&self) -> bool {
         *self != Self::default()
@@ -133,17 +134,33 @@ impl Request for PriceRequest {
         }
     }
 
-    fn open(self, _: Guard) -> Result<Self::Conversation, String> {
-        let price = self.price.zip(self.currency).map(|(cost, currency)| Price { cost, currency });
-        let access = price.map_or(Access::Read, Access::Write);
-        Ok(Once::new(Query::Price(access), |reply| {
-            if let QueryReply::Price(price) = reply { Some(price) } else { None }
-        }))
+    fn open(self, _: Guard) -> Result<Conversing, String> {
+        Ok(Conversing(self.price.zip(self.currency).map(|(cost, currency)| Price { cost, currency })))
     }
 
     fn report(price: &Option<Price>) -> Json {
         let (price, currency) = price.map(|price| (price.cost, price.currency.to_string())).unzip();
         json!({"price": price, "currency": currency})
+    }
+}
+
+/// Asks once; a price that was set is told, in cents.
+#[derive(Debug)]
+pub struct Conversing(Option<Price>);
+
+impl Conversation for Conversing {
+    type Answer = Option<Price>;
+
+    fn query(&self) -> Query {
+        Query::Price(self.0.map_or(Access::Read, Access::Write))
+    }
+
+    fn take(&mut self, reply: QueryReply, _: &Moment) -> Result<Option<Option<Price>>, Failure> {
+        let QueryReply::Price(told) = reply else { return Err(mixed_up()) };
+        let is = |price: Price| {
+            told.is_some_and(|told| told.currency == price.currency && (told.cost - price.cost).abs() < 0.01)
+        };
+        if self.0.is_none_or(is) { Ok(Some(told)) } else { Err(disobeyed()) }
     }
 }
 
@@ -197,7 +214,23 @@ pub(super) use cli::Command;
 
 #[cfg(test)]
 mod tests {
-    use super::Currency;
+    use super::super::tests::{guard, play};
+    use super::*;
+
+    #[test]
+    fn a_price_that_was_set_is_told() {
+        let price = |cost, currency| Price { cost, currency };
+        let set = price(0.312, Currency::Chf);
+        let end = |told| play(PriceRequest::from(set), guard(), vec![QueryReply::Price(told).into()]).1;
+        let told = Some(price(0.31, Currency::Chf));
+        assert_eq!(end(told), Ok(told), "in cents");
+        for other in [None, Some(price(0.21, Currency::Chf)), Some(price(0.31, Currency::Eur))] {
+            let why = end(other).expect_err("it was not set");
+            assert!(why.contains("shows no such change"), "{why}");
+        }
+        let read = play(PriceRequest::default(), guard(), vec![QueryReply::Price(told).into()]).1;
+        assert_eq!(read, Ok(told));
+    }
 
     #[test]
     fn currencies_have_codes_and_numbers() {
