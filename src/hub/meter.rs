@@ -2,6 +2,7 @@
 
 use super::day::Day;
 use super::floors::{self, Floors};
+use super::gaps::Gaps;
 use super::hours::Filled;
 use crate::model::{
     Energy, Hours, MAX_PORTS, MAX_WATTS, Meaning, MeterState, Moment, PerPort, PlugId, PlugView,
@@ -36,6 +37,8 @@ const CLOCK_SET_MS: u64 = 60_000;
 pub(super) struct Meter {
     ports: Vec<Port>,
     unmetered: Duration,
+    /// Of this run, as far as they are in `unmetered`.
+    gaps: Gaps,
     /// When it was metered last, milliseconds since 1970; 0 while it never was.
     unix_ms: u64,
     /// The same in this run.
@@ -101,6 +104,7 @@ impl Meter {
         Self {
             ports: tally.ports.iter().map(port).collect(),
             unmetered: Duration::from_millis(tally.unmetered_ms),
+            gaps: Gaps::default(),
             unix_ms: tally.unix_ms,
             read_at: None,
             behind: false,
@@ -194,7 +198,10 @@ impl Meter {
             }
             *port = Port { watts, at: Some(now.up), blind: false, ..*port };
         }
-        self.unmetered += unmetered;
+        // Ports that are silent at different times: time in which some port was not metered.
+        if !unmetered.is_zero() {
+            self.unmetered += self.gaps.count(unmetered, now);
+        }
         let was_set = any && self.stamp(now, longest);
         let drawn = drawn.get(..self.ports.len()).unwrap_or_default();
         if let Some(hours) = self.hours.as_deref_mut().filter(|_| was_set) {

@@ -35,6 +35,7 @@ mod discovery;
 mod effective;
 mod fleet;
 mod floors;
+mod gaps;
 mod hosts;
 mod hours;
 mod in_flight;

@@ -77,6 +77,32 @@ fn a_value_that_was_refused_is_no_reading() {
 }
 
 #[test]
+fn time_in_which_several_ports_were_not_metered_counts_once() {
+    let mut meter = fresh();
+    let (one, six) = ([100.0], [100.0; 6]);
+    read(&mut meter, 0, &one);
+    for at in (5..=30).step_by(5) {
+        read(&mut meter, at, &six);
+    }
+    // Of its six ports it tells one, is silent, and tells all again.
+    for at in (35..=100).step_by(5) {
+        read(&mut meter, at, &one);
+    }
+    read(&mut meter, 146, &one);
+    assert_eq!(meter.unmetered_s(), 46);
+    read(&mut meter, 150, &six);
+    assert_eq!(meter.unmetered_s(), 120, "the others since 30 s, and once");
+    // One port goes silent a while after another.
+    let sample = |watts| Sample { watts, switched: false };
+    for at in (155..=300).step_by(5) {
+        let told = [(at < 170).then_some(1.0), (at < 200).then_some(1.0)];
+        meter.take(&moment(at * 1000), told.into_iter().map(sample), Duration::from_secs(5));
+    }
+    read(&mut meter, 305, &[1.0; 2]);
+    assert_eq!(meter.unmetered_s(), 120 + 305 - 165);
+}
+
+#[test]
 fn a_quick_restart_is_no_gap_and_a_long_one_is() {
     let kept = MeterState {
         ports: vec![PortMeterState { energy: kwh(2.0), watts: 60.0 }],
