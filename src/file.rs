@@ -14,7 +14,19 @@ use tempfile::NamedTempFile;
 ///
 /// When it cannot be read, is no file, or is larger ([`ErrorKind::FileTooLarge`]).
 pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    let mut file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    whole(File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?, max)
+}
+
+/// The same for a file that only this program writes: a symbolic link in its place is refused.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn read_own(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    whole(unlinked(File::options().read(true), path)?, max)
+}
+
+fn whole(mut file: File, max: u64) -> io::Result<Vec<u8>> {
     let size = regular(&file)?;
     if size > max {
         return Err(ErrorKind::FileTooLarge.into());
@@ -37,14 +49,31 @@ pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
 pub fn for_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).map_err(|error| {
-        match path.symlink_metadata().is_ok_and(|place| place.is_symlink()) {
-            true => io::Error::new(error.kind(), "is a symbolic link; remove it"),
-            false => error,
-        }
-    })?;
+    let file = unlinked(&mut options, path)?;
     regular(&file)?;
     Ok(file)
+}
+
+/// Opens what is there itself, and not what a link leads to.
+fn unlinked(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path).map_err(|error| {
+        match no_link(path) {
+            Err(link) => link,
+            Ok(()) => error,
+        }
+    })
+}
+
+/// A symbolic link in the place of what only this program writes is refused.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidInput`] for a link.
+pub fn no_link(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata().is_ok_and(|place| place.is_symlink()) {
+        true => Err(io::Error::new(ErrorKind::InvalidInput, "is a symbolic link; remove it")),
+        false => Ok(()),
+    }
 }
 
 /// A new file that only its owner may read.
@@ -126,6 +155,13 @@ mod tests {
         fs::write(&path, "12345").unwrap();
         symlink(&path, folder.path().join("link")).unwrap();
         assert_eq!(read(&folder.path().join("link"), 5).unwrap(), b"12345");
+        let refused = read_own(&folder.path().join("link"), 5).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+        assert_eq!(refused.to_string(), "is a symbolic link; remove it");
+        symlink("nowhere", folder.path().join("dangling")).unwrap();
+        assert_eq!(read_own(&folder.path().join("dangling"), 5).unwrap_err().kind(), refused.kind());
+        assert_eq!(read_own(&path, 5).unwrap(), b"12345");
+        assert_eq!(read_own(&folder.path().join("none"), 5).unwrap_err().kind(), ErrorKind::NotFound);
         assert_eq!(read(&path, 4).unwrap_err().kind(), ErrorKind::FileTooLarge);
         assert_eq!(read(folder.path(), 4).unwrap_err().kind(), ErrorKind::IsADirectory);
         // Made up as it is read.

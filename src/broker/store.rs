@@ -95,9 +95,9 @@ impl Keeper {
         will: Option<(&str, &str)>,
     ) -> Result<Self, BrokerError> {
         let file = folder.join(STORE_FILE);
-        let failed = |source| BrokerError::Store { path: file.clone(), source };
-        private_folder(folder).map_err(failed)?;
-        let saved: BTreeMap<String, Kept> = match read(&file).map_err(failed)? {
+        let made = file::no_link(folder).and_then(|()| private_folder(folder));
+        made.map_err(|source| BrokerError::Store { path: folder.into(), source })?;
+        let saved: BTreeMap<String, Kept> = match read(&file).map_err(|source| BrokerError::Store { path: file.clone(), source })? {
             None => BTreeMap::new(),
             Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
                 let aside = file.with_extension("json.bad");
@@ -199,7 +199,7 @@ fn private_folder(folder: &Path) -> io::Result<()> {
 }
 
 fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
-    match file::read(file, STORE_MAX_BYTES) {
+    match file::read_own(file, STORE_MAX_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         // Nothing that could be understood: it is kept aside.
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Ok(Some(Vec::new())),

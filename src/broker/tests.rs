@@ -131,6 +131,25 @@ async fn a_damaged_store_is_kept_aside() {
 }
 
 #[tokio::test]
+async fn links_in_the_place_of_its_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let [own, elsewhere, link] = ["own", "elsewhere", "link"].map(|name| folder.path().join(name));
+    std::fs::create_dir(&own).unwrap();
+    std::fs::create_dir(&elsewhere).unwrap();
+    let precious = elsewhere.join("precious");
+    std::fs::write(&precious, "{}").unwrap();
+    std::os::unix::fs::symlink(&precious, own.join(STORE_FILE)).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+    for (place, wrong) in [(&own, own.join(STORE_FILE)), (&link, link.clone())] {
+        let refused = start(LOCAL, None, Some(place), None).await.unwrap_err().to_string();
+        let said = format!("{}: is a symbolic link; remove it", wrong.display());
+        assert!(refused.contains(&said), "{refused}");
+    }
+    assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 1);
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "{}");
+}
+
+#[tokio::test]
 async fn nobody_can_fill_it() {
     let broker = start(LOCAL, None, None, None).await.unwrap();
     let at = broker.addr();

@@ -53,6 +53,7 @@ impl PeekError {
             Unread::Forbidden => {
                 "this user may not read it: run this as the user the bridge runs as, for instance with sudo -u, or as root"
             }
+            Unread::Foreign(_) => "the program does not start with it: put a file in its place, or remove it",
             Unread::Other(_) => {
                 "the program sets a damaged file aside and begins anew; restore state.json from a backup to keep names and meters"
             }
@@ -65,6 +66,9 @@ impl PeekError {
 enum Unread {
     #[error("permission denied")]
     Forbidden,
+    /// A link, a pipe and the like.
+    #[error("{0}")]
+    Foreign(String),
     #[error("{0}")]
     Other(String),
 }
@@ -97,15 +101,17 @@ impl Store {
         lock.try_lock().map_err(|_| {
             fail("is in use by another plug2mqtt; stop that one, or give this one its own directory".into())
         })?;
-        // Not damaged, and not to be set aside: it is another user's.
-        let forbidden = |name: &&&str| {
-            let read = file::read(&directory.join(name), 0);
-            read.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
-        };
-        if let Some(name) = [STATE, BEFORE].iter().find(forbidden) {
-            return Err(fail(format!(
-                "{name} in it may not be read by this user; run as the one that wrote it (sudo -u), or give it to this one with chown"
-            )));
+        // Not damaged, and not to be set aside: another user's, or nothing that this program has made.
+        for name in [STATE, BEFORE] {
+            let Err(error) = file::read_own(&directory.join(name), 0) else { continue };
+            if error.kind() == io::ErrorKind::PermissionDenied {
+                return Err(fail(format!(
+                    "{name} in it may not be read by this user; run as the one that wrote it (sudo -u), or give it to this one with chown"
+                )));
+            }
+            if error.kind() == io::ErrorKind::InvalidInput {
+                return Err(fail(format!("{name} in it {error}")));
+            }
         }
         Ok(Self { directory: directory.into(), lock })
     }
@@ -214,11 +220,12 @@ fn set_aside(path: &Path, bad: &Path) -> io::Result<()> {
 
 /// What a file holds; `None` when there is none.
 fn read(path: &Path) -> Result<Option<PersistedState>, Unread> {
-    match file::read(path, MAX_FILE) {
+    match file::read_own(path, MAX_FILE) {
         Ok(text) => decode(&text).map(Some).map_err(Unread::Other),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(Unread::Forbidden),
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(Unread::Other(too_large())),
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(Unread::Foreign(error.to_string())),
         Err(error) => Err(Unread::Other(error.to_string())),
     }
 }

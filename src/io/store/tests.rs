@@ -336,6 +336,32 @@ fn a_directory_in_the_place_of_the_file_is_set_aside() {
 }
 
 #[test]
+fn what_is_no_file_is_refused_and_left_where_it_is() {
+    let pipe = |path: &Path| {
+        assert!(std::process::Command::new("mkfifo").arg(path).status().expect("run").success());
+    };
+    for name in [STATE, BEFORE] {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let (elsewhere, path) = (dir.path().join("elsewhere"), dir.path().join(name));
+        open(dir.path()).save(&PersistedState::default()).expect("written");
+        fs::rename(dir.path().join(STATE), &elsewhere).expect("moved");
+        std::os::unix::fs::symlink(&elsewhere, &path).expect("linked");
+        let refused = Store::open(dir.path()).expect_err("a link").to_string();
+        assert!(refused.contains(&format!("{name} in it is a symbolic link; remove it")), "{refused}");
+        assert_eq!(fs::read_link(&path).expect("a link"), elsewhere);
+        let peeked = Store::peek(dir.path()).expect_err("a link");
+        assert!(peeked.to_string().contains("is a symbolic link"), "{peeked}");
+        assert!(peeked.remedy().contains("does not start"), "{}", peeked.remedy());
+        fs::remove_file(&path).expect("removed");
+        pipe(&path);
+        let refused = Store::open(dir.path()).expect_err("a pipe").to_string();
+        assert!(refused.contains(&format!("{name} in it is a pipe")), "{refused}");
+        fs::remove_file(&path).expect("removed");
+        open(dir.path());
+    }
+}
+
+#[test]
 fn a_directory_in_use_or_not_a_directory_is_refused_with_a_remedy() {
     let dir = tempfile::tempdir().expect("temp dir");
     let _first = open(dir.path());
