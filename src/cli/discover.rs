@@ -59,15 +59,21 @@ pub async fn look(settings: &Settings) -> Result<(Vec<Seen>, Vec<Stray>), String
         let (http, room) = (http.clone(), Arc::clone(&room));
         asked.spawn(async move {
             let _place = room.acquire().await;
-            ask(http, quarry, found).await
+            // One that does not tell who it is has answered all the same.
+            let nameless = Seen { found: found.clone(), reading: Err(nameless()) };
+            ask(http, quarry, found).await.unwrap_or(nameless)
         });
     }
-    let mut seen: Vec<Seen> =
-        patiently("asking them", asked.join_all()).await.into_iter().flatten().collect();
+    let mut seen: Vec<Seen> = patiently("asking them", asked.join_all()).await;
     seen.sort_by_key(|seen| (seen.found.id.clone(), seen.found.place));
     others.sort_by_key(|stray| (stray.from, stray.driver));
     others.dedup_by_key(|stray| (stray.from.ip(), stray.driver));
     Ok((seen, others))
+}
+
+/// What is said of a plug that answers searches and cannot be told from others.
+fn nameless() -> Failure {
+    Failure::InvalidResponse("neither serial number nor MAC address: it cannot be identified".into())
 }
 
 /// Asks one plug: who it is, if that is not known yet, and how it is.

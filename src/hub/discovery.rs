@@ -93,7 +93,7 @@ impl Discovery {
 
     /// Searches when it is time, and ends scans whose time is up.
     pub(super) fn tick(&mut self, now: &Moment, known: &mut Known<'_>) {
-        let alone = known.fleet.len() == 0;
+        let alone = known.fleet.len() == 0 && !self.hosts.any_nameless();
         let (asking, pause) = (self.hosts.asking() && alone, known.fleet.rules.discovery);
         // Whoever is known and silent is told by name.
         if self.search.first_is_over(now, asking) && alone && !known.fleet.rules.families.is_empty() {
@@ -192,15 +192,16 @@ impl Discovery {
         if known.fleet.is_stopping() || !known.fleet.rules.families.contains_key(found.driver) {
             return;
         }
-        self.hosts.heard(found.driver, found.place);
         if let Some(id) = registry::known_as(known.fleet, &found) {
+            self.hosts.heard(found.driver, found.place);
             self.search.heard(&id, false);
             return self.seen(now, known, &id, found);
         }
         let Some(base) = found.id.clone() else {
-            self.hosts.ask(found.driver, found.place);
+            self.hosts.heard_nameless(found.driver, found.place);
             return self.ask_hosts(now, known);
         };
+        self.hosts.heard(found.driver, found.place);
         let named = registry::name_newcomer(known.fleet, base, &found);
         let Some(id) = named.filter(|id| known.fleet.rules.permit(known.memory, id)) else {
             return;

@@ -17,6 +17,9 @@ const AT_ONCE: usize = 64;
 /// Places that keep silent or wait to be asked, at the most.
 const MAX_HOSTS: usize = 2 * MAX_PLUGS;
 
+/// Plugs without an identity that are told, at the most.
+const MAX_NAMELESS: usize = 64;
+
 /// A place, and by which driver it is spoken to.
 pub(super) type At = (&'static str, Endpoint);
 
@@ -25,6 +28,9 @@ pub(super) type At = (&'static str, Endpoint);
 pub(super) struct Hosts {
     /// They keep silent; whether that was told.
     silent: BTreeMap<At, bool>,
+    /// Somebody answers searches there without saying who they are; whether it was told that this cannot be
+    /// found out.
+    nameless: BTreeMap<At, bool>,
     /// When they are asked again.
     again: Option<Duration>,
     /// How often they were.
@@ -46,9 +52,24 @@ impl Hosts {
         self.asking > 0 || !self.waiting.is_empty()
     }
 
-    /// Somebody was heard there.
+    /// Somebody was heard there, who says who they are.
     pub(super) fn heard(&mut self, driver: &'static str, place: Endpoint) {
         self.silent.remove(&(driver, place));
+        self.nameless.remove(&(driver, place));
+    }
+
+    /// Somebody was heard there, and is to be asked who they are.
+    pub(super) fn heard_nameless(&mut self, driver: &'static str, place: Endpoint) {
+        self.silent.remove(&(driver, place));
+        if self.nameless.len() < MAX_NAMELESS {
+            self.nameless.entry((driver, place)).or_insert(false);
+        }
+        self.ask(driver, place);
+    }
+
+    /// Somebody has answered whose identity cannot be found out.
+    pub(super) fn any_nameless(&self) -> bool {
+        self.nameless.values().any(|told| *told)
     }
 
     /// The answer of one that was asked, or why there is none, has come.
@@ -58,6 +79,10 @@ impl Hosts {
 
     /// It does not say who it is: told once.
     pub(super) fn failed(&mut self, driver: &'static str, place: Endpoint, why: &str) {
+        if let Some(told @ false) = self.nameless.get_mut(&(driver, place)) {
+            *told = true;
+            warn!(at = %place, "a plug of the family {driver} answers searches and tells neither serial number nor MAC address; asked for its hardware, it {why}. It cannot be told from others, so it is not adopted; please report it");
+        }
         if let Some(told @ false) = self.silent.get_mut(&(driver, place)) {
             *told = true;
             warn!(at = %place, "host listed in {driver}.hosts {why}; retrying, at least once a minute");

@@ -190,7 +190,17 @@ async fn one(
     let mut findings = vec![match line.read().await {
         Ok(reading) => {
             let read = format!("read {} ports in {} ms", reading.ports.len(), began.elapsed().as_millis());
-            Finding::fine(&name, format!("at {}: {read}; {}", place.ip, ways.join(", ")))
+            let text = format!("at {}: {read}; {}", place.ip, ways.join(", "));
+            if found.id.is_none() && line.identify().await.is_err() {
+                let text = format!("{text}; it tells neither serial number nor MAC address");
+                Finding::bad(
+                    &name,
+                    text,
+                    "the bridge cannot tell it from others and does not adopt it; please report it",
+                )
+            } else {
+                Finding::fine(&name, text)
+            }
         }
         Err(failure) => {
             let text = format!("at {}: {failure}; {}", place.ip, ways.join(", "));

@@ -19,7 +19,12 @@ impl io::Write for Log {
 }
 
 /// How often the log says within an hour that no plug answers.
-fn told_of_nobody(mut world: World, at_once: impl FnOnce(&mut World)) -> usize {
+fn told_of_nobody(world: World, at_once: impl FnOnce(&mut World)) -> usize {
+    logged(world, at_once).matches("no plugs answered").count()
+}
+
+/// The log of an hour.
+fn logged(mut world: World, at_once: impl FnOnce(&mut World)) -> String {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
@@ -28,8 +33,25 @@ fn told_of_nobody(mut world: World, at_once: impl FnOnce(&mut World)) -> usize {
         at_once(&mut world);
         world.secs(3600);
     });
-    let text = String::from_utf8(log.0.lock().expect("the log").clone()).expect("text");
-    text.matches("no plugs answered").count()
+    String::from_utf8(log.0.lock().expect("the log").clone()).expect("text")
+}
+
+#[test]
+fn a_plug_that_nobody_can_identify_is_told_once() {
+    let nameless = |world: &mut World| {
+        for _ in 0..5 {
+            let mut nobody = found(1, 1, 5);
+            nobody.id = None;
+            (nobody.facts.mac, nobody.facts.serial) = (None, None);
+            world.feed(Input::Heard(nobody));
+            world.coming.clear();
+            let (who, result) = (Who::Endpoint("maxsmart", place(5)), Err(Failure::Closed));
+            world.feed(Input::Answered(Outcome { who, result, requests: 1, took: Duration::ZERO }));
+        }
+    };
+    let log = logged(World::new(rules()), nameless);
+    assert_eq!(log.matches("tells neither serial number nor MAC address").count(), 1, "{log}");
+    assert!(!log.contains("no plugs answered"), "{log}");
 }
 
 #[test]
