@@ -134,10 +134,11 @@ impl Live {
             let heard = told.copied().unwrap_or_default();
             let longest = if told.is_some() { longest } else { Duration::ZERO };
             let metered = Some(since).filter(|_| has_metered(port));
-            // What it drew when it was on says nothing about what it draws when it is off.
+            // What it drew when it was on says nothing about what it draws when it is off, nor the reverse.
             let off = heard.relay == Some(false);
+            let moved = heard.relay.zip(live.relay).is_some_and(|(now, before)| now != before);
             let patience = if off && live.relay == Some(false) { Duration::ZERO } else { longest };
-            if off {
+            if off || moved {
                 (live.watts, live.amps) = (None, None);
             }
             relay.take(now.up, longest, None, &mut live.relay, heard.relay);

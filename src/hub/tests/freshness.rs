@@ -69,6 +69,22 @@ fn the_first_reading_with_the_relay_off_has_no_power_from_when_it_was_on() {
 }
 
 #[test]
+fn the_first_reading_with_the_relay_on_has_no_power_from_when_it_was_off() {
+    let mut world = without_power();
+    world.fake(1).watts = 500.0;
+    world.fake(1).relays[2] = false;
+    world.secs(5);
+    assert_eq!(world.view(A).ports[2].watts, Some(0.0));
+    // As an INPLUG, which is asked for its power less often than for its relay.
+    world.fake(1).watts = f64::NAN;
+    world.fake(1).relays[2] = true;
+    world.secs(5);
+    let view = world.view(A);
+    assert_eq!((view.ports[2].relay, view.ports[2].watts), (Some(true), None));
+    assert_eq!(view.problem, None, "it is soon asked");
+}
+
+#[test]
 fn what_was_metered_in_an_earlier_run_and_is_not_told_in_this_one_is_lost_and_not_metered() {
     let mut world = without_power();
     world.fake(1).watts = 500.0;
