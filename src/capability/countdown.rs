@@ -205,7 +205,7 @@ mod cli {
 
     pub(super) fn minutes(word: &str) -> Result<u32, String> {
         match read::minutes_of(word) {
-            Some(0) if matches!(word, "cancel" | "off") => Ok(0),
+            Some(0) if matches!(word, "cancel" | "off" | "0") => Ok(0),
             Some(minutes @ 1..=MOST_MIN) => Ok(minutes),
             _ => Err("give whole minutes, as 20m or 1h 30m, at most 24h, or cancel".into()),
         }
@@ -290,7 +290,9 @@ mod tests {
     #[test]
     fn times_of_a_countdown_are_written_as_everywhere() {
         use super::cli::minutes;
-        for (word, wanted) in [("20m", 20), ("20", 20), ("1h 30m", 90), ("24h", 1440), ("cancel", 0)] {
+        for (word, wanted) in
+            [("20m", 20), ("20", 20), ("1h 30m", 90), ("24h", 1440), ("cancel", 0), ("0", 0)]
+        {
             assert_eq!(minutes(word), Ok(wanted), "{word}");
         }
         for word in ["90s", "0m", "25h", "soon", "-1", "1441", "9999999999999m"] {

@@ -119,6 +119,13 @@ impl Request for LeaderChange {
         self.leader.flatten().into_iter().chain(self.followers.iter().copied()).collect()
     }
 
+    fn check(&self) -> Result<(), String> {
+        match self.limit_w.is_none_or(|watts| LeaderGroup::LIMITS.contains(&watts)) {
+            true => Ok(()),
+            false => Err("the limit is 2, 5, 10 or 35 W".into()),
+        }
+    }
+
     fn open(self, guard: Guard) -> Result<Update<Self>, String> {
         Ok(Update::new(Some(self).filter(Request::changes), guard))
     }

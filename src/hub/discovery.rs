@@ -181,7 +181,11 @@ impl Discovery {
             Ok(_) => self.hosts.failed(driver, place, "does not say who it is"),
             Err(failure) => {
                 debug!(driver, at = %place, "asked who it is: {failure}");
-                self.hosts.failed(driver, place, &failure.to_string());
+                // What is no plug says so to the search and to the question.
+                let told = matches!(failure, Failure::Rejected(_)) && self.strays.told(driver, place.ip);
+                if !told {
+                    self.hosts.failed(driver, place, &failure.to_string());
+                }
             }
         }
         self.ask_hosts(now, known);

@@ -25,6 +25,11 @@ impl Strays {
             debug!(driver, %from, "not a supported plug: {what}");
         }
     }
+
+    /// Whoever is there was said to be no plug.
+    pub(super) fn told(&self, driver: &'static str, ip: IpAddr) -> bool {
+        self.others.contains(&(driver, ip))
+    }
 }
 
 #[cfg(test)]
@@ -45,6 +50,8 @@ mod tests {
             strays.heard(&stray(0x7f00_0001, port));
         }
         assert_eq!(strays.others.len(), 1);
+        assert!(strays.told("inplug", Ipv4Addr::LOCALHOST.into()));
+        assert!(!strays.told("maxsmart", Ipv4Addr::LOCALHOST.into()), "another family asked");
         (0..10_000).for_each(|ip| strays.heard(&stray(ip, 80)));
         assert_eq!(strays.others.len(), MAX);
     }

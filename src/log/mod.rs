@@ -116,7 +116,9 @@ fn filter(level: LogLevel) -> Targets {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let quiet = [("mqtt5", LevelFilter::ERROR), ("rumqttc", LevelFilter::ERROR), ("plug2mqtt", own)];
+    // What ends a connection is told by whoever holds it.
+    let client = if level == LogLevel::Trace { LevelFilter::DEBUG } else { LevelFilter::OFF };
+    let quiet = [("mqtt5", LevelFilter::ERROR), ("rumqttc", client), ("plug2mqtt", own)];
     Targets::new().with_default(others).with_targets(quiet)
 }
 

@@ -62,6 +62,11 @@ fn ports_are_switched_by_number_and_name_and_locks_hold() {
         assert_eq!(relays(0), [false; 6]);
         desk.ok(&["toggle", &old]).await;
         assert_eq!(relays(0), [true; 6]);
+        // All of them are port 0 there.
+        desk.ok(&["off", &old, "0"]).await;
+        assert_eq!(relays(0), [false; 6]);
+        desk.ok(&["on", &old, "0"]).await;
+        desk.misused(&["on", &old, "0,1"], &["no port 0"]).await;
         desk.ok(&["off", &old, "1,3"]).await;
         // One request for all of them.
         desk.ok(&["off", &new]).await;
@@ -136,7 +141,7 @@ fn names_clock_countdowns_price_leader_and_presence_simulation_are_set_and_read_
         assert!(desk.ok(&["leader", at]).await.ends_with("no port leads\n"));
         let out = desk.ok(&["leader", at, "--leader", "1", "--followers", "Büro,3", "--limit", "10"]).await;
         assert!(out.ends_with("port 1 leads port 2, 3 above 10 W\n"), "{out}");
-        desk.fails(&["leader", at, "--limit", "7"], &["2, 5, 10 or 35 W"]).await;
+        desk.misused(&["leader", at, "--limit", "7"], &["2, 5, 10 or 35 W"]).await;
         assert_eq!(desk.json(&["leader", at, "--none"]).await["leader"], Value::Null);
 
         desk.fails(&["presence-simulation", at, "on"], &["needs days", "18:30"]).await;
@@ -165,7 +170,9 @@ fn rules_are_added_changed_and_deleted() {
         let at = desk.at(0);
         let at = at.as_str();
         assert!(desk.ok(&["schedule", at]).await.ends_with("has no rules\n"));
-        desk.fails(&["schedule", at, "add", "--on", "1"], &["at 22:10", "Mon-Fri"]).await;
+        desk.misused(&["schedule", at, "add", "--on", "1"], &["at 22:10", "Mon-Fri"]).await;
+        let both = ["schedule", at, "add", "--on", "1", "--off", "1", "--at", "7:05", "--days", "all"];
+        desk.misused(&both, &["port 1 is named twice"]).await;
         let added = desk
             .json(&["schedule", at, "add", "--on", "1", "--off", "4,5", "--at", "22:10", "--days", "mon-fri"])
             .await;

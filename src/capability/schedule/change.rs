@@ -5,6 +5,7 @@ use crate::capability::{Guard, read};
 use crate::core::{Days, Moment, PerPort};
 use jiff::civil::Date;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 
 const INCOMPLETE: &str =
     "a rule needs ports (on, off), a time (at 22:10), and days (Mon-Fri) or a date (2026-12-24)";
@@ -49,6 +50,14 @@ impl RuleChange {
         let ports = !self.on.is_empty() || !self.off.is_empty();
         ports && self.at.is_some() && (self.days.is_some() || self.date.is_some())
     }
+
+    fn names_no_port_twice(&self) -> Result<(), String> {
+        let mut named = BTreeSet::new();
+        match self.on.iter().chain(&self.off).find(|port| !named.insert(**port)) {
+            Some(port) => Err(format!("port {port} is named twice in one rule")),
+            None => Ok(()),
+        }
+    }
 }
 
 impl ScheduleRequest {
@@ -82,7 +91,8 @@ impl ScheduleRequest {
             }
             (Some(rule), ..) if !rule.is_whole() => Err(INCOMPLETE.into()),
             (_, Some(RuleChange { id: None, .. }), _) => Err("give the \"id\" of the rule to change".into()),
-            _ => Ok(()),
+            (Some(rule), ..) | (_, Some(rule), _) => rule.names_no_port_twice(),
+            (None, None, _) => Ok(()),
         }
     }
 
@@ -149,10 +159,7 @@ fn laid_over(mut rule: RawRule, content: &RuleChange, now: &Moment) -> Result<Ra
     }
     for (ports, on) in [(&content.on, true), (&content.off, false)] {
         for port in ports {
-            match rule.ports.port_mut(*port) {
-                Some(going @ None) => *going = Some(on),
-                _ => return Err(format!("port {port} is named twice in one rule")),
-            }
+            *rule.ports.port_mut(*port).ok_or("the rule has fewer ports than the plug")? = Some(on);
         }
     }
     let before = rule.comes(now).filter(|_| content.days.is_none());

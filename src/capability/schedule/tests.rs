@@ -63,6 +63,7 @@ fn a_change_of_rules_begins_with_what_they_are() {
     assert!(end.expect_err("locked on").contains("port 6"));
     refused(add(RuleChange { at: None, ..content(&[1], &[]) }), "a rule needs");
     refused(add(content(&[7], &[])), "no port 7");
+    refused(add(content(&[1, 2], &[2])), "port 2 is named twice");
 }
 
 #[test]

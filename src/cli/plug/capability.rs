@@ -5,6 +5,7 @@ use crate::api::answer::report;
 use crate::bridge::zone;
 use crate::capability::cli::{Face, Labels, Runner as Runs};
 use crate::capability::{Request, may_set, open};
+use crate::cli::Fault;
 use crate::cli::find::{Plug, find};
 use crate::cli::progress::patiently;
 use crate::cli::table::write;
@@ -36,6 +37,7 @@ impl Runs for Runner<'_> {
         let mut plug = find(settings, &target.plug).await?;
         let ports = if face.counts_ports() { count(&mut plug).await? } else { 0 };
         let request = face.request(|word| plug.port(word, ports))?;
+        request.check().map_err(Fault::Usage)?;
         let talk = open(request, plug.guard(ports)).map_err(anyhow::Error::msg)?;
         let what = format!("asking {}", plug.name());
         let answer = patiently(&what, perform(&mut plug.line, talk)).await;

@@ -70,7 +70,7 @@ pub enum PlugCommand {
 pub struct Ports {
     #[command(flatten)]
     who: Who,
-    /// Ports, by number or name, as 1,2 or 1 2.
+    /// Ports, by number or name, as 1,2 or 1 2; 0 is all of them.
     #[arg(value_delimiter = ',')]
     ports: Vec<String>,
 }

@@ -41,8 +41,12 @@ pub(super) async fn switch(
     let before = read(&mut plug).await?;
     let count = before.ports.len();
     let all: Vec<u8> = (1..).take(count).collect();
-    let words = ports.ports.iter().filter(|word| !word.is_empty());
-    let named: Vec<u8> = words.map(|word| plug.port(word, count)).collect::<Result<_>>()?;
+    let mut words: Vec<&String> = ports.ports.iter().filter(|word| !word.is_empty()).collect();
+    // As over MQTT.
+    if words.as_slice() == ["0"] {
+        words.clear();
+    }
+    let named: Vec<u8> = words.into_iter().map(|word| plug.port(word, count)).collect::<Result<_>>()?;
     let whole = named.is_empty();
     let any_on = before.ports.iter().any(|port| port.relay == Some(true));
     let mut wishes = BTreeMap::new();

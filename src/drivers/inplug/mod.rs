@@ -71,6 +71,7 @@ impl Driver for Inplug {
     fn stray(&self, datagram: &[u8]) -> String {
         match wire::hello_reply(datagram) {
             Some(hello) => no_plug(&hello),
+            None if wire::is_hello_reply(datagram) => NO_MAC.into(),
             None => super::not_understood(datagram),
         }
     }
@@ -96,6 +97,9 @@ impl Driver for Inplug {
         })
     }
 }
+
+/// Said of one that answers and tells no MAC, or one of zeros.
+const NO_MAC: &str = "it answers and tells no MAC, by which it could be told from others: it is left alone";
 
 fn found(place: Endpoint, hello: &wire::Hello) -> Option<Found> {
     let kind = kind::kind(hello.device)?;
@@ -335,7 +339,10 @@ impl InplugDialect {
 
     fn hear_hello(&mut self, reply: Reply<'_>) -> Result<wire::Hello, Failure> {
         let Reply::Bytes(bytes) = reply else { return Err(reply.failure().unwrap_or(Failure::Timeout)) };
-        let hello = wire::hello_reply(bytes).ok_or_else(|| Failure::InvalidResponse("not a hello".into()))?;
+        let hello = wire::hello_reply(bytes).ok_or_else(|| match wire::is_hello_reply(bytes) {
+            true => Failure::Rejected(NO_MAC.into()),
+            false => Failure::InvalidResponse("not a hello".into()),
+        })?;
         match self.facts.mac {
             Some(mac) if mac != hello.mac => return Err(Failure::WrongDevice(stranger(hello.mac))),
             _ => self.facts.mac = Some(hello.mac),

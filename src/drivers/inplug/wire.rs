@@ -167,10 +167,15 @@ pub(super) struct Hello {
     pub(super) locked: bool,
 }
 
+/// Whether this is an answer to hello, whoever it may be from.
+pub(super) fn is_hello_reply(packet: &[u8]) -> bool {
+    packet.len() >= 0x80 && word(packet, TYPE) == Some(HELLO_REPLY) && is_signed(packet)
+}
+
 /// Reads an answer to hello; `None` for anything that is not surely one. Firmware differs in what
 /// it echoes, in the head and in the length: 128 bytes, 132 with the magic, 158 with a second part.
 pub(super) fn hello_reply(packet: &[u8]) -> Option<Hello> {
-    if packet.len() < 0x80 || word(packet, TYPE)? != HELLO_REPLY || !is_signed(packet) {
+    if !is_hello_reply(packet) {
         return None;
     }
     // The 132 bytes end as the 128 do, four bytes later.

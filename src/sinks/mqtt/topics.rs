@@ -211,7 +211,7 @@ pub(super) fn devices(view: &View) -> String {
             "ip": plug.ip.as_deref(),
             "ports": plug.offer.ports,
             "availability": availability(plug),
-            "adopted": plug.adopted,
+            "adopted": shown(plug),
         })
     };
     let mut text = String::from("[");

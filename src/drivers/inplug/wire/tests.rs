@@ -1,4 +1,6 @@
 use super::*;
+use crate::drivers::Driver;
+use crate::drivers::inplug::Inplug;
 use crate::drivers::inplug::kind::{Gauge, kind};
 use serde_json::Value;
 
@@ -109,6 +111,23 @@ fn every_form_of_hello_is_read() {
         assert_eq!(Some(hello.locked), want["locked"].as_bool(), "{vector}");
         for cut in 0..0x80 {
             assert_eq!(hello_reply(&packet[..cut]), None);
+        }
+    }
+}
+
+#[test]
+fn one_that_tells_no_mac_is_told_apart_from_noise() {
+    for vector in list(&vectors(), "hello_replies") {
+        for no in [0x00, 0xff] {
+            let mut packet = hex(text(&vector, "hex"));
+            put(&mut packet, 0x3a, &[no; 6]);
+            sign(&mut packet);
+            assert_eq!(hello_reply(&packet), None);
+            let said = Inplug.stray(&packet);
+            assert_eq!(
+                said,
+                "it answers and tells no MAC, by which it could be told from others: it is left alone"
+            );
         }
     }
 }
