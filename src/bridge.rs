@@ -263,13 +263,8 @@ fn mqtt_settings(
         true => (&settings.broker.username, &settings.broker.password),
         false => (&own.username, &own.password),
     };
-    let tls = tls.then(|| Tls {
-        ca_file: own.tls.ca_file.clone(),
-        client: own.tls.cert_file.clone().zip(own.tls.key_file.clone()),
-    });
-    if let Some(tls) = &tls {
-        mqtt::link::check_tls(tls).map_err(StartError::Settings)?;
-    }
+    check_tls(settings).map_err(StartError::Settings)?;
+    let tls = tls.then(|| self::tls(settings));
     let announcer = announcer(settings);
     Ok(mqtt::Settings {
         address: Address {
@@ -297,6 +292,23 @@ fn mqtt_settings(
         allow_raw: own.allow_raw,
         families: settings.families.iter().map(|family| family.driver.name()).collect(),
     })
+}
+
+fn tls(settings: &Settings) -> Tls {
+    let own = &settings.mqtt.tls;
+    Tls { ca_file: own.ca_file.clone(), client: own.cert_file.clone().zip(own.key_file.clone()) }
+}
+
+/// Looks into the files that TLS to the broker takes, where the settings want it.
+///
+/// # Errors
+///
+/// Names the file and what is wrong with it.
+pub fn check_tls(settings: &Settings) -> Result<(), String> {
+    match broker_address(settings) {
+        (.., true) => mqtt::link::check_tls(&tls(settings)),
+        (.., false) => Ok(()),
+    }
 }
 
 /// Host, port and TLS of the broker in the settings; of the built-in one when they name none.

@@ -389,7 +389,13 @@ async fn demo(mut settings: Settings, log: &Log) -> ExitCode {
 async fn configure(action: &ConfigAction, settings: &Settings, file: Option<&Path>) -> ExitCode {
     let mut out = std::io::stdout();
     match action {
-        ConfigAction::Check => printed(cli::config::check(settings, file, &mut out)),
+        ConfigAction::Check => match bridge::check_tls(settings) {
+            Ok(()) => printed(cli::config::check(settings, file, &mut out)),
+            Err(why) => {
+                complain(&why);
+                ExitCode::from(BAD_SETTINGS)
+            }
+        },
         ConfigAction::Show => printed(cli::config::show(settings, file, &mut out)),
         ConfigAction::Schema => printed(cli::config::schema(&settings.drivers(), &mut out)),
         ConfigAction::Init { output, no_search } => {

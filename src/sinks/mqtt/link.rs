@@ -12,16 +12,15 @@
 use super::counters::Counters;
 use super::duplicates::Duplicates;
 use super::in_flight::{InFlight, Sent};
+pub use super::tls::Tls;
+use super::tls::remedy;
 use crate::fair::{self, Room};
-#[cfg(feature = "tls")]
-use crate::file;
 use crate::pulse::Pulse;
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, MqttOptions, NetworkOptions,
     Outgoing, Packet, QoS, StateError, SubscribeFilter, SubscribeReasonCode,
 };
 use secrecy::{ExposeSecret, SecretString};
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -43,10 +42,6 @@ const MAX_ALL_WAITING: usize = 32_768;
 /// The same for what must not get lost: the meters of more plugs than are ever known, and as much again.
 const MAX_MUST: usize = 1 << 18;
 
-/// The largest file with certificates or a key.
-#[cfg(feature = "tls")]
-const MAX_PEM: u64 = 4 << 20;
-
 /// How long the last words may take to be acknowledged.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -65,15 +60,6 @@ pub struct Address {
     pub client_id: String,
     /// Keep-alive; a dead link is noticed after two.
     pub keep_alive: Duration,
-}
-
-/// How TLS to the broker is done.
-#[derive(Debug, Clone, Default)]
-pub struct Tls {
-    /// Trusted roots; `None` for the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Certificate and key of this client.
-    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// What becomes of a received message.
@@ -191,6 +177,7 @@ impl<T: Send + 'static> Link<T> {
         if let Some((topic, payload)) = will {
             options.set_last_will(LastWill::new(topic, payload, QoS::AtLeastOnce, true));
         }
+        let tls = address.tls.is_some();
         if let Some(tls) = &address.tls {
             options.set_transport(transport(tls)?);
         }
@@ -201,7 +188,7 @@ impl<T: Send + 'static> Link<T> {
         let (to, said) = fair::channel(Room { each: MAX_WAITING, all: MAX_ALL_WAITING });
         let (ack, acked) = watch::channel(0);
         let way = Arc::default();
-        let poll = Poll { to, ack, way: Arc::clone(&way), counters: Arc::clone(counters) };
+        let poll = Poll { to, ack, way: Arc::clone(&way), counters: Arc::clone(counters), tls };
         let (poll, pulse) = (poll.run(events, receive), pulse.clone());
         let poll = tokio::spawn(async move { pulse.guard(poll).await.unwrap_or_default() });
         Ok(Self { client, said, over: None, acked, handed: 0, way, counters: Arc::clone(counters), poll })
@@ -280,6 +267,8 @@ struct Poll<T> {
     ack: watch::Sender<u64>,
     way: Arc<Mutex<InFlight>>,
     counters: Arc<Counters>,
+    /// It is a connection by TLS.
+    tls: bool,
 }
 
 impl<T> Poll<T> {
@@ -324,7 +313,7 @@ impl<T> Poll<T> {
                 Ok(Event::Outgoing(Outgoing::Disconnect)) => return,
                 Ok(_) => continue,
                 Err(error) => {
-                    let why = lost(&error);
+                    let why = lost(&error, self.tls, accepted);
                     let why = if accepted { self.cut(why) } else { why };
                     self.to.must_send(String::new(), Said::Down(why));
                     return;
@@ -368,7 +357,7 @@ impl<T> Poll<T> {
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "their enum, and it differs by feature")]
-fn lost(error: &ConnectionError) -> Lost {
+fn lost(error: &ConnectionError, tls: bool, accepted: bool) -> Lost {
     match error {
         ConnectionError::ConnectionRefused(ConnectReturnCode::BadUserNamePassword) => {
             Lost::Login("bad user name or password")
@@ -378,9 +367,14 @@ fn lost(error: &ConnectionError) -> Lost {
         ConnectionError::ConnectionRefused(ConnectReturnCode::RefusedProtocolVersion) => Lost::Version,
         ConnectionError::MqttState(StateError::Deserialization(
             rumqttc::mqttbytes::Error::PayloadSizeLimitExceeded(_),
-        )) => Lost::TooBig,
+        )) if accepted => Lost::TooBig,
         other => {
             let error = other.to_string();
+            if remedy(&error).is_none()
+                && let Some(why) = explained(other, tls, accepted)
+            {
+                return Lost::unreachable(std::mem::discriminant(other), why);
+            }
             match (remedy(&error), other) {
                 (Some(remedy), _) => Lost::Tls(error, remedy),
                 (None, ConnectionError::Io(io) | ConnectionError::MqttState(StateError::Io(io))) => {
@@ -392,75 +386,37 @@ fn lost(error: &ConnectionError) -> Lost {
     }
 }
 
-/// What to do about a TLS handshake that failed; rumqttc tells why in words only.
-fn remedy(error: &str) -> Option<&'static str> {
-    const REMEDIES: [(&str, &str); 9] = [
-        ("UnknownIssuer", "name the authority that signed the broker's certificate with mqtt.tls.ca_file"),
-        (
-            "CaUsedAsEndEntity",
-            "give the broker a certificate that an authority has signed, and name that authority with mqtt.tls.ca_file",
-        ),
-        ("not valid for name", "use a name in mqtt.url that stands in the broker's certificate"),
-        ("NotValidForName", "use a name in mqtt.url that stands in the broker's certificate"),
-        ("certificate expired", "renew the broker's certificate, or set the clock of this machine"),
-        ("certificate not valid yet", "set the clock of this machine; the broker's certificate begins later"),
-        (
-            "InvalidContentType",
-            "the broker does not speak TLS at this port; use its TLS port, often 8883, or mqtt://",
-        ),
-        (
-            "CertificateRequired",
-            "the broker wants a certificate, give mqtt.tls.cert_file and mqtt.tls.key_file",
-        ),
-        (
-            "fatal alert",
-            "the broker does not take our certificate or our TLS; check mqtt.tls.cert_file and the broker's log",
-        ),
-    ];
-    REMEDIES.iter().find(|(word, _)| error.contains(word)).map(|(_, remedy)| *remedy)
+/// In words that name the mix-up of ports, where it may be one; `accepted` is whether the broker had let us in.
+fn explained(error: &ConnectionError, tls: bool, accepted: bool) -> Option<String> {
+    match error {
+        ConnectionError::MqttState(_) if !accepted && !tls => Some(format!(
+            "the connection ended before the broker let us in ({}); if this is its TLS port, use mqtts://",
+            innermost(error)
+        )),
+        #[cfg(feature = "tls")]
+        ConnectionError::Tls(_) => Some(format!(
+            "the connection ended in the TLS handshake ({}); if the broker does not speak TLS at this port, use \
+             its TLS port, often 8883, or mqtt://",
+            innermost(error)
+        )),
+        _ => None,
+    }
+}
+
+/// The cause itself, without the layers that hand it on.
+fn innermost(error: &ConnectionError) -> String {
+    let text = error.to_string();
+    let layers = ["Mqtt state: ", "deserialization error: ", "TLS: ", "I/O: ", "IO: "];
+    let cause = layers
+        .iter()
+        .fold(text.as_str(), |text, layer| text.rsplit_once(layer).map_or(text, |(_, cause)| cause));
+    cause.to_owned()
 }
 
 #[cfg(feature = "tls")]
 fn transport(tls: &Tls) -> Result<rumqttc::Transport, String> {
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-    let mut roots = rustls::RootCertStore::empty();
-    match &tls.ca_file {
-        Some(file) => {
-            let fail = |why: String| format!("mqtt.tls.ca_file {}: {why}", file.display());
-            let text = file::read(file, MAX_PEM).map_err(|e| fail(e.to_string()))?;
-            for certificate in CertificateDer::pem_slice_iter(&text) {
-                let certificate = certificate.map_err(|e| fail(e.to_string()))?;
-                roots.add(certificate).map_err(|e| fail(e.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(fail("has no certificate in it".into()));
-            }
-        }
-        None => {
-            let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if added == 0 {
-                return Err("the system has no trusted roots; name them with mqtt.tls.ca_file".into());
-            }
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots);
-    let config = match &tls.client {
-        None => builder.with_no_client_auth(),
-        Some((certificate, key)) => {
-            let fail = |file: &PathBuf, why: String| format!("mqtt.tls, {}: {why}", file.display());
-            let read = |path: &PathBuf| file::read(path, MAX_PEM).map_err(|e| fail(path, e.to_string()));
-            let text = read(certificate)?;
-            let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-            let chain = chain.map_err(|e| fail(certificate, e.to_string()))?;
-            let secret = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|e| fail(key, e.to_string()))?;
-            builder.with_client_auth_cert(chain, secret).map_err(|e| fail(certificate, e.to_string()))?
-        }
-    };
-    Ok(rumqttc::Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(Arc::new(config))))
+    let config = super::tls::config(tls)?;
+    Ok(rumqttc::Transport::tls_with_config(rumqttc::TlsConfiguration::Rustls(config)))
 }
 
 #[cfg(not(feature = "tls"))]
@@ -478,22 +434,4 @@ pub fn check_tls(tls: &Tls) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fault_of_tls_has_a_remedy_and_is_known_again() {
-        let expired = |seconds: u32| {
-            format!(
-                "invalid peer certificate: certificate expired: verification time {seconds} (UNIX), but not"
-            )
-        };
-        let lost = |error: String| Lost::Tls(error.clone(), remedy(&error).expect("a remedy"));
-        let (first, again) = (lost(expired(1)), lost(expired(2)));
-        assert!(first.kind() == again.kind() && first.is_refusal());
-        assert!(first.to_string().contains("set the clock of this machine"), "{first}");
-        let other = lost("invalid peer certificate: UnknownIssuer".into());
-        assert!(first.kind() != other.kind() && other.to_string().contains("mqtt.tls.ca_file"));
-        assert_eq!(remedy("Connection refused (os error 111)"), None);
-    }
-}
+mod tests;

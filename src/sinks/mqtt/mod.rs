@@ -7,6 +7,7 @@
 //! | `settings.rs`, `bridge_facts.rs` | what the sink must be told |
 //! | `channels.rs` | the channels between it and the rest |
 //! | `link.rs` | one connection; knows rumqttc |
+//! | `tls.rs` | the files that TLS takes, and what to do about a handshake that failed |
 //! | `in_flight.rs` | messages on their way to the broker |
 //! | `duplicates.rs` | knows what a broker delivers twice; pure |
 //! | `counters.rs` | figures about the connection |
@@ -79,6 +80,7 @@ pub mod session;
 mod settings;
 mod size_probe;
 mod snapshot;
+mod tls;
 mod topics;
 
 pub use bridge_facts::BridgeFacts;
