@@ -162,8 +162,9 @@ impl EnergyRecovery {
         };
         let problem = self.in_vain.then(|| {
             format!(
-                "the broker does not show what it has retained below {base}, so meters may begin anew; allow \
-                 reading it in its access rules, or restart when it is quicker"
+                "the broker does not show {}, which it is told to retain, so meters may begin anew; allow reading \
+                 and writing below {base} in its access rules, and messages of 1 KiB, or restart when it is quicker",
+                mark(base)
             )
         });
         if let Some(problem) = &problem {

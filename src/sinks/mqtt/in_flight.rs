@@ -22,8 +22,8 @@ pub(super) struct InFlight {
     acked: usize,
 }
 
-/// Messages smaller than this are never too large.
-const SMALL: usize = 1024;
+/// Messages smaller than this are never too large: a state, with its topic.
+const SMALL: usize = 128;
 
 impl InFlight {
     pub(super) fn sent(&mut self, number: u16) {
@@ -41,5 +41,25 @@ impl InFlight {
     pub(super) fn suspect(&self) -> Option<Sent> {
         let largest = self.open.values().max_by_key(|sent| sent.size)?;
         (largest.size > self.acked.max(SMALL)).then(|| largest.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_larger_than_all_that_was_taken_is_suspected_unless_it_is_a_mere_state() {
+        let mut way = InFlight::default();
+        let mut send = |number: u16, size: usize| {
+            way.handed.push_back(Sent { topic: "home/x".into(), size });
+            way.sent(number);
+            way.suspect().map(|sent| sent.size)
+        };
+        assert_eq!(send(1, 45), None, "a state");
+        assert_eq!(send(2, 587), Some(587), "a broker may be told to take 400 bytes");
+        assert_eq!(send(3, 90), Some(587));
+        way.acked(2);
+        assert_eq!(way.suspect(), None);
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// A broker that does not take this has another fault.
-const LEAST: usize = 512;
+/// A broker that does not take so much behind the topic has another fault.
+const LEAST: usize = 64;
 
 /// The longest wait for a message to ourselves.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -36,8 +36,9 @@ pub(super) async fn largest_message(address: &Address, base: &str, wanted: usize
     if send(address, base, wanted).await == Fate::Passes {
         return Some(wanted);
     }
-    let (mut passes, mut lost) = (LEAST, wanted);
-    if send(address, base, LEAST).await != Fate::Passes {
+    let least = topic(base).len() + LEAST;
+    let (mut passes, mut lost) = (least, wanted.max(least));
+    if send(address, base, least).await != Fate::Passes {
         return None;
     }
     while lost - passes > passes / 16 {
