@@ -409,3 +409,26 @@ fn a_message_that_the_broker_does_not_take_is_left_out_and_told() {
         );
     });
 }
+
+/// A broker that does not even take `bridge/info`: states flow, and ports are switched.
+async fn next_to_nothing(whims: BrokerFaults) {
+    let (mut house, script) = TestBridge::scripted(vec![strip()]).await;
+    script.set(whims);
+    house.launch(&[], "");
+    house.shows("bridge/state", "online").await;
+    house.shows("bridge/problem", "ON").await;
+    house.shows(&format!("{STRIP}/1/power"), "10").await;
+    house.publish(&format!("plug2mqtt/{STRIP}/1/set"), "OFF", false).await;
+    house.shows(&format!("{STRIP}/1/state"), "OFF").await;
+    house.close().await;
+}
+
+#[test]
+fn a_broker_that_takes_four_hundred_bytes_shows_states() {
+    run(async {
+        tokio::join!(
+            next_to_nothing(BrokerFaults { cut_larger: Some(400), ..BrokerFaults::default() }),
+            next_to_nothing(BrokerFaults { drop_larger: Some(400), ..BrokerFaults::default() }),
+        );
+    });
+}
