@@ -225,6 +225,9 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, log: &Log) 
             }
         }
         Some(Command::Record { plug, output }) => {
+            // Without a file it is the recording itself.
+            let columns = screen::columns(&out).filter(|_| output.is_some());
+            let mut out = Prose::new(out, columns);
             ended(cli::record::record(&settings, plug, output.as_deref(), &mut out).await)
         }
         Some(Command::Replay { file, ip, free_ports }) => {

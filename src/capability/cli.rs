@@ -60,6 +60,8 @@ pub trait Labels {
     fn name(&self) -> String;
     /// The name of a port, when it has one.
     fn port_name(&self, port: u8) -> String;
+    /// Characters of a line of the screen, where the answer goes to one.
+    fn columns(&self) -> Option<usize>;
     /// By port, port 1 first; those missing are not locked.
     fn locks(&self) -> Vec<crate::core::Lock>;
 }
@@ -71,6 +73,8 @@ pub struct Text {
     pub rows: Vec<Vec<String>>,
     /// What stands below.
     pub lines: Vec<String>,
+    /// For other programs: a line stays one, however wide the screen is.
+    pub whole_lines: bool,
 }
 
 impl Text {
@@ -101,6 +105,12 @@ pub trait Runner {
     fn run<F: Face>(self, face: &F) -> impl Future<Output = Self::Output>;
 }
 
+/// How wide bars may be behind so many characters of a line: at most `most`, at least a few.
+pub fn bar_width(columns: Option<usize>, before: usize, most: u32) -> u32 {
+    let left = columns.map_or(usize::MAX, |columns| columns.saturating_sub(before));
+    u32::try_from(left).unwrap_or(u32::MAX).clamp(4, most)
+}
+
 /// A bar of at most `width` characters, in eighths.
 pub fn bar(share: f64, width: u32) -> String {
     const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
@@ -116,7 +126,14 @@ pub fn bar(share: f64, width: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::bar;
+    use super::{bar, bar_width};
+
+    #[test]
+    fn bars_fit_into_the_screen() {
+        for (columns, want) in [(None, 40), (Some(200), 40), (Some(60), 28), (Some(40), 8), (Some(20), 4)] {
+            assert_eq!(bar_width(columns, 32, 40), want, "{columns:?}");
+        }
+    }
 
     #[test]
     fn bars_grow_in_eighths() {

@@ -281,10 +281,13 @@ fn misdated(raw: &RawHistory, dated: DateTime, count: i64, now: &Moment) -> Opti
 #[cfg(feature = "bridge")]
 mod cli {
     use super::*;
-    use crate::capability::cli::{Face, Labels, Target, Text, bar};
+    use crate::capability::cli::{Face, Labels, Target, Text, bar, bar_width};
 
     /// The widest bar of the chart.
     const WIDTH: u32 = 40;
+
+    /// What stands before it: time, energy and blanks.
+    const BEFORE: usize = 32;
 
     /// Shows what the plug has recorded.
     #[derive(Debug, clap::Args)]
@@ -365,7 +368,7 @@ mod cli {
             format!("{time},{},{},{}", ports.join(","), text(*wh, 2), text(cost, 4))
         };
         let lines = std::iter::once(head).chain(history.rows.iter().map(row)).collect();
-        Text { lines, ..Text::default() }
+        Text { lines, whole_lines: true, ..Text::default() }
     }
 
     fn chart(history: &History, plug: &dyn Labels) -> Text {
@@ -374,9 +377,10 @@ mod cli {
             None => "all ports".into(),
         };
         let most = history.rows.iter().filter_map(|row| row.wh).fold(0.0, f64::max);
+        let width = bar_width(plug.columns(), BEFORE, WIDTH);
         let mut lines = vec![format!("{}, {}", plug.name(), subject.trim_end())];
         lines.extend(history.rows.iter().map(|HistoryRow { time, wh, .. }| {
-            let bar = bar(wh.unwrap_or(0.0) / most.max(f64::MIN_POSITIVE), WIDTH);
+            let bar = bar(wh.unwrap_or(0.0) / most.max(f64::MIN_POSITIVE), width);
             let figure = wh.map_or("-".into(), energy);
             format!("{time:<16} {figure:>12}  {bar}")
         }));

@@ -8,6 +8,7 @@ use crate::capability::{Request, may_set, open};
 use crate::cli::Fault;
 use crate::cli::find::{Plug, find};
 use crate::cli::progress::patiently;
+use crate::cli::screen::{Prose, columns};
 use crate::cli::table::write;
 use crate::client::perform;
 use crate::config::Settings;
@@ -48,8 +49,9 @@ impl Runs for Runner<'_> {
         }
         let text = face.text(&answer, &plug);
         write(&text.rows, out)?;
+        let mut prose = Prose::new(out, plug.columns().filter(|_| !text.whole_lines));
         for line in text.lines {
-            writeln!(out, "{line}")?;
+            writeln!(prose, "{line}")?;
         }
         Ok(())
     }
@@ -62,6 +64,10 @@ impl Labels for Plug {
 
     fn port_name(&self, port: u8) -> String {
         self.port_name(port)
+    }
+
+    fn columns(&self) -> Option<usize> {
+        columns(&std::io::stdout())
     }
 
     fn locks(&self) -> Vec<Lock> {

@@ -3,9 +3,10 @@
 
 use super::Who;
 use super::switch::value;
-use crate::capability::cli::bar;
+use crate::capability::cli::{bar, bar_width};
 use crate::cli::find::{Plug, find};
 use crate::cli::progress::patiently;
+use crate::cli::screen::columns;
 use crate::config::Settings;
 use crate::model::Reading;
 use anyhow::Result;
@@ -16,6 +17,9 @@ use std::time::Duration;
 /// A full bar is at least this much.
 const SCALE_W: f64 = 60.0;
 const WIDTH: u32 = 30;
+
+/// What stands before it: number, name, relay, power and blanks.
+const BEFORE: usize = 37;
 
 pub(super) async fn watch(
     settings: &Settings,
@@ -45,7 +49,7 @@ pub(super) async fn watch(
             continue;
         }
         let text = match read {
-            Ok(reading) => draw(&plug, &reading, &mut scale),
+            Ok(reading) => draw(&plug, &reading, &mut scale, columns(&std::io::stdout())),
             // A plug misses a question now and then; who watches wants to see it come back.
             Err(failure) => format!("{} {failure}\n", plug.name()),
         };
@@ -59,7 +63,9 @@ pub(super) async fn watch(
     Ok(())
 }
 
-fn draw(plug: &Plug, reading: &Reading, scale: &mut f64) -> String {
+/// One line a port: what is wider than the screen would take two, and be drawn over in part.
+fn draw(plug: &Plug, reading: &Reading, scale: &mut f64, columns: Option<usize>) -> String {
+    let width = bar_width(columns, BEFORE, WIDTH);
     let watts: Vec<f64> = reading.ports.iter().map(|port| port.watts.unwrap_or(0.0)).collect();
     *scale = watts.iter().fold(*scale, |most, watts| most.max(*watts));
     let mut text = format!("{}  {:.1} W\n", plug.name(), watts.iter().sum::<f64>());
@@ -71,7 +77,8 @@ fn draw(plug: &Plug, reading: &Reading, scale: &mut f64) -> String {
         };
         let name: String = plug.port_name(number).chars().take(16).collect();
         let line =
-            format!("{number:>3} {name:<16} {relay:<3} {watts:>8.1} W  {}", bar(watts / *scale, WIDTH));
+            format!("{number:>3} {name:<16} {relay:<3} {watts:>8.1} W  {}", bar(watts / *scale, width));
+        let line: String = line.chars().take(columns.unwrap_or(usize::MAX)).collect();
         text.push_str(line.trim_end());
         text.push('\n');
     }
