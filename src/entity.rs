@@ -83,8 +83,8 @@ pub fn entities(offer: Capabilities) -> Vec<Entity> {
     if offer.ports == 0 {
         return Vec::new();
     }
-    // Eight of each port, sixteen of the plug.
-    let mut list = Vec::with_capacity(16 + 8 * usize::from(offer.ports));
+    // Nine of each port, sixteen of the plug.
+    let mut list = Vec::with_capacity(16 + 9 * usize::from(offer.ports));
     let mut add = |there: bool, kind: Kind, port: Option<u8>| {
         if there {
             list.push(Entity { kind, port });
@@ -97,6 +97,7 @@ pub fn entities(offer: Capabilities) -> Vec<Entity> {
         add(offer.power, Kind::EnergyToday, Some(port));
         add(offer.power, Kind::EnergyMonth, Some(port));
         add(offer.current, Kind::Current, Some(port));
+        add(offer.port_voltage, Kind::Voltage, Some(port));
         for shown in all_shown(offer).filter(|shown| shown.per_port) {
             add(true, Kind::Capability(shown), Some(port));
         }
@@ -140,7 +141,8 @@ pub fn value(plug: &PlugView, entity: Entity) -> Option<Value> {
         (Kind::EnergyToday, Some(n)) => port(n)?.lately.map(|[today, _]| Value::Energy(today)),
         (Kind::EnergyMonth, Some(n)) => port(n)?.lately.map(|[_, month]| Value::Energy(month)),
         (Kind::Current, Some(n)) => port(n)?.amps.map(Value::Number),
-        (Kind::Voltage, _) => plug.volts.map(Value::Number),
+        (Kind::Voltage, Some(n)) => port(n)?.volts.map(Value::Number),
+        (Kind::Voltage, None) => plug.volts.map(Value::Number),
         (Kind::Signal, _) => plug.signal.map(Value::Number),
         (Kind::Problem, _) => Some(Value::OnOff(plug.problem.is_some())),
         (Kind::Latency, _) => plug.latency_ms.map(Value::Milliseconds),

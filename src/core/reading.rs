@@ -1,6 +1,6 @@
 //! What a plug says when it is asked how it is, and the ways a conversation can end badly.
 
-use super::{DeviceInfo, Endpoint};
+use super::{DeviceInfo, Endpoint, Energy};
 use std::fmt;
 
 /// More ports than any strip has; what lies beyond is refused.
@@ -20,6 +20,10 @@ pub struct PortReading {
     pub watts: Option<f64>,
     /// Current in amperes.
     pub amps: Option<f64>,
+    /// Voltage in volts, for plugs that measure it at each port.
+    pub volts: Option<f64>,
+    /// What its own counter of energy shows, for plugs that have one.
+    pub energy: Option<Energy>,
 }
 
 /// What a plug says of all its ports.

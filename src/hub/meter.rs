@@ -1,5 +1,6 @@
 //! The meters of one plug: power becomes energy, gaps stay gaps, and no figure ever falls.
 
+use super::counters::Counters;
 use super::day::Day;
 use super::floors::{self, Floors};
 use super::gaps::Gaps;
@@ -52,6 +53,8 @@ pub(super) struct Meter {
     began: Option<Began>,
     told_at: Duration,
     day: Day,
+    /// Those of the plug itself.
+    counters: Counters,
     /// By the hour, for plugs that may have a record of their own.
     hours: Option<Box<Hours>>,
     /// The total at the last reading, and when it was last asked to be written down soon.
@@ -94,6 +97,8 @@ impl Port {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample {
     pub(super) watts: Option<f64>,
+    /// What the plug's own counter shows.
+    pub(super) counter: Option<Energy>,
     /// Its relay has just moved because the bridge wanted it, not some time since the last reading.
     pub(super) switched: bool,
 }
@@ -115,6 +120,7 @@ impl Meter {
             }),
             told_at: Duration::ZERO,
             day: Day::new(tally.since.clone()),
+            counters: Counters::new(&tally.counters),
             hours: tally.hours.clone(),
             noted: Energy::default(),
             written: tally.ports.iter().map(|port| port.energy.shown()).sum(),
@@ -131,6 +137,7 @@ impl Meter {
             // A run that ends before it knows must not vouch for its figures to the next one.
             certain_ms: self.began.as_ref().map(|began| began.unix_ms).filter(|ms| *ms != self.unix_ms),
             since: self.day.since().clone(),
+            counters: self.counters.state(),
             hours: self.hours.clone(),
         }
     }
@@ -172,16 +179,23 @@ impl Meter {
                 continue;
             };
             any = true;
+            let told = sample.counter.and_then(|shows| self.counters.told(index, now, shows, away));
             let before = match port.at {
                 Some(at) => Some(now.up.saturating_sub(at)),
                 None => metered_before.then_some(away),
             };
             if let Some(passed) = before {
-                let (counted, missing) = if passed <= longest && !port.blind {
-                    let to = if sample.switched { port.watts } else { watts };
-                    (Energy::drawn(port.watts, to, millis(passed)), Duration::ZERO)
-                } else {
-                    (Energy::default(), passed)
+                let (counted, missing) = match told {
+                    // Whatever was between: the plug has counted it.
+                    Some(drawn) => (drawn, Duration::ZERO),
+                    None if passed <= longest && !port.blind => {
+                        let to = if sample.switched { port.watts } else { watts };
+                        let drawn = Energy::drawn(port.watts, to, millis(passed));
+                        // What was before the first figure of a counter is in no later one.
+                        let first = sample.counter.is_some();
+                        (if first { drawn } else { self.counters.between(index, drawn) }, Duration::ZERO)
+                    }
+                    None => (Energy::default(), passed),
                 };
                 port.energy.add(counted);
                 // What bridges a quick restart may have been told before it: no reason to go beyond.
@@ -267,6 +281,11 @@ impl Meter {
         }
     }
 
+    /// The plug's own counters are others from now on.
+    pub(super) fn forget_counters(&mut self) {
+        self.counters = Counters::default();
+    }
+
     /// Hours were missed that the plug's own record could fill.
     pub(super) fn wants_record(&self, now: &Moment) -> bool {
         self.hours.as_ref().is_some_and(|hours| hours.wants_record(now))
@@ -317,6 +336,7 @@ impl Meter {
                 }
             }
             port.energy.add(lead);
+            self.counters.lifted(index, now, lead);
             // Since the file was written; without one nobody knows when.
             self.day.credit(now, index, lead, began.unix_ms);
             if let Some(hours) = &mut self.hours {
@@ -345,6 +365,7 @@ impl Meter {
                 continue;
             }
             port.energy.add(lead);
+            self.counters.lifted(index, now, lead);
             self.day.reopen();
             self.day.credit(now, index, lead, since_ms);
             if let Some(hours) = &mut self.hours {
@@ -362,6 +383,7 @@ impl Meter {
         if let Some(port) = self.ports.get_mut(index) {
             self.day.set(index, port.energy, energy);
             (port.energy, port.set_at) = (energy, Some(now.up));
+            self.counters.set(index);
         }
         // From here on the figure is what was said, whatever earlier runs have told.
         if let Some(began) = &mut self.began {

@@ -15,7 +15,7 @@
 //! | `admission.rs`, `command.rs` | one plug's commands: admitted, waiting, sent, confirmed, failed, expired |
 //! | `ticket.rs`, `returns.rs` | one command until its result is told; ports that go back by themselves |
 //! | `protection.rs` | one plug's protection: overload, power behind an open relay, what is done about it |
-//! | `meter.rs`, `floors.rs`, `day.rs`, `period.rs`, `hours.rs` | one plug's energy: counted, never lower, gaps declared; by day, month and hour |
+//! | `meter.rs`, `counters.rs`, `floors.rs`, `day.rs`, `period.rs`, `hours.rs` | one plug's energy: counted, never lower, gaps declared; by day, month and hour |
 //! | `discovery.rs` | who is there: what follows from whom a search has found |
 //! | `search.rs`, `hosts.rs` | when to search, and who is named in the settings and keeps silent |
 //! | `registry.rs`, `namesakes.rs` | who is who: found, moved, doubled, too many; who is called the same |
@@ -30,6 +30,7 @@ mod agenda;
 mod change;
 mod command;
 mod contract;
+mod counters;
 mod day;
 mod discovery;
 mod effective;

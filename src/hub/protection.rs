@@ -170,7 +170,7 @@ impl Protection {
         // What some ports draw is the least that all do: too much is too much.
         let all = !heard.is_empty() && heard.iter().all(|port| port.watts.is_some());
         let told = all || limit.is_some_and(|limit| known > limit);
-        let whole = PortReading { relay: None, watts: told.then_some(known), amps: None };
+        let whole = PortReading { relay: None, watts: told.then_some(known), ..PortReading::default() };
         let heard = std::iter::once(&whole).chain(heard);
         for ((port, watch), heard) in (0u8..).zip(&mut self.watches).zip(heard) {
             let fell = moved.contains(&(port, false, Some(Cause::Local)));

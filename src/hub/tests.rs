@@ -283,6 +283,7 @@ impl Fake {
             relay: Some(relay),
             watts: Some(if relay { self.watts } else { 0.0 }).filter(|_| !self.watts.is_nan()),
             amps: None,
+            ..PortReading::default()
         };
         DeviceResponse::Reading(Reading {
             ports: self.relays.iter().map(port).collect(),

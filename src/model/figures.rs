@@ -51,6 +51,8 @@ pub struct PortFigures {
     pub watts: Option<f64>,
     /// Current in amperes.
     pub amps: Option<f64>,
+    /// Voltage in volts, where each port has its own.
+    pub volts: Option<f64>,
     /// All it has drawn, in joules; `None` until it is certain that it is not too low.
     pub joules: Option<f64>,
 }

@@ -50,6 +50,12 @@ pub struct Capabilities {
     pub voltage: bool,
     /// It tells its Wi-Fi signal.
     pub signal: bool,
+    /// It measures voltage at each port.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub port_voltage: bool,
+    /// It counts energy by itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub energy_counted: bool,
     /// The capabilities it has shown.
     #[serde(skip_serializing_if = "Able::is_empty")]
     pub able: Able,
@@ -125,6 +131,9 @@ pub struct MeterState {
     pub certain_ms: Option<u64>,
     /// Where the meters stood when day and month began.
     pub since: Since,
+    /// The plug's own counters, port 1 first; empty when it has none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub counters: Vec<Option<CounterState>>,
     /// The last hours, for plugs that may have a record of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hours: Option<Box<Hours>>,
@@ -174,6 +183,16 @@ pub struct PortMeterState {
     pub energy: Energy,
     /// What it drew when it was metered last, watts.
     pub watts: f64,
+}
+
+/// A counter of energy in a plug.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CounterState {
+    /// What it showed last.
+    pub shows: Energy,
+    /// By how much the meter is ahead of it.
+    pub ahead: Energy,
 }
 
 /// A port that goes back by itself.

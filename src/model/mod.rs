@@ -14,8 +14,8 @@ pub use crate::core::*;
 pub use family::{Family, FamilyInfo, OwnSettings, OwnValue, Recorded, Setting, SettingKind};
 pub use figures::{Metrics, OutcomeCounters, PlugFigures, PortFigures, RANGES_S, Times};
 pub use memory::{
-    Capabilities, Hours, MeterState, Options, OptionsChange, PersistedPlug, PersistedState, PortMeterState,
-    PortOptions, Revert, Since,
+    Capabilities, CounterState, Hours, MeterState, Options, OptionsChange, PersistedPlug, PersistedState,
+    PortMeterState, PortOptions, Revert, Since,
 };
 pub use order::{
     Asker, CommandError, CommandResult, Event, HubRequest, Metered, Notification, Origin, Outcome, Request,

@@ -162,6 +162,8 @@ pub struct PortView {
     pub watts: Option<f64>,
     /// Amperes.
     pub amps: Option<f64>,
+    /// Volts, where each port has its own.
+    pub volts: Option<f64>,
     /// All it has drawn.
     pub energy: Option<Energy>,
     /// What it has drawn today and this month.

@@ -271,6 +271,12 @@ impl Scrape {
                 current.gauge(&labels, value)?;
             }
         }
+        let mut volts = family(encoder, "port_voltage", "Voltage at the port", Some(&Unit::Volts), Gauge)?;
+        for (labels, _, port) in ports() {
+            if let Some(value) = port.volts {
+                volts.gauge(&labels, value)?;
+            }
+        }
         let help = "Energy drawn at the port";
         let mut energy = family(encoder, "port_energy", help, Some(&Unit::Joules), Counter)?;
         for (labels, _, port) in ports() {

@@ -314,7 +314,7 @@ prop_compose! {
         });
         let ports: Vec<PortMeterState> = ports.collect();
         let since = Since { day, month, ports: ports.iter().map(|port| [port.energy; 2]).collect() };
-        MeterState { ports, unmetered_ms, unix_ms, certain_ms, since, hours: None }
+        MeterState { ports, unmetered_ms, unix_ms, certain_ms, since, counters: Vec::new(), hours: None }
     }
 }
 

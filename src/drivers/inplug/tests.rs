@@ -158,11 +158,11 @@ fn who_then_the_key_then_firmware_once_then_only_status_and_meter() {
     let firmware = Says::Payload(&[0x68, 0, 0, 0, 29, 0]);
     let script = [HELLO, Says::Key, firmware, Says::Payload(ON), Says::Payload(FIVE_WATTS)];
     let first = reading(play(tongue.as_mut(), &DeviceRequest::Read, &script));
-    assert_eq!(first.ports, [PortReading { relay: Some(true), watts: Some(5.0), amps: None }]);
+    assert_eq!(first.ports, [PortReading { relay: Some(true), watts: Some(5.0), ..PortReading::default() }]);
     assert_eq!(first.facts.and_then(|facts| facts.firmware).as_deref(), Some("29"));
     let script = [Says::Payload(OFF), Says::Payload(&[4, 0, 0, 0, 0, 0])];
     let next = reading(play(tongue.as_mut(), &DeviceRequest::Read, &script));
-    assert_eq!(next.ports, [PortReading { relay: Some(false), watts: Some(0.0), amps: None }]);
+    assert_eq!(next.ports, [PortReading { relay: Some(false), watts: Some(0.0), ..PortReading::default() }]);
     assert_eq!(next.facts, None);
 }
 
@@ -278,7 +278,7 @@ fn a_meter_that_has_told_is_believed_to_be_none_only_after_several_refusals_and_
 fn a_meter_that_fails_for_once_costs_only_its_own_figure() {
     let mut tongue = in_session();
     let read = reading(play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Payload(ON), Says::Error(-10)]));
-    assert_eq!(read.ports, [PortReading { relay: Some(true), watts: None, amps: None }]);
+    assert_eq!(read.ports, [PortReading { relay: Some(true), watts: None, ..PortReading::default() }]);
     assert_eq!(read.refused, ["the meter says error -10: cannot read"]);
     for _ in 0..5 {
         assert_eq!(

@@ -29,7 +29,7 @@ fn fresh() -> Meter {
 }
 
 fn read(meter: &mut Meter, at_s: u64, watts: &[f64]) {
-    let samples = watts.iter().map(|&watts| Sample { watts: Some(watts), switched: false });
+    let samples = watts.iter().map(|&watts| Sample { watts: Some(watts), counter: None, switched: false });
     meter.take(&moment(at_s * 1000), samples, Duration::from_secs(5));
 }
 
@@ -49,7 +49,7 @@ fn power_is_taken_to_go_in_a_straight_line() {
 fn a_port_just_switched_drew_what_it_drew_until_then() {
     let mut meter = fresh();
     read(&mut meter, 0, &[100.0]);
-    let off = Sample { watts: Some(0.0), switched: true };
+    let off = Sample { watts: Some(0.0), counter: None, switched: true };
     meter.take(&moment(4000), std::iter::once(off), Duration::from_secs(5));
     assert_eq!(exact(&meter), [drawn(100.0, 4)]);
 }
@@ -68,7 +68,7 @@ fn nothing_is_counted_for_a_gap_and_the_gap_is_declared() {
 fn a_value_that_was_refused_is_no_reading() {
     let mut meter = fresh();
     read(&mut meter, 0, &[60.0]);
-    let refused = Sample { watts: None, switched: false };
+    let refused = Sample { watts: None, counter: None, switched: false };
     for at in [5000, 10_000, 15_000, 20_000] {
         meter.take(&moment(at), std::iter::once(refused), Duration::from_secs(5));
     }
@@ -105,6 +105,7 @@ fn time_in_which_several_ports_were_not_metered_counts_once() {
 #[test]
 fn a_quick_restart_is_no_gap_and_a_long_one_is() {
     let kept = MeterState {
+        counters: Vec::new(),
         ports: vec![PortMeterState { energy: kwh(2.0), watts: 60.0 }],
         unmetered_ms: 1000,
         unix_ms: START_MS - 5000,
@@ -126,6 +127,7 @@ fn a_quick_restart_is_no_gap_and_a_long_one_is() {
 #[test]
 fn a_clock_that_was_set_back_makes_neither_energy_nor_gap() {
     let kept = MeterState {
+        counters: Vec::new(),
         ports: vec![PortMeterState { energy: kwh(2.0), watts: 60.0 }],
         unmetered_ms: 0,
         unix_ms: START_MS + 1_000_000_000,
@@ -147,7 +149,7 @@ fn kept() -> MeterState {
 fn read_off(meter: &mut Meter, at_s: u64, off_s: i64) {
     let now = moment(at_s * 1000);
     let now = Moment { unix_ms: now.unix_ms.saturating_add_signed(off_s * 1000), ..now };
-    let sample = Sample { watts: Some(60.0), switched: false };
+    let sample = Sample { watts: Some(60.0), counter: None, switched: false };
     meter.take(&now, std::iter::once(sample), Duration::from_secs(5));
 }
 
@@ -206,6 +208,7 @@ fn hours_begin_anew_when_the_clock_is_set() {
 #[test]
 fn the_higher_of_file_and_broker_counts_and_what_was_metered_meanwhile_is_added() {
     let file = |energy: f64| MeterState {
+        counters: Vec::new(),
         ports: vec![PortMeterState { energy: kwh(energy), watts: 0.0 }],
         unmetered_ms: 0,
         unix_ms: START_MS - 3_600_000,
@@ -234,6 +237,7 @@ fn the_higher_of_file_and_broker_counts_and_what_was_metered_meanwhile_is_added(
 fn a_quick_restart_after_a_crash_counts_nothing_twice() {
     // Written down ten seconds ago, told to the broker two seconds ago, started again now.
     let kept = MeterState {
+        counters: Vec::new(),
         ports: vec![PortMeterState { energy: kwh(1.0), watts: 3600.0 }],
         unmetered_ms: 0,
         unix_ms: START_MS - 10_000,
@@ -261,6 +265,7 @@ fn a_quick_restart_after_a_crash_counts_nothing_twice() {
 #[test]
 fn what_cannot_have_been_drawn_since_is_not_believed() {
     let kept = MeterState {
+        counters: Vec::new(),
         ports: vec![PortMeterState { energy: kwh(1.0), watts: 0.0 }],
         unmetered_ms: 0,
         unix_ms: START_MS - 3_600_000,
@@ -352,20 +357,53 @@ fn what_another_bridge_has_metered_meanwhile_is_taken_as_far_as_it_can_be() {
     assert_eq!(meter.port(1), kwh(0.2));
 }
 
+#[test]
+fn a_plug_that_counts_itself_has_no_gaps_and_is_not_counted_twice_after_a_restart() {
+    let read = |meter: &mut Meter, at_s: u64, watts: f64, counter: f64| {
+        let sample = Sample { watts: Some(watts), counter: Some(kwh(counter)), switched: false };
+        meter.take(&moment(at_s * 1000), std::iter::once(sample), Duration::from_secs(5));
+    };
+    let mut meter = fresh();
+    read(&mut meter, 0, 1000.0, 70.0);
+    read(&mut meter, 5, 1000.0, 70.001);
+    assert_eq!(meter.exact(1), kwh(0.001));
+    let written = meter.tally();
+    read(&mut meter, 3605, 1000.0, 71.0);
+    assert_eq!((meter.exact(1), meter.unmetered_s()), (kwh(1.0), 0));
+    // Killed, and an hour later there again; the broker has what was told last.
+    let mut again = Meter::new(&written);
+    read(&mut again, 7205, 1000.0, 72.0);
+    again.raise(&id(), 1, &Floors::from([(Some(1), kwh(1.0))]), &moment(7_205_000));
+    assert_eq!((again.exact(1), again.unmetered_s()), (kwh(2.0), 0));
+    // It was away when the day began, and is shown by what the broker has before it is read.
+    let mut unread = Meter::new(&written);
+    unread.raise(&id(), 1, &Floors::from([(Some(1), kwh(1.0))]), &moment(7_205_000));
+    assert_eq!(unread.exact(1), kwh(1.0));
+    read(&mut unread, 7206, 1000.0, 72.0);
+    assert_eq!(unread.exact(1), kwh(2.0));
+    // Other hardware in its place counts from elsewhere.
+    unread.forget_counters();
+    read(&mut unread, 7207, 0.0, 3.0);
+    read(&mut unread, 7208, 0.0, 3.5);
+    assert_eq!(unread.exact(1).shown(), kwh(2.5001));
+}
+
 proptest! {
     #[test]
     fn no_figure_ever_falls_and_ports_add_up(
         steps in proptest::collection::vec((0u64..40_000, 0usize..3, -10.0..6000.0f64, any::<bool>(), 0u8..20), 1..200),
+        counted in proptest::collection::vec(proptest::option::of(0.0..10.0f64), 1..20),
     ) {
         let mut meter = fresh();
         let (mut up, mut last) = (0, vec![Energy::default(); 4]);
-        for (pause, port, watts, switched, restart) in steps {
+        for ((pause, port, watts, switched, restart), counted) in steps.into_iter().zip(counted.iter().cycle()) {
             up += pause;
             if restart == 0 {
                 meter = Meter::new(&meter.tally());
                 meter.raise(&id(), 3, &Floors::from([(Some(1), last[0])]), &moment(up));
             }
-            let sample = |index| Sample { watts: (index == port || switched).then_some(watts), switched };
+            let counter = counted.map(kwh);
+            let sample = |index| Sample { watts: (index == port || switched).then_some(watts), counter, switched };
             meter.take(&moment(up), (0..3).map(sample), Duration::from_secs(5));
             let now: Vec<Energy> = (1..=3).map(|port| meter.port(port)).chain([meter.total()]).collect();
             prop_assert!(now.iter().zip(&last).all(|(now, last)| now >= last), "{now:?} after {last:?}");

@@ -60,6 +60,7 @@ impl Thresholds {
             live.relay == told.relay
                 && !worth(told.watts, live.watts, self.watts, false)
                 && !worth(told.amps, live.amps, self.amps, false)
+                && !worth(told.volts, live.volts, self.volts, false)
         };
         view.ports.iter().zip(live.ports()).all(still)
             && !worth(view.watts, live.watts(), self.of_sum(live), false)
@@ -102,6 +103,7 @@ impl Thresholds {
             let all = everything || relay_moved;
             any_watts |= tell(&mut told.watts, live.watts, self.watts, all) || relay_moved;
             tell(&mut told.amps, live.amps, self.amps, all);
+            tell(&mut told.volts, live.volts, self.volts, all);
         }
         tell(&mut view.watts, live.watts(), self.of_sum(live), any_watts);
         tell(&mut view.volts, live.volts(), self.volts, everything);

@@ -29,8 +29,8 @@ pub(super) struct Live {
 /// When each value was told last.
 #[derive(Debug, Default)]
 struct Ages {
-    /// Port 1 first: relay, power and current.
-    ports: Vec<[Age; 3]>,
+    /// Port 1 first: relay, power, current and voltage.
+    ports: Vec<[Age; 4]>,
     volts: Age,
     signal: Age,
     /// When it was read first.
@@ -89,9 +89,9 @@ impl Ages {
     /// What is not told any more, in words.
     fn words(&self) -> Option<String> {
         let mut missing = Vec::new();
-        for (kind, what) in ["state", "power", "current"].into_iter().enumerate() {
+        for (kind, what) in ["state", "power", "current", "voltage"].into_iter().enumerate() {
             let lost =
-                |(port, ages): (u8, &[Age; 3])| ages.get(kind).is_some_and(|age| age.lost).then_some(port);
+                |(port, ages): (u8, &[Age; 4])| ages.get(kind).is_some_and(|age| age.lost).then_some(port);
             let ports: Vec<String> =
                 (1u8..).zip(&self.ports).filter_map(lost).map(|port| port.to_string()).collect();
             match ports.len() {
@@ -127,9 +127,10 @@ impl Live {
         let longest = (poll * POLLS).max(SHORT);
         self.ports.resize(ports.into(), PortReading::default());
         let ages = &mut self.ages;
-        ages.ports.resize(ports.into(), <[Age; 3]>::default());
+        ages.ports.resize(ports.into(), <[Age; 4]>::default());
         let since = *ages.since.get_or_insert(now.up);
-        for (port, (live, [relay, watts, amps])) in (1u8..).zip(self.ports.iter_mut().zip(&mut ages.ports)) {
+        let both = self.ports.iter_mut().zip(&mut ages.ports);
+        for (port, (live, [relay, watts, amps, volts])) in (1u8..).zip(both) {
             let told = reading.ports.port(port);
             let heard = told.copied().unwrap_or_default();
             let longest = if told.is_some() { longest } else { Duration::ZERO };
@@ -144,6 +145,7 @@ impl Live {
             relay.take(now.up, longest, None, &mut live.relay, heard.relay);
             watts.take(now.up, patience, metered, &mut live.watts, heard.watts);
             amps.take(now.up, patience, None, &mut live.amps, heard.amps);
+            volts.take(now.up, longest, None, &mut live.volts, heard.volts);
         }
         ages.volts.take(now.up, longest, None, &mut self.volts, reading.volts);
         ages.signal.take(now.up, longest, None, &mut self.signal, reading.signal);
@@ -164,7 +166,7 @@ impl Live {
 
     /// Watts over all ports, as far as they are told; `None` while one is not told that was.
     pub(super) fn watts(&self) -> Option<f64> {
-        if self.ages.ports.iter().any(|[_, watts, _]| watts.lost) {
+        if self.ages.ports.iter().any(|[_, watts, ..]| watts.lost) {
             return None;
         }
         self.ports.iter().filter_map(|port| port.watts).reduce(|a, b| a + b)

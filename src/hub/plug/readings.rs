@@ -55,6 +55,7 @@ impl Readings {
         self.live = Live::default();
         self.backfill = Backfill::default();
         self.meter.keep_hours(now, false);
+        self.meter.forget_counters();
         self.heartbeat.next();
     }
 
@@ -69,7 +70,9 @@ impl Readings {
     ) -> Vec<Moved> {
         let Given { rules, settings, offer, took } = given;
         let hour_ended = self.measure(now, settings, offer.ports, reading, switching);
-        self.backfill.consider(now, &mut self.meter, rules.history && offer.power, hour_ended);
+        // What a plug counts by itself misses no hour.
+        let may_miss = rules.history && offer.power && !offer.energy_counted;
+        self.backfill.consider(now, &mut self.meter, may_miss, hour_ended);
         let metered_before = |port| self.meter.has_metered(port);
         self.live.take_in(now, reading, offer.ports, settings.pace.poll, metered_before);
         let untold = switching.protection.not_told(self.live.missing()) && switching.word();
@@ -128,7 +131,7 @@ impl Readings {
             let commanded = moved.and_then(|on| switching.commands.cause(now, port, on)).is_some();
             // Some do not tell their power when they are switched: until then it was what it was.
             let until_now = live.filter(|_| commanded).and_then(|live| live.watts);
-            Sample { watts: heard.watts.or(until_now), switched: commanded }
+            Sample { watts: heard.watts.or(until_now), counter: heard.energy, switched: commanded }
         });
         self.meter.take(now, samples, settings.pace.poll)
     }
@@ -141,6 +144,8 @@ impl Readings {
             power: old.power | reading.ports.iter().any(|port| port.watts.is_some()),
             current: old.current | reading.ports.iter().any(|port| port.amps.is_some()),
             voltage: old.voltage | reading.volts.is_some(),
+            port_voltage: old.port_voltage | reading.ports.iter().any(|port| port.volts.is_some()),
+            energy_counted: old.energy_counted | reading.ports.iter().any(|port| port.energy.is_some()),
             signal: old.signal | reading.signal.is_some(),
             ..old
         }
@@ -152,6 +157,7 @@ impl Readings {
             relay: live.relay.filter(|_| heard),
             watts: live.watts.filter(|_| heard),
             amps: live.amps.filter(|_| heard),
+            volts: live.volts.filter(|_| heard),
             joules: (self.meter.certain() && power).then(|| self.meter.exact(n).joules()),
         };
         (1..).zip(self.live.ports()).map(port).collect()

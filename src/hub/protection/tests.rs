@@ -28,6 +28,7 @@ fn check(mut guard: Protection, rows: &[Row<'_>]) -> Protection {
             relay: Some(watts.is_sign_positive()),
             watts: Some(watts.abs()).filter(|watts| !watts.is_nan()),
             amps: None,
+            ..PortReading::default()
         };
         let live: Vec<PortReading> = watts.iter().map(port).collect();
         let follows = guard.follows(&moment(*at), POLL, false);
@@ -130,7 +131,7 @@ fn power_that_was_not_read_says_nothing() {
     // A meter that stays silent for a while after its relay went off.
     let mut guard = check(guard(1, &[]), &[(0, &[1_500.0], &[])]);
     for at in [5, 10, 20, 30, 40, 50] {
-        let heard = [PortReading { relay: Some(false), watts: None, amps: None }];
+        let heard = [PortReading { relay: Some(false), watts: None, ..PortReading::default() }];
         assert_eq!(guard.look(&moment(at), &heard, &[], Follows::AtOnce), Seen::default());
     }
 }
@@ -139,7 +140,7 @@ fn power_that_was_not_read_says_nothing() {
 fn a_relay_that_falls_under_high_load_may_have_cut_out() {
     let falls_back = |before: f64, at: u64, cause: Cause, back: bool| {
         let mut guard = check(guard(6, &[]), &[(0, &[before], &[])]);
-        let off = PortReading { relay: Some(false), watts: Some(0.0), amps: None };
+        let off = PortReading { relay: Some(false), watts: Some(0.0), ..PortReading::default() };
         let follows = guard.follows(&moment(at), POLL, back);
         let seen = guard.look(&moment(at), &[off], &[(1, false, Some(cause))], follows);
         guard.word(&BTreeSet::new());

@@ -165,7 +165,11 @@ fn a_port_that_only_its_power_proved_on_neither_cut_out_nor_was_switched_when_it
         world.fake(1).relays = vec![false; 6];
         world.secs(6);
         let hears = |world: &mut World, on: bool| {
-            let port = PortReading { relay: Some(on), watts: Some(if on { 950.0 } else { 0.0 }), amps: None };
+            let port = PortReading {
+                relay: Some(on),
+                watts: Some(if on { 950.0 } else { 0.0 }),
+                ..PortReading::default()
+            };
             let reading =
                 Reading { ports: vec![port; 6], relays_remembered: remembered, ..Reading::default() };
             let result = Ok(DeviceResponse::Reading(reading));

@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::{
-    Capabilities, DeviceInfo, Endpoint, Energy, Hours, Keep, Lock, Mac, MeterState, Name, Options,
-    PersistedPlug, PlugId, PortMeterState, PortOptions, PowerUnit, Revert, Since, SinkMemory,
+    Capabilities, CounterState, DeviceInfo, Endpoint, Energy, Hours, Keep, Lock, Mac, MeterState, Name,
+    Options, PersistedPlug, PlugId, PortMeterState, PortOptions, PowerUnit, Revert, Since, SinkMemory,
 };
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -218,6 +218,8 @@ fn largest(n: usize) -> (PlugId, PersistedPlug) {
     };
     let yes = true;
     let offer = Capabilities {
+        port_voltage: true,
+        energy_counted: true,
         ports: 16,
         power: yes,
         current: yes,
@@ -244,6 +246,7 @@ fn largest(n: usize) -> (PlugId, PersistedPlug) {
         running_ms: 0,
     };
     let tally = MeterState {
+        counters: vec![Some(CounterState { shows: energy, ahead: energy }); count],
         ports: vec![PortMeterState { energy, watts: 4_999.123_456_789_012 }; count],
         unmetered_ms: u64::MAX / 2,
         unix_ms: 1_795_000_000_000,

@@ -39,6 +39,8 @@ struct Port<'a> {
     state: Option<&'static str>,
     power: Option<Plain>,
     current: Option<Plain>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    voltage: Option<Option<Plain>>,
     energy: Option<f64>,
     energy_today: Option<f64>,
     energy_month: Option<f64>,
@@ -77,6 +79,7 @@ impl Serialize for Ports<'_> {
                 state: port.relay.map(on_off),
                 power: port.watts.map(Plain::of),
                 current: port.amps.map(Plain::of),
+                voltage: plug.offer.port_voltage.then(|| port.volts.map(Plain::of)),
                 energy: port.energy.map(Energy::kwh),
                 energy_today: port.lately.map(|[today, _]| today.kwh()),
                 energy_month: port.lately.map(|[_, month]| month.kwh()),

@@ -167,8 +167,11 @@ pub(super) fn snapshot_topic(base: &str, id: &PlugId) -> String {
 /// What does not change from poll to poll.
 pub(super) fn info(plug: &PlugView) -> Json {
     let facts = &plug.facts;
-    let metering =
-        [("power", plug.offer.power), ("current", plug.offer.current), ("voltage", plug.offer.voltage)];
+    let metering = [
+        ("power", plug.offer.power),
+        ("current", plug.offer.current),
+        ("voltage", plug.offer.voltage | plug.offer.port_voltage),
+    ];
     let metering: Vec<&str> = metering.iter().filter(|(_, there)| *there).map(|(word, _)| *word).collect();
     json!({
         "id": plug.id.as_str(),
@@ -186,7 +189,7 @@ pub(super) fn info(plug: &PlugView) -> Json {
         "ip": plug.ip.as_deref(),
         "ports": plug.offer.ports,
         "metering": metering,
-        "energy_source": plug.offer.power.then_some("integrated"),
+        "energy_source": plug.offer.power.then_some(if plug.offer.energy_counted { "device" } else { "integrated" }),
         "unmetered_s": plug.energy.map(|_| plug.unmetered_s),
         "control": plug.control,
         "state_source": if plug.relays_remembered { "remembered" } else { "device" },

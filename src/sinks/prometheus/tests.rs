@@ -16,7 +16,8 @@ fn scrape(online: bool) -> String {
     };
     let mut figures =
         PlugFigures { unmetered_s: 40, seen_ms: Some(1_500), moves: 2, refused: 3, ..PlugFigures::default() };
-    figures.ports.push(PortFigures { relay: Some(true), watts: Some(9.8), amps: None, joules: Some(3.6e6) });
+    let (relay, watts, volts, joules) = (Some(true), Some(9.8), Some(229.1), Some(3.6e6));
+    figures.ports.push(PortFigures { relay, watts, amps: None, volts, joules });
     figures.polls.count("ok");
     figures.polls.count("ok");
     figures.polls.count("timeout");
@@ -53,6 +54,7 @@ fn figures_carry_their_unit_and_labels_are_escaped() {
         r#"plug2mqtt_port_info{plug="maxsmart-x1",port="1",name="Lamp"} 1.0"#,
         r#"plug2mqtt_port_relay_on{plug="maxsmart-x1",port="1"} 1.0"#,
         r#"plug2mqtt_port_power_watts{plug="maxsmart-x1",port="1"} 9.8"#,
+        r#"plug2mqtt_port_voltage_volts{plug="maxsmart-x1",port="1"} 229.1"#,
         r#"plug2mqtt_port_energy_joules_total{plug="maxsmart-x1",port="1"} 3600000.0"#,
     ] {
         assert!(text.lines().any(|other| other == line), "{line} is not in\n{text}");

@@ -3,8 +3,8 @@
 
 use plug2mqtt::drivers::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use plug2mqtt::model::{
-    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family, FamilyInfo, Found,
-    Mac, Moment, Name, PlugId, PortReading, Reading, Setting, SettingKind, Switch,
+    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Energy, Failure, Family, FamilyInfo,
+    Found, Mac, Moment, Name, PlugId, PortReading, Reading, Setting, SettingKind, Switch,
 };
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -100,6 +100,8 @@ fn reading(said: &Value) -> Option<Reading> {
         port.relay = told["on"].as_bool();
         port.watts = told["w"].as_f64();
         port.amps = told["a"].as_f64();
+        port.volts = told["v"].as_f64();
+        port.energy = told["kwh"].as_f64().and_then(Energy::from_kwh);
         reading.ports.push(port);
     }
     Some(reading)

@@ -55,6 +55,38 @@ fn it_is_found_polled_switched_and_announced_beside_the_others() {
 }
 
 #[test]
+fn its_own_counters_are_followed_while_the_bridge_is_away_and_each_port_has_its_volts() {
+    run(async {
+        let shelf = socket().await;
+        let socket = &shelf.plugs()[0];
+        let mut house = TestBridge::new(vec![strip()]).await;
+        house.drivers = DRIVERS;
+        house.start(&[], &section(&shelf)).await;
+        let info = format!("plug2mqtt/{TOY}/info");
+        house
+            .wait_after(0, "its source", with(&info, |info| info.contains(r#""energy_source":"device""#)))
+            .await;
+        house.wait_after(0, "its volts", on(&format!("plug2mqtt/{TOY}/2/voltage"), "229.5")).await;
+        house.wait_after(0, "its meter", on(&format!("plug2mqtt/{TOY}/1/energy"), "0.0000")).await;
+        socket.plug(|socket| socket.kwh = [101.25, 7.5]);
+        house.publish(&format!("plug2mqtt/{TOY}/get"), "", false).await;
+        let energy = |port: u8| format!("plug2mqtt/{TOY}/{port}/energy");
+        house.wait_after(0, "what it has counted", on(&energy(1), "1.2500")).await;
+        house.stop().await.expect("ended");
+        let mark = house.mark();
+        socket.plug(|socket| (socket.kwh, socket.volts) = ([102.0, 7.5], 231.0));
+        house.start(&[], &section(&shelf)).await;
+        house.wait_after(mark, "what it counted meanwhile", on(&energy(1), "2.0000")).await;
+        house.wait_after(mark, "its volts", on(&format!("plug2mqtt/{TOY}/2/voltage"), "231")).await;
+        assert_eq!(house.value(&energy(2)).as_deref(), Some("0.0000"));
+        let info = house.value(&info).expect("told");
+        assert!(info.contains(r#""unmetered_s":0"#), "{info}");
+        house.close().await;
+        shelf.stop().await;
+    });
+}
+
+#[test]
 fn its_section_is_in_the_schema_and_checked_like_any_other() {
     let mut out = Vec::new();
     cli::config::schema(DRIVERS, &mut out).expect("written");

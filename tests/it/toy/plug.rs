@@ -9,16 +9,22 @@ pub(super) struct Socket {
     pub(super) on: [bool; 2],
     pub(super) pin: &'static str,
     pub(super) beeps: u32,
+    /// What its counters show.
+    pub(super) kwh: [f64; 2],
+    pub(super) volts: f64,
 }
 
 impl Socket {
     pub(super) fn new(pin: &'static str) -> Self {
-        Self { on: [false; 2], pin, beeps: 0 }
+        Self { on: [false; 2], pin, beeps: 0, kwh: [100.0, 7.5], volts: 229.5 }
     }
 
     fn ports(&self) -> Vec<u8> {
-        let port = |on: &bool| json!({"on": on, "w": if *on { 46.0 } else { 0.0 }, "a": if *on { 0.2 } else { 0.0 }});
-        let ports: Vec<Value> = self.on.iter().map(port).collect();
+        let port = |(on, kwh): (&bool, &f64)| {
+            let (watts, amps) = if *on { (46.0, 0.2) } else { (0.0, 0.0) };
+            json!({"on": on, "w": watts, "a": amps, "v": self.volts, "kwh": kwh})
+        };
+        let ports: Vec<Value> = self.on.iter().zip(&self.kwh).map(port).collect();
         json!({"toy": 1, "ports": ports}).to_string().into_bytes()
     }
 

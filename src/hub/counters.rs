@@ -1,0 +1,177 @@
+//! Energy that a plug counts by itself. Its counters may stand still for long, go on while the bridge is away, and
+//! begin again at zero; what they say is added to the meters, which never fall. Between two figures the meters may
+//! run ahead of a counter by what was integrated; then they stand still until it has caught up.
+
+use crate::model::{CounterState, Energy, MAX_WATTS, Moment};
+use std::time::Duration;
+
+/// A counter that is told for the first time in a run may have moved for so long before it was seen, beside the time
+/// in which the bridge was away.
+const SLACK: Duration = Duration::from_secs(3600);
+
+/// What others have told is in a figure that is no older.
+const FRESH: Duration = Duration::from_secs(15);
+
+/// The counters of one plug's ports; empty for plugs that have none.
+#[derive(Debug, Default)]
+pub(super) struct Counters(Vec<Option<Counter>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Counter {
+    state: CounterState,
+    /// When it was told last in this run.
+    told_at: Option<Duration>,
+    /// When it was seen to move last in this run.
+    moved_at: Option<Duration>,
+    /// The meter is ahead of it, and waits.
+    waits: bool,
+}
+
+impl Counters {
+    pub(super) fn new(kept: &[Option<CounterState>]) -> Self {
+        let counter = |state: &CounterState| Counter {
+            state: *state,
+            told_at: None,
+            moved_at: None,
+            waits: state.ahead != Energy::default(),
+        };
+        Self(kept.iter().map(|kept| kept.as_ref().map(counter)).collect())
+    }
+
+    /// As they are to be remembered.
+    pub(super) fn state(&self) -> Vec<Option<CounterState>> {
+        self.0.iter().map(|counter| counter.map(|counter| counter.state)).collect()
+    }
+
+    /// A port's counter, port 1 at 0, shows this much: what the meter is to count. `None` for the first figure of
+    /// all, from which it goes on. `away` is how long the bridge was not there before this run.
+    pub(super) fn told(
+        &mut self,
+        index: usize,
+        now: &Moment,
+        shows: Energy,
+        away: Duration,
+    ) -> Option<Energy> {
+        if self.0.len() <= index {
+            self.0.resize(index + 1, None);
+        }
+        let place = self.0.get_mut(index)?;
+        let Some(Counter { state, told_at, moved_at, waits }) = place else {
+            let state = CounterState { shows, ahead: Energy::default() };
+            *place = Some(Counter { state, told_at: Some(now.up), moved_at: Some(now.up), waits: false });
+            return None;
+        };
+        *told_at = Some(now.up);
+        // Less than before: it has begun again, and shows what was drawn since.
+        let drawn = if shows < state.shows { shows } else { shows.beyond(state.shows) };
+        let passed = moved_at.map_or(away + now.up, |at| now.up.saturating_sub(at)) + SLACK;
+        let most = Energy::drawn(MAX_WATTS, MAX_WATTS, u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
+        state.shows = shows;
+        *moved_at = Some(now.up).filter(|_| drawn != Energy::default()).or(*moved_at);
+        if drawn > most {
+            // No socket gives so much: the counter goes on from there.
+            return Some(Energy::default());
+        }
+        let counted = drawn.beyond(state.ahead);
+        state.ahead = state.ahead.beyond(drawn);
+        *waits = state.ahead != Energy::default();
+        Some(counted)
+    }
+
+    /// So much was integrated since the reading before, which had no figure of the counter: what of it counts.
+    pub(super) fn between(&mut self, index: usize, drawn: Energy) -> Energy {
+        let Some(Some(Counter { state, waits, .. })) = self.0.get_mut(index) else { return drawn };
+        if *waits {
+            return Energy::default();
+        }
+        state.ahead.add(drawn);
+        drawn
+    }
+
+    /// The meter was set: it goes on from there with the next figure.
+    pub(super) fn set(&mut self, index: usize) {
+        if let Some(Some(Counter { state, waits, .. })) = self.0.get_mut(index) {
+            (state.ahead, *waits) = (Energy::default(), false);
+        }
+    }
+
+    /// The meter has gone up by what others have told, before its next figure has: that has it, too.
+    pub(super) fn lifted(&mut self, index: usize, now: &Moment, lead: Energy) {
+        if let Some(Some(Counter { state, told_at, waits, .. })) = self.0.get_mut(index)
+            && told_at.is_none_or(|at| at + FRESH < now.up)
+        {
+            state.ahead.add(lead);
+            *waits = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(s: u64) -> Moment {
+        Moment {
+            up: Duration::from_secs(s),
+            unix_ms: 1_795_000_000_000 + s * 1000,
+            utc_offset_s: 0,
+            dst_s: 0,
+            nonce: 0,
+        }
+    }
+
+    fn kwh(kwh: f64) -> Energy {
+        Energy::from_kwh(kwh).expect("a figure")
+    }
+
+    const NONE: Duration = Duration::ZERO;
+
+    #[test]
+    fn what_a_counter_gains_counts_and_one_that_begins_again_takes_nothing_away() {
+        let mut counters = Counters::default();
+        let mut told = |s, shows| counters.told(1, &at(s), kwh(shows), NONE);
+        assert_eq!(told(0, 500.0), None, "from here it goes on");
+        assert_eq!(told(10, 500.25), Some(kwh(0.25)));
+        assert_eq!(told(20, 500.25), Some(kwh(0.0)));
+        assert_eq!(told(30, 0.1), Some(kwh(0.1)));
+        assert_eq!(told(40, 900.0), Some(kwh(0.0)), "no socket gives so much");
+        assert_eq!(told(50, 900.5), Some(kwh(0.5)));
+    }
+
+    #[test]
+    fn a_counter_that_moves_once_a_day_is_believed() {
+        let mut counters = Counters::default();
+        for s in 0..86_400 / 60 {
+            counters.told(0, &at(s * 60), kwh(3.0), NONE);
+        }
+        assert_eq!(counters.told(0, &at(86_400), kwh(43.0), NONE), Some(kwh(40.0)));
+        // And one that was not seen for so long.
+        let mut again = Counters::new(&counters.state());
+        assert_eq!(again.told(0, &at(1), kwh(83.0), Duration::from_secs(86_400)), Some(kwh(40.0)));
+    }
+
+    #[test]
+    fn what_was_counted_between_two_figures_is_in_the_next() {
+        let mut counters = Counters::default();
+        counters.told(0, &at(0), kwh(1.0), NONE);
+        assert_eq!(counters.between(0, kwh(0.3)), kwh(0.3));
+        assert_eq!(counters.told(0, &at(5), kwh(1.2), NONE), Some(kwh(0.0)));
+        assert_eq!(counters.between(0, kwh(0.3)), kwh(0.0), "the meter waits");
+        assert_eq!(counters.told(0, &at(10), kwh(1.5), NONE), Some(kwh(0.2)));
+        assert_eq!(counters.between(3, kwh(0.3)), kwh(0.3), "a port without one");
+    }
+
+    #[test]
+    fn what_others_have_told_is_not_counted_once_more() {
+        let mut counters = Counters::default();
+        counters.told(0, &at(0), kwh(1.0), NONE);
+        counters.lifted(0, &at(3600), kwh(0.5));
+        assert_eq!(counters.told(0, &at(3601), kwh(1.6), NONE), Some(kwh(0.1)));
+        // One that was told a moment ago has it already.
+        counters.lifted(0, &at(3602), kwh(0.5));
+        assert_eq!(counters.told(0, &at(3603), kwh(1.7), NONE), Some(kwh(0.1)));
+        counters.lifted(0, &at(9000), kwh(5.0));
+        counters.set(0);
+        assert_eq!(counters.told(0, &at(9001), kwh(1.8), NONE), Some(kwh(0.1)));
+    }
+}
