@@ -31,6 +31,16 @@ pub enum Switch {
     Ports(BTreeMap<u8, bool>),
 }
 
+impl Switch {
+    /// How many requests it takes.
+    pub fn requests(&self) -> u32 {
+        match self {
+            Self::All(_) => 1,
+            Self::Ports(ports) => u32::try_from(ports.len()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
 /// What a dialect brings back.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DeviceResponse {

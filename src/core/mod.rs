@@ -20,5 +20,5 @@ pub use hazard::{Hazard, Remedy};
 pub use identity::{DeviceInfo, Endpoint, Found, Heard, Mac, Name, PlugId, Stray};
 pub use moment::{Moment, iso};
 pub use port::{PerPort, port_number};
-pub use reading::{Failure, MAX_PORTS, MAX_WATTS, PortReading, Reading};
+pub use reading::{Failure, MAX_PORTS, MAX_WATTS, PortReading, Pushed, Reading};
 pub use short::shortened;

@@ -1,7 +1,8 @@
 //! What a plug says when it is asked how it is, and the ways a conversation can end badly.
 
-use super::{DeviceInfo, Endpoint, Energy};
+use super::{DeviceInfo, Endpoint, Energy, PlugId};
 use std::fmt;
+use std::net::IpAddr;
 
 /// More ports than any strip has; what lies beyond is refused.
 pub const MAX_PORTS: usize = 16;
@@ -44,6 +45,17 @@ pub struct Reading {
     pub refused: Vec<String>,
     /// What the reading tells about the plug itself, for families that say it in every reply.
     pub facts: Option<DeviceInfo>,
+}
+
+/// What a plug has said unasked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pushed {
+    /// Who.
+    pub plug: PlugId,
+    /// The address it came from, where that must be the plug's own: anybody could have sent it.
+    pub from: Option<IpAddr>,
+    /// How it is; of ports it did not speak of nothing.
+    pub reading: Reading,
 }
 
 /// Why a conversation ended without an answer.

@@ -18,7 +18,7 @@ pub mod meross;
 
 use crate::model::{
     DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Failure, Family, FamilyInfo, Found, Moment,
-    Name,
+    Name, Pushed,
 };
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -47,6 +47,16 @@ pub trait Driver: Debug + Sync {
     /// What to say of a datagram that came back and is not from a plug of this family.
     fn stray(&self, datagram: &[u8]) -> String {
         not_understood(datagram)
+    }
+
+    /// The UDP port of this machine at which plugs are listened to that say unasked how they are; `None` when none do.
+    fn listens(&self, _family: &Family) -> Option<u16> {
+        None
+    }
+
+    /// Reads what came in there. `None` for anything that is not surely one of ours.
+    fn pushed(&self, _family: &Family, _from: SocketAddr, _datagram: &[u8]) -> Option<Pushed> {
+        None
     }
 
     /// Further datagrams that a plug answers and that change nothing, each with the way it shows; for `doctor` and

@@ -1,7 +1,8 @@
 //! What the hub is told, and what it wants done.
 
 use crate::model::{
-    DeviceRequest, Endpoint, Found, Heard, HubRequest, LogLevel, Notification, Outcome, PlugId, Stray, Who,
+    DeviceRequest, Endpoint, Found, Heard, HubRequest, LogLevel, Notification, Outcome, PlugId, Pushed,
+    Stray, Who,
 };
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub enum Input {
     Unheard(Vec<(&'static str, Endpoint)>),
     /// The networks of this machine are others than before.
     Network,
+    /// A plug has said how it is, unasked.
+    Pushed(Pushed),
     /// A conversation ended.
     Answered(Outcome),
     /// A sink wants something.

@@ -11,9 +11,10 @@ use super::plug::{News, Plug};
 use super::rules::Rules;
 use crate::model::{
     BridgeView, DeviceRequest, Endpoint, Energy, Event, Metered, Metrics, Moment, Notification, Outcome,
-    PersistedPlug, PlugId, View, Who,
+    PersistedPlug, PlugId, Reading, View, Who,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::warn;
@@ -271,6 +272,18 @@ impl Fleet {
         // It may have been removed while it was being asked.
         let Some(plug) = self.plugs.get_mut(id) else { return };
         plug.answered(now, &self.rules, fleet, outcome);
+        self.attend(now, id);
+    }
+
+    /// What a plug has said unasked goes the way of a poll's answer, if it came from where the plug is; it is
+    /// polled when it is due all the same.
+    pub(super) fn pushed(&mut self, now: &Moment, id: &PlugId, from: Option<IpAddr>, reading: Reading) {
+        let Some(plug) = self.plugs.get_mut(id) else { return };
+        let place = plug.device().place();
+        if place == Endpoint::UNKNOWN || from.is_some_and(|from| from != place.ip) {
+            return;
+        }
+        plug.pushed(now, &self.rules, reading);
         self.attend(now, id);
     }
 

@@ -65,8 +65,8 @@ pub use rules::{Limit, Pace, PlugRules, Rules};
 
 use crate::model::{
     Asker, BridgeView, CommandError, DialectOptions, Event, Found, HubRequest, Metrics, Moment, Notification,
-    Outcome, PersistedPlug, PersistedState, PlugId, PowerUnit, Request, Response, ResponseData, Stats,
-    SwitchOrder, View, Who,
+    Outcome, PersistedPlug, PersistedState, PlugId, PowerUnit, Pushed, Request, Response, ResponseData,
+    Stats, SwitchOrder, View, Who,
 };
 use change::Change;
 use discovery::{Discovery, Known};
@@ -139,6 +139,11 @@ impl Hub {
             Input::Network => {
                 let (discovery, mut known) = self.discovery();
                 discovery.network_changed(now, &mut known);
+            }
+            Input::Pushed(Pushed { plug, from, reading }) => {
+                if let Some(id) = registry::bearer(&self.fleet, &plug) {
+                    self.fleet.pushed(now, &id, from, reading);
+                }
             }
             Input::Answered(outcome) => self.answered(now, outcome),
             Input::Commanded(order) => self.commanded(now, order),

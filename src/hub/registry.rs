@@ -74,14 +74,20 @@ pub(super) fn known_as(fleet: &Fleet, found: &Found) -> Option<PlugId> {
             return Some(plug.device().id().clone());
         }
     }
-    let id = found.id.as_ref()?;
-    if let Some(plug) = fleet.plugs().find(|plug| plug.device().kept().hardware.as_ref() == Some(id)) {
+    let plug = fleet.get(&bearer(fleet, found.id.as_ref()?)?)?;
+    if plug.device().kept().hardware.is_some() {
         return Some(plug.device().id().clone());
     }
-    let plug = fleet.get(id).filter(|plug| plug.device().kept().hardware.is_none())?;
     // The same serial behind another MAC is another plug.
     let other = matches!((plug.device().kept().facts.mac, found.facts.mac), (Some(a), Some(b)) if a != b);
     (!other).then(|| plug.device().id().clone())
+}
+
+/// The plug that this hardware is, if it is known.
+pub(super) fn bearer(fleet: &Fleet, hardware: &PlugId) -> Option<PlugId> {
+    let own = fleet.get(hardware).filter(|plug| plug.device().kept().hardware.is_none());
+    let other = || fleet.plugs().find(|plug| plug.device().kept().hardware.as_ref() == Some(hardware));
+    own.or_else(other).map(|plug| plug.device().id().clone())
 }
 
 fn serials_agree(plug: &Plug, found: &Found) -> bool {

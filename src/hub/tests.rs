@@ -9,6 +9,7 @@ mod ledger;
 mod locks;
 mod plug_requests;
 mod protection;
+mod pushed;
 mod reboot;
 mod registry;
 mod settings;

@@ -11,6 +11,7 @@ use super::dialects::Dialects;
 use super::exchange::talk;
 use super::http::Http;
 use super::probe::{DriverConfig, Unanswered};
+use super::push::Pushes;
 use super::store::Store;
 use crate::drivers::Dialect;
 use crate::fair;
@@ -111,6 +112,7 @@ impl Engine {
     ) {
         let mut stop = std::pin::pin!(stop);
         let mut networks = self.watch_networks();
+        let mut pushes = Pushes::listen(&self.parts.quarries);
         self.act();
         loop {
             let wake = self.clock.instant(self.hub.wake_at());
@@ -122,6 +124,7 @@ impl Engine {
                     Some(saved) = self.saves.join_next() => self.saved(saved),
                     Some(heard) = self.heard.1.recv() => self.feed(heard.into()),
                     Some(silent) = self.searches.join_next() => self.searched(silent),
+                    Some(pushed) = pushes.next() => self.feed(Input::Pushed(pushed)),
                     Some(()) = networks.recv() => self.feed(Input::Network),
                     () = sleep_until(Instant::from_std(wake)) => self.feed(Input::Tick),
                 }

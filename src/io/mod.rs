@@ -13,6 +13,7 @@
 //! | `http.rs`, `udp.rs` | the two transports and their leniency |
 //! | `search.rs` | the course of one search: whom to ask when, which answers are new; pure |
 //! | `probe.rs` | searches carried out: broadcasts, hosts, names |
+//! | `push.rs` | what plugs say unasked |
 //! | `store.rs` | the state file |
 //! | `clock.rs` | time |
 
@@ -26,6 +27,8 @@ pub mod exchange;
 pub mod http;
 pub mod line;
 pub mod probe;
+#[cfg(feature = "bridge")]
+pub mod push;
 #[cfg(feature = "bridge")]
 pub mod recorder;
 pub mod search;

@@ -1,6 +1,6 @@
 //! Figures about each plug's conversations, for monitoring: counted from the start of the program.
 
-use super::{PlugId, View};
+use super::{Failure, PlugId, View};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +40,16 @@ pub struct PlugFigures {
     pub unmetered_s: u64,
     /// When it last answered, milliseconds since 1970; `None` while it has not in this run.
     pub seen_ms: Option<u64>,
+}
+
+impl PlugFigures {
+    /// One more poll, with what it failed by, if it did.
+    pub fn count_poll(&mut self, failure: Option<&Failure>, took: Duration) {
+        self.polls.count(failure.map_or("ok", Failure::word));
+        if failure.is_none() {
+            self.poll_times.note(took);
+        }
+    }
 }
 
 /// One port as last read, without deadbands.

@@ -27,8 +27,8 @@ use super::meter::Meter;
 use super::rules::Rules;
 use crate::model::{
     Asker, ClockQuery, DeviceInfo, DeviceRequest, DeviceResponse, Endpoint, Event, FIRST_CONTACT, Failure,
-    Moment, Notification, Outcome, PersistedPlug, PlugFigures, PlugId, PlugRequest, Query, QueryReply,
-    Reading, Span, Switch, SwitchOrder,
+    Moment, Notification, Outcome, PersistedPlug, PlugFigures, PlugId, PlugRequest, PortReading, Query,
+    QueryReply, Reading, Span, SwitchOrder,
 };
 use device::Device;
 use questions::Questions;
@@ -259,11 +259,7 @@ impl Plug {
         let timeout = self.device.settings.pace.timeout;
         if let Some((switch, left)) = self.switching.commands.send(now, self.device.kept.offer.ports) {
             // Each request has its time, and so has the look at what came of them.
-            let requests = match &switch {
-                Switch::All(_) => 1,
-                Switch::Ports(ports) => u32::try_from(ports.len()).unwrap_or(u32::MAX),
-            };
-            let limit = (timeout * (requests + 1)).min(left);
+            let limit = (timeout * (switch.requests() + 1)).min(left);
             return Some((About::Command, DeviceRequest::Switch(switch), limit));
         }
         if self.schedule.at() <= now.up {
@@ -315,15 +311,14 @@ impl Plug {
         let (moved, commanded) = (place != self.device.kept.place, about == About::Command);
         self.switching.commands.count(outcome.requests);
         if !commanded {
-            self.figures.polls.count(outcome.result.as_ref().map_or_else(Failure::word, |_| "ok"));
-            if outcome.result.is_ok() {
-                self.figures.poll_times.note(outcome.took);
-            }
+            self.figures.count_poll(outcome.result.as_ref().err(), outcome.took);
         }
         // A command that failed is no missed poll, and puts none off.
         let polls_wait = commanded && outcome.result.is_err();
         match outcome.result {
-            Ok(DeviceResponse::Reading(reading)) => self.take_reading(now, rules, reading, outcome.took),
+            Ok(DeviceResponse::Reading(reading)) => {
+                self.take_reading(now, rules, reading, Some(outcome.took))
+            }
             Ok(_) => debug!(plug = %self.device.id, "answered something that was not asked"),
             Err(failure) => {
                 self.switching.commands.failed(now, &failure);
@@ -373,8 +368,18 @@ impl Plug {
         }
     }
 
-    /// What follows from a reading.
-    fn take_reading(&mut self, now: &Moment, rules: &Rules, mut reading: Reading, took: Duration) {
+    /// Takes what it has said unasked, of some ports or all; not before it was read, and not while it is switched.
+    pub(crate) fn pushed(&mut self, now: &Moment, rules: &Rules, mut reading: Reading) {
+        let switches = self.talking.as_ref().is_some_and(|talk| talk.about == About::Command);
+        if self.device.is_adopted() && self.read && !switches {
+            reading.ports.resize(self.device.ports().into(), PortReading::default());
+            self.figures.seen_ms = Some(now.unix_ms);
+            self.take_reading(now, rules, reading, None);
+        }
+    }
+
+    /// What follows from a reading; how long it took to ask for it.
+    fn take_reading(&mut self, now: &Moment, rules: &Rules, mut reading: Reading, took: Option<Duration>) {
         self.figures.renewals += u64::from(reading.renewed);
         self.figures.refused += reading.refused.len() as u64;
         let before = self.ports_before();
@@ -425,12 +430,11 @@ impl Plug {
     /// Before a reading is taken in: the ports as they may have to be put back, if it is the first or the first
     /// after a pause.
     fn ports_before(&self) -> Option<Vec<reboot::Port>> {
-        let again = self.read && (self.missing() || !self.online());
-        if !again {
-            return (!self.read).then(Vec::new);
+        match self.read {
+            false => Some(Vec::new()),
+            true if self.missing() || !self.online() => Some(self.switching.before(&self.device)),
+            true => None,
         }
-        let restores = !self.device.own().restore.is_empty();
-        Some(if restores { self.switching.before(&self.device.view) } else { Vec::new() })
     }
 
     /// Hands in a command. Whatever comes of it, it ends in exactly one result.

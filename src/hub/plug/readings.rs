@@ -35,8 +35,8 @@ pub(super) struct Given<'a> {
     pub(super) rules: &'a Rules,
     pub(super) settings: &'a Effective,
     pub(super) offer: Capabilities,
-    /// How long it took.
-    pub(super) took: Duration,
+    /// How long it took, if it was asked for.
+    pub(super) took: Option<Duration>,
 }
 
 impl Readings {
@@ -103,7 +103,8 @@ impl Readings {
         new.online = true;
         if everything {
             new.beat = new.beat.wrapping_add(1);
-            new.latency_ms = u64::try_from(took.as_millis()).ok();
+            let latency_ms = took.and_then(|took| u64::try_from(took.as_millis()).ok());
+            new.latency_ms = latency_ms.or(new.latency_ms);
             new.last_seen_ms = Some(now.unix_ms);
         }
         if self.heartbeat.take_asked() {

@@ -13,7 +13,7 @@ use crate::hub::protection::{self, Moved, Protection, Seen};
 use crate::hub::rules::Rules;
 use crate::model::{
     Cause, Clock, CommandError, DeviceResponse, Event, Failure, Moment, Notification, PerPort, PlugFigures,
-    PlugId, PlugView, PortReading, RawRule, Remedy, SwitchOrder,
+    PlugId, PortReading, RawRule, Remedy, SwitchOrder,
 };
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -194,8 +194,10 @@ impl Switching {
 
     /// Before a reading is taken in that is the first, or the first after a pause: the ports as they may have to be
     /// put back.
-    pub(super) fn before(&self, view: &PlugView) -> Vec<reboot::Port> {
-        reboot::before(&view.ports, |port| self.commands.is_timed(port))
+    pub(super) fn before(&self, device: &Device) -> Vec<reboot::Port> {
+        let restores = !device.own().restore.is_empty();
+        let ports = if restores { device.view.ports.as_slice() } else { &[] };
+        reboot::before(ports, |port| self.commands.is_timed(port))
     }
 
     /// After a reading: says which relays have moved; raises alarms, and does about them what the settings say;

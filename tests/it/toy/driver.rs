@@ -4,7 +4,7 @@
 use plug2mqtt::drivers::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use plug2mqtt::model::{
     DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Energy, Failure, Family, FamilyInfo,
-    Found, Mac, Moment, Name, PlugId, PortReading, Reading, Setting, SettingKind, Switch,
+    Found, Mac, Moment, Name, PlugId, PortReading, Pushed, Reading, Setting, SettingKind, Switch,
 };
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -36,6 +36,11 @@ static FAMILY: FamilyInfo = FamilyInfo {
             doc: "Only sockets in this room are answered for.",
             kind: SettingKind::Text { allowed: "text", check: |_| Ok(()) },
         },
+        Setting {
+            key: "listen",
+            doc: "UDP port of this machine to which sockets say what has changed.",
+            kind: SettingKind::Text { allowed: "a port", check: a_port },
+        },
         Setting { key: "beep", doc: "Beep at each switch.", kind: SettingKind::Switch(true) },
     ],
 };
@@ -43,6 +48,10 @@ static FAMILY: FamilyInfo = FamilyInfo {
 fn four_digits(pin: &str) -> Result<(), String> {
     let fits = pin.len() == 4 && pin.bytes().all(|digit| digit.is_ascii_digit());
     if fits { Ok(()) } else { Err("is not four digits; read it off the label".into()) }
+}
+
+fn a_port(text: &str) -> Result<(), String> {
+    text.parse::<u16>().map(drop).map_err(|_| "is not a port".into())
 }
 
 /// The family.
@@ -64,6 +73,17 @@ impl Driver for Toy {
         let room = family.own.text("room");
         let found = found(&hello, place)?;
         room.is_none_or(|room| hello["room"] == room).then_some(found)
+    }
+
+    fn listens(&self, family: &Family) -> Option<u16> {
+        family.own.text("listen")?.parse().ok()
+    }
+
+    fn pushed(&self, _: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Pushed> {
+        let said = parsed(datagram)?;
+        let mac = Mac::parse(said["mac"].as_str()?)?;
+        let plug = PlugId::of(FAMILY.name, &mac.bare())?;
+        Some(Pushed { plug, from: Some(from.ip()), reading: reading(&said)? })
     }
 
     fn attach(&self, family: &Family, plug: &Found, options: &DialectOptions) -> Box<dyn Dialect> {

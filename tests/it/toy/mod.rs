@@ -12,6 +12,7 @@ use plug2mqtt::config;
 use plug2mqtt::drivers::{ALL, Drivers, inplug::Inplug, maxsmart::Maxsmart};
 use plug2mqtt::sim::Shelf;
 use serde_json::Value;
+use std::net::UdpSocket;
 
 /// The one line.
 static DRIVERS: Drivers = &[&Maxsmart, &Inplug, &Toy];
@@ -23,9 +24,15 @@ async fn socket() -> Shelf<Socket> {
 }
 
 fn section(shelf: &Shelf<Socket>) -> String {
+    section_at(shelf, 0)
+}
+
+/// With a port at which it is listened to.
+fn section_at(shelf: &Shelf<Socket>, listen: u16) -> String {
     let (udp, http) = shelf.ports();
+    let listen = if listen > 0 { format!("listen = \"{listen}\"\n") } else { String::new() };
     format!(
-        "[toy]\nbroadcast = [\"127.255.255.255\"]\nudp_port = {udp}\nhttp_port = {http}\npoll_interval = \"200ms\"\n\
+        "[toy]\n{listen}broadcast = [\"127.255.255.255\"]\nudp_port = {udp}\nhttp_port = {http}\npoll_interval = \"200ms\"\n\
          pin = \"1234\"\nroom = \"attic\"\n"
     )
 }
@@ -49,6 +56,36 @@ fn it_is_found_polled_switched_and_announced_beside_the_others() {
         assert_eq!(socket.plug(|socket| (socket.on, socket.beeps)), ([false, true], 1));
         socket.press(1);
         house.wait_after(0, "a hand", on(&format!("plug2mqtt/{TOY}/1/state"), "ON")).await;
+        house.close().await;
+        shelf.stop().await;
+    });
+}
+
+#[test]
+fn what_it_says_unasked_is_shown_before_the_next_poll() {
+    run(async {
+        let shelf = socket().await;
+        let listen =
+            UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let mut house = TestBridge::new(vec![strip()]).await;
+        house.drivers = DRIVERS;
+        house.start(&[], &section_at(&shelf, listen).replace("\"200ms\"", "\"1h\"")).await;
+        house.wait_after(0, "a toy", on(&format!("plug2mqtt/{TOY}/1/state"), "OFF")).await;
+        let socket = &shelf.plugs()[0];
+        socket.press(1);
+        let news = socket.plug(|socket| socket.news());
+        let mark = house.mark();
+        // Somebody else says so, too, and that the socket burns.
+        let lie = String::from_utf8(news.clone()).expect("text").replace("46", "2300");
+        for (from, said) in [("127.0.0.1".into(), lie.as_bytes()), (socket.ip().to_string(), &news)] {
+            let from = UdpSocket::bind((from.as_str(), 0)).expect("its address");
+            from.send_to(said, ("127.0.0.1", listen)).expect("sent");
+        }
+        house.wait_after(mark, "its power", on(&format!("plug2mqtt/{TOY}/1/power"), "46")).await;
+        house.wait_after(mark, "a hand", on(&format!("plug2mqtt/{TOY}/1/state"), "ON")).await;
+        let told: Vec<_> = house.since(mark).into_iter().map(|message| message.payload).collect();
+        assert!(!told.iter().any(|payload| payload == b"2300"));
+        assert_eq!(house.value(&format!("plug2mqtt/{TOY}/2/state")).as_deref(), Some("OFF"));
         house.close().await;
         shelf.stop().await;
     });

@@ -28,6 +28,12 @@ impl Socket {
         json!({"toy": 1, "ports": ports}).to_string().into_bytes()
     }
 
+    /// What it says unasked when its first port was pressed; of the other one nothing.
+    pub(super) fn news(&self) -> Vec<u8> {
+        let port = json!({"on": self.on[0], "w": if self.on[0] { 46.0 } else { 0.0 }});
+        json!({"toy": 1, "mac": "02:00:00:00:00:a1", "ports": [port]}).to_string().into_bytes()
+    }
+
     fn switch(&mut self, body: &Value) -> Option<Vec<u8>> {
         if body["pin"] != self.pin {
             return Some(br#"{"toy":1,"error":"wrong pin"}"#.into());
