@@ -93,7 +93,7 @@ fn time_in_which_several_ports_were_not_metered_counts_once() {
     read(&mut meter, 150, &six);
     assert_eq!(meter.unmetered_s(), 120, "the others since 30 s, and once");
     // One port goes silent a while after another.
-    let sample = |watts| Sample { watts, switched: false };
+    let sample = |watts| Sample { watts, switched: false, counter: None };
     for at in (155..=300).step_by(5) {
         let told = [(at < 170).then_some(1.0), (at < 200).then_some(1.0)];
         meter.take(&moment(at * 1000), told.into_iter().map(sample), Duration::from_secs(5));
