@@ -46,7 +46,7 @@ pub struct Engine {
     clock: Clock,
     parts: Parts,
     saves: JoinSet<Result<(), String>>,
-    /// Why the state file could not be written last, until it can.
+    /// That the state file could not be written last, in a sentence, until it can.
     unsaved: Option<String>,
     dialects: Dialects,
     talks: JoinSet<Home>,
@@ -214,11 +214,17 @@ impl Engine {
 
     fn saved(&mut self, saved: Result<Result<(), String>, JoinError>) {
         let saved = saved.unwrap_or_else(|error| Err(error.to_string()));
-        let why = saved.as_ref().err().cloned();
-        if let Some(why) = why.as_ref().filter(|why| self.unsaved.as_ref() != Some(why)) {
-            error!("state file not saved ({why}); free disk space or check state.directory");
+        let problem = saved
+            .as_ref()
+            .err()
+            .map(|why| format!("state file not saved ({why}): free disk space or check state.directory"));
+        if problem != self.unsaved {
+            if let Some(sentence) = &problem {
+                error!("{sentence}");
+            }
+            self.unsaved.clone_from(&problem);
+            self.feed(Input::Problem("state", problem));
         }
-        self.unsaved = why;
         self.feed(Input::Saved(saved));
     }
 

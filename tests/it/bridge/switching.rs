@@ -341,6 +341,7 @@ fn what_cannot_be_written_down_is_not_done_and_answered_so() {
         let rename = house.request("device_rename", &format!(r#"{{"id":"{STRIP}","name":"Attic"}}"#)).await;
         let error = rename["error"].as_str().unwrap_or_default().to_owned();
         assert!(error.starts_with("not saved: "), "{rename}");
+        house.shows("bridge/problem", "ON").await;
         let timed = house.command(&format!("{STRIP}/1/set"), r#"{"state":"ON","for_s":60}"#).await;
         assert_eq!((&timed["error"], &timed["port"]), (&"not_saved".into(), &1.into()), "{timed}");
         assert!(!house.relays(0)[0], "nothing moves");
@@ -349,6 +350,7 @@ fn what_cannot_be_written_down_is_not_done_and_answered_so() {
         let timed = house.command(&format!("{STRIP}/1/set"), r#"{"state":"ON","for_s":1}"#).await;
         assert_eq!(timed["status"], "ok", "{timed}");
         until("the way back", || !house.relays(0)[0]).await;
+        house.shows("bridge/problem", "OFF").await;
         house.close().await;
     });
 }
