@@ -2,7 +2,7 @@
 
 use super::StartError;
 use crate::config::Settings;
-use crate::sinks::mqtt::{self, Counters};
+use crate::sinks::mqtt::Counters;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -21,7 +21,7 @@ impl Broker {
         let own = &settings.broker;
         let login = own.username.as_deref().zip(own.password.as_ref());
         let store = super::state_directory(settings).join("broker");
-        let (topic, payload) = mqtt::last_will(&settings.mqtt.base_topic);
+        let (topic, payload) = crate::sinks::mqtt::last_will(&settings.mqtt.base_topic);
         let owner = crate::broker::Owner { client_id, will: (&topic, payload) };
         let builtin = crate::broker::start(own.listen, login, Some(&store), Some(owner)).await?;
         tracing::info!(listen = %builtin.addr(), "built-in broker started");
