@@ -1,5 +1,5 @@
 //! `record` and `replay`: a plug's traffic as a text file that can be sent to strangers, and the plug
-//! that says it all again. A recording begins with [`HEAD`]; the simulated plugs of its family read the rest.
+//! that says it all again. A recording begins with `HEAD`; the simulated plugs of its family read the rest.
 //!
 //! A line `>` is a question, the line `<` after it what came back: text with `\xNN` for bytes that are none and `\\\\` for
 //! a backslash, or `!closed`, `!unreachable`, `!timeout`.

@@ -50,7 +50,8 @@ fn a_second_bridge_waits_without_a_word_until_the_first_has_gone() {
         assert_eq!(second.stop().await, Ok(Ended::Stopped));
         second.launch(&[], "");
         first.stop().await.unwrap();
-        second.wait_after(mark, "its turn", on("plug2mqtt/bridge/state", "online")).await;
+        let online = on("plug2mqtt/bridge/state", "online");
+        at_last("its turn", || second.since(mark).iter().any(&online)).await;
         second.shows("maxsmart-swp6000000000007/availability", "online").await;
         assert_ne!(acting(&second), run);
         second.close().await;
