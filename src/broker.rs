@@ -223,7 +223,8 @@ fn limits(listen: SocketAddr) -> BrokerConfig {
         max_packet_size: 2 << 20,
         client_channel_capacity: QUEUE,
         max_subscriptions_per_client: 1_000,
-        session_expiry_interval: Duration::from_secs(24 * 60 * 60),
+        // What waits for who is away may be as much as all that is retained.
+        session_expiry_interval: Duration::from_secs(60 * 60),
         sys_topics_enabled: false,
         storage_config: storage,
         auth_config: auth,

@@ -189,7 +189,10 @@ impl Room {
             return PublishAction::Transform(message);
         }
         self.draw(&mut held, &event.topic, own);
-        held.set(&event.topic, Some(Share { cost, own }));
+        // What others write is entered when it has been retained: with QoS 2 that may never be.
+        if own || held.topics.contains_key(&*event.topic) {
+            held.set(&event.topic, Some(Share { cost, own }));
+        }
         PublishAction::Continue
     }
 
@@ -279,4 +282,33 @@ fn escaped(text: &str) -> usize {
         _ => 1,
     };
     text.bytes().map(one).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mqtt5::QoS;
+
+    #[test]
+    fn what_was_never_retained_takes_no_room() {
+        let room = Room::of(Some("bridge"));
+        let event = |client: &str| ClientPublishEvent {
+            client_id: client.into(),
+            user_id: None,
+            topic: "one/topic".into(),
+            payload: b"x".to_vec().into(),
+            qos: QoS::ExactlyOnce,
+            retain: true,
+            packet_id: Some(1),
+            response_topic: None,
+            correlation_data: None,
+        };
+        assert!(matches!(room.passes(&event("guest")), PublishAction::Continue));
+        assert_eq!(room.held().others.topics, 0, "its end may never come");
+        assert!(matches!(room.passes(&event("bridge")), PublishAction::Continue));
+        assert_eq!(room.held().own.topics, 1);
+        assert!(matches!(room.passes(&event("guest")), PublishAction::Continue));
+        let held = room.held();
+        assert_eq!((held.own.topics, held.others.topics), (0, 1), "it is theirs now");
+    }
 }

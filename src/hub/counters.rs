@@ -9,6 +9,10 @@ use std::time::Duration;
 /// in which the bridge was away.
 const SLACK: Duration = Duration::from_secs(3600);
 
+/// A figure that is lower by no more than can be drawn in so many milliseconds is an older one that came late, or its
+/// last digit.
+const LATE_MS: u64 = 10_000;
+
 /// What others have told is in a figure that is no older.
 const FRESH: Duration = Duration::from_secs(15);
 
@@ -62,7 +66,11 @@ impl Counters {
             return None;
         };
         *told_at = Some(now.up);
-        // Less than before: it has begun again, and shows what was drawn since.
+        let fallen = state.shows.beyond(shows);
+        if fallen != Energy::default() && fallen <= Energy::drawn(MAX_WATTS, MAX_WATTS, LATE_MS) {
+            return Some(Energy::default());
+        }
+        // Much less than before: it has begun again, and shows what was drawn since.
         let drawn = if shows < state.shows { shows } else { shows.beyond(state.shows) };
         let passed = moved_at.map_or(away + now.up, |at| now.up.saturating_sub(at)) + SLACK;
         let most = Energy::drawn(MAX_WATTS, MAX_WATTS, u64::try_from(passed.as_millis()).unwrap_or(u64::MAX));
@@ -136,6 +144,16 @@ mod tests {
         assert_eq!(told(30, 0.1), Some(kwh(0.1)));
         assert_eq!(told(40, 900.0), Some(kwh(0.0)), "no socket gives so much");
         assert_eq!(told(50, 900.5), Some(kwh(0.5)));
+    }
+
+    #[test]
+    fn a_figure_that_comes_late_is_no_new_beginning() {
+        let mut counters = Counters::default();
+        let mut told = |s, shows| counters.told(0, &at(s), kwh(shows), NONE);
+        told(0, 3.0);
+        assert_eq!(told(10, 3.001), Some(kwh(0.001)));
+        assert_eq!(told(11, 3.0), Some(kwh(0.0)));
+        assert_eq!(told(20, 3.002), Some(kwh(0.001)), "once");
     }
 
     #[test]

@@ -373,6 +373,7 @@ impl Plug {
         let switches = self.talking.as_ref().is_some_and(|talk| talk.about == About::Command);
         if self.device.is_adopted() && self.read && !switches {
             reading.ports.resize(self.device.ports().into(), PortReading::default());
+            reading.relays_remembered |= self.device.view.relays_remembered;
             self.figures.seen_ms = Some(now.unix_ms);
             self.take_reading(now, rules, reading, None);
         }
@@ -387,7 +388,7 @@ impl Plug {
         self.read = true;
         self.schedule.answered();
         let mut adopted = false;
-        let offer = self.readings.offer(self.device.kept.offer, &reading);
+        let offer = self.readings.offer(self.device.kept.offer, &reading, took.is_some());
         if self.device.widen(offer, reading.facts.as_ref()) {
             adopted = offer.ports > 0 && self.device.view.offer.ports == 0;
             self.refit(rules, now);

@@ -137,11 +137,12 @@ impl Readings {
         self.meter.take(now, samples, settings.pace.poll)
     }
 
-    /// What the plug has to offer, by what it has told now and before.
-    pub(super) fn offer(&mut self, old: Capabilities, reading: &Reading) -> Capabilities {
+    /// What the plug has to offer, by what it has told now and before. What it says unasked, not `polled`, says
+    /// nothing about the number of its ports.
+    pub(super) fn offer(&mut self, old: Capabilities, reading: &Reading, polled: bool) -> Capabilities {
         let told = u8::try_from(reading.ports.len()).unwrap_or(u8::MAX);
         Capabilities {
-            ports: self.live.shape(old.ports, told),
+            ports: if polled { self.live.shape(old.ports, told) } else { old.ports },
             power: old.power | reading.ports.iter().any(|port| port.watts.is_some()),
             current: old.current | reading.ports.iter().any(|port| port.amps.is_some()),
             voltage: old.voltage | reading.volts.is_some(),

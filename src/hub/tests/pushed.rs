@@ -37,6 +37,13 @@ fn what_a_plug_says_unasked_is_shown_at_once_and_puts_no_poll_off() {
         say(&mut world, 1, vec![PortReading::default(), port(false, 0.0)]);
     }
     assert_eq!(polls(&mut world), before);
+    // Nor does it hide that there are more ports.
+    world.fake(1).relays = vec![true; 8];
+    for _ in 0..30 {
+        world.secs(1);
+        say(&mut world, 1, vec![PortReading::default(), port(false, 0.0)]);
+    }
+    assert_eq!(world.view(A).ports.len(), 8);
 }
 
 #[test]
