@@ -93,9 +93,9 @@ pub fn entities(offer: Capabilities) -> Vec<Entity> {
     for port in 1..=offer.ports {
         add(true, Kind::Switch, Some(port));
         add(offer.power, Kind::Power, Some(port));
-        add(offer.power, Kind::Energy, Some(port));
-        add(offer.power, Kind::EnergyToday, Some(port));
-        add(offer.power, Kind::EnergyMonth, Some(port));
+        add(offer.metered(), Kind::Energy, Some(port));
+        add(offer.metered(), Kind::EnergyToday, Some(port));
+        add(offer.metered(), Kind::EnergyMonth, Some(port));
         add(offer.current, Kind::Current, Some(port));
         add(offer.port_voltage, Kind::Voltage, Some(port));
         for shown in all_shown(offer).filter(|shown| shown.per_port) {
@@ -105,7 +105,7 @@ pub fn entities(offer: Capabilities) -> Vec<Entity> {
     let strip = offer.ports > 1;
     add(strip, Kind::Switch, Some(0));
     add(strip && offer.power, Kind::Power, None);
-    add(strip && offer.power, Kind::Energy, None);
+    add(strip && offer.metered(), Kind::Energy, None);
     add(offer.voltage, Kind::Voltage, None);
     let whole = |diagnostic: bool| {
         all_shown(offer).filter(move |shown| !shown.per_port && shown.form.is_diagnostic() == diagnostic)

@@ -19,6 +19,6 @@ pub use energy::{Energy, MAX_KWH};
 pub use hazard::{Hazard, Remedy};
 pub use identity::{DeviceInfo, Endpoint, Found, Heard, Mac, Name, PlugId, Stray};
 pub use moment::{Moment, iso};
-pub use port::{PerPort, port_number};
+pub use port::{PerPort, port_index, port_number};
 pub use reading::{Failure, MAX_PORTS, MAX_WATTS, PortReading, Pushed, Reading};
 pub use short::shortened;

@@ -3,6 +3,9 @@
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::Offset};
 use std::time::Duration;
 
+/// A bridge that was away for longer cannot be told from one whose clock was wrong.
+const YEAR_MS: u64 = 366 * 86_400_000;
+
 /// A point in time as the pure parts see it: handed in, never read from a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
@@ -51,6 +54,13 @@ impl Moment {
     /// Offset of local time from UTC.
     pub fn offset(&self) -> Offset {
         Offset::from_seconds(self.utc_offset_s).unwrap_or(Offset::UTC)
+    }
+
+    /// How long ago that was by the wall clock, in milliseconds, where it can be believed: both times after the
+    /// release of this version, and no more than a year apart.
+    pub fn ms_since(&self, unix_ms: u64) -> Option<u64> {
+        let passed = self.unix_ms.checked_sub(unix_ms)?;
+        (unix_ms >= Self::RELEASED_MS && passed <= YEAR_MS).then_some(passed)
     }
 
     /// What the wall clock shows at the start of the program, by its present setting, in milliseconds

@@ -7,6 +7,11 @@ pub fn port_number(text: &str) -> Option<u8> {
     plain.then(|| text.parse().ok())?
 }
 
+/// Where this port stands in a list with one entry for each, port 1 first; port 0, which is a plug as a whole, nowhere.
+pub fn port_index(number: u8) -> Option<usize> {
+    usize::from(number).checked_sub(1)
+}
+
 /// A list with one entry for each port, port 1 first, looked up by the number of the port. Port 0,
 /// which is a plug as a whole, has no entry.
 pub trait PerPort<T> {
@@ -19,10 +24,10 @@ pub trait PerPort<T> {
 
 impl<T> PerPort<T> for [T] {
     fn port(&self, number: u8) -> Option<&T> {
-        self.get(usize::from(number).checked_sub(1)?)
+        self.get(port_index(number)?)
     }
 
     fn port_mut(&mut self, number: u8) -> Option<&mut T> {
-        self.get_mut(usize::from(number).checked_sub(1)?)
+        self.get_mut(port_index(number)?)
     }
 }

@@ -7,7 +7,7 @@ use super::gaps::Gaps;
 use super::hours::Filled;
 use crate::model::{
     Energy, Hours, MAX_PORTS, MAX_WATTS, Meaning, MeterState, Moment, PerPort, PlugId, PlugView,
-    PortMeterState, RawHistory,
+    PortMeterState, RawHistory, port_index,
 };
 use std::time::Duration;
 use tracing::warn;
@@ -23,9 +23,6 @@ const SHORT: Duration = Duration::from_secs(15);
 const SAVE_FAR: Duration = Duration::from_secs(10);
 const SAVE_MOVED: Duration = Duration::from_secs(60);
 const SAVE_STILL: Duration = Duration::from_secs(600);
-
-/// A bridge that was away for longer cannot be told from one whose clock was wrong.
-const YEAR_MS: u64 = 366 * 86_400_000;
 
 /// A clock that was behind at the start is believed after this long: nobody is going to set it.
 const SETTLED: Duration = Duration::from_secs(3600);
@@ -154,7 +151,7 @@ impl Meter {
         self.mind_day(now);
         let longest = longest(poll);
         // A restart that was quick enough is no gap.
-        let away = Duration::from_millis(passed_ms(self.unix_ms, now).unwrap_or(0));
+        let away = Duration::from_millis(now.ms_since(self.unix_ms).unwrap_or(0));
         let metered_before = self.unix_ms != 0;
         let mut unmetered = Duration::ZERO;
         let mut any = false;
@@ -165,7 +162,14 @@ impl Meter {
                 self.ports.push(Port::default());
             }
             let Some(port) = self.ports.get_mut(index) else { continue };
-            let Some(watts) = sample.watts else {
+            let told = sample.counter.and_then(|shows| self.counters.told(index, now, shows, away));
+            // A figure of the counter needs no power.
+            let Some(watts) = sample.watts.or(sample.counter.map(|_| port.watts)) else {
+                // What was drawn meanwhile is in the counter's next figure.
+                if self.counters.is_told(index, now) {
+                    any = true;
+                    continue;
+                }
                 // It was metered before this run, and is not told since.
                 if port.at.is_none() && metered_before && port.energy != Energy::default() {
                     port.at = Some(now.up);
@@ -179,7 +183,6 @@ impl Meter {
                 continue;
             };
             any = true;
-            let told = sample.counter.and_then(|shows| self.counters.told(index, now, shows, away));
             let before = match port.at {
                 Some(at) => Some(now.up.saturating_sub(at)),
                 None => metered_before.then_some(away),
@@ -192,8 +195,10 @@ impl Meter {
                         let to = if sample.switched { port.watts } else { watts };
                         let drawn = Energy::drawn(port.watts, to, millis(passed));
                         // What was before the first figure of a counter is in no later one.
-                        let first = sample.counter.is_some();
-                        (if first { drawn } else { self.counters.between(index, drawn) }, Duration::ZERO)
+                        match sample.counter {
+                            Some(_) => (drawn, Duration::ZERO),
+                            None => self.counters.between(index, now, drawn),
+                        }
                     }
                     None => (Energy::default(), passed),
                 };
@@ -210,7 +215,8 @@ impl Meter {
                     *drawn = counted;
                 }
             }
-            *port = Port { watts, at: Some(now.up), blind: false, ..*port };
+            let blind = port.blind && sample.watts.is_none();
+            *port = Port { watts, at: Some(now.up), blind, ..*port };
         }
         // Ports that are silent at different times: time in which some port was not metered.
         if !unmetered.is_zero() {
@@ -245,7 +251,7 @@ impl Meter {
     /// A day has begun while the plug is away for so long that what it was told to have drawn before
     /// this run can be laid beside what is remembered, without a reading.
     pub(super) fn waits_for_day(&self, now: &Moment, poll: Duration) -> bool {
-        let away = passed_ms(self.unix_ms, now).map(Duration::from_millis);
+        let away = now.ms_since(self.unix_ms).map(Duration::from_millis);
         self.day.has_turned() && self.read_at.is_none() && away.is_some_and(|away| away > longest(poll))
     }
 
@@ -266,7 +272,7 @@ impl Meter {
             return true;
         }
         if std::mem::take(&mut self.behind) {
-            let away = Duration::from_millis(passed_ms(expected, now).unwrap_or(0));
+            let away = Duration::from_millis(now.ms_since(expected).unwrap_or(0));
             self.unmetered += if away > longest { away } else { Duration::ZERO };
         }
         self.unix_ms = now.unix_ms;
@@ -327,7 +333,7 @@ impl Meter {
             let lead = floor.beyond(start);
             if began.unix_ms != 0 {
                 // No time where the clock cannot be believed: what was told after the file was written.
-                let passed = passed_ms(began.unix_ms, now).unwrap_or(0);
+                let passed = now.ms_since(began.unix_ms).unwrap_or(0);
                 let mut most = Energy::drawn(MAX_WATTS, MAX_WATTS, passed);
                 most.add(Energy::drawn(MAX_WATTS, MAX_WATTS, millis(SAVE_STILL)));
                 if lead > most {
@@ -376,7 +382,7 @@ impl Meter {
 
     /// Somebody knows better.
     pub(super) fn set(&mut self, now: &Moment, port: u8, energy: Energy) {
-        let Some(index) = usize::from(port).checked_sub(1) else { return };
+        let Some(index) = port_index(port) else { return };
         if self.ports.len() <= index {
             self.ports.resize(index + 1, Port::default());
         }
@@ -468,12 +474,6 @@ impl Meter {
 /// Readings further apart have a gap between them.
 fn longest(poll: Duration) -> Duration {
     (poll * GAP_POLLS).max(SHORT)
-}
-
-/// How long ago that was by the wall clock, where it can be believed.
-fn passed_ms(unix_ms: u64, now: &Moment) -> Option<u64> {
-    let passed = now.unix_ms.checked_sub(unix_ms)?;
-    (unix_ms >= Moment::RELEASED_MS && passed <= YEAR_MS).then_some(passed)
 }
 
 fn millis(time: Duration) -> u64 {

@@ -51,7 +51,7 @@ pub(super) fn set_options(plug: &mut Plug, change: OptionsChange, read_only: boo
 pub(super) fn set_energy(plug: &mut Plug, now: &Moment, port: u8, energy: Energy) -> Outcome {
     let (id, offer) = (plug.device().id().clone(), plug.device().kept().offer);
     check_port(&id, port, offer.ports)?;
-    if !offer.power {
+    if !offer.metered() {
         return Err(format!("{id} does not measure power, so it has no energy to set"));
     }
     let was = plug.meter().exact(port);

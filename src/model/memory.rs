@@ -61,6 +61,13 @@ pub struct Capabilities {
     pub able: Able,
 }
 
+impl Capabilities {
+    /// There is energy to be told, counted by itself or integrated from its power.
+    pub fn metered(&self) -> bool {
+        self.power || self.energy_counted
+    }
+}
+
 /// One plug as remembered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -193,6 +200,9 @@ pub struct CounterState {
     pub shows: Energy,
     /// By how much the meter is ahead of it.
     pub ahead: Energy,
+    /// When it moved last, milliseconds since 1970; 0 while that is not known.
+    #[serde(default)]
+    pub moved_ms: u64,
 }
 
 /// A port that goes back by itself.

@@ -388,6 +388,38 @@ fn a_plug_that_counts_itself_has_no_gaps_and_is_not_counted_twice_after_a_restar
     assert_eq!(unread.exact(1).shown(), kwh(2.5001));
 }
 
+#[test]
+fn a_counter_that_is_told_now_and_then_and_without_power_misses_nothing() {
+    let take = |meter: &mut Meter, at_s: u64, watts: Option<f64>, counter: Option<f64>| {
+        let sample = Sample { watts, counter: counter.map(kwh), switched: false };
+        meter.take(&moment(at_s * 1000), std::iter::once(sample), Duration::from_secs(5));
+        (meter.exact(1), meter.unmetered_s())
+    };
+    // It never tells its power.
+    let mut meter = fresh();
+    take(&mut meter, 0, None, Some(70.0));
+    for at in (5..600).step_by(5) {
+        assert_eq!(take(&mut meter, at, None, None), (kwh(0.0), 0));
+    }
+    assert_eq!(take(&mut meter, 600, None, Some(70.1)), (kwh(0.1), 0));
+    // Nor its counter, for longer than is waited for.
+    for at in (605..1600).step_by(5) {
+        take(&mut meter, at, None, None);
+    }
+    assert_eq!(take(&mut meter, 1600, None, None), (kwh(0.1), 1000));
+    // Its power, and its counter once in ten minutes: the figure moves meanwhile, and waits when it was too fast.
+    let mut meter = fresh();
+    take(&mut meter, 0, Some(1200.0), Some(70.0));
+    for at in (5..600).step_by(5) {
+        take(&mut meter, at, Some(1200.0), None);
+    }
+    assert_eq!(take(&mut meter, 595, Some(1200.0), None), (drawn(1200.0, 595), 0));
+    assert_eq!(take(&mut meter, 600, Some(1200.0), Some(70.15)), (drawn(1200.0, 595), 0), "in steps");
+    assert_eq!(take(&mut meter, 605, Some(1200.0), None), (drawn(1200.0, 595), 0), "it stands still");
+    assert_eq!(take(&mut meter, 1200, Some(1200.0), Some(70.4)), (kwh(0.4), 0));
+    assert_eq!(take(&mut meter, 1205, Some(1200.0), None).0.shown(), kwh(0.4016));
+}
+
 proptest! {
     #[test]
     fn no_figure_ever_falls_and_ports_add_up(

@@ -233,7 +233,7 @@ impl Plug {
             self.switching.word_problem(now, &mut self.device);
         }
         self.report(now);
-        if self.readings.meter.mind_day(now) && self.read && self.device.kept.offer.power {
+        if self.readings.meter.mind_day(now) && self.read && self.device.kept.offer.metered() {
             self.show_energy(now);
         }
         if self.questions.requests.wait() {
@@ -250,7 +250,7 @@ impl Plug {
             return None;
         }
         let (about, ask, limit) = self.question(now)?;
-        self.talking = Some(Talk { began: now.up, place: self.device.kept.place, about });
+        self.talking = Some(Talk::begin(now, self.device.kept.place, about));
         Some((ask, limit))
     }
 
@@ -286,8 +286,7 @@ impl Plug {
 
     /// Takes the end of a conversation. To be followed by [`tick`](Self::tick).
     pub(crate) fn answered(&mut self, now: &Moment, rules: &Rules, fleet: usize, outcome: Outcome) {
-        let silent = Talk { began: now.up, place: self.device.kept.place, about: About::Poll };
-        let talk = self.talking.take().unwrap_or(silent);
+        let talk = self.talking.take().unwrap_or_else(|| Talk::begin(now, self.device.place(), About::Poll));
         self.schedule.rest(now);
         if std::mem::take(&mut self.stale) {
             return self.look_now(now);
@@ -307,8 +306,7 @@ impl Plug {
 
     /// A poll, or a command and the look at what came of it, has ended.
     fn polled(&mut self, now: &Moment, rules: &Rules, fleet: usize, talk: Talk, outcome: Outcome) {
-        let Talk { began, place, about } = talk;
-        let (moved, commanded) = (place != self.device.kept.place, about == About::Command);
+        let (moved, commanded) = (talk.place != self.device.kept.place, talk.about == About::Command);
         self.switching.commands.count(outcome.requests);
         if !commanded {
             self.figures.count_poll(outcome.result.as_ref().err(), outcome.took);
@@ -325,15 +323,15 @@ impl Plug {
                 // The silence of the address it has left says nothing about the plug.
                 if !moved && !polls_wait {
                     let poll = self.device.settings.pace.poll.as_millis().max(1);
-                    let missed = u32::try_from((now.up - began).as_millis() / poll).unwrap_or(u32::MAX);
+                    let missed = u32::try_from((now.up - talk.began).as_millis() / poll).unwrap_or(u32::MAX);
                     self.missed(now, rules, missed.max(1), &failure);
                 }
             }
         }
         if !polls_wait {
-            self.schedule.next(now, began, &self.device.settings.pace, fleet);
+            self.schedule.next(now, talk.began, &self.device.settings.pace, fleet);
         }
-        if moved {
+        if moved || talk.is_overtaken(self.readings.live.ports()) {
             self.look_now(now);
         }
     }
@@ -368,10 +366,12 @@ impl Plug {
         }
     }
 
-    /// Takes what it has said unasked, of some ports or all; not before it was read, and not while it is switched.
+    /// Takes what it has said unasked, of some ports or all; not before it was read. While it is switched, that
+    /// confirms nothing: who knows whether it was said before or after. It may have to be asked once more.
     pub(crate) fn pushed(&mut self, now: &Moment, rules: &Rules, mut reading: Reading) {
-        let switches = self.talking.as_ref().is_some_and(|talk| talk.about == About::Command);
-        if self.device.is_adopted() && self.read && !switches {
+        if let Some(talk) = self.talking.as_mut().filter(|talk| talk.about == About::Command) {
+            talk.note(&reading);
+        } else if self.device.is_adopted() && self.read {
             reading.ports.resize(self.device.ports().into(), PortReading::default());
             reading.relays_remembered |= self.device.view.relays_remembered;
             self.figures.seen_ms = Some(now.unix_ms);
@@ -626,7 +626,7 @@ impl Plug {
     pub(crate) fn raise_meters(&mut self, now: &Moment, floors: &Floors) {
         self.readings.meter.raise(&self.device.id, self.device.kept.offer.ports, floors, now);
         self.news.push(News::Remember);
-        if self.device.kept.offer.power {
+        if self.device.kept.offer.metered() {
             self.show_energy(now);
         }
     }
@@ -634,7 +634,7 @@ impl Plug {
     /// Others have told of its energy while this run could not see it, for so long.
     pub(crate) fn lift_meters(&mut self, now: &Moment, floors: &Floors, apart: Duration) {
         let lifted = self.readings.lift(now, &self.device.id, floors, apart);
-        if lifted && self.device.kept.offer.power {
+        if lifted && self.device.kept.offer.metered() {
             self.show_energy(now);
         }
     }
@@ -684,9 +684,9 @@ impl Plug {
     }
 
     pub(crate) fn figures(&self) -> PlugFigures {
-        let (heard, power) = (self.online(), self.device.kept.offer.power);
+        let (heard, metered) = (self.online(), self.device.kept.offer.metered());
         PlugFigures {
-            ports: self.readings.figures(heard, power),
+            ports: self.readings.figures(heard, metered),
             unmetered_s: self.readings.meter.unmetered_s(),
             ..PlugFigures::clone(&self.figures)
         }

@@ -79,7 +79,8 @@ impl Readings {
         let everything = self.heartbeat.beats(now, rules.heartbeat);
         let limits = &settings.thresholds;
         let gap = self.meter.unmetered_s() >= view.unmetered_s + GAP_S || untold;
-        let metered = offer.power && (everything || gap || self.meter.worth(now, view.energy, limits.energy));
+        let metered =
+            offer.metered() && (everything || gap || self.meter.worth(now, view.energy, limits.energy));
         let (remembered, problem) = (reading.relays_remembered, switching.protection.problem());
         if !everything
             && !metered
@@ -154,13 +155,13 @@ impl Readings {
     }
 
     /// Figures about the ports. What they were when the plug was last heard is not what they are.
-    pub(super) fn figures(&self, heard: bool, power: bool) -> Vec<PortFigures> {
+    pub(super) fn figures(&self, heard: bool, metered: bool) -> Vec<PortFigures> {
         let port = |(n, live): (u8, &PortReading)| PortFigures {
             relay: live.relay.filter(|_| heard),
             watts: live.watts.filter(|_| heard),
             amps: live.amps.filter(|_| heard),
             volts: live.volts.filter(|_| heard),
-            joules: (self.meter.certain() && power).then(|| self.meter.exact(n).joules()),
+            joules: (self.meter.certain() && metered).then(|| self.meter.exact(n).joules()),
         };
         (1..).zip(self.live.ports()).map(port).collect()
     }

@@ -83,3 +83,26 @@ fn a_plug_that_is_given_up_is_there_again_when_it_speaks() {
     assert!(world.view(A).online);
     assert_eq!(world.view(A).ports[0].relay, Some(false));
 }
+
+#[test]
+fn what_a_hand_did_while_a_plug_was_switched_is_seen_at_once_and_not_at_the_next_poll() {
+    let mut world = strip();
+    world.secs(60);
+    world.fake(1).slow = Duration::from_millis(800);
+    world.switch(&[(1, SwitchAction::Off)]);
+    // What it answers was so before somebody pressed the button of port 2.
+    say(&mut world, 1, vec![PortReading::default(), port(false, 0.0)]);
+    world.fake(1).relays[1] = false;
+    let ends = world.up + Duration::from_millis(800);
+    world.secs(1);
+    assert_eq!(world.view(A).ports[1].relay, Some(true));
+    assert_eq!(world.reads.last(), Some(&(ends, id(A))));
+    world.secs(1);
+    assert_eq!(world.view(A).ports[1].relay, Some(false));
+    // What it says is how it is: no reason to look at once.
+    let switched = world.up;
+    world.switch(&[(1, SwitchAction::On)]);
+    say(&mut world, 1, vec![port(true, 10.0), port(false, 0.0)]);
+    world.secs(1);
+    assert!(!world.reads.contains(&(switched + Duration::from_millis(800), id(A))));
+}

@@ -246,7 +246,7 @@ fn largest(n: usize) -> (PlugId, PersistedPlug) {
         running_ms: 0,
     };
     let tally = MeterState {
-        counters: vec![Some(CounterState { shows: energy, ahead: energy }); count],
+        counters: vec![Some(CounterState { shows: energy, ahead: energy, moved_ms: u64::MAX }); count],
         ports: vec![PortMeterState { energy, watts: 4_999.123_456_789_012 }; count],
         unmetered_ms: u64::MAX / 2,
         unix_ms: 1_795_000_000_000,

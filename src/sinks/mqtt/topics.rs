@@ -189,7 +189,7 @@ pub(super) fn info(plug: &PlugView) -> Json {
         "ip": plug.ip.as_deref(),
         "ports": plug.offer.ports,
         "metering": metering,
-        "energy_source": plug.offer.power.then_some(if plug.offer.energy_counted { "device" } else { "integrated" }),
+        "energy_source": plug.offer.metered().then_some(if plug.offer.energy_counted { "device" } else { "integrated" }),
         "unmetered_s": plug.energy.map(|_| plug.unmetered_s),
         "control": plug.control,
         "state_source": if plug.relays_remembered { "remembered" } else { "device" },
