@@ -433,7 +433,7 @@ impl World {
         self.turn(number, turn)
     }
 
-    fn come_home(&mut self, number: u64, result: Result<DeviceResponse, Failure>) -> Checked {
+    fn come_home(&mut self, number: u64, mut result: Result<DeviceResponse, Failure>) -> Checked {
         let up = self.now - self.bridge().started;
         let Some(mut talk) = self.bridge().talks.remove(&number) else { return Ok(()) };
         let took = up - talk.began;
@@ -442,7 +442,7 @@ impl World {
             return Err(Broken::of(1, format!("a conversation took {took:?} and {requests} requests")));
         }
         tell!(self, "{:?} at {}: {}", talk.who, talk.place, brief(&result));
-        if let (Who::Plug(id), Ok(DeviceResponse::Reading(reading))) = (&talk.who, &result) {
+        if let (Who::Plug(id), Ok(DeviceResponse::Reading(reading))) = (&talk.who, &mut result) {
             let owner = self.owner(id);
             let now = self.now;
             if let Some(said) = &mut talk.said {
@@ -452,6 +452,9 @@ impl World {
                 }
                 let (plug, now_s) = (said.plug, self.now_s());
                 let drawn = self.plugs[plug].drawn(now_s);
+                if let ([port], Some(counter)) = (&mut reading.ports[..], &mut self.plugs[plug].counter) {
+                    port.energy = counter.tell(now_s, drawn);
+                }
                 self.check.meters.fed(id, plug, drawn);
             }
             self.check.read(now, number, id, owner, talk.said)?;

@@ -16,6 +16,7 @@ mod bridge;
 mod broker;
 mod check;
 mod client;
+mod counter;
 mod energy;
 mod guard;
 mod plan;

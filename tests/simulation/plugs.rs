@@ -1,5 +1,6 @@
 //! The plugs of a house: the simulated ones of `src/sim`, where they are, and what became of them.
 
+use crate::counter::Counter;
 use crate::random::Random;
 use plug2mqtt::model::PlugId;
 use plug2mqtt::sim::{Answer, Drawn, Faults, Firmware, Inplug, Load, Model as _, Request, Strip};
@@ -45,6 +46,8 @@ pub(crate) struct Model {
     pub(crate) mac: String,
     pub(crate) serial: String,
     pub(crate) loads: Vec<Load>,
+    /// Its own counter of energy, if it has one.
+    pub(crate) counter: Option<Counter>,
     boots: u64,
     heard: u64,
     sent: u64,
@@ -91,6 +94,7 @@ impl Model {
             mac,
             serial,
             loads: Vec::new(),
+            counter: None,
             boots: 0,
             heard: 0,
             sent: 0,

@@ -4,6 +4,7 @@
 use crate::bridge::{Bridge, Disk};
 use crate::broker::Broker;
 use crate::check::{Broken, Check, Checked};
+use crate::counter::Counter;
 use crate::plan::Plan;
 use crate::plugs::{Model, Said};
 use crate::random::Random;
@@ -130,7 +131,10 @@ impl World {
         for place in 0..plan.fleet {
             let twin = place == 1 && plan.twins;
             let serial = if twin { plugs[0].serial.clone() } else { format!("SWP6{:012}", place + 1) };
-            plugs.push(Model::new(place, serial, twins, &mut random));
+            let mut plug = Model::new(place, serial, twins, &mut random);
+            let lot = Random::new(seed ^ 0xc0_c0a5 ^ (place as u64) << 32);
+            plug.counter = Counter::any(lot).filter(|_| plug.ports() == 1);
+            plugs.push(plug);
         }
         let ids: Vec<PlugId> = plugs.iter().map(Model::id).collect();
         plan.protect(&ids, &mut Random::new(seed ^ 0x5afe_5afe));
