@@ -89,8 +89,8 @@ impl Client {
         Ok(Self { http: Http::new()?, quarries: quarries.into(), zone, unit: PowerUnit::Auto })
     }
 
-    /// The longest one conversation with a plug may take, 5 s from the start. The first one has four times as
-    /// long, because how a plug is spoken to is found out in it.
+    /// The longest one answer of a plug may take, 5 s from the start. A conversation takes twice as long at most;
+    /// the first one and one after a failure four times, because how a plug is spoken to is found out in it.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         self.change(|quarry| quarry.family.timeout = timeout)

@@ -2,6 +2,7 @@
 //! wins per port; what comes in a burst, or while the plug is busy, leaves in few requests.
 
 use super::admission::SwitchContext;
+use super::blame::Blame;
 use super::returns::{Dropped, Returns, Timed, UNNUMBERED};
 use super::ticket::Ticket;
 use crate::model::{
@@ -15,9 +16,6 @@ const BURST: Duration = Duration::from_millis(10);
 
 /// The longest a burst is waited for after a command has left.
 const GATHER: Duration = Duration::from_millis(40);
-
-/// A relay that moves this long after it was told to is put down to the command.
-const BLAME: Duration = Duration::from_secs(15);
 
 /// Pause before a command is sent again.
 const RETRY: Backoff = Backoff::doubling(Duration::from_millis(250), Duration::from_secs(2));
@@ -40,8 +38,7 @@ pub(super) struct CommandQueue {
     left_at: Option<Duration>,
     /// Ports confirmed since then.
     settled: BTreeMap<u8, bool>,
-    /// What was sent lately: port, direction, when, for what cause.
-    blame: BTreeMap<u8, (bool, Duration, Cause)>,
+    blame: Blame,
     returns: Returns,
 }
 
@@ -96,13 +93,12 @@ impl CommandQueue {
 
     /// A command for this port is in hand, or was sent since then.
     pub(super) fn touched(&self, port: u8, since: Duration) -> bool {
-        self.orders.contains_key(&port) || self.blame.get(&port).is_some_and(|(_, at, _)| *at >= since)
+        self.orders.contains_key(&port) || self.blame.touched(port, since)
     }
 
     /// What moved a relay to `on`, if it was one of these commands.
     pub(super) fn cause(&self, now: &Moment, port: u8, on: bool) -> Option<Cause> {
-        let (blamed, at, cause) = self.blame.get(&port)?;
-        (*blamed == on && now.up.saturating_sub(*at) < BLAME).then_some(*cause)
+        self.blame.cause(now, port, on)
     }
 
     /// Takes a command in, or refuses it as a whole before anything moves.
@@ -260,7 +256,7 @@ impl CommandQueue {
                     ticket.cause
                 });
             self.flight.insert(port, (order.ticket, order.on));
-            self.blame.insert(port, (order.on, now.up, cause));
+            self.blame.sent(now, port, order.on, cause);
         }
         let direction = *ports.values().next()?;
         self.left_at = Some(now.up);
@@ -282,6 +278,7 @@ impl CommandQueue {
     /// Holds what the plug says against what was wished.
     /// True when it was about them.
     pub(super) fn read(&mut self, now: &Moment, ports: &[PortReading]) -> bool {
+        self.blame.heard();
         let mut any = false;
         let flight = std::mem::take(&mut self.flight);
         let tried: Vec<u8> =

@@ -27,6 +27,7 @@
 
 mod admission;
 mod agenda;
+mod blame;
 mod change;
 mod command;
 mod contract;

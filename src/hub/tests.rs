@@ -166,10 +166,12 @@ impl World {
         {
             self.skills.push((self.up, skill.clone()));
         }
+        // Whoever keeps silent leaves the first question without an answer.
+        let silence = limit.min(rules().families["maxsmart"].timeout);
         let (result, took) = match self.fakes.get_mut(&place) {
-            None => (Err(Failure::Timeout), limit),
+            None => (Err(Failure::Timeout), silence),
             Some(fake) => match &fake.fails {
-                Some(Failure::Timeout) => (Err(Failure::Timeout), limit),
+                Some(Failure::Timeout) => (Err(Failure::Timeout), silence),
                 Some(failure) => (Err(failure.clone()), fake.slow),
                 None if fake.slow > limit => {
                     // It obeys, but its answer comes too late.

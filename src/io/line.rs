@@ -7,8 +7,8 @@ use super::http::Http;
 use super::probe::DriverConfig;
 use crate::drivers::Dialect;
 use crate::model::{
-    DeviceRequest, DeviceResponse, DialectOptions, Endpoint, FIRST_CONTACT, Failure, Found, Moment,
-    PowerUnit, Query, QueryReply, Reading, Switch, UNKNOWN,
+    DeviceRequest, DeviceResponse, DialectOptions, Endpoint, FIRST_CONTACT, Failure, Found, LATER_CONTACT,
+    Moment, PowerUnit, Query, QueryReply, Reading, Switch, UNKNOWN,
 };
 use std::time::Duration;
 
@@ -20,8 +20,9 @@ pub struct Line {
     clock: Clock,
     dialect: Box<dyn Dialect>,
     place: Endpoint,
-    limit: Duration,
-    /// It has answered something.
+    /// How long one answer may take.
+    timeout: Duration,
+    /// It has answered what it was asked last.
     met: bool,
     /// A conversation has begun and not ended: whoever waited for it has given up.
     broken_off: bool,
@@ -35,15 +36,15 @@ impl Line {
 
     /// The same for a plug whose figures for power are to be read in a certain way.
     pub fn tuned(http: &Http, quarry: &DriverConfig, plug: &Found, power_unit: PowerUnit) -> Self {
-        let limit = quarry.family.timeout;
-        let tuning = DialectOptions { timeout: limit, power_unit, set_clock: false };
+        let timeout = quarry.family.timeout;
+        let tuning = DialectOptions { timeout, power_unit, set_clock: false };
         let dialect = quarry.driver.attach(&quarry.family, plug, &tuning);
         Self {
             http: http.clone(),
             clock: Clock::start(),
             dialect,
             place: plug.place,
-            limit,
+            timeout,
             met: false,
             broken_off: false,
         }
@@ -66,8 +67,8 @@ impl Line {
         self
     }
 
-    /// Holds one conversation, within the time limit of the family; the first ones have longer, because it may have
-    /// to be found out how the plug is spoken to.
+    /// Holds one conversation, in which each answer may take as long as the family allows. The first one, and one
+    /// after a failure, may take longer in all: it may have to be found out how the plug is spoken to.
     ///
     /// # Errors
     ///
@@ -77,12 +78,12 @@ impl Line {
         if std::mem::replace(&mut self.broken_off, true) {
             dialect.forget();
         }
-        let limit = if self.met { self.limit } else { self.limit * FIRST_CONTACT };
+        let limit = self.timeout * if self.met { LATER_CONTACT } else { FIRST_CONTACT };
         let (answer, _) = talk(&self.http, &mut self.clock, dialect, self.place, ask, limit).await;
         self.broken_off = false;
-        match &answer {
-            Ok(_) => self.met = true,
-            Err(_) => self.dialect.forget(),
+        self.met = answer.is_ok();
+        if !self.met {
+            self.dialect.forget();
         }
         answer
     }

@@ -26,9 +26,12 @@ pub use view::{BridgeView, Cause, PlugView, PortView, Stats, View};
 
 use std::time::Duration;
 
-/// So many times the timeout is what a conversation may take with a plug that was never read: who it is, how it
-/// is spoken to and how it is are asked one after another, each with the whole patience.
+/// So many times the timeout is what a conversation may take with a plug that was never read, or did not answer
+/// last: who it is, how it is spoken to and how it is are asked one after another, each with the whole patience.
 pub const FIRST_CONTACT: u32 = 4;
+
+/// And with one that did: who it is and how it is, or two values.
+pub const LATER_CONTACT: u32 = 2;
 
 /// What a dialect is told about the one plug it will speak to, beside what was found.
 #[derive(Debug, Clone, PartialEq)]

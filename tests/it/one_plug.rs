@@ -1,8 +1,9 @@
 //! The commands for one plug, without broker and bridge, as people type them.
 
-use crate::support::{CliHarness, LOCK, STRIP, TestBridge, quiet, run, strip, until, watts};
-use plug2mqtt::sim::{self, Strip};
+use crate::support::{CliHarness, LOCK, STRIP, TestBridge, addresses, quiet, run, strip, until, watts};
+use plug2mqtt::sim::{self, Faults, Inplug, Shelf, Strip};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn columns(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
@@ -281,5 +282,31 @@ fn a_script_reads_the_same_words_here_and_over_mqtt() {
             assert_eq!(found[0][key], devices[0][key], "{key}");
         }
         assert_eq!(found[0]["state"][0], state["ports"]["1"]["state"]);
+    });
+}
+
+#[test]
+fn plugs_that_take_long_to_answer_are_found_by_their_address_and_read_whole() {
+    run(async {
+        let v3 = quiet(Strip::strip_5_11("SWW6000000000003"));
+        let desk = CliHarness::new(vec![v3, strip()]).await;
+        let inplug = Inplug::new(0x11).with_relay(true).load(watts(25));
+        let inplugs = addresses(1).into_iter().zip([inplug]).collect();
+        let inplugs = Shelf::serve(inplugs, 0, 0).await.expect("a shelf");
+        let slow = Faults { delay: Duration::from_millis(900), ..Faults::default() };
+        for plug in desk.house.shelf.plugs() {
+            plug.set_faults(slow.clone()).await.unwrap();
+        }
+        inplugs.plugs()[0].set_faults(slow).await.unwrap();
+        let (v3, http, inplug) = (desk.at(0), desk.at(1), inplugs.plugs()[0].ip().to_string());
+        let port = format!("inplug.udp_port={}", inplugs.ports().0);
+        let inplug =
+            ["status", &inplug, "-s", "inplug.enabled=true", "-s", "inplug.timeout=1500ms", "-s", &port];
+        let (v3, http) = (["status", &v3], ["status", &http]);
+        let (v3, http, inplug) = tokio::join!(desk.ok(&v3), desk.ok(&http), desk.ok(&inplug));
+        assert!(v3.contains("maxsmart-sww6000000000003"), "{v3}");
+        assert!(http.contains("maxsmart-swp6000000000001"), "{http}");
+        assert!(inplug.contains("25.0 W"), "{inplug}");
+        inplugs.stop().await;
     });
 }

@@ -94,6 +94,8 @@ impl Driver for Inplug {
             plan: VecDeque::new(),
             envelope: None,
             reading: Reading::default(),
+            sent_at: Duration::ZERO,
+            took: Duration::ZERO,
         })
     }
 }
@@ -169,6 +171,9 @@ struct InplugDialect {
     envelope: Option<Envelope>,
     /// What was read in this conversation.
     reading: Reading,
+    /// When the step it is at began, and how long the last status took.
+    sent_at: Duration,
+    took: Duration,
 }
 
 impl Dialect for InplugDialect {
@@ -238,7 +243,7 @@ impl Dialect for InplugDialect {
                     self.plan.push_front(Exchange::Hello);
                     return Ok(self.next(now));
                 }
-                self.take(exchange, heard)?;
+                self.take(exchange, heard, now)?;
             }
         }
         self.plan.pop_front();
@@ -267,6 +272,7 @@ impl InplugDialect {
             self.plan.pop_front();
         }
         let brief = BRIEF.min(self.timeout / 4);
+        self.sent_at = now.up;
         let (what, patience) = match self.plan.front() {
             Some(Exchange::KeepAlive) => (wire::keep_alive(), NO_ANSWER.min(self.timeout)),
             Some(Exchange::Hello | Exchange::Identity) => (wire::hello(now), self.timeout),
@@ -277,10 +283,11 @@ impl InplugDialect {
                 (self.seal(now, Purpose::Command, &payload), self.timeout)
             }
             Some(Exchange::Status) => (self.seal(now, Purpose::Command, &wire::STATUS), self.timeout),
-            // The rest of the reading must not be lost with it.
+            // The rest of the reading must not be lost with it, nor the figure of a plug that is slow.
             Some(Exchange::Meter) => {
                 let question = self.question();
-                (self.seal(now, Purpose::Command, question), self.timeout / 2)
+                let patience = (self.timeout / 2).max(self.took * 2).min(self.timeout);
+                (self.seal(now, Purpose::Command, question), patience)
             }
             None if self.reading.ports.is_empty() => {
                 return Step::Done(Box::new(DeviceResponse::Unsupported));
@@ -326,10 +333,14 @@ impl InplugDialect {
     }
 
     /// Takes the answer to a command.
-    fn take(&mut self, exchange: Exchange, heard: Heard) -> Result<(), Failure> {
+    fn take(&mut self, exchange: Exchange, heard: Heard, now: &Moment) -> Result<(), Failure> {
         match exchange {
             Exchange::Firmware => self.hear_firmware(heard),
-            Exchange::Status => self.hear_status(&answered(heard)?),
+            Exchange::Status => {
+                self.hear_status(&answered(heard)?)?;
+                self.took = now.up.saturating_sub(self.sent_at);
+                Ok(())
+            }
             Exchange::Meter => self.hear_meter(heard),
             // What a plug answers to a switch is written down nowhere: its status tells.
             Exchange::Relay(_) => answered(heard).map(drop),

@@ -4,6 +4,7 @@
 
 mod capability;
 mod family;
+mod identity;
 mod models;
 mod plug_request;
 mod status;
@@ -20,17 +21,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How long an identity question may take: it is a single datagram, and plugs behind a router that
-/// lets none through are still served over HTTP.
-const IDENTITY_PATIENCE: Duration = Duration::from_millis(600);
-
 /// Conversations in a row that must fail before the dialect is chosen anew, and before a plug that
 /// has told who it is may keep silent about it though it answers otherwise.
 const STREAK: u32 = 3;
-
-/// A plug not heard for longer may have given its address to another one meanwhile: none has lost
-/// its power, booted and got a new address sooner.
-const SURE: Duration = Duration::from_secs(8);
 
 /// How often a plug that has told who it is, and has stopped to, is asked again.
 const EVASIVE_AGAIN: Duration = Duration::from_secs(15);
@@ -89,10 +82,13 @@ impl Driver for Maxsmart {
             asked_at: Duration::ZERO,
             checked: false,
             heard_at: None,
+            sent_at: Duration::ZERO,
+            took: Duration::ZERO,
             streak: 0,
             acknowledged: BTreeMap::new(),
             plan: VecDeque::new(),
             heard: None,
+            anonymous: None,
             query: None,
             clock: None,
         })
@@ -115,6 +111,10 @@ enum Exchange {
     Time,
     /// HTTP 124: hardware ids.
     Hardware,
+    /// Discovery by unicast once more, now with the whole patience.
+    LateHello,
+    /// HTTP 511 of one that does not say who it is: is it a plug at all?
+    Anybody,
     Status,
     /// HTTP 510: what was recorded.
     History(Span),
@@ -167,6 +167,9 @@ struct MaxsmartDialect {
     checked: bool,
     /// When it was heard last.
     heard_at: Option<Duration>,
+    /// When the step it is at began, and how long the last status took.
+    sent_at: Duration,
+    took: Duration,
     /// Conversations failed in a row.
     streak: u32,
     /// For the 2.0 plug, which does not tell its relay: what was set and acknowledged.
@@ -175,6 +178,8 @@ struct MaxsmartDialect {
     plan: VecDeque<Exchange>,
     /// For `Identify`: what discovery said.
     heard: Option<Box<Found>>,
+    /// And why its hardware does not say who it is.
+    anonymous: Option<Failure>,
     /// For a capability: the question.
     query: Option<Query>,
     /// For a countdown: the plug's clock.
@@ -237,7 +242,9 @@ impl Dialect for MaxsmartDialect {
                 self.plan.pop_front();
                 Ok(self.next(now))
             }
-            Some(Exchange::Hardware) => self.hear_hardware(reply),
+            Some(Exchange::Hardware) => self.hear_hardware(reply, now),
+            Some(Exchange::LateHello) => self.hear_late_hello(reply, now),
+            Some(Exchange::Anybody) => Err(self.hear_anybody(reply)),
             Some(Exchange::Status) => self.hear_status(reply, now),
             Some(Exchange::History(span)) => self.hear_history(reply, span, now),
             Some(Exchange::Relay { port, on }) => {
@@ -271,14 +278,6 @@ impl Dialect for MaxsmartDialect {
 }
 
 impl MaxsmartDialect {
-    fn plan_identity(&mut self, now: &Moment) {
-        let lately = self.heard_at.is_some_and(|at| now.up.saturating_sub(at) <= SURE);
-        self.checked &= lately || !self.introduced;
-        if !self.checked {
-            self.plan.push_back(Exchange::Hello);
-        }
-    }
-
     /// Reading first finds out which dialect it speaks, and moves nothing.
     fn plan_way(&mut self) {
         if self.way.is_none() {
@@ -292,7 +291,8 @@ impl MaxsmartDialect {
         self.way.or_else(|| order.into_iter().find(|way| self.tried.iter().all(|(tried, _)| tried != way)))
     }
 
-    fn next(&self, now: &Moment) -> Step {
+    fn next(&mut self, now: &Moment) -> Step {
+        self.sent_at = now.up;
         // Each way gets the whole time, also while it is not known which one works: a slow plug must not be
         // taken for one that does not speak so.
         let patience = self.timeout;
@@ -300,9 +300,11 @@ impl MaxsmartDialect {
         let serial = self.serial.as_deref();
         let (what, patience) = match self.plan.front() {
             Some(exchange @ (Exchange::Hello | Exchange::Time)) => {
-                let patience = IDENTITY_PATIENCE.min(self.timeout / 4);
-                (Message::Datagram(wire::discovery(*exchange == Exchange::Time, now)), patience)
+                let bytes = wire::discovery(*exchange == Exchange::Time, now);
+                (Message::Datagram(bytes), self.identity_patience())
             }
+            Some(Exchange::LateHello) => (Message::Datagram(wire::discovery(false, now)), patience),
+            Some(Exchange::Anybody) => (Message::Get(wire::STATUS.into()), patience),
             Some(Exchange::Hardware) => (Message::Get(wire::HARDWARE.into()), patience),
             Some(Exchange::Status) => match way {
                 Way::Http => (Message::Get(wire::STATUS.into()), patience),
@@ -327,73 +329,6 @@ impl MaxsmartDialect {
         Step::Send(Request { what, patience })
     }
 
-    fn hear_hello(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
-        self.asked_at = now.up;
-        let identifying = self.plan.get(1) == Some(&Exchange::Hardware);
-        if let Reply::Bytes(bytes) = reply {
-            let hello =
-                wire::hello(bytes).ok_or_else(|| Failure::InvalidResponse("not a discovery reply".into()))?;
-            if identifying {
-                let found =
-                    Found { driver: Maxsmart.name(), id: hello.id(), place: self.place, facts: hello.facts };
-                if found.id.is_some() {
-                    return Ok(Step::Done(Box::new(DeviceResponse::Identity(found))));
-                }
-                self.heard = Some(Box::new(found));
-            } else {
-                // Whoever is there does tell.
-                self.evasive = 0;
-                self.same_plug(&hello)?;
-                self.introduced = true;
-                self.greeted = true;
-                if !self.in_vain {
-                    // What failed while nothing was heard says nothing about how to ask.
-                    self.v3_first = self.prefers_v3;
-                }
-            }
-        } else if self.introduced && !identifying {
-            // It may be another plug that has its address now. Asked again once it has answered
-            // something, a plug that was only booting says so.
-            if !self.doubtful {
-                self.doubtful = true;
-                self.plan.push_front(Exchange::Status);
-                return Ok(self.next(now));
-            }
-            self.evasive = self.evasive.saturating_add(1);
-            if self.evasive < STREAK {
-                return Err(Failure::Timeout);
-            }
-        }
-        // Otherwise silence proves nothing: routers drop datagrams.
-        self.checked = true;
-        self.plan.pop_front();
-        Ok(self.next(now))
-    }
-
-    /// It is the plug that is meant.
-    fn same_plug(&self, hello: &wire::Hello) -> Result<(), Failure> {
-        self.id.as_ref().map_or(Ok(()), |mine| hello.is_of(mine, self.serial.as_deref(), self.mac))
-    }
-
-    fn hear_hardware(&mut self, reply: Reply<'_>) -> Result<Step, Failure> {
-        if let Some(failure) = reply.failure() {
-            return Err(failure);
-        }
-        let Reply::Bytes(bytes) = reply else { return Err(Failure::Closed) };
-        let data = wire::data(bytes, 124)?;
-        let mut found = self.heard.as_deref().cloned().unwrap_or_else(|| Found {
-            driver: Maxsmart.name(),
-            id: None,
-            place: self.place,
-            facts: wire::facts_unknown(),
-        });
-        found.id = wire::hardware_id(&data, &mut found.facts);
-        match found.id {
-            Some(_) => Ok(Step::Done(Box::new(DeviceResponse::Identity(found)))),
-            None => Err(Failure::InvalidResponse("it has neither serial nor MAC nor cpuid".into())),
-        }
-    }
-
     fn hear_status(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
         // Strays are heard after the last way has failed, too.
         let Some(way) = self.way() else { return Err(self.verdict()) };
@@ -403,6 +338,7 @@ impl MaxsmartDialect {
                 (self.v3_first, self.in_vain) = (way == Way::V3, false);
                 self.prefers_v3 = self.v3_first;
                 self.heard_at = Some(now.up);
+                self.took = now.up.saturating_sub(self.sent_at);
                 self.plan.pop_front();
                 if !self.plan.is_empty() {
                     return Ok(self.next(now));

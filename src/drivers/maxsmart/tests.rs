@@ -1,7 +1,9 @@
+use super::identity::SURE;
 use super::*;
 use crate::model::OwnSettings;
 
 mod capabilities;
+mod identity;
 mod ways;
 
 const OK_511: &str = r#"{"response":511,"code":200,"data":{"watt":["5.20"],"amp":["0.1"],"switch":[1]}}"#;
@@ -386,27 +388,6 @@ fn a_plug_that_tells_no_relay_shows_what_was_acknowledged_and_watts_prove_on() {
     let off = DeviceRequest::Switch(Switch::Ports(BTreeMap::from([(1, false)])));
     assert_eq!(relay(play(plug.as_mut(), &off, &[("20", bytes(OK_20)), ("90", bytes(idle))])), Some(false));
     assert_eq!(relay(play(plug.as_mut(), &DeviceRequest::Read, &[("90", bytes(loaded))])), Some(true));
-}
-
-#[test]
-fn who_are_you_is_answered_by_discovery_or_by_hardware_ids() {
-    let mut plug = tongue("");
-    let id = |answer| match answer {
-        Ok(DeviceResponse::Identity(found)) => found.id.map(String::from),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(
-        id(play(plug.as_mut(), &DeviceRequest::Identify, &[("00dv", bytes(HELLO))])).as_deref(),
-        Some("maxsmart-swp1000000000001")
-    );
-    let ids =
-        r#"{"response":124,"code":200,"data":{"plcmac":"","cpuid":"AABBCCDDEEFF554433221100","server":"x"}}"#;
-    let nameless = r#"{"response":0,"data":{"sn":"","name":"STRIP","mac":"","ver":"1.10"}}"#;
-    let script = [("00dv", bytes(nameless)), ("124", bytes(ids))];
-    assert_eq!(
-        id(play(plug.as_mut(), &DeviceRequest::Identify, &script)).as_deref(),
-        Some("maxsmart-aabbccddeeff554433221100")
-    );
 }
 
 const OK_510: &str = r#"{"response":510,"code":200,"data":{"cost":"1.01","money":3,"type":0,"date":"2018-10-11-21","watt":[["0.00","52.10","x"],[1,2.5,-3]]}}"#;

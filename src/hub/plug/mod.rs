@@ -27,8 +27,8 @@ use super::meter::Meter;
 use super::rules::Rules;
 use crate::model::{
     Asker, ClockQuery, DeviceInfo, DeviceRequest, DeviceResponse, Endpoint, Event, FIRST_CONTACT, Failure,
-    Moment, Notification, Outcome, PersistedPlug, PlugFigures, PlugId, PlugRequest, PortReading, Query,
-    QueryReply, Reading, Span, SwitchOrder,
+    LATER_CONTACT, Moment, Notification, Outcome, PersistedPlug, PlugFigures, PlugId, PlugRequest,
+    PortReading, Query, QueryReply, Reading, Span, SwitchOrder,
 };
 use device::Device;
 use questions::Questions;
@@ -263,8 +263,9 @@ impl Plug {
             return Some((About::Command, DeviceRequest::Switch(switch), limit));
         }
         if self.schedule.at() <= now.up {
-            let first = if self.device.kept.offer.ports > 0 { timeout } else { timeout * FIRST_CONTACT };
-            return Some((About::Poll, DeviceRequest::Read, first));
+            let in_contact = self.device.kept.offer.ports > 0 && self.schedule.misses() == 0;
+            let limit = timeout * if in_contact { LATER_CONTACT } else { FIRST_CONTACT };
+            return Some((About::Poll, DeviceRequest::Read, limit));
         }
         if !self.online() {
             return None;

@@ -245,11 +245,12 @@ fn what_may_have_moved_without_an_answer_keeps_its_way_back_to_off() {
     let who = Who::Plug(id(A));
     let outcome = Outcome { who, result: Err(Failure::Timeout), requests: 1, took: Duration::from_secs(5) };
     world.feed(Input::Answered(outcome));
-    world.secs(15);
+    world.secs(40);
     assert!(world.result().error.is_some());
     world.fake(1).fails = None;
     world.secs(90);
-    assert!(!world.fake(1).relays[0]);
+    let local = |n: &Notification| matches!(n, Notification::Plug(_, Event::SwitchedLocally { .. }));
+    assert!(!world.notes.iter().any(local) && !world.fake(1).relays[0], "nobody was there");
 }
 
 /// Every request that changes what is remembered.
