@@ -108,6 +108,8 @@ enum Command {
     },
     #[command(flatten)]
     Plug(cli::plug::PlugCommand),
+    #[command(flatten)]
+    Family(cli::family::FamilyCommand),
     /// Prints the exact Home Assistant discovery messages of a known plug.
     ShowDiscovery {
         /// Id or name.
@@ -235,6 +237,15 @@ async fn obey(flags: Flags, settings: Settings, file: Option<&Path>, log: &Log) 
             ended(cli::record::replay(&settings, file, *ip, *free_ports, &mut out, stop).await)
         }
         Some(Command::Plug(command)) => ended(cli::plug::obey(&settings, command, &mut out).await),
+        Some(Command::Family(command)) => {
+            let columns = screen::columns(&out).filter(|_| !command.is_dry());
+            let (mut out, progress) = (Prose::new(out, columns), cli::family::Progress::default());
+            let work = Box::pin(cli::family::obey(&settings, command, &mut out, &progress));
+            tokio::select! {
+                result = work => ended(result),
+                () = stop_signal() => failed(progress.said()),
+            }
+        }
         Some(Command::ShowDiscovery { plug }) => {
             let memory = Store::peek(&bridge::state_directory(&settings));
             let memory = memory.map_err(|error| anyhow::anyhow!("{error}; {}", error.remedy()));

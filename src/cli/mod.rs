@@ -5,6 +5,7 @@ pub mod config;
 pub mod demo;
 pub mod discover;
 pub mod doctor;
+pub mod family;
 pub mod find;
 pub mod plug;
 pub mod probe;

@@ -77,7 +77,7 @@ impl Http {
     }
 
     /// `POST` of a JSON text.
-    pub(super) async fn post(
+    pub(crate) async fn post(
         &self,
         place: Endpoint,
         target: &str,

@@ -12,6 +12,7 @@ mod http_faults;
 mod library;
 mod log;
 mod meross;
+mod meross_setup;
 mod mqtt_faults;
 mod one_plug;
 mod plug_faults;

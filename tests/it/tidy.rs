@@ -18,7 +18,7 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
     ("hub", &["model", "capability"], &["tracing"]),
     ("drivers", &["model"], &["aes", "base64", "cbc", "md5", "serde", "serde_json"]),
     ("client", &["model", "capability", "drivers", "io"], &["jiff", "thiserror", "tokio"]),
-    ("sim", &["sim"], &["aes", "base64", "cbc", "md5", "serde_json", "tokio", "tracing"]),
+    ("sim", &["sim"], &["aes", "base64", "cbc", "md5", "rustls", "serde_json", "tokio", "tracing"]),
     (
         "io",
         &["model", "hub", "drivers", "fair", "io", "file", "pulse"],

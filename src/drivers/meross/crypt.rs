@@ -14,7 +14,11 @@ const VECTOR: [u8; BLOCK] = *b"0000000000000000";
 
 /// 32 lower-case hexadecimal digits.
 pub fn md5_hex(text: &str) -> String {
-    Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex_of(text.as_bytes())
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The signature of a message.
@@ -34,9 +38,22 @@ pub struct LanKey([u8; 32]);
 impl LanKey {
     /// Of the plug with this uuid and address that was paired under this key.
     pub fn new(uuid: &str, key: &str, mac: Mac) -> Self {
-        let seed = format!("{}{}{mac}{}", part(uuid, 3, 22), part(key, 1, 9), part(key, 10, 28));
+        Self::of(format!("{}{}{mac}{}", part(uuid, 3, 22), part(key, 1, 9), part(key, 10, 28)).as_bytes())
+    }
+
+    /// Of a plug that belongs to nobody yet, after an exchange of keys with it: the secret is the x of the shared point.
+    pub fn exchanged(secret: &[u8]) -> Self {
+        Self::of(secret)
+    }
+
+    /// Of the password in `Config.WifiX`, from type, uuid and MAC address as the plug writes them.
+    pub fn of_wifi(kind: &str, uuid: &str, mac: &str) -> Self {
+        Self::of(format!("{kind}{uuid}{mac}").as_bytes())
+    }
+
+    fn of(seed: &[u8]) -> Self {
         let mut bytes = [0; 32];
-        bytes.iter_mut().zip(md5_hex(&seed).bytes()).for_each(|(to, from)| *to = from);
+        bytes.iter_mut().zip(hex_of(seed).bytes()).for_each(|(to, from)| *to = from);
         Self(bytes)
     }
 

@@ -9,6 +9,7 @@ pub mod crypt;
 pub mod electricity;
 pub mod ledger;
 pub mod lenient;
+pub mod provision;
 pub mod search;
 pub mod status;
 pub mod timer;

@@ -29,6 +29,22 @@ pub(super) fn wifi_key(kind: &str, uuid: &str, mac: &str) -> [u8; 32] {
     ascii_key(&[kind, uuid, mac].concat())
 }
 
+/// The plug's half of an exchange of keys over P-256: its point, and the key of what is said from then on.
+#[cfg(feature = "tls")]
+pub(super) fn exchange(point: &str) -> Option<(String, [u8; 32])> {
+    let point = BASE64_STANDARD.decode(point).ok()?;
+    let done = rustls::crypto::ring::kx_group::SECP256R1.start_and_complete(&point).ok()?;
+    let digest = Md5::digest(done.secret.secret_bytes());
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some((BASE64_STANDARD.encode(&done.pub_key), hex.as_bytes().try_into().ok()?))
+}
+
+/// Without TLS there is nobody who can multiply points.
+#[cfg(not(feature = "tls"))]
+pub(super) fn exchange(_point: &str) -> Option<(String, [u8; 32])> {
+    None
+}
+
 /// The password with which a plug logs in at its broker.
 pub(super) fn mqtt_password(user: &str, mac: &str, key: &str) -> String {
     format!("{user}_{}", md5_hex(&format!("{mac}{key}")))

@@ -23,6 +23,8 @@ pub(super) struct Firmware {
     uuid: String,
     /// `None` while it belongs to nobody.
     key: Option<String>,
+    /// The key of what is said to it until it restarts, after an exchange of keys.
+    session: Option<[u8; 32]>,
     updated: bool,
     signs_wrongly: bool,
     pub(super) appliance: Appliance,
@@ -39,6 +41,7 @@ impl Firmware {
             kind,
             uuid: uuid.into(),
             key: Some("pippo".into()),
+            session: None,
             updated: false,
             signs_wrongly: false,
             appliance,
@@ -87,6 +90,11 @@ impl Firmware {
         self.updated || self.kind.encrypts()
     }
 
+    /// It starts anew.
+    pub(super) fn restarted(&mut self) {
+        self.session = None;
+    }
+
     /// Whether it wants to start anew, and whether its relays fall then.
     pub(super) fn take_restart(&mut self) -> Option<bool> {
         self.restart.take()
@@ -101,11 +109,14 @@ impl Firmware {
     pub(super) fn answer_post(&mut self, second: u64, body: &[u8]) -> Option<String> {
         if !self.is_sealed(body) {
             let heard = Heard::read(body)?;
-            let open = heard.namespace == "Appliance.System.Ability" || !self.encrypts();
+            let exchange = self.key.is_none() && heard.namespace == "Appliance.Encrypt.ECDHE";
+            let open = exchange || heard.namespace == "Appliance.System.Ability" || !self.encrypts();
             return if open { self.answer(second, &heard) } else { None };
         }
-        let key = crypt::lan_key(&self.uuid, self.key(), self.appliance.mac());
-        let heard = Heard::read(&crypt::open(&key, body)?)?;
+        let paired = self.key.as_deref().map(|key| crypt::lan_key(&self.uuid, key, self.appliance.mac()));
+        let keys = [self.session, paired].into_iter().flatten();
+        let (key, heard) =
+            keys.into_iter().find_map(|key| Some((key, Heard::read(&crypt::open(&key, body)?)?)))?;
         Some(crypt::seal(&key, self.answer(second, &heard)?.as_bytes()))
     }
 
@@ -134,6 +145,7 @@ impl Firmware {
             "GET" if namespace == "Config.WifiList" => Some(("GETACK", WIFI_LIST.into())),
             "GET" => Some(("GETACK", self.appliance.get(second, namespace, &heard.payload)?)),
             "SET" if self.kind.wants_source && !heard.has_source => Some(done(())),
+            "SET" if namespace == "Encrypt.ECDHE" => Some(("SETACK", self.exchange(&heard.payload)?)),
             "SET" if namespace == "Control.Multiple" => Some(("SETACK", self.multiple(second, heard)?)),
             "SET" if namespace == "Config.Key" => self.set_key(&heard.payload).map(done),
             "SET" if namespace == "Config.Wifi" || namespace == "Config.WifiX" => {
@@ -207,6 +219,14 @@ impl Firmware {
         });
         self.key = Some(new);
         Some(())
+    }
+
+    /// Exchanges keys with whoever sets it up.
+    fn exchange(&mut self, payload: &Value) -> Option<String> {
+        let ecdhe = payload.get("ecdhe").filter(|ecdhe| wire::number(ecdhe, "step") == Some(1))?;
+        let (point, key) = crypt::exchange(ecdhe.get("pubkey")?.as_str()?)?;
+        self.session = Some(key);
+        Some(format!(r#"{{"ecdhe":{{"step":2,"pubkey":"{point}"}}}}"#))
     }
 
     fn set_wifi(&mut self, namespace: &str, payload: &Value) -> Option<()> {

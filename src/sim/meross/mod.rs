@@ -236,6 +236,7 @@ impl Meross {
         let second = self.live(now_s);
         self.up_from_s = now_s + BOOT_S;
         self.session.lost();
+        self.firmware.restarted();
         self.firmware.appliance.restart(second + seconds::whole_seconds(BOOT_S), relays_fall);
     }
 

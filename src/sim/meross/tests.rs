@@ -349,6 +349,39 @@ fn it_is_re_pointed_under_its_old_key_and_set_up_by_its_access_point() {
     assert_eq!((plug.resets(), plug.key()), (1, ""));
 }
 
+#[cfg(feature = "tls")]
+#[test]
+fn a_fresh_encrypting_plug_wants_an_exchange_of_keys() {
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
+    use md5::{Digest as _, Md5};
+    let group = rustls::crypto::ring::kx_group::SECP256R1;
+    let mut plug = Meross::new(&Kind::MSS110, 3).unpaired();
+    let ours = group.start().expect("a key");
+    let point = BASE64_STANDARD.encode(ours.pub_key());
+    let exchange = json!({"ecdhe": {"step": 1, "pubkey": point}});
+    let request = under("", "SET", "Encrypt.ECDHE", &exchange);
+    let all = under("", "GET", "System.All", &json!({}));
+    let by_key = crypt::seal(&crypt::lan_key(plug.uuid(), "", &plug.mac()), all.as_bytes());
+    assert_eq!(plug.post(1.0, "/config", by_key.as_bytes()), None, "it has no key");
+    let reply = body(plug.post(1.0, "/config", request.as_bytes())).expect("an answer");
+    let reply: Value = serde_json::from_str(&reply).expect("JSON");
+    let theirs = reply.pointer("/payload/ecdhe/pubkey").and_then(Value::as_str).expect("a point");
+    let secret = ours.complete(&BASE64_STANDARD.decode(theirs).expect("base64")).expect("a secret");
+    let hex: String = Md5::digest(secret.secret_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let key: [u8; 32] = hex.as_bytes().try_into().expect("32 digits");
+    let sealed = crypt::seal(&key, all.as_bytes());
+    let reply = body(plug.post(1.0, "/config", sealed.as_bytes())).expect("an answer");
+    assert!(crypt::open(&key, reply.as_bytes()).is_some_and(|reply| reply.starts_with(b"{")));
+    plug.reboot(2.0);
+    assert_eq!(plug.post(9.0, "/config", sealed.as_bytes()), None, "forgotten");
+    for bad in ["", "AAAA", &BASE64_STANDARD.encode([4; 65])] {
+        let request = under("", "SET", "Encrypt.ECDHE", &json!({"ecdhe": {"step": 1, "pubkey": bad}}));
+        assert_eq!(plug.post(9.0, "/config", request.as_bytes()), None, "{bad}");
+    }
+    let mut paired = Meross::new(&Kind::MSS110, 3);
+    assert_eq!(paired.post(1.0, "/config", request.as_bytes()), None);
+}
+
 fn published(deeds: &[Deed]) -> Vec<(String, Value)> {
     let one = |deed: &Deed| match deed {
         Deed::Publish(topic, bytes) => Some((topic.clone(), serde_json::from_slice(bytes).expect("JSON"))),
