@@ -16,7 +16,7 @@ use crate::model::{
     PersistedState, PlugId, PowerUnit,
 };
 use anyhow::{Context, Result, bail};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// A plug with a line to it.
@@ -147,6 +147,12 @@ pub async fn find(settings: &Settings, word: &str) -> Result<Plug> {
     }
     let client = Client::of(quarries, zone(settings)).map_err(anyhow::Error::msg)?;
     let desk = Desk { client, book: Book::open(settings) };
+    if let Some((ip, port)) = word.rsplit_once(':')
+        && ip.parse::<Ipv4Addr>().is_ok()
+        && !port.parse().is_ok_and(|port: u16| port > 0)
+    {
+        bail!(Fault::Usage(format!("{word}: {port:?} is not a TCP port, which is a number from 1 to 65535")));
+    }
     if let Some((ip, port)) = address(word) {
         return patiently(&format!("asking {ip}"), desk.at(ip, port)).await;
     }

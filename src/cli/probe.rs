@@ -141,12 +141,15 @@ fn introduce(driver: &str, place: Endpoint, told: Option<&Heard>, out: &mut dyn 
         ("name", facts.name.as_ref().map(ToString::to_string)),
         ("serial", facts.serial.clone()),
         ("mac", facts.mac.map(|mac| mac.to_string())),
-        ("firmware", facts.firmware.clone()),
         ("model", Some(format!("{} {}", facts.manufacturer, facts.model))),
         ("type", facts.model_id.clone()),
     ];
     for (label, value) in rows {
         writeln!(out, "  {label:<11} {}", value.as_deref().unwrap_or("not told"))?;
+    }
+    // Not every family tells it here; then the reading does.
+    if let Some(firmware) = &facts.firmware {
+        writeln!(out, "  firmware    {firmware}")?;
     }
     if facts.serial.is_none() {
         writeln!(

@@ -45,7 +45,7 @@ pub(super) fn text(path: &Path) -> Result<String, Problem> {
             (io::ErrorKind::NotFound, "there is no such file; check --config"),
             (io::ErrorKind::IsADirectory, "is a directory; name the settings file in it"),
             (io::ErrorKind::FileTooLarge, "is larger than 1 MiB, so it is not a settings file"),
-            (io::ErrorKind::PermissionDenied, "may not be read; check its owner and mode"),
+            (io::ErrorKind::PermissionDenied, "may not be read by this user; a service with a user of its own needs chmod 644, and passwords in files of their own (mqtt.password_file)"),
             (io::ErrorKind::InvalidInput, "is a pipe or a device; name a file"),
         ];
         let known = known.iter().find(|(kind, _)| *kind == error.kind());

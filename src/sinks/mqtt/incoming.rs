@@ -51,7 +51,7 @@ pub(super) fn topic<'a>(base: &str, topic: &'a str) -> Option<Topic<'a>> {
     let mut levels = rest.split('/');
     match (levels.next()?, levels.next(), levels.next(), levels.next()) {
         ("bridge", Some("request"), Some(verb), None) => Some(Topic::Request(verb)),
-        ("bridge", Some("response"), ..) => None,
+        ("bridge", ..) => None,
         (device, Some("set"), None, None) => Some(Topic::Set(device, None)),
         (device, Some("get"), None, None) => Some(Topic::Get(device)),
         (device, Some(port), Some("set"), None) => Some(Topic::Set(device, Some(port))),
