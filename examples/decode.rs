@@ -13,17 +13,17 @@ use anyhow::Context;
 use plug2mqtt::drivers::{self, Driver, Reply, Step};
 use plug2mqtt::io::clock::Clock;
 use plug2mqtt::model::{
-    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Family, Found, OwnSettings,
+    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Discovered, Endpoint, Family, OwnSettings,
     PowerUnit, Reading,
 };
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn main() -> anyhow::Result<()> {
     let path = std::env::args().nth(1).context("usage: decode FILE")?;
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {path}"))?;
-    let family = Family { udp_port: 8888, http_port: 80, timeout: PATIENCE, own: OwnSettings::default() };
+    let family = Family { udp_port: 8888, http_port: 80, timeout: TIMEOUT, own: OwnSettings::default() };
     for driver in drivers::ALL {
         if let Some(found) = driver.recognise(&family, Endpoint::UNKNOWN.datagram(), &bytes) {
             println!("{}: a discovery reply\n{found:#?}", driver.name());
@@ -39,12 +39,16 @@ fn main() -> anyhow::Result<()> {
 /// Begins to ask how a plug is, and hands the captured bytes in wherever they are taken for an answer; what they do
 /// not answer stays unanswered.
 fn reading(driver: &dyn Driver, family: &Family, bytes: &[u8]) -> Option<Reading> {
-    let plug =
-        Found { driver: driver.name(), id: None, place: Endpoint::UNKNOWN, facts: DeviceInfo::default() };
-    let tuning = DialectOptions { timeout: PATIENCE, power_unit: PowerUnit::Auto, set_clock: false };
-    let mut dialect = driver.attach(family, &plug, &tuning);
+    let plug = Discovered {
+        driver: driver.name(),
+        id: None,
+        place: Endpoint::UNKNOWN,
+        facts: DeviceInfo::default(),
+    };
+    let options = DialectOptions { timeout: TIMEOUT, power_unit: PowerUnit::Auto, set_clock: false };
+    let mut dialect = driver.attach(family, &plug, &options);
     let now = Clock::start().now();
-    let mut step = dialect.ask(&DeviceRequest::Read, &now);
+    let mut step = dialect.start(&DeviceRequest::Read, &now);
     for _ in 0..drivers::MAX_STEPS {
         step = match step {
             Step::Done(answer) => {
@@ -52,8 +56,8 @@ fn reading(driver: &dyn Driver, family: &Family, bytes: &[u8]) -> Option<Reading
                 return Some(reading);
             }
             Step::Send(_) => {
-                let heard = dialect.hear(Reply::Bytes(bytes), &now);
-                heard.or_else(|_| dialect.hear(Reply::Timeout, &now)).ok()?
+                let heard = dialect.handle_response(Reply::Bytes(bytes), &now);
+                heard.or_else(|_| dialect.handle_response(Reply::Timeout, &now)).ok()?
             }
         };
     }

@@ -183,7 +183,7 @@ pub async fn run_as(
     tokio::spawn(misfits::mind(settings.clone(), picture.clone()));
     tokio::spawn(supervision::supervise(asks, Arc::clone(&counters), stopped.clone()));
     let refused = broker.refusals(&counters);
-    let wires = Channels {
+    let channels = Channels {
         clock: Box::new(move || watch.now()),
         view: picture,
         notes: heard,
@@ -196,11 +196,11 @@ pub async fn run_as(
         refused,
         alone,
     };
-    let sink = tokio::spawn(mqtt::run(mqtt, wires, kept));
+    let sink = tokio::spawn(mqtt::run(mqtt, channels, kept));
     let http = Http::new().map_err(StartError::Settings)?;
     let parts = Parts {
         http,
-        quarries: driver_configs(settings),
+        configs: driver_configs(settings),
         store,
         set_log_level: logging.set_level,
         view,

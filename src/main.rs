@@ -419,7 +419,7 @@ async fn configure(action: &ConfigAction, settings: &Settings, file: Option<&Pat
             };
             // Without a state file no names were given yet.
             let memory = Store::peek(&bridge::state_directory(settings)).unwrap_or_default();
-            let plugs = cli::config::Found::all(&seen, &memory);
+            let plugs = cli::config::Discovered::all(&seen, &memory);
             match cli::config::init(&settings.drivers(), &plugs, output.as_deref(), &mut out) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error.to_string()),

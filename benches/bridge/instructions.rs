@@ -20,7 +20,7 @@ pub(crate) const LIMIT: f64 = 110_000.0;
 const STRIPS: usize = 50;
 const FEW: u64 = 250;
 const MANY: u64 = 1250;
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// What counts the instructions.
 #[derive(Clone, Copy, Debug)]
@@ -79,13 +79,13 @@ async fn count(bench: &Bench, program: Program, counter: Counter, polls: u64) ->
     let mut scene = Scene::set(&bench.binaries, program, stage).await?;
     let log = scene.task.directory.join("instructions");
     scene.start(&counter.wrapper(&log))?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let mut made = 0;
     while made < polls {
         if let Some(running) = &mut scene.program {
             running.check()?;
         }
-        ensure!(Instant::now() < deadline, "{}: only {made} polls in {PATIENCE:?}", program.name());
+        ensure!(Instant::now() < deadline, "{}: only {made} polls in {TIMEOUT:?}", program.name());
         sleep(Duration::from_millis(20)).await;
         made = scene.fleet.total_polls().await?;
     }

@@ -52,7 +52,7 @@ async fn command(
     let mut switches = HashMap::new();
     let mut sent = Vec::new();
     let mut result = Commands::default();
-    let patience = Duration::from_millis(3000 + scene.task.interval_ms * u64::from(parallel > 1));
+    let timeout = Duration::from_millis(3000 + scene.task.interval_ms * u64::from(parallel > 1));
     for _ in 0..rounds {
         let mut strips = targets.to_vec();
         fastrand::shuffle(&mut strips);
@@ -70,7 +70,7 @@ async fn command(
         for one in sent.iter().skip(first) {
             let told = scene
                 .watcher
-                .told(&topic(one.strip, one.port, "state"), word(one.on), one.at_us, patience)
+                .told(&topic(one.strip, one.port, "state"), word(one.on), one.at_us, timeout)
                 .await;
             result.state_ms.extend(told.map(|at_us| ms_between(one.at_us, at_us)));
         }

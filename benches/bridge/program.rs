@@ -265,10 +265,10 @@ impl Running {
         text.chars().skip(skip).collect()
     }
 
-    /// Asks the program to end, kills it after `patience`. Whether it ended by itself.
-    pub(crate) async fn stop(mut self, patience: Duration) -> bool {
+    /// Asks the program to end, kills it after `timeout`. Whether it ended by itself.
+    pub(crate) async fn stop(mut self, timeout: Duration) -> bool {
         signal("TERM", deepest_child(self.pid()));
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         while Instant::now() < deadline {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return true;

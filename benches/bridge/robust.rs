@@ -126,8 +126,8 @@ pub(crate) async fn goal_5(bench: &mut Bench) -> anyhow::Result<Vec<Row>> {
     for (strip, fault) in faults {
         scene.fleet.mode(&[strip], fault).await?;
     }
-    let patience = if bench.quick { Duration::from_secs(8) } else { Duration::from_secs(15) };
-    let until = Instant::now() + patience;
+    let timeout = if bench.quick { Duration::from_secs(8) } else { Duration::from_secs(15) };
+    let until = Instant::now() + timeout;
     let mut rows = Vec::new();
     for (strip, fault) in faults {
         let left = until.saturating_duration_since(Instant::now());

@@ -23,7 +23,7 @@ use crate::fleet::{Mode, Order, PORTS, Press, Relay, Reply, Report};
 use crate::measure::now_us;
 use crate::program::{BASE, Binaries, Program, Running, Task, free_port, own_binary, plug_id, tethered};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 const STRANGE: &str = "the fleet answered something else";
 
 /// The fleet's process and the line to it.
@@ -64,7 +64,7 @@ impl FleetLink {
         let mut line = self.line.lock().await;
         let (writer, lines) = &mut *line;
         writer.write_all(&request).await?;
-        let reply = timeout(PATIENCE, lines.next_line()).await??.context("the fleet is gone")?;
+        let reply = timeout(TIMEOUT, lines.next_line()).await??.context("the fleet is gone")?;
         Ok(serde_json::from_str(&reply)?)
     }
 
@@ -135,7 +135,7 @@ impl Broker {
             .stderr(std::fs::File::create(&stderr)?)
             .spawn()?;
         let mut process = Running::new(child, stderr);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while TcpStream::connect(self.address).await.is_err() {
             process.check()?;
             if Instant::now() > deadline {
@@ -199,7 +199,7 @@ impl Watcher {
         let (tell, news) = watch::channel(0);
         let (tell_connected, mut connected) = watch::channel(false);
         let task = spawn_local(observe(events, client.clone(), log.clone(), tell, tell_connected));
-        timeout(PATIENCE, connected.wait_for(|up| *up)).await.context("no subscription")??;
+        timeout(TIMEOUT, connected.wait_for(|up| *up)).await.context("no subscription")??;
         Ok(Self { client, log, news, connected, task })
     }
 
@@ -213,7 +213,7 @@ impl Watcher {
     }
 
     pub(crate) async fn wait_connected(&mut self) -> anyhow::Result<()> {
-        timeout(PATIENCE, self.connected.wait_for(|up| *up)).await??;
+        timeout(TIMEOUT, self.connected.wait_for(|up| *up)).await??;
         Ok(())
     }
 
@@ -221,13 +221,13 @@ impl Watcher {
         self.log.borrow().latest.get(topic).cloned()
     }
 
-    /// When the topic got this payload after `since_us`, if it does within `patience`.
+    /// When the topic got this payload after `since_us`, if it does within `timeout`.
     pub(crate) async fn told(
         &mut self,
         topic: &str,
         payload: &str,
         since_us: u64,
-        patience: Duration,
+        timeout: Duration,
     ) -> Option<u64> {
         let log = self.log.clone();
         let hit = || {
@@ -237,17 +237,17 @@ impl Watcher {
                 .filter(|last| last.payload == payload && last.at_us >= since_us)
                 .map(|last| last.at_us)
         };
-        let _ = timeout(patience, self.news.wait_for(|_| hit().is_some())).await;
+        let _ = tokio::time::timeout(timeout, self.news.wait_for(|_| hit().is_some())).await;
         hit()
     }
 
     /// Waits until `ready`, looking every few milliseconds (for conditions over many topics).
     pub(crate) async fn wait(
         &self,
-        patience: Duration,
+        timeout: Duration,
         ready: impl Fn(&dyn Fn(&str) -> Option<Last>) -> bool,
     ) -> bool {
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         loop {
             if ready(&|topic| self.last(topic)) {
                 return true;
@@ -402,7 +402,7 @@ impl Scene {
     /// Ends the program in order, so that it may save what it knows.
     pub(crate) async fn stop(&mut self) -> bool {
         match self.program.take() {
-            Some(program) => program.stop(PATIENCE).await,
+            Some(program) => program.stop(TIMEOUT).await,
             None => false,
         }
     }
@@ -416,18 +416,18 @@ impl Scene {
         let topics: Vec<_> = (0..self.task.strips)
             .flat_map(|strip| (1..=PORTS).map(move |port| topic(strip, port, "state")))
             .collect();
-        let patience = if self.task.search_ms.is_some() { 120_000 } else { 30_000 };
+        let timeout = if self.task.search_ms.is_some() { 120_000 } else { 30_000 };
         // A bridge that spares the broker spreads out what it tells of a large fleet.
         let pace = 50 * u64::try_from(self.task.strips)?;
-        let patience = Duration::from_millis(patience + 3 * self.task.interval_ms + pace);
-        if self.watcher.wait(patience, |last| topics.iter().all(|topic| last(topic).is_some())).await {
+        let timeout = Duration::from_millis(timeout + 3 * self.task.interval_ms + pace);
+        if self.watcher.wait(timeout, |last| topics.iter().all(|topic| last(topic).is_some())).await {
             return Ok(());
         }
         if let Some(program) = &mut self.program {
             program.check()?;
         }
         let missing = topics.iter().filter(|topic| self.watcher.last(topic).is_none()).count();
-        bail!("{}: {missing} of {} ports not told after {patience:?}", self.kind.name(), topics.len())
+        bail!("{}: {missing} of {} ports not told after {timeout:?}", self.kind.name(), topics.len())
     }
 }
 

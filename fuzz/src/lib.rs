@@ -10,7 +10,7 @@ use plug2mqtt::hub::{Effect, Hub, Input};
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
     Access, Call, ClockQuery, CountdownQuery, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions,
-    Endpoint, Failure, Family, Found, HubRequest, MAX_PORTS, MAX_WATTS, Moment, Name, Outcome, OwnSettings,
+    Discovered, Endpoint, Failure, Family, HubRequest, MAX_PORTS, MAX_WATTS, Name, Now, Outcome, OwnSettings,
     PersistedState, PlugId, PowerUnit, Query, QueryReply, Request, Span, Switch,
 };
 use plug2mqtt::sim::{self, Model, Recording};
@@ -39,8 +39,8 @@ pub const CHECKS: [Check; 7] = [
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-fn now() -> Moment {
-    Moment {
+fn now() -> Now {
+    Now {
         up: Duration::from_secs(1),
         unix_ms: 1_795_198_925_120,
         utc_offset_s: 7200,
@@ -88,7 +88,7 @@ pub fn reply(bytes: &[u8]) {
     let serial = (choice & 0x10 != 0).then(|| "SWP6000000000001".to_owned());
     let firmware = (choice & 0x20 != 0).then(|| "5.11".to_owned());
     let power_unit = if choice & 0x40 == 0 { PowerUnit::Auto } else { PowerUnit::Milliwatts };
-    let tuning = DialectOptions { timeout: TIMEOUT, power_unit, set_clock: true };
+    let options = DialectOptions { timeout: TIMEOUT, power_unit, set_clock: true };
     let ask = match choice & 0x0f {
         0 => DeviceRequest::Identify,
         1 => DeviceRequest::Switch(Switch::All(true)),
@@ -110,8 +110,8 @@ pub fn reply(bytes: &[u8]) {
         let id = PlugId::of(driver.name(), "swp6000000000001");
         let mut facts = DeviceInfo::default();
         (facts.serial, facts.firmware) = (serial.clone(), firmware.clone());
-        let found = Found { driver: driver.name(), id, place, facts };
-        let mut dialect = driver.attach(&family(), &found, &tuning);
+        let found = Discovered { driver: driver.name(), id, place, facts };
+        let mut dialect = driver.attach(&family(), &found, &options);
         // Twice: the second time it has learnt something.
         for _ in 0..2 {
             match converse(dialect.as_mut(), &ask, answer) {
@@ -120,7 +120,7 @@ pub fn reply(bytes: &[u8]) {
                     // It goes to the log and to topics.
                     let said = failure.to_string();
                     assert!(said.chars().count() < 400 && !said.chars().any(char::is_control), "{said:?}");
-                    dialect.forget();
+                    dialect.reset_session();
                 }
             }
         }
@@ -129,13 +129,13 @@ pub fn reply(bytes: &[u8]) {
 
 /// As the transport holds it: what makes no sense is passed over once, then there is silence.
 fn converse(dialect: &mut dyn Dialect, ask: &DeviceRequest, bytes: &[u8]) -> Result<DeviceResponse, Failure> {
-    let mut step = dialect.ask(ask, &now());
+    let mut step = dialect.start(ask, &now());
     for _ in 0..=MAX_STEPS {
         let Step::Send(request) = step else { break };
-        assert!(!request.patience.is_zero() && request.patience <= TIMEOUT);
-        step = match dialect.hear(Reply::Bytes(bytes), &now()) {
+        assert!(!request.timeout.is_zero() && request.timeout <= TIMEOUT);
+        step = match dialect.handle_response(Reply::Bytes(bytes), &now()) {
             Err(Failure::InvalidResponse(_) | Failure::WrongDevice(_)) => {
-                dialect.hear(Reply::Timeout, &now())?
+                dialect.handle_response(Reply::Timeout, &now())?
             }
             heard => heard?,
         };
@@ -242,7 +242,7 @@ fn bounded(order: &HubRequest, payload: &[u8], allow_admin: bool) {
         HubRequest::Request(request, asker) => {
             assert!(payload.len() <= 4096);
             assert!(asker.mark.as_ref().is_none_or(|mark| mark.chars().count() <= 128));
-            let asks = matches!(request, Request::PlugRequest(_, errand) if !errand.changes());
+            let asks = matches!(request, Request::PlugRequest(_, request) if !request.changes());
             assert!(allow_admin || asks || matches!(request, Request::Scan(_)), "{request:?}");
         }
         HubRequest::Refresh(_) => {}

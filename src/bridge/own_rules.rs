@@ -3,7 +3,7 @@
 use super::zone;
 use crate::config::{self, FamilySettings, Settings};
 use crate::hub::{Limit, Pace, PlugRules};
-use crate::model::{Moment, Name, PowerUnit, Restore};
+use crate::model::{Name, Now, PowerUnit, Restore};
 use std::collections::BTreeMap;
 
 /// How often the plugs of each family that is switched on are asked.
@@ -22,7 +22,7 @@ fn pace(FamilySettings { driver, common, .. }: &FamilySettings, zone_known: bool
         ask: common.slow_poll_interval.get(),
         set_clock: common.set_clock,
         zone_known,
-        clock_from_ms: Moment::RELEASED_MS,
+        clock_from_ms: Now::RELEASED_MS,
         rating_w: driver.info().rating_w,
     }
 }

@@ -22,7 +22,7 @@ pub(super) async fn supervise(
         return;
     }
     let watchdog = watchdog_enabled();
-    let pause = watchdog.map_or(PAUSE, |patience| (patience / 4).clamp(Duration::from_millis(50), PAUSE));
+    let pause = watchdog.map_or(PAUSE, |timeout| (timeout / 4).clamp(Duration::from_millis(50), PAUSE));
     let mut told = String::new();
     loop {
         let (answer, figures) = oneshot::channel();

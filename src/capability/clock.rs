@@ -5,7 +5,7 @@ use super::conversation::{Conversation, disobeyed};
 use super::device::mixed_up;
 use super::entity::{Form, Shown, Value};
 use super::{Capability, Guard, Learnt, Query, QueryReply, Request, SlowPoll, States};
-use crate::core::{Failure, Moment};
+use crate::core::{Failure, Now};
 use jiff::civil::DateTime;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -59,7 +59,7 @@ pub struct Clock {
 impl Clock {
     /// Reads `2018-10-13,00:23:35`, with a blank or `T` for the comma, too.
     #[doc(hidden)]
-    pub fn read(text: &str, now: &Moment) -> Option<Self> {
+    pub fn read(text: &str, now: &Now) -> Option<Self> {
         let local = local(text)?;
         let ours =
             DateTime::from_parts(now.local().date(), now.local().time().with().nanosecond(0).build().ok()?);
@@ -107,7 +107,7 @@ impl Conversation for ClockRequest {
         Query::Clock(if self.set { ClockQuery::Set } else { ClockQuery::Read })
     }
 
-    fn take(&mut self, reply: QueryReply, _: &Moment) -> Result<Option<Self::Answer>, Failure> {
+    fn take(&mut self, reply: QueryReply, _: &Now) -> Result<Option<Self::Answer>, Failure> {
         let QueryReply::Clock(clock) = reply else { return Err(mixed_up()) };
         let wrong = clock.is_some_and(|clock| clock.drift_s.unsigned_abs() >= WRONG_S);
         if self.set && wrong { Err(disobeyed()) } else { Ok(Some(clock)) }
@@ -120,7 +120,7 @@ impl Conversation for ClockRequest {
 ///
 /// Why not, with the remedy: the clock here shows less than `from_ms`, milliseconds since 1970, or local
 /// time is not known.
-pub fn may_set(now: &Moment, from_ms: u64, zone_known: bool) -> Result<(), String> {
+pub fn may_set(now: &Now, from_ms: u64, zone_known: bool) -> Result<(), String> {
     if now.unix_ms < from_ms {
         let shown = now.local().strftime("%Y-%m-%d %H:%M");
         return Err(format!("the clock of this machine shows {shown}, which is in the past; set that first"));
@@ -259,7 +259,7 @@ mod tests {
     fn no_clock_is_set_by_one_that_is_wrong_or_without_a_zone() {
         let from_ms = now().unix_ms;
         assert_eq!(may_set(&now(), from_ms, true), Ok(()));
-        let early = Moment { unix_ms: 30_000, ..now() };
+        let early = Now { unix_ms: 30_000, ..now() };
         let why = may_set(&early, from_ms, true).expect_err("the past");
         assert!(why.contains("shows 1970-01-01") && why.contains("set that first"), "{why}");
         let why = may_set(&now(), from_ms, false).expect_err("UTC");

@@ -3,7 +3,7 @@
 
 use super::device::{UNKNOWN, mixed_up};
 use super::{Access, Guard, Query, QueryReply};
-use crate::core::{Failure, Moment};
+use crate::core::{Failure, Now};
 use serde_json::Value as Json;
 use std::fmt::Debug;
 
@@ -64,7 +64,7 @@ pub trait Conversation: Debug {
     /// # Errors
     ///
     /// [`Failure::Rejected`] when the plug will not or did not; says why.
-    fn take(&mut self, reply: QueryReply, now: &Moment) -> Result<Option<Self::Answer>, Failure>;
+    fn take(&mut self, reply: QueryReply, now: &Now) -> Result<Option<Self::Answer>, Failure>;
 
     /// The plug has said no, for this reason, or does not know what it was asked.
     ///
@@ -107,7 +107,7 @@ impl<A: Debug> Conversation for Once<A> {
         self.query.clone()
     }
 
-    fn take(&mut self, reply: QueryReply, _: &Moment) -> Result<Option<A>, Failure> {
+    fn take(&mut self, reply: QueryReply, _: &Now) -> Result<Option<A>, Failure> {
         (self.read)(reply).map(Some).ok_or_else(mixed_up)
     }
 }
@@ -152,7 +152,7 @@ impl<C: Change> Conversation for Update<C> {
         C::query(self.wanted.clone().map_or(Access::Read, Access::Write))
     }
 
-    fn take(&mut self, reply: QueryReply, _: &Moment) -> Result<Option<C::Value>, Failure> {
+    fn take(&mut self, reply: QueryReply, _: &Now) -> Result<Option<C::Value>, Failure> {
         let told = C::value(reply).ok_or_else(mixed_up)?;
         match (self.wanted.take(), self.change.take()) {
             (Some(wanted), _) if wanted != told => Err(disobeyed()),

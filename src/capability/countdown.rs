@@ -4,7 +4,7 @@ use super::conversation::{Conversation, disobeyed};
 use super::device::mixed_up;
 use super::entity::{Form, Setting, Shown, Value};
 use super::{Capability, Guard, Learnt, Query, QueryReply, Request, SlowPoll, States, read};
-use crate::core::{Failure, Moment};
+use crate::core::{Failure, Now};
 use jiff::civil::DateTime;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -159,7 +159,7 @@ impl Conversation for Conversing {
         Query::Countdown(CountdownQuery { port, minutes: self.minutes })
     }
 
-    fn take(&mut self, reply: QueryReply, _: &Moment) -> Result<Option<Self::Answer>, Failure> {
+    fn take(&mut self, reply: QueryReply, _: &Now) -> Result<Option<Self::Answer>, Failure> {
         let (QueryReply::Countdown(countdown), Some(port)) = (reply, self.todo.pop_front()) else {
             return Err(mixed_up());
         };
@@ -172,7 +172,7 @@ impl Conversation for Conversing {
 }
 
 /// What is shown since the plug has told the countdown of a port; an end that has hardly moved stands.
-pub(super) fn learn(port: u8, told: Option<Countdown>, states: &mut States, now: &Moment) -> Learnt {
+pub(super) fn learn(port: u8, told: Option<Countdown>, states: &mut States, now: &Now) -> Learnt {
     let shown = states.countdowns.entry(port).or_default();
     let Some(running) = told else {
         *shown = ShownCountdown::default();

@@ -2,7 +2,7 @@
 //! some plugs can do.
 
 use super::{Conversation, Query, QueryReply};
-use crate::core::{Failure, Found, Moment, Reading};
+use crate::core::{Discovered, Failure, Now, Reading};
 use std::collections::BTreeMap;
 
 /// Said of a plug that does not know what it was asked.
@@ -47,7 +47,7 @@ pub enum DeviceResponse {
     /// How the plug is.
     Reading(Reading),
     /// Who the plug is.
-    Identity(Found),
+    Identity(Discovered),
     /// What the plug says about a capability.
     Capability(QueryReply),
     /// The plug knows what was asked and said no, or it was not sent because it would harm; says why.
@@ -64,7 +64,7 @@ pub enum DeviceResponse {
 pub fn hear<C: Conversation>(
     conversation: &mut C,
     response: DeviceResponse,
-    now: &Moment,
+    now: &Now,
 ) -> Result<Option<C::Answer>, Failure> {
     match response {
         DeviceResponse::Capability(reply) => conversation.take(reply, now),

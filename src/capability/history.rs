@@ -4,7 +4,7 @@ use super::clock::{NEVER_SET, REMEDY, never_set};
 use super::conversation::Conversation;
 use super::device::mixed_up;
 use super::{Capability, Currency, Guard, Query, QueryReply, Request};
-use crate::core::{Failure, Moment, PerPort};
+use crate::core::{Failure, Now, PerPort};
 use jiff::civil::DateTime;
 use jiff::{SignedDuration, ToSpan, tz::Offset};
 use serde::Deserialize;
@@ -187,7 +187,7 @@ impl Conversation for Conversing {
         Query::History(self.request.span.unwrap_or_default())
     }
 
-    fn take(&mut self, reply: QueryReply, now: &Moment) -> Result<Option<History>, Failure> {
+    fn take(&mut self, reply: QueryReply, now: &Now) -> Result<Option<History>, Failure> {
         let QueryReply::History(raw) = reply else { return Err(mixed_up()) };
         let HistoryRequest { port, meaning, .. } = self.request;
         Ok(Some(readable(&raw, port, meaning, self.learnt, now)))
@@ -204,7 +204,7 @@ fn readable(
     port: Option<u8>,
     meaning: Option<Meaning>,
     learnt: bool,
-    now: &Moment,
+    now: &Now,
 ) -> History {
     let meaning = meaning.unwrap_or(Meaning::USUAL);
     let dated = raw.date.as_deref().and_then(date);
@@ -219,7 +219,7 @@ fn readable(
     }
 }
 
-fn rows(raw: &RawHistory, port: Option<u8>, meaning: Meaning, now: &Moment) -> Vec<HistoryRow> {
+fn rows(raw: &RawHistory, port: Option<u8>, meaning: Meaning, now: &Now) -> Vec<HistoryRow> {
     let count = raw.count();
     let dated = raw.date.as_deref().and_then(date);
     let told = dated.unwrap_or_else(|| now.local());
@@ -259,7 +259,7 @@ fn date(text: &str) -> Option<DateTime> {
 
 /// What is wrong with the clock by which a record is dated: neither its first nor its last date is
 /// about now.
-fn misdated(raw: &RawHistory, dated: DateTime, count: i64, now: &Moment) -> Option<String> {
+fn misdated(raw: &RawHistory, dated: DateTime, count: i64, now: &Now) -> Option<String> {
     let (length, bucket, margin_h) = match raw.span {
         Span::Hours => (count.hours(), "hour", 2),
         Span::Days => (count.days(), "day", 48),

@@ -40,7 +40,7 @@ pub use price::{Currency, Price, PriceRequest};
 pub use requests::{RequestVisitor, Task};
 pub use schedule::{RawRule, RuleChange, Schedule, ScheduleEdit, ScheduleRequest, ScheduleRule, against};
 
-use crate::core::{Failure, Moment, Name};
+use crate::core::{Failure, Name, Now};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value as Json;
@@ -296,7 +296,7 @@ impl Learnt {
 
 impl States {
     /// Takes in what a plug with so many ports has told, whoever asked.
-    pub fn learn(&mut self, query: &Query, reply: &QueryReply, ports: u8, now: &Moment) -> Learnt {
+    pub fn learn(&mut self, query: &Query, reply: &QueryReply, ports: u8, now: &Now) -> Learnt {
         match (query, reply) {
             (_, QueryReply::Clock(told)) => clock::learn(*told, self),
             (Query::Countdown(query), QueryReply::Countdown(told)) => {

@@ -3,7 +3,7 @@
 use super::conversation::Conversation;
 use super::device::mixed_up;
 use super::{Capability, Guard, Query, QueryReply, Request};
-use crate::core::{Failure, Moment, Name};
+use crate::core::{Failure, Name, Now};
 use serde_json::{Value as Json, json};
 
 pub(super) static CAPABILITY: Capability = Capability {
@@ -75,7 +75,7 @@ impl Conversation for Rename {
         Query::Names(self.clone())
     }
 
-    fn take(&mut self, reply: QueryReply, _: &Moment) -> Result<Option<Renamed>, Failure> {
+    fn take(&mut self, reply: QueryReply, _: &Now) -> Result<Option<Renamed>, Failure> {
         let QueryReply::Names(told) = reply else { return Err(mixed_up()) };
         let kept_here = match told {
             Some(told) if told == self.name => None,

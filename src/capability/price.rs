@@ -3,7 +3,7 @@
 use super::conversation::{Conversation, disobeyed};
 use super::device::mixed_up;
 use super::{Access, Capability, Guard, Query, QueryReply, Request};
-use crate::core::{Failure, Moment, amount};
+use crate::core::{Failure, Now, amount};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value as Json, json};
 use std::fmt;
@@ -155,7 +155,7 @@ impl Conversation for Conversing {
         Query::Price(self.0.map_or(Access::Read, Access::Write))
     }
 
-    fn take(&mut self, reply: QueryReply, _: &Moment) -> Result<Option<Option<Price>>, Failure> {
+    fn take(&mut self, reply: QueryReply, _: &Now) -> Result<Option<Option<Price>>, Failure> {
         let QueryReply::Price(told) = reply else { return Err(mixed_up()) };
         let is = |price: Price| {
             told.is_some_and(|told| told.currency == price.currency && (told.cost - price.cost).abs() < 0.01)

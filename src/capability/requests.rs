@@ -2,7 +2,7 @@
 
 use super::conversation::{Conversation, Request};
 use super::{DeviceResponse, Guard, Meaning, PlugAnswer, PlugRequest, Query, Talk, hear};
-use crate::core::{Failure, Moment};
+use crate::core::{Failure, Now};
 use serde::de::DeserializeOwned;
 
 /// Makes the types that hold any request of a list, with its answer and its conversation.
@@ -72,7 +72,7 @@ macro_rules! requests {
                 }
             }
 
-            fn take(&mut self, reply: QueryReply, now: &Moment) -> Result<Option<PlugAnswer>, Failure> {
+            fn take(&mut self, reply: QueryReply, now: &Now) -> Result<Option<PlugAnswer>, Failure> {
                 match self {
                     $(Self::$name(talk) => Ok(talk.take(reply, now)?.map(PlugAnswer::$name)),)*
                 }
@@ -127,7 +127,7 @@ impl Task {
     /// # Errors
     ///
     /// [`Failure::Rejected`] when the plug cannot, will not or did not; says why.
-    pub fn hear(&mut self, response: DeviceResponse, now: &Moment) -> Result<Option<PlugAnswer>, Failure> {
+    pub fn hear(&mut self, response: DeviceResponse, now: &Now) -> Result<Option<PlugAnswer>, Failure> {
         hear(&mut self.talk, response, now)
     }
 }

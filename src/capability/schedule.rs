@@ -10,7 +10,7 @@ use super::clock::{Clock, ClockQuery, warning};
 use super::conversation::{Conversation, Request, disobeyed};
 use super::device::{UNKNOWN, mixed_up};
 use super::{Access, Capability, Guard, Query, QueryReply, SlowPoll};
-use crate::core::{Days, Failure, Moment, time};
+use crate::core::{Days, Failure, Now, time};
 use jiff::civil::{Date, DateTime};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
@@ -55,7 +55,7 @@ impl RawRule {
     /// When a rule comes that comes once, in local time. Where its minute is an hour beside, summer
     /// time has begun or ended since it was written, and the minute is right; where it is anything
     /// else, it means nothing: the vendor's app leaves there what was in its form.
-    pub fn comes(&self, now: &Moment) -> Option<DateTime> {
+    pub fn comes(&self, now: &Now) -> Option<DateTime> {
         let once = Timestamp::from_second(i64::try_from(self.once?).ok()?).ok()?;
         let local = now.offset().to_datetime(once);
         let beside = i32::from(self.minute) - i32::from(minute_of_day(local));
@@ -69,7 +69,7 @@ impl RawRule {
 
     /// Makes it come once, at this local date and time: today's offset from UTC is taken, as the
     /// plug takes it.
-    pub fn at(mut self, when: DateTime, now: &Moment) -> Option<Self> {
+    pub fn at(mut self, when: DateTime, now: &Now) -> Option<Self> {
         self.once = Some(u64::try_from(now.offset().to_timestamp(when).ok()?.as_second()).ok()?);
         self.minute = minute_of_day(when);
         self.days = Days::default();
@@ -118,7 +118,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    fn of(rules: Vec<RawRule>, clock: Option<Clock>, now: &Moment) -> Self {
+    fn of(rules: Vec<RawRule>, clock: Option<Clock>, now: &Now) -> Self {
         let dated = |mut rule: RawRule| {
             let comes = rule.comes(now);
             rule.minute = comes.map_or(rule.minute, minute_of_day);
@@ -228,7 +228,7 @@ impl Conversation for Conversing {
         }
     }
 
-    fn take(&mut self, reply: QueryReply, now: &Moment) -> Result<Option<Schedule>, Failure> {
+    fn take(&mut self, reply: QueryReply, now: &Now) -> Result<Option<Schedule>, Failure> {
         let rules = match (&self.stage, reply) {
             (Stage::Clock(..), QueryReply::Clock(clock)) => {
                 self.write(clock);

@@ -3,9 +3,9 @@
 use super::*;
 use crate::core::{Lock, Reading};
 
-pub(super) fn now() -> Moment {
+pub(super) fn now() -> Now {
     // 2026-11-21 12:00:00 in a zone an hour ahead.
-    Moment { up: Duration::ZERO, unix_ms: 1_795_258_800_000, utc_offset_s: 3600, dst_s: 0, nonce: 0 }
+    Now { up: Duration::ZERO, unix_ms: 1_795_258_800_000, utc_offset_s: 3600, dst_s: 0, nonce: 0 }
 }
 
 pub(super) fn guard() -> Guard {

@@ -19,7 +19,7 @@ const SCHEMA: &str = "plug2mqtt.schema.json";
 
 /// A plug for which `config init` writes a section.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct Discovered {
     /// Its id.
     pub id: String,
     /// The name it has.
@@ -28,7 +28,7 @@ pub struct Found {
     pub ports: Vec<String>,
 }
 
-impl Found {
+impl Discovered {
     /// The plugs that told how they are, with the names they were given over MQTT, else those they have
     /// themselves.
     #[must_use]
@@ -140,7 +140,7 @@ fn line(
 /// With `output` the file is created there; one that exists is left alone and reported.
 pub fn init(
     drivers: &[&'static dyn Driver],
-    plugs: &[Found],
+    plugs: &[Discovered],
     output: Option<&Path>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -158,7 +158,7 @@ pub fn init(
     writeln!(out, "wrote {}", path.display())
 }
 
-fn template(drivers: &[&'static dyn Driver], plugs: &[Found]) -> String {
+fn template(drivers: &[&'static dyn Driver], plugs: &[Discovered]) -> String {
     let mut text = format!(
         "#:schema ./{SCHEMA}\n\
          # Editors complete and check the settings when that file is there: plug2mqtt config schema > {SCHEMA}\n\
@@ -176,14 +176,14 @@ fn template(drivers: &[&'static dyn Driver], plugs: &[Found]) -> String {
         add(&mut text, format_args!("# {} Allowed: {}\n", known.doc, known.allowed.replace('`', "")));
         add(&mut text, format_args!("#{} = {}\n", known.key(), toml(&known.default)));
     }
-    let example = Found {
+    let example = Discovered {
         id: format!("{}-swp6000000000001", drivers.first().map_or("", |driver| driver.name())),
         name: "Office strip".into(),
         ports: vec!["Desk lamp".into()],
     };
     let (plugs, mark) = if plugs.is_empty() { (std::slice::from_ref(&example), "#") } else { (plugs, "") };
     text.push_str("\n# What is special about single plugs, by id:\n");
-    for Found { id, name, ports } in plugs {
+    for Discovered { id, name, ports } in plugs {
         add(&mut text, format_args!("\n{mark}[device.{}]\n", quote(id)));
         add(&mut text, format_args!("#name = {}\n", quote(name)));
         for setting in settings.iter().filter(|known| known.section() == ["device", "<id>"]) {

@@ -8,7 +8,7 @@ use crate::io::clock::Clock;
 use crate::io::http::Http;
 use crate::io::line::Line;
 use crate::io::probe::{DriverConfig, Unanswered, search_all};
-use crate::model::{Endpoint, Failure, Found, Heard, PersistedState, Reading, Stray};
+use crate::model::{Discovered, Endpoint, Failure, Heard, PersistedState, Reading, Stray};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -24,7 +24,7 @@ const AT_ONCE: usize = 128;
 #[derive(Debug)]
 pub struct Seen {
     /// Who it is.
-    pub found: Found,
+    pub found: Discovered,
     /// How it is, or why that is not known.
     pub reading: Result<Reading, Failure>,
 }
@@ -40,28 +40,28 @@ pub async fn look(settings: &Settings) -> Result<(Vec<Seen>, Vec<Stray>), String
     let mut asked = JoinSet::new();
     let mut places = BTreeMap::new();
     let mut searches = JoinSet::new();
-    for quarry in driver_configs(settings) {
+    for config in driver_configs(settings) {
         searches.spawn(async move {
-            let (all, strays, unresolved) = answering(&quarry).await;
+            let (all, strays, unresolved) = answering(&config).await;
             for (host, why) in &unresolved {
-                warn!(host, "host listed in {}.hosts {why}", quarry.driver.name());
+                warn!(host, "host listed in {}.hosts {why}", config.driver.name());
             }
-            (quarry, all, strays)
+            (config, all, strays)
         });
     }
     let mut others = Vec::new();
-    for (quarry, all, strays) in patiently("looking for plugs", searches.join_all()).await {
+    for (config, all, strays) in patiently("looking for plugs", searches.join_all()).await {
         others.extend(strays);
-        places.extend(all.into_iter().map(|found| (found.place, (quarry.clone(), found))));
+        places.extend(all.into_iter().map(|found| (found.place, (config.clone(), found))));
     }
     let room = Arc::new(Semaphore::new(AT_ONCE));
-    for (quarry, found) in places.into_values() {
+    for (config, found) in places.into_values() {
         let (http, room) = (http.clone(), Arc::clone(&room));
         asked.spawn(async move {
             let _place = room.acquire().await;
             // One that does not tell who it is has answered all the same.
             let nameless = Seen { found: found.clone(), reading: Err(nameless()) };
-            ask(http, quarry, found).await.unwrap_or(nameless)
+            ask(http, config, found).await.unwrap_or(nameless)
         });
     }
     let mut seen: Vec<Seen> = patiently("asking them", asked.join_all()).await;
@@ -77,11 +77,11 @@ fn nameless() -> Failure {
 }
 
 /// Asks one plug: who it is, if that is not known yet, and how it is.
-async fn ask(http: Http, quarry: DriverConfig, mut found: Found) -> Option<Seen> {
+async fn ask(http: Http, config: DriverConfig, mut found: Discovered) -> Option<Seen> {
     if found.id.is_none() {
-        found = Line::open(&http, &quarry, &found).identify().await.ok()?;
+        found = Line::open(&http, &config, &found).identify().await.ok()?;
     }
-    let reading = Line::open(&http, &quarry, &found).read().await;
+    let reading = Line::open(&http, &config, &found).read().await;
     // Some tell their firmware only when they are read.
     let facts = reading.as_ref().ok().and_then(|reading| reading.facts.as_ref());
     if let Some(firmware) = facts.and_then(|facts| facts.firmware.clone()) {
@@ -92,9 +92,9 @@ async fn ask(http: Http, quarry: DriverConfig, mut found: Found) -> Option<Seen>
 
 /// Asks one address, whatever it takes.
 pub(super) async fn look_at(settings: &Settings, place: Endpoint, driver: &str) -> Option<Seen> {
-    let quarry = driver_configs(settings).into_iter().find(|quarry| quarry.driver.name() == driver)?;
-    let found = Found { driver: quarry.driver.name(), id: None, place, facts: Default::default() };
-    ask(Http::new().ok()?, quarry, found).await
+    let config = driver_configs(settings).into_iter().find(|config| config.driver.name() == driver)?;
+    let found = Discovered { driver: config.driver.name(), id: None, place, facts: Default::default() };
+    ask(Http::new().ok()?, config, found).await
 }
 
 /// Prints who else answered, for people.
@@ -109,11 +109,11 @@ pub fn others(strays: &[Stray], out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// What each plug calls itself, in the same order; several that call themselves the same are told apart.
-pub(super) fn names(all: &[&Found]) -> Vec<String> {
-    let own = |found: &Found| found.facts.name.as_ref().map(ToString::to_string).unwrap_or_default();
+pub(super) fn names(all: &[&Discovered]) -> Vec<String> {
+    let own = |found: &Discovered| found.facts.name.as_ref().map(ToString::to_string).unwrap_or_default();
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
     all.iter().for_each(|found| *times.entry(own(found)).or_default() += 1);
-    let shown = |found: &&Found| match (own(found), &found.id) {
+    let shown = |found: &&Discovered| match (own(found), &found.id) {
         (name, Some(id)) if !name.is_empty() && times.get(&name) > Some(&1) => id.told_apart(&name),
         (name, _) => name,
     };
@@ -236,10 +236,10 @@ pub fn show_discovery(
 }
 
 /// Who answers a search, plug or not, or is named in the settings, and names that lead nowhere.
-pub(super) async fn answering(quarry: &DriverConfig) -> (Vec<Found>, Vec<Stray>, Vec<(String, String)>) {
+pub(super) async fn answering(config: &DriverConfig) -> (Vec<Discovered>, Vec<Stray>, Vec<(String, String)>) {
     let (heard, mut answers) = mpsc::channel(1024);
     let asking = async {
-        let unanswered = search_all(quarry, &[], &heard).await;
+        let unanswered = search_all(config, &[], &heard).await;
         drop(heard);
         unanswered
     };
@@ -254,6 +254,7 @@ pub(super) async fn answering(quarry: &DriverConfig) -> (Vec<Found>, Vec<Stray>,
         (all, strays)
     };
     let (Unanswered { silent, unresolved }, (all, strays)) = tokio::join!(asking, listening);
-    let stranger = |place| Found { driver: quarry.driver.name(), id: None, place, facts: Default::default() };
+    let stranger =
+        |place| Discovered { driver: config.driver.name(), id: None, place, facts: Default::default() };
     (all.into_iter().chain(silent.into_iter().map(stranger)).collect(), strays, unresolved)
 }

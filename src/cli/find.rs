@@ -12,7 +12,7 @@ use crate::hub::{Effective, Rules};
 use crate::io::line::Line;
 use crate::io::store::Store;
 use crate::model::{
-    Capabilities, DeviceInfo, Endpoint, Failure, Found, Lock, MAX_PORTS, Mac, PerPort, PersistedPlug,
+    Capabilities, DeviceInfo, Discovered, Endpoint, Failure, Lock, MAX_PORTS, Mac, PerPort, PersistedPlug,
     PersistedState, PlugId, PowerUnit,
 };
 use anyhow::{Context, Result, bail};
@@ -24,7 +24,7 @@ pub struct Plug {
     /// The line.
     pub line: Line,
     /// What it said about itself.
-    pub found: Found,
+    pub found: Discovered,
     /// What holds for it by the settings and what the bridge knows of it, when that is something.
     known: Option<Arc<Effective>>,
 }
@@ -141,11 +141,11 @@ impl Plug {
 ///
 /// When nobody or more than one answers to it, in a sentence that names who does.
 pub async fn find(settings: &Settings, word: &str) -> Result<Plug> {
-    let quarries = driver_configs(settings);
-    if quarries.is_empty() {
+    let configs = driver_configs(settings);
+    if configs.is_empty() {
         bail!("every family is switched off in the settings; {}", enable_one(settings));
     }
-    let client = Client::of(quarries, zone(settings)).map_err(anyhow::Error::msg)?;
+    let client = Client::of(configs, zone(settings)).map_err(anyhow::Error::msg)?;
     let desk = Desk { client, book: Book::open(settings) };
     if let Some((ip, port)) = word.rsplit_once(':')
         && ip.parse::<Ipv4Addr>().is_ok()
@@ -165,7 +165,7 @@ pub async fn find(settings: &Settings, word: &str) -> Result<Plug> {
         return Ok(plug);
     }
     let all = patiently(&format!("looking for {word}"), desk.client.search_all(&known)).await;
-    let mut meant: Vec<&Found> = all.iter().filter(|found| desk.book.matches(found, word)).collect();
+    let mut meant: Vec<&Discovered> = all.iter().filter(|found| desk.book.matches(found, word)).collect();
     match (meant.pop(), meant.is_empty()) {
         (Some(found), true) if found.id.is_some() => desk.open(found.clone()),
         (Some(found), true) => desk.at(found.place.ip, Some(found.place.http)).await,
@@ -177,7 +177,7 @@ pub async fn find(settings: &Settings, word: &str) -> Result<Plug> {
             if let Ok((ip, port)) = resolve(word).await {
                 return patiently(&format!("asking {ip}"), desk.at(ip, port)).await;
             }
-            let all: Vec<&Found> = all.iter().collect();
+            let all: Vec<&Discovered> = all.iter().collect();
             let there = if all.is_empty() { "nobody".into() } else { desk.in_words(&all) };
             let last = desk.book.last(word);
             if !last.is_empty() {
@@ -207,15 +207,15 @@ impl Desk {
         }
     }
 
-    fn open(&self, found: Found) -> Result<Plug> {
+    fn open(&self, found: Discovered) -> Result<Plug> {
         let known = self.book.what_holds(&found);
         let unit = known.as_ref().map_or(PowerUnit::Auto, |known| known.power_unit);
         let line = self.client.line(&found, unit).context("its family is switched off")?;
         Ok(Plug { line, known, found })
     }
 
-    fn in_words(&self, all: &[&Found]) -> String {
-        let one = |(found, own): (&&Found, String)| {
+    fn in_words(&self, all: &[&Discovered]) -> String {
+        let one = |(found, own): (&&Discovered, String)| {
             let id = found.id.as_ref().map_or_else(String::new, |id| format!("{id} "));
             let name = self.book.given(found).unwrap_or(own);
             let name = if name.is_empty() { name } else { format!("\"{name}\" ") };
@@ -286,7 +286,7 @@ impl Book {
 
     /// What is known of a plug that told who it is. Of those with one serial the MAC tells which it is, and
     /// the second has it in its id.
-    fn known(&self, found: &Found) -> Option<&Known> {
+    fn known(&self, found: &Discovered) -> Option<&Known> {
         let id = found.id.as_ref()?;
         let second = found.facts.mac.and_then(|mac| id.qualified(mac));
         let by = |id: &PlugId| self.all.iter().find(|known| known.hardware == *id);
@@ -294,13 +294,13 @@ impl Book {
     }
 
     /// Its id: what the bridge knows it by, else what it tells itself.
-    pub(super) fn id<'a>(&'a self, found: &'a Found) -> Option<&'a PlugId> {
+    pub(super) fn id<'a>(&'a self, found: &'a Discovered) -> Option<&'a PlugId> {
         self.known(found).map(|known| &known.id).or(found.id.as_ref())
     }
 
     /// Its names, locks and more as settings and options have them. The settings hold for a plug that nothing is
     /// remembered of, too.
-    fn what_holds(&self, found: &Found) -> Option<Arc<Effective>> {
+    fn what_holds(&self, found: &Discovered) -> Option<Arc<Effective>> {
         if let Some(known) = self.known(found) {
             return Some(Arc::clone(&known.holds));
         }
@@ -315,32 +315,32 @@ impl Book {
     }
 
     /// The id by which the settings speak of a plug, else its own.
-    fn in_settings(&self, found: &Found) -> Option<PlugId> {
+    fn in_settings(&self, found: &Discovered) -> Option<PlugId> {
         let id = found.id.as_ref()?;
         let second = found.facts.mac.and_then(|mac| id.qualified(mac));
         second.filter(|id| self.rules.plugs.contains_key(id)).or_else(|| Some(id.clone()))
     }
 
     /// How its ports are locked, port 1 first, by settings and options.
-    pub(super) fn locks(&self, found: &Found) -> Vec<Lock> {
+    pub(super) fn locks(&self, found: &Discovered) -> Vec<Lock> {
         let by_id = || self.all.iter().find(|known| Some(&known.id) == found.id.as_ref());
         let known = self.known(found).or_else(by_id).map(|known| Arc::clone(&known.holds));
         known.or_else(|| self.what_holds(found)).map(|holds| holds.locks().to_vec()).unwrap_or_default()
     }
 
     /// The name it has from the bridge or the settings.
-    fn given(&self, found: &Found) -> Option<String> {
+    fn given(&self, found: &Discovered) -> Option<String> {
         let known = self.known(found).map(|known| known.holds.name.to_string());
         let rules =
             || self.rules.plugs.get(&self.in_settings(found)?)?.name.as_ref().map(ToString::to_string);
         known.or_else(rules)
     }
 
-    fn name(&self, found: &Found) -> Option<String> {
+    fn name(&self, found: &Discovered) -> Option<String> {
         self.given(found).or_else(|| found.facts.name.as_ref().map(ToString::to_string))
     }
 
-    fn matches(&self, found: &Found, word: &str) -> bool {
+    fn matches(&self, found: &Discovered, word: &str) -> bool {
         self.known(found).is_some_and(|known| same(known.id.as_str(), word))
             || found.id.as_ref().is_some_and(|id| same(id.as_str(), word))
             || self.name(found).is_some_and(|name| same(&name, word))

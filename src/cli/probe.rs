@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::io::http::Http;
 use crate::io::line::Line;
 use crate::io::probe::{DriverConfig, search};
-use crate::model::{Endpoint, Failure, Found, Heard, Query, QueryReply};
+use crate::model::{Discovered, Endpoint, Failure, Heard, Query, QueryReply};
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use tokio::sync::mpsc;
@@ -33,8 +33,8 @@ pub async fn probe(settings: &Settings, host: &str, json: bool, out: &mut dyn Wr
 
 /// Tells the story; whether a plug answered, and which.
 async fn explain(settings: &Settings, host: &str, out: &mut dyn Write) -> io::Result<(bool, Option<Seen>)> {
-    let quarries = driver_configs(settings);
-    if quarries.is_empty() {
+    let configs = driver_configs(settings);
+    if configs.is_empty() {
         writeln!(out, "every family is switched off in the settings; {}", enable_one(settings))?;
         return Ok((false, None));
     }
@@ -55,25 +55,25 @@ async fn explain(settings: &Settings, host: &str, out: &mut dyn Write) -> io::Re
     };
     // Whoever answered a search is asked first: the other families would only wait for it in vain.
     let mut asked = Vec::new();
-    for quarry in quarries {
-        let http = port.unwrap_or(quarry.family.http_port);
-        let place = Endpoint { ip: address.ip(), http, udp: quarry.family.udp_port };
-        let told = patiently(&format!("greeting {name}"), greeted(&quarry, place)).await;
-        asked.push((quarry, place, told));
+    for config in configs {
+        let http = port.unwrap_or(config.family.http_port);
+        let place = Endpoint { ip: address.ip(), http, udp: config.family.udp_port };
+        let told = patiently(&format!("greeting {name}"), greeted(&config, place)).await;
+        asked.push((config, place, told));
     }
     asked.sort_by_key(|(_, _, told)| match told {
         Some(Heard::Plug(_)) => 0,
         Some(Heard::Stray(_)) => 1,
         None => 2,
     });
-    for (quarry, place, told) in asked {
-        let driver = quarry.driver.name();
+    for (config, place, told) in asked {
+        let driver = config.driver.name();
         writeln!(out, "{name}: asking {} for {driver} (UDP {}, HTTP {})", place.ip, place.udp, place.http)?;
         introduce(driver, place, told.as_ref(), out)?;
         match patiently(&format!("asking {name}"), look_at(settings, place, driver)).await {
             Some(seen) => {
                 let well = report(&seen, told.is_some(), out)?;
-                hardware(&quarry, &seen.found, out).await?;
+                hardware(&config, &seen.found, out).await?;
                 return Ok((well, Some(seen)));
             }
             None if matches!(told, Some(Heard::Plug(_))) => {
@@ -90,9 +90,9 @@ async fn explain(settings: &Settings, host: &str, out: &mut dyn Write) -> io::Re
 }
 
 /// The numbers its hardware carries, if it tells them.
-async fn hardware(quarry: &DriverConfig, found: &Found, out: &mut dyn Write) -> io::Result<()> {
+async fn hardware(config: &DriverConfig, found: &Discovered, out: &mut dyn Write) -> io::Result<()> {
     let Ok(http) = Http::new() else { return Ok(()) };
-    let hardware = Line::open(&http, quarry, found).capability(Query::Hardware).await;
+    let hardware = Line::open(&http, config, found).capability(Query::Hardware).await;
     let Ok(QueryReply::Hardware(told)) = hardware else { return Ok(()) };
     let rows =
         [("mac", told.mac.map(|mac| mac.to_string())), ("cpuid", told.cpuid), ("made for", told.server)];
@@ -105,13 +105,13 @@ async fn hardware(quarry: &DriverConfig, found: &Found, out: &mut dyn Write) -> 
 }
 
 /// Who answers the search of a family at one place.
-async fn greeted(quarry: &DriverConfig, place: Endpoint) -> Option<Heard> {
-    let mut quarry = quarry.clone();
-    quarry.reach.everywhere = false;
-    quarry.reach.broadcast.clear();
-    quarry.reach.hosts = vec![(place.ip.to_string(), Some(place.http))];
+async fn greeted(config: &DriverConfig, place: Endpoint) -> Option<Heard> {
+    let mut config = config.clone();
+    config.reach.everywhere = false;
+    config.reach.broadcast.clear();
+    config.reach.hosts = vec![(place.ip.to_string(), Some(place.http))];
     let (heard, mut answers) = mpsc::channel(16);
-    search(&quarry, &[], &heard).await;
+    search(&config, &[], &heard).await;
     let mut first = None;
     while let Ok(heard) = answers.try_recv() {
         match heard {

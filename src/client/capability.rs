@@ -4,8 +4,8 @@
 use super::{Error, Plug};
 use crate::capability::may_set;
 use crate::model::{
-    Call, Clock, ClockRequest, Failure, Hardware, History, HistoryRequest, LeaderChange, LeaderGroup, Moment,
-    Name, PresenceSimulation, PresenceSimulationChange, Price, PriceRequest, Query, QueryReply, Rename,
+    Call, Clock, ClockRequest, Failure, Hardware, History, HistoryRequest, LeaderChange, LeaderGroup, Name,
+    Now, PresenceSimulation, PresenceSimulationChange, Price, PriceRequest, Query, QueryReply, Rename,
     RuleChange, ScheduleRequest, ScheduleRule, Span,
 };
 
@@ -31,7 +31,7 @@ impl Plug {
         const REQUEST: &str = "to set its clock";
         let now = self.line().lock().await.now();
         // A program may mean UTC.
-        may_set(&now, Moment::RELEASED_MS, true).map_err(|why| Error::InvalidRequest {
+        may_set(&now, Now::RELEASED_MS, true).map_err(|why| Error::InvalidRequest {
             plug: self.to_string(),
             request: REQUEST,
             why,

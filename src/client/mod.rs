@@ -1,6 +1,6 @@
 //! The library: finds plugs and talks to them, without bridge and broker. It owns what a program needs
 //! beyond one conversation: where to look, which family answers, who is meant, and sentences about what went
-//! wrong. What a plug is asked, and what its answers mean, is left to `io::line`, `errand` and the drivers.
+//! wrong. What a plug is asked, and what its answers mean, is left to `io::line`, the capabilities and the drivers.
 
 mod capability;
 mod error;
@@ -18,7 +18,7 @@ use crate::io::http::Http;
 use crate::io::line::Line;
 use crate::io::probe::{DiscoveryScope, DriverConfig, search, search_all};
 use crate::model::{
-    DeviceInfo, DeviceRequest, DeviceResponse, Endpoint, Failure, Found, Mac, PlugId, PowerUnit,
+    DeviceInfo, DeviceRequest, DeviceResponse, Discovered, Endpoint, Failure, Mac, PlugId, PowerUnit,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -55,7 +55,7 @@ const MAX_WAITING: usize = 1024;
 #[derive(Clone)]
 pub struct Client {
     http: Http,
-    quarries: Arc<[DriverConfig]>,
+    configs: Arc<[DriverConfig]>,
     zone: Zone,
     unit: PowerUnit,
 }
@@ -85,15 +85,15 @@ impl Client {
     }
 
     /// These families, with the times of day of a zone.
-    pub(crate) fn of(quarries: Vec<DriverConfig>, zone: Zone) -> Result<Self, String> {
-        Ok(Self { http: Http::new()?, quarries: quarries.into(), zone, unit: PowerUnit::Auto })
+    pub(crate) fn of(configs: Vec<DriverConfig>, zone: Zone) -> Result<Self, String> {
+        Ok(Self { http: Http::new()?, configs: configs.into(), zone, unit: PowerUnit::Auto })
     }
 
     /// The longest one answer of a plug may take, 5 s from the start. A conversation takes twice as long at most;
     /// the first one and one after a failure four times, because how a plug is spoken to is found out in it.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
-        self.change(|quarry| quarry.family.timeout = timeout)
+        self.change(|config| config.family.timeout = timeout)
     }
 
     /// Searches by these addresses, be they broadcast addresses or those of plugs, and no more by those of the
@@ -101,8 +101,8 @@ impl Client {
     #[must_use]
     pub fn broadcast(self, addresses: impl IntoIterator<Item = Ipv4Addr>) -> Self {
         let addresses: Vec<_> = addresses.into_iter().collect();
-        self.change(|quarry| {
-            quarry.reach = DiscoveryScope { broadcast: addresses.clone(), ..DiscoveryScope::default() };
+        self.change(|config| {
+            config.reach = DiscoveryScope { broadcast: addresses.clone(), ..DiscoveryScope::default() };
         })
     }
 
@@ -112,12 +112,12 @@ impl Client {
     ///
     /// [`Error::UnknownFamily`].
     pub fn udp_port(self, family: &str, port: u16) -> Result<Self, Error> {
-        self.change_one(family, |quarry| {
+        self.change_one(family, |config| {
             // One without a web server goes by its one port.
-            if !quarry.has_web() {
-                quarry.family.http_port = port;
+            if !config.has_web() {
+                config.family.http_port = port;
             }
-            quarry.family.udp_port = port;
+            config.family.udp_port = port;
         })
     }
 
@@ -127,9 +127,9 @@ impl Client {
     ///
     /// [`Error::UnknownFamily`].
     pub fn http_port(self, family: &str, port: u16) -> Result<Self, Error> {
-        self.change_one(family, |quarry| {
-            if quarry.has_web() {
-                quarry.family.http_port = port;
+        self.change_one(family, |config| {
+            if config.has_web() {
+                config.family.http_port = port;
             }
         })
     }
@@ -152,25 +152,25 @@ impl Client {
     }
 
     fn change(mut self, change: impl Fn(&mut DriverConfig)) -> Self {
-        let mut all = self.quarries.to_vec();
+        let mut all = self.configs.to_vec();
         all.iter_mut().for_each(change);
-        self.quarries = all.into();
+        self.configs = all.into();
         self
     }
 
     fn change_one(self, family: &str, change: impl Fn(&mut DriverConfig)) -> Result<Self, Error> {
-        if !self.quarries.iter().any(|quarry| quarry.driver.name() == family) {
+        if !self.configs.iter().any(|config| config.driver.name() == family) {
             return Err(Error::UnknownFamily { family: family.into(), known: self.families() });
         }
-        Ok(self.change(|quarry| {
-            if quarry.driver.name() == family {
-                change(quarry);
+        Ok(self.change(|config| {
+            if config.driver.name() == family {
+                change(config);
             }
         }))
     }
 
     fn families(&self) -> Vec<&'static str> {
-        self.quarries.iter().map(|quarry| quarry.driver.name()).collect()
+        self.configs.iter().map(|config| config.driver.name()).collect()
     }
 
     /// Searches for plugs of every family, again and again until the time is over, and brings back all that
@@ -180,11 +180,11 @@ impl Client {
         let until = Instant::now() + within;
         let (heard, mut answers) = mpsc::channel(MAX_WAITING);
         let mut searches = JoinSet::new();
-        for quarry in self.quarries.iter() {
-            let (quarry, heard) = (quarry.clone(), heard.clone());
+        for config in self.configs.iter() {
+            let (config, heard) = (config.clone(), heard.clone());
             searches.spawn(async move {
                 loop {
-                    search(&quarry, &[], &heard).await;
+                    search(&config, &[], &heard).await;
                     // Where there is no network, a search is over at once.
                     sleep(BETWEEN_SEARCHES).await;
                 }
@@ -240,7 +240,7 @@ impl Client {
     }
 
     /// Connects to a plug that was found; one that has not told who it is, is asked.
-    async fn open(&self, found: Found) -> Result<Plug, Error> {
+    async fn open(&self, found: Discovered) -> Result<Plug, Error> {
         if found.id.is_some() {
             return Plug::open(self, found).await;
         }
@@ -249,21 +249,25 @@ impl Client {
             None => Err(Failure::Timeout),
         };
         let told = told.map_err(|failure| Error::failed(title(&found), "who it is", failure))?;
-        Plug::open(self, Found { place: found.place, ..told }).await
+        Plug::open(self, Discovered { place: found.place, ..told }).await
     }
 
     /// Asks whoever is at an address who it is: all families at once, the first answer counts. `None` when there is
     /// no family to ask.
-    pub(crate) async fn identify(&self, ip: IpAddr, port: Option<u16>) -> Result<Found, Option<Failure>> {
+    pub(crate) async fn identify(
+        &self,
+        ip: IpAddr,
+        port: Option<u16>,
+    ) -> Result<Discovered, Option<Failure>> {
         let mut asked = JoinSet::new();
-        for quarry in self.quarries.iter().cloned() {
+        for config in self.configs.iter().cloned() {
             let http = self.http.clone();
             asked.spawn(async move {
-                let place = quarry.place(ip, port);
+                let place = config.place(ip, port);
                 let facts = DeviceInfo::default();
-                let stranger = Found { driver: quarry.driver.name(), id: None, place, facts };
-                let identity = Line::open(&http, &quarry, &stranger).identify().await;
-                identity.map(|found| Found { place, ..found })
+                let stranger = Discovered { driver: config.driver.name(), id: None, place, facts };
+                let identity = Line::open(&http, &config, &stranger).identify().await;
+                identity.map(|found| Discovered { place, ..found })
             });
         }
         let mut why = None;
@@ -279,12 +283,12 @@ impl Client {
     }
 
     /// One search by all families at once, also where plugs were last that are missing.
-    pub(crate) async fn search_all(&self, missing: &[Endpoint]) -> Vec<Found> {
+    pub(crate) async fn search_all(&self, missing: &[Endpoint]) -> Vec<Discovered> {
         let (heard, mut answers) = mpsc::channel(MAX_WAITING);
         let mut searches = JoinSet::new();
-        for quarry in self.quarries.iter() {
-            let (quarry, missing, heard) = (quarry.clone(), missing.to_vec(), heard.clone());
-            searches.spawn(async move { search_all(&quarry, &missing, &heard).await });
+        for config in self.configs.iter() {
+            let (config, missing, heard) = (config.clone(), missing.to_vec(), heard.clone());
+            searches.spawn(async move { search_all(&config, &missing, &heard).await });
         }
         drop(heard);
         let mut all = BTreeMap::new();
@@ -296,9 +300,9 @@ impl Client {
     }
 
     /// A line to a plug that was found; `None` when its family is none of these.
-    pub(crate) fn line(&self, found: &Found, unit: PowerUnit) -> Option<Line> {
-        let quarry = self.quarries.iter().find(|quarry| quarry.driver.name() == found.driver)?;
-        Some(Line::tuned(&self.http, quarry, found, unit).in_zone(self.zone.clone()))
+    pub(crate) fn line(&self, found: &Discovered, unit: PowerUnit) -> Option<Line> {
+        let config = self.configs.iter().find(|config| config.driver.name() == found.driver)?;
+        Some(Line::tuned(&self.http, config, found, unit).in_zone(self.zone.clone()))
     }
 }
 
@@ -312,7 +316,7 @@ impl fmt::Debug for Client {
 #[derive(Clone)]
 pub struct DiscoveredPlug {
     client: Client,
-    found: Found,
+    found: Discovered,
 }
 
 impl DiscoveredPlug {
@@ -405,7 +409,7 @@ async fn lookup(host: &str) -> Result<(IpAddr, Option<u16>), Error> {
 }
 
 /// What a plug is called in sentences.
-fn title(found: &Found) -> String {
+fn title(found: &Discovered) -> String {
     let name = found.facts.name.as_ref().map(ToString::to_string);
     let id = found.id.as_ref().map(ToString::to_string);
     let who = match (name, id) {
@@ -417,7 +421,7 @@ fn title(found: &Found) -> String {
 }
 
 /// Whether a plug has this id, serial number, MAC address or name, in any case.
-fn is_meant(found: &Found, wanted: &str) -> bool {
+fn is_meant(found: &Discovered, wanted: &str) -> bool {
     let same = |own: Option<&str>| own.is_some_and(|own| own.to_lowercase() == wanted.to_lowercase());
     let mac = Mac::parse(wanted);
     same(found.id.as_ref().map(PlugId::as_str))

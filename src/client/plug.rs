@@ -3,7 +3,7 @@
 use super::{Client, Error, Port, perform, title};
 use crate::capability::{Guard, Request, open};
 use crate::io::line::Line;
-use crate::model::{DeviceInfo, Failure, Found, PerPort, PlugId, Reading, Switch};
+use crate::model::{DeviceInfo, Discovered, Failure, PerPort, PlugId, Reading, Switch};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -27,7 +27,7 @@ use tokio::sync::Mutex;
 /// ```
 pub struct Plug {
     line: Mutex<Line>,
-    found: Found,
+    found: Discovered,
     title: String,
     ports: u8,
 }
@@ -52,7 +52,7 @@ impl Plug {
     }
 
     /// Asks a plug that was found how it is: only then its ports are known.
-    pub(super) async fn open(client: &Client, mut found: Found) -> Result<Self, Error> {
+    pub(super) async fn open(client: &Client, mut found: Discovered) -> Result<Self, Error> {
         let title = title(&found);
         let failed = |failure| Error::failed(title.clone(), HOW_IT_IS, failure);
         let mut line = client.line(&found, client.unit).ok_or_else(|| failed(Failure::Timeout))?;

@@ -235,7 +235,7 @@ pub struct DeviceInfo {
 
 /// A plug that made itself known.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct Discovered {
     /// Name of the driver that recognised it.
     pub driver: &'static str,
     /// Who it is; `None` while it must still be asked (`DeviceRequest::Identify`).
@@ -262,14 +262,14 @@ pub struct Stray {
 #[expect(clippy::large_enum_variant, reason = "it is taken apart where it arrives")]
 pub enum Heard {
     /// A plug.
-    Plug(Found),
+    Plug(Discovered),
     /// Somebody else.
     Stray(Stray),
 }
 
 impl Heard {
     /// The plug, if it is one.
-    pub fn plug(self) -> Option<Found> {
+    pub fn plug(self) -> Option<Discovered> {
         match self {
             Self::Plug(found) => Some(found),
             Self::Stray(_) => None,

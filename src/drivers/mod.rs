@@ -5,8 +5,8 @@
 //!
 //! # How a conversation goes
 //!
-//! The engine takes the plug's [`Dialect`], calls [`ask`](Dialect::ask), carries out the
-//! [`Request`] it gets and hands the reply to [`hear`](Dialect::hear), until that says
+//! The engine takes the plug's [`Dialect`], calls [`start`](Dialect::start), carries out the
+//! [`Request`] it gets and hands the reply to [`handle_response`](Dialect::handle_response), until that says
 //! [`Step::Done`] or fails, at most [`MAX_STEPS`] times and within one deadline. While it lasts,
 //! the dialect is away from home, so a plug cannot be in two conversations at once.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -17,8 +17,8 @@ pub mod maxsmart;
 pub mod meross;
 
 use crate::model::{
-    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Failure, Family, FamilyInfo, Found, Moment,
-    Name, Pushed,
+    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Discovered, Failure, Family, FamilyInfo, Name,
+    Now, Pushed,
 };
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -39,10 +39,10 @@ pub trait Driver: Debug + Sync {
     }
 
     /// The datagrams that make its members answer, to be sent to broadcast addresses and hosts.
-    fn probes(&self, family: &Family, now: &Moment) -> Vec<Probe>;
+    fn probes(&self, family: &Family, now: &Now) -> Vec<Probe>;
 
     /// Reads a datagram that came back. `None` for anything that is not surely one of ours.
-    fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Found>;
+    fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Discovered>;
 
     /// What to say of a datagram that came back and is not from a plug of this family.
     fn stray(&self, datagram: &[u8]) -> String {
@@ -66,7 +66,7 @@ pub trait Driver: Debug + Sync {
     }
 
     /// The language of one plug, with nothing learnt yet.
-    fn attach(&self, family: &Family, plug: &Found, tuning: &DialectOptions) -> Box<dyn Dialect>;
+    fn attach(&self, family: &Family, plug: &Discovered, options: &DialectOptions) -> Box<dyn Dialect>;
 }
 
 /// A datagram that asks "who is there?".
@@ -81,7 +81,7 @@ pub struct Probe {
 /// The language of one plug, with its session key, its counters and what it learnt.
 pub trait Dialect: Send {
     /// Begins a conversation.
-    fn ask(&mut self, ask: &DeviceRequest, now: &Moment) -> Step;
+    fn start(&mut self, ask: &DeviceRequest, now: &Now) -> Step;
 
     /// Takes what came back and says how to go on.
     ///
@@ -90,10 +90,10 @@ pub trait Dialect: Send {
     /// Any [`Failure`] ends the conversation, except that after [`Failure::InvalidResponse`] or
     /// [`Failure::WrongDevice`] a datagram transport keeps listening for the right answer and calls
     /// again: an error must leave the dialect where it was.
-    fn hear(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure>;
+    fn handle_response(&mut self, reply: Reply<'_>, now: &Now) -> Result<Step, Failure>;
 
     /// A conversation failed: drop session keys, ask again what was taken for granted.
-    fn forget(&mut self) {}
+    fn reset_session(&mut self) {}
 }
 
 /// The most of an answer that is shown when nobody understands it, in characters.
@@ -151,7 +151,7 @@ pub struct Request {
     /// What, and by which transport.
     pub what: Message,
     /// How long to wait for the reply to this one step.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 /// What goes over the wire.
@@ -174,7 +174,7 @@ pub enum Reply<'a> {
     Closed,
     /// Nobody listens there.
     Unreachable,
-    /// Nothing within the request's patience.
+    /// Nothing within the request's timeout.
     Timeout,
 }
 

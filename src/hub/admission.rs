@@ -1,6 +1,6 @@
 //! What a command is held against before anything moves: it goes through as a whole, or not at all.
 
-use crate::model::{CommandError, CommandResult, Lock, Moment, PerPort, SwitchAction, SwitchOrder};
+use crate::model::{CommandError, CommandResult, Lock, Now, PerPort, SwitchAction, SwitchOrder};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(super) struct Marked {
 impl Marked {
     /// Whether this command came before. A sender that uses one mark for different commands does not
     /// mark them at all: then only what it said last counts.
-    pub(super) fn again(&mut self, now: &Moment, order: &SwitchOrder, deadline: Duration) -> bool {
+    pub(super) fn again(&mut self, now: &Now, order: &SwitchOrder, deadline: Duration) -> bool {
         if order.asker.mark.is_none() {
             return false;
         }
@@ -120,7 +120,7 @@ impl SwitchContext<'_> {
 
 /// The result of a command that was refused at the door.
 pub(super) fn refusal(
-    now: &Moment,
+    now: &Now,
     order: &SwitchOrder,
     error: CommandError,
     port: Option<u8>,

@@ -1,6 +1,6 @@
 //! When each plug is looked at, and who waits for room among the conversations under way.
 
-use crate::model::{Moment, PlugId};
+use crate::model::{Now, PlugId};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ impl Agenda {
     }
 
     /// A plug that is due now; each once.
-    pub(super) fn take_due(&mut self, now: &Moment) -> Option<PlugId> {
+    pub(super) fn take_due(&mut self, now: &Now) -> Option<PlugId> {
         self.first().filter(|at| *at <= now.up)?;
         self.due.pop_first().map(|(_, id)| id)
     }

@@ -1,6 +1,6 @@
 //! What was sent to the ports of one plug lately: for what cause a relay moves.
 
-use crate::model::{Cause, Moment};
+use crate::model::{Cause, Now};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ struct Sent {
 
 impl Blame {
     /// A port is told to go there.
-    pub(super) fn sent(&mut self, now: &Moment, port: u8, on: bool, cause: Cause) {
+    pub(super) fn sent(&mut self, now: &Now, port: u8, on: bool, cause: Cause) {
         self.0.insert(port, Sent { on, at: now.up, cause, unheard: true });
     }
 
@@ -33,7 +33,7 @@ impl Blame {
     }
 
     /// What moved a relay to `on`, if it was one of these commands.
-    pub(super) fn cause(&self, now: &Moment, port: u8, on: bool) -> Option<Cause> {
+    pub(super) fn cause(&self, now: &Now, port: u8, on: bool) -> Option<Cause> {
         let sent = self.0.get(&port).filter(|sent| sent.on == on)?;
         (sent.unheard || now.up.saturating_sub(sent.at) < LATELY).then_some(sent.cause)
     }

@@ -1,7 +1,7 @@
 //! What the hub is told, and what it wants done.
 
 use crate::model::{
-    DeviceRequest, Endpoint, Found, Heard, HubRequest, LogLevel, Notification, Outcome, PlugId, Pushed,
+    DeviceRequest, Discovered, Endpoint, Heard, HubRequest, LogLevel, Notification, Outcome, PlugId, Pushed,
     Stray, Who,
 };
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub enum Input {
     /// A plug made itself known: an answer to a probe.
-    Heard(Found),
+    Heard(Discovered),
     /// Somebody answered a probe who is no plug.
     Stray(Stray),
     /// Hosts from the settings that did not answer the probe that has just ended.

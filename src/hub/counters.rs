@@ -2,7 +2,7 @@
 //! begin again at zero; what they say is added to the meters, which never fall. Between two figures the meters may
 //! run ahead of a counter by what was integrated; then they stand still until it has caught up.
 
-use crate::model::{CounterState, Energy, MAX_WATTS, Moment};
+use crate::model::{CounterState, Energy, MAX_WATTS, Now};
 use std::time::Duration;
 
 /// A counter may be so much later than what was drawn, beside the time in which it stood still.
@@ -51,13 +51,7 @@ impl Counters {
 
     /// A port's counter, port 1 at 0, shows this much: what the meter is to count. `None` for the first figure of
     /// all, from which it goes on. `away` is how long the bridge was not there before this run.
-    pub(super) fn told(
-        &mut self,
-        index: usize,
-        now: &Moment,
-        shows: Energy,
-        away: Duration,
-    ) -> Option<Energy> {
+    pub(super) fn told(&mut self, index: usize, now: &Now, shows: Energy, away: Duration) -> Option<Energy> {
         if self.0.len() <= index {
             self.0.resize(index + 1, None);
         }
@@ -97,14 +91,14 @@ impl Counters {
     }
 
     /// A port has a counter, and it was told not long ago.
-    pub(super) fn is_told(&self, index: usize, now: &Moment) -> bool {
+    pub(super) fn is_told(&self, index: usize, now: &Now) -> bool {
         let told_at = self.0.get(index).and_then(|counter| counter.as_ref()?.told_at);
         told_at.is_some_and(|at| at + SILENT >= now.up)
     }
 
     /// So much was integrated since the reading before, in a reading without a figure of the counter: what of it
     /// counts, and for how long the meter has waited for a counter that is not told any more.
-    pub(super) fn between(&mut self, index: usize, now: &Moment, drawn: Energy) -> (Energy, Duration) {
+    pub(super) fn between(&mut self, index: usize, now: &Now, drawn: Energy) -> (Energy, Duration) {
         let Some(Some(Counter { state, waits, .. })) = self.0.get_mut(index) else {
             return (drawn, Duration::ZERO);
         };
@@ -125,7 +119,7 @@ impl Counters {
     }
 
     /// The meter has gone up by what others have told, before its next figure has: that has it, too.
-    pub(super) fn lifted(&mut self, index: usize, now: &Moment, lead: Energy) {
+    pub(super) fn lifted(&mut self, index: usize, now: &Now, lead: Energy) {
         if let Some(Some(Counter { state, told_at, waits, .. })) = self.0.get_mut(index)
             && told_at.is_none_or(|at| at + FRESH < now.up)
         {
@@ -139,8 +133,8 @@ impl Counters {
 mod tests {
     use super::*;
 
-    fn at(s: u64) -> Moment {
-        Moment {
+    fn at(s: u64) -> Now {
+        Now {
             up: Duration::from_secs(s),
             unix_ms: 1_795_000_000_000 + s * 1000,
             utc_offset_s: 0,
@@ -197,7 +191,7 @@ mod tests {
         }
         // Told in this run without having moved.
         let mut again = Counters::new(&counters.state());
-        let day_later = |up: u64| Moment { up: Duration::from_secs(up), ..at(86_400 + up) };
+        let day_later = |up: u64| Now { up: Duration::from_secs(up), ..at(86_400 + up) };
         assert_eq!(again.told(0, &day_later(5), kwh(3.0), Duration::from_secs(5)), Some(kwh(0.0)));
         assert_eq!(again.told(0, &day_later(60), kwh(43.0), Duration::from_secs(5)), Some(kwh(40.0)));
         assert_eq!(again.told(0, &day_later(120), kwh(83.0), Duration::from_secs(5)), Some(kwh(0.0)));

@@ -2,7 +2,7 @@
 //! last figure of a day is told a moment before its end, and the next day begins there.
 
 use super::period;
-use crate::model::{Energy, Moment, Since};
+use crate::model::{Energy, Now, Since};
 use std::time::Duration;
 
 /// How often what was drawn today and this month is told, at the most.
@@ -39,7 +39,7 @@ impl Day {
     }
 
     /// A first day begins with the meters at these figures, if none has.
-    pub(super) fn begin(&mut self, now: &Moment, meters: impl Iterator<Item = Energy>) {
+    pub(super) fn begin(&mut self, now: &Now, meters: impl Iterator<Item = Energy>) {
         if !self.since.begun() {
             self.turned |= self.since.turn(now, meters);
         }
@@ -49,7 +49,7 @@ impl Day {
     /// figures. True while that is to be told.
     pub(super) fn mind(
         &mut self,
-        now: &Moment,
+        now: &Now,
         believed: bool,
         meters: impl ExactSizeIterator<Item = Energy>,
     ) -> bool {
@@ -90,7 +90,7 @@ impl Day {
     }
 
     /// A meter, port 1 at 0, has gone up for what was drawn at this time, which may have been before today.
-    pub(super) fn credit(&mut self, now: &Moment, index: usize, more: Energy, at_ms: u64) {
+    pub(super) fn credit(&mut self, now: &Now, index: usize, more: Energy, at_ms: u64) {
         self.since.credit(now, index, more, at_ms);
     }
 
@@ -106,7 +106,7 @@ impl Day {
     }
 
     /// Whether that is to be told now; says so once.
-    pub(super) fn take_due(&mut self, now: &Moment) -> bool {
+    pub(super) fn take_due(&mut self, now: &Now) -> bool {
         let due = self.turned || self.told_at.is_none_or(|at| at + TOLD_EVERY <= now.up);
         if due {
             (self.turned, self.told_at) = (false, Some(now.up));

@@ -9,8 +9,8 @@ use super::rules::Rules;
 use super::search::Search;
 use super::unsupported::Strays;
 use crate::model::{
-    Asker, DeviceRequest, DeviceResponse, Endpoint, Event, FIRST_CONTACT, Failure, Found, Moment,
-    Notification, PersistedPlug, PersistedState, PlugId, Response, ResponseData, Stray, Who,
+    Asker, DeviceRequest, DeviceResponse, Discovered, Endpoint, Event, FIRST_CONTACT, Failure, Notification,
+    Now, PersistedPlug, PersistedState, PlugId, Response, ResponseData, Stray, Who,
 };
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -36,7 +36,7 @@ pub(super) struct Known<'a> {
 }
 
 impl Discovery {
-    pub(super) fn new(now: &Moment) -> Self {
+    pub(super) fn new(now: &Now) -> Self {
         Self {
             search: Search::new(now.up),
             crowds: Crowds::default(),
@@ -51,7 +51,7 @@ impl Discovery {
     }
 
     /// Something known is missing: search soon.
-    pub(super) fn search_soon(&mut self, now: &Moment) {
+    pub(super) fn search_soon(&mut self, now: &Now) {
         self.search.soon(now);
     }
 
@@ -62,7 +62,7 @@ impl Discovery {
     /// Too many want to know already.
     pub(super) fn scan(
         &mut self,
-        now: &Moment,
+        now: &Now,
         known: &mut Known<'_>,
         time: Duration,
         asker: Asker,
@@ -78,7 +78,7 @@ impl Discovery {
     }
 
     /// Hosts from the settings that did not answer a search.
-    pub(super) fn unheard(&mut self, now: &Moment, known: &mut Known<'_>, hosts: Vec<hosts::At>) {
+    pub(super) fn unheard(&mut self, now: &Now, known: &mut Known<'_>, hosts: Vec<hosts::At>) {
         let home = |place: Endpoint| (place.ip, place.http);
         let homes: BTreeSet<(IpAddr, u16)> =
             known.fleet.plugs().map(|plug| home(plug.device().place())).collect();
@@ -92,7 +92,7 @@ impl Discovery {
     }
 
     /// Searches when it is time, and ends scans whose time is up.
-    pub(super) fn tick(&mut self, now: &Moment, known: &mut Known<'_>) {
+    pub(super) fn tick(&mut self, now: &Now, known: &mut Known<'_>) {
         let alone = known.fleet.len() == 0 && !self.hosts.any_nameless();
         let (asking, pause) = (self.hosts.asking() && alone, known.fleet.rules.discovery);
         // Whoever is known and silent is told by name.
@@ -118,7 +118,7 @@ impl Discovery {
     }
 
     /// The networks of this machine have changed: whoever is missing may be in reach now.
-    pub(super) fn network_changed(&mut self, now: &Moment, known: &mut Known<'_>) {
+    pub(super) fn network_changed(&mut self, now: &Now, known: &mut Known<'_>) {
         info!("network interfaces changed: searching");
         self.search.anew(now);
         self.hosts.hurry(now);
@@ -131,7 +131,7 @@ impl Discovery {
     }
 
     /// Forgets plugs that were only listed, or never read, and have not been heard for long.
-    pub(super) fn prune(&mut self, now: &Moment, known: &mut Known<'_>) {
+    pub(super) fn prune(&mut self, now: &Now, known: &mut Known<'_>) {
         let old = known.fleet.rules.discovery * 3 + Duration::from_secs(60);
         let gone =
             known.fleet.ids(|plug| !plug.device().is_known() && now.up.saturating_sub(plug.heard_at()) > old);
@@ -148,7 +148,7 @@ impl Discovery {
     }
 
     /// Asks hosts who they are, as many as may be asked at one time.
-    fn ask_hosts(&mut self, now: &Moment, known: &mut Known<'_>) {
+    fn ask_hosts(&mut self, now: &Now, known: &mut Known<'_>) {
         let (fleet, stopping) = (&*known.fleet, known.fleet.is_stopping());
         let mut asked = Vec::new();
         let need_not = |(driver, place): &hosts::At| {
@@ -169,7 +169,7 @@ impl Discovery {
     /// Somebody said who they are, or did not.
     pub(super) fn identified(
         &mut self,
-        now: &Moment,
+        now: &Now,
         known: &mut Known<'_>,
         driver: &'static str,
         place: Endpoint,
@@ -192,7 +192,7 @@ impl Discovery {
     }
 
     /// A plug answered a probe.
-    pub(super) fn heard(&mut self, now: &Moment, known: &mut Known<'_>, found: Found) {
+    pub(super) fn heard(&mut self, now: &Now, known: &mut Known<'_>, found: Discovered) {
         if known.fleet.is_stopping() || !known.fleet.rules.families.contains_key(found.driver) {
             return;
         }
@@ -219,7 +219,7 @@ impl Discovery {
         }
     }
 
-    fn newcomer(&mut self, now: &Moment, known: &mut Known<'_>, id: &PlugId, found: Found) {
+    fn newcomer(&mut self, now: &Now, known: &mut Known<'_>, id: &PlugId, found: Discovered) {
         let remembered = known.memory.plugs.contains_key(id);
         // What settings keep out at present has its place, too.
         if known.fleet.len() + known.memory.plugs.len() >= MAX_PLUGS && !remembered {
@@ -240,7 +240,7 @@ impl Discovery {
     }
 
     /// A known plug was heard: refresh what it says about itself, follow it to a new address.
-    fn seen(&mut self, now: &Moment, known: &mut Known<'_>, id: &PlugId, found: Found) {
+    fn seen(&mut self, now: &Now, known: &mut Known<'_>, id: &PlugId, found: Discovered) {
         let adopts = known.adopts;
         let Some((plug, rules)) = known.fleet.with_rules(id) else { return };
         let from = plug.device().place();
@@ -277,7 +277,7 @@ impl Discovery {
     }
 
     /// Whoever was believed to live at `place` does not any more.
-    fn evict_from(&mut self, now: &Moment, known: &mut Known<'_>, but: &PlugId, place: Endpoint) {
+    fn evict_from(&mut self, now: &Now, known: &mut Known<'_>, but: &PlugId, place: Endpoint) {
         for id in known.fleet.ids(|plug| plug.device().place() == place && plug.device().id() != but) {
             let Some(plug) = known.fleet.get_mut(&id) else { continue };
             plug.evict(now);

@@ -10,7 +10,7 @@ use super::namesakes::Namesakes;
 use super::plug::{News, Plug};
 use super::rules::Rules;
 use crate::model::{
-    BridgeView, DeviceRequest, Endpoint, Energy, Event, Metered, Metrics, Moment, Notification, Outcome,
+    BridgeView, DeviceRequest, Endpoint, Energy, Event, Metered, Metrics, Notification, Now, Outcome,
     PersistedPlug, PlugId, Reading, View, Who,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -69,7 +69,7 @@ pub(super) struct Due {
 pub(super) const SAVE_AFTER: Duration = Duration::from_millis(500);
 
 impl Fleet {
-    pub(super) fn new(rules: Rules, bridge: BridgeView, now: &Moment) -> Self {
+    pub(super) fn new(rules: Rules, bridge: BridgeView, now: &Now) -> Self {
         Self {
             rules,
             plugs: BTreeMap::new(),
@@ -115,7 +115,7 @@ impl Fleet {
 
     pub(super) fn add(
         &mut self,
-        now: &Moment,
+        now: &Now,
         id: &PlugId,
         driver: &'static str,
         kept: PersistedPlug,
@@ -187,7 +187,7 @@ impl Fleet {
     }
 
     /// Looks at all plugs that are due.
-    pub(super) fn tick(&mut self, now: &Moment) {
+    pub(super) fn tick(&mut self, now: &Now) {
         while let Some(id) = self.agenda.take_due(now) {
             if let Some(plug) = self.plugs.get_mut(&id) {
                 plug.appointment().has_come();
@@ -197,7 +197,7 @@ impl Fleet {
     }
 
     /// Looks at one plug that is due: ends what is overdue, begins what can begin.
-    pub(super) fn attend(&mut self, now: &Moment, id: &PlugId) {
+    pub(super) fn attend(&mut self, now: &Now, id: &PlugId) {
         let Some(plug) = self.plugs.get_mut(id) else { return };
         plug.tick(now, &self.rules);
         self.raise_meters(now, id);
@@ -212,7 +212,7 @@ impl Fleet {
     }
 
     /// Starts as many waiting polls as there is room for.
-    pub(super) fn pump(&mut self, now: &Moment) {
+    pub(super) fn pump(&mut self, now: &Now) {
         self.room_at = None;
         while self.agenda.wait() {
             if !self.in_flight.has_room(now, self.plugs.len()) {
@@ -229,7 +229,7 @@ impl Fleet {
     }
 
     /// Begins a conversation with a plug, if it has something to say and its line is free.
-    fn begin(&mut self, now: &Moment, id: &PlugId) {
+    fn begin(&mut self, now: &Now, id: &PlugId) {
         if self.stopping {
             return;
         }
@@ -249,14 +249,7 @@ impl Fleet {
         self.in_flight.engaged(place)
     }
 
-    pub(super) fn talk(
-        &mut self,
-        now: &Moment,
-        who: Who,
-        place: Endpoint,
-        ask: DeviceRequest,
-        limit: Duration,
-    ) {
+    pub(super) fn talk(&mut self, now: &Now, who: Who, place: Endpoint, ask: DeviceRequest, limit: Duration) {
         self.in_flight.begin(now, who.clone(), place);
         self.effects.push_back(Effect::Talk { who, place, ask, limit });
     }
@@ -267,7 +260,7 @@ impl Fleet {
     }
 
     /// That with a plug has.
-    pub(super) fn answered(&mut self, now: &Moment, id: &PlugId, outcome: Outcome) {
+    pub(super) fn answered(&mut self, now: &Now, id: &PlugId, outcome: Outcome) {
         let fleet = self.plugs.len();
         // It may have been removed while it was being asked.
         let Some(plug) = self.plugs.get_mut(id) else { return };
@@ -277,7 +270,7 @@ impl Fleet {
 
     /// What a plug has said unasked goes the way of a poll's answer, if it came from where the plug is; it is
     /// polled when it is due all the same.
-    pub(super) fn pushed(&mut self, now: &Moment, id: &PlugId, from: Option<IpAddr>, reading: Reading) {
+    pub(super) fn pushed(&mut self, now: &Now, id: &PlugId, from: Option<IpAddr>, reading: Reading) {
         let Some(plug) = self.plugs.get_mut(id) else { return };
         let place = plug.device().place();
         if place == Endpoint::UNKNOWN || from.is_some_and(|from| from != place.ip) {
@@ -288,7 +281,7 @@ impl Fleet {
     }
 
     /// Notes when a plug is to be looked at, and shows its picture.
-    pub(super) fn settle(&mut self, now: &Moment, id: &PlugId) {
+    pub(super) fn settle(&mut self, now: &Now, id: &PlugId) {
         let Some(plug) = self.plugs.get_mut(id) else { return };
         if plug.device().has_fresh_view() {
             self.tell_apart(now, id);
@@ -332,7 +325,7 @@ impl Fleet {
     }
 
     /// Plugs that call themselves the same are told apart until they are named.
-    fn tell_apart(&mut self, now: &Moment, id: &PlugId) {
+    fn tell_apart(&mut self, now: &Now, id: &PlugId) {
         let Some(plug) = self.plugs.get_mut(id) else { return };
         if let Some((before, own)) = plug.device_mut().take_own_name() {
             let alone = before.and_then(|before| self.namesakes.unlist(id, &before));
@@ -345,14 +338,14 @@ impl Fleet {
         self.fit_name(now, id);
     }
 
-    fn fit_name(&mut self, now: &Moment, id: &PlugId) {
+    fn fit_name(&mut self, now: &Now, id: &PlugId) {
         let Some(plug) = self.plugs.get_mut(id) else { return };
         let namesake = plug.device().own_name().is_some_and(|name| self.namesakes.shared(name));
         plug.set_namesake(now, &self.rules, namesake);
     }
 
     /// What earlier runs have told about energy: the floors of all meters. From now on somebody listens.
-    pub(super) fn metered(&mut self, now: &Moment, told: Vec<Metered>) {
+    pub(super) fn metered(&mut self, now: &Now, told: Vec<Metered>) {
         let floors = self.floors.get_or_insert_default();
         for one in told {
             let Some(energy) = Energy::from_kwh(one.kwh) else {
@@ -373,7 +366,7 @@ impl Fleet {
     }
 
     /// What others have told meanwhile, of meters that are shown and of those that are not yet.
-    pub(super) fn metered_meanwhile(&mut self, now: &Moment, told: Vec<Metered>, apart: Duration) {
+    pub(super) fn metered_meanwhile(&mut self, now: &Now, told: Vec<Metered>, apart: Duration) {
         let shown = |one: &Metered| self.plugs.get(&one.plug).is_some_and(|plug| plug.meter().certain());
         let (shown, others): (Vec<Metered>, Vec<Metered>) = told.into_iter().partition(shown);
         let mut floors: BTreeMap<PlugId, Floors> = BTreeMap::new();
@@ -392,7 +385,7 @@ impl Fleet {
     }
 
     /// A plug's meters may be shown once it was read and it is known what they must not fall below.
-    fn raise_meters(&mut self, now: &Moment, id: &PlugId) {
+    fn raise_meters(&mut self, now: &Now, id: &PlugId) {
         if let (Some(floors), Some(plug)) = (&mut self.floors, self.plugs.get_mut(id))
             && plug.waits_for_floors(now)
         {
@@ -401,7 +394,7 @@ impl Fleet {
     }
 
     /// A plug goes by other settings from now on.
-    pub(super) fn refitted(&mut self, now: &Moment, id: &PlugId) {
+    pub(super) fn refitted(&mut self, now: &Now, id: &PlugId) {
         if let Some((plug, rules)) = self.with_rules(id) {
             plug.refit(rules, now);
             plug.refresh(now);
@@ -410,7 +403,7 @@ impl Fleet {
     }
 
     /// Begins nothing new, and gives every waiting command its result; `again`, those on the wire, too.
-    pub(super) fn stop(&mut self, now: &Moment, again: bool) {
+    pub(super) fn stop(&mut self, now: &Now, again: bool) {
         self.stopping = true;
         self.agenda.clear_waiting();
         for id in self.ids(|_| true) {

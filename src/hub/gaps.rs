@@ -1,6 +1,6 @@
 //! Spans of time that overlap, added up so that none of it counts twice.
 
-use crate::model::Moment;
+use crate::model::Now;
 use std::time::Duration;
 
 /// Spans that are told apart; from older ones on, time may count twice.
@@ -12,7 +12,7 @@ pub(super) struct Gaps(Vec<(i64, i64)>);
 
 impl Gaps {
     /// A span of this length ends now, not before any that was counted. How much of it was not counted yet.
-    pub(super) fn count(&mut self, length: Duration, now: &Moment) -> Duration {
+    pub(super) fn count(&mut self, length: Duration, now: &Now) -> Duration {
         let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let to = millis(now.up);
         let from = to.saturating_sub(millis(length));
@@ -34,9 +34,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn at(up_s: u64) -> Moment {
+    fn at(up_s: u64) -> Now {
         let up = Duration::from_secs(up_s);
-        Moment { up, unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0 }
+        Now { up, unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0 }
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 //! again soon at first and then ever more rarely.
 
 use super::fleet::MAX_PLUGS;
-use crate::model::{Backoff, Endpoint, Moment};
+use crate::model::{Backoff, Endpoint, Now};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -90,7 +90,7 @@ impl Hosts {
     }
 
     /// The network is another one: whoever was silent may be there now.
-    pub(super) fn hurry(&mut self, now: &Moment) {
+    pub(super) fn hurry(&mut self, now: &Now) {
         self.asked_again = 0;
         self.again = self.again.map(|_| now.up);
     }
@@ -98,7 +98,7 @@ impl Hosts {
     /// Hosts from the settings that did not answer a search: they may still be there behind a router that
     /// drops datagrams, or speak a family that has no discovery, or come later. [`Endpoint::UNKNOWN`] is one whose
     /// name nobody resolves. `homes` is where plugs live that are known.
-    pub(super) fn unheard(&mut self, now: &Moment, hosts: Vec<At>, homes: &BTreeSet<(IpAddr, u16)>) {
+    pub(super) fn unheard(&mut self, now: &Now, hosts: Vec<At>, homes: &BTreeSet<(IpAddr, u16)>) {
         for (driver, place) in hosts {
             if homes.contains(&(place.ip, place.http)) && place != Endpoint::UNKNOWN {
                 self.heard(driver, place);
@@ -138,7 +138,7 @@ impl Hosts {
     }
 
     /// Those that keep silent, when it is time to ask them again.
-    pub(super) fn tick(&mut self, now: &Moment) -> Option<Vec<At>> {
+    pub(super) fn tick(&mut self, now: &Now) -> Option<Vec<At>> {
         self.again.filter(|at| *at <= now.up)?;
         if self.silent.is_empty() {
             (self.again, self.asked_again) = (None, 0);

@@ -4,7 +4,7 @@
 //! learnt: every reading of it that could be meant is laid beside the hours both have seen, and
 //! only one that agrees with at least three of them is believed.
 
-use crate::model::{Energy, Hours, MAX_WATTS, Meaning, Moment, RawHistory};
+use crate::model::{Energy, Hours, MAX_WATTS, Meaning, Now, RawHistory};
 use std::time::Duration;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -38,14 +38,14 @@ pub(super) struct Filled {
 
 impl Hours {
     /// Begins with the running hour.
-    pub(super) fn new(now: &Moment) -> Self {
+    pub(super) fn new(now: &Now) -> Self {
         let first = now.local_ms() / HOUR_MS;
         Self { first, utc_offset_s: now.utc_offset_s, origin: first, ..Self::default() }
     }
 
     /// Books what the ports have drawn in the time that has just passed; `metered` is false for a
     /// gap. True when an hour has ended.
-    pub(super) fn book(&mut self, now: &Moment, passed: Duration, drawn: &[Energy], metered: bool) -> bool {
+    pub(super) fn book(&mut self, now: &Now, passed: Duration, drawn: &[Energy], metered: bool) -> bool {
         let end = now.local_ms();
         let mut begun = self.running_hour();
         let ports = u8::try_from(drawn.len()).unwrap_or(u8::MAX);
@@ -145,7 +145,7 @@ impl Hours {
     }
 
     /// Hours that are over and were not metered as a whole, since metering began.
-    fn missed(&self, now: &Moment) -> impl Iterator<Item = u64> + '_ {
+    fn missed(&self, now: &Now) -> impl Iterator<Item = u64> + '_ {
         let running = now.local_ms() / HOUR_MS;
         let rows = (self.first..).zip(&self.metered_s);
         rows.filter(move |(hour, metered_s)| {
@@ -155,7 +155,7 @@ impl Hours {
     }
 
     /// There is something a record could fill.
-    pub(super) fn wants_record(&self, now: &Moment) -> bool {
+    pub(super) fn wants_record(&self, now: &Now) -> bool {
         self.missed(now).next().is_some()
     }
 
@@ -164,7 +164,7 @@ impl Hours {
     /// # Errors
     ///
     /// Why it cannot be believed, in words.
-    pub(super) fn compare(&self, record: &RawHistory, now: &Moment) -> Result<Vec<Filled>, &'static str> {
+    pub(super) fn compare(&self, record: &RawHistory, now: &Now) -> Result<Vec<Filled>, &'static str> {
         let (believed, witnesses) = self.believed(record, now);
         let offers: Vec<Vec<Filled>> =
             believed.iter().map(|(_, reading)| self.missing(reading, now)).collect();
@@ -183,14 +183,14 @@ impl Hours {
     }
 
     /// How a record is to be read, if that can be believed.
-    pub(super) fn meaning(&self, record: &RawHistory, now: &Moment) -> Option<Meaning> {
+    pub(super) fn meaning(&self, record: &RawHistory, now: &Now) -> Option<Meaning> {
         let (believed, _) = self.believed(record, now);
         believed.first().map(|(dated_first, reading)| Meaning { wh: reading.unit, dated_first: *dated_first })
     }
 
     /// The readings of a record that agree with what was metered, and whether its date is that of the
     /// first bucket; how many hours could be compared.
-    fn believed<'a>(&self, record: &'a RawHistory, now: &Moment) -> (Vec<(bool, Reading<'a>)>, usize) {
+    fn believed<'a>(&self, record: &'a RawHistory, now: &Now) -> (Vec<(bool, Reading<'a>)>, usize) {
         let running = now.local_ms() / HOUR_MS;
         let buckets = record.rows.iter().map(Vec::len).max().unwrap_or(0) as u64;
         // It may name the last bucket or the first; undated, the last may be this hour or the one before.
@@ -241,7 +241,7 @@ impl Hours {
 
     /// What a reading of the record has more than was metered, as far as a socket can have drawn it
     /// in the time that was not metered.
-    fn missing(&self, reading: &Reading<'_>, now: &Moment) -> Vec<Filled> {
+    fn missing(&self, reading: &Reading<'_>, now: &Now) -> Vec<Filled> {
         let fill = |hour: u64| {
             let unmetered_s = f64::from(HOUR_S.saturating_sub(self.metered(hour)?));
             let most = MAX_WATTS * unmetered_s / f64::from(HOUR_S);

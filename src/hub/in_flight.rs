@@ -1,6 +1,6 @@
 //! Conversations under way: one for each plug and address, and only so many young ones at a time.
 
-use crate::model::{Endpoint, Moment, Who};
+use crate::model::{Endpoint, Now, Who};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
-    pub(super) fn new(now: &Moment) -> Self {
+    pub(super) fn new(now: &Now) -> Self {
         let (talks, ages, lines) = Default::default();
         Self { talks, ages, lines, begun: 0, woke: now.up }
     }
@@ -50,7 +50,7 @@ impl InFlight {
     }
 
     /// There is room for one more poll among those of this many plugs.
-    pub(super) fn has_room(&self, now: &Moment, plugs: usize) -> bool {
+    pub(super) fn has_room(&self, now: &Now, plugs: usize) -> bool {
         let (room, age) = self.room(now, plugs);
         let since = now.up.saturating_sub(age);
         let young = self.ages.iter().rev().take_while(|(began, _)| *began > since).count();
@@ -58,20 +58,20 @@ impl InFlight {
     }
 
     /// When there will be room because what fills it has grown old.
-    pub(super) fn room_at(&self, now: &Moment, plugs: usize) -> Option<Duration> {
+    pub(super) fn room_at(&self, now: &Now, plugs: usize) -> Option<Duration> {
         let (room, age) = self.room(now, plugs);
         self.ages.iter().rev().nth(room.saturating_sub(1)).map(|(began, _)| *began + age)
     }
 
     /// How many young polls there may be, and how long a poll is young.
-    fn room(&self, now: &Moment, plugs: usize) -> (usize, Duration) {
+    fn room(&self, now: &Now, plugs: usize) -> (usize, Duration) {
         match now.up.saturating_sub(self.woke) < START {
             true => (AT_START, YOUNG_AT_START),
             false => (LATER.max(plugs / 32), YOUNG),
         }
     }
 
-    pub(super) fn begin(&mut self, now: &Moment, who: Who, place: Endpoint) {
+    pub(super) fn begin(&mut self, now: &Now, who: Who, place: Endpoint) {
         self.lines.insert(place);
         self.begun += 1;
         let age = (now.up, self.begun);

@@ -3,8 +3,8 @@
 //! cannot be written is taken back, and answered so.
 
 use super::change::Change;
-use super::command::CommandQueue;
-use crate::model::{Moment, Notification, PlugId, Response};
+use super::command_queue::CommandQueue;
+use crate::model::{Notification, Now, PlugId, Response};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// Nobody waits for the disk longer than this.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Changes that may wait for the disk.
 const MAX_WAITING: usize = 256;
@@ -68,9 +68,9 @@ impl Waiting {
 impl Ledger {
     /// When the hub is to look again.
     pub(super) fn wake_at(&self) -> Option<Duration> {
-        let patience = self.waiting.iter().map(|waiting| waiting.until);
+        let timeout = self.waiting.iter().map(|waiting| waiting.until);
         let at = self.at.filter(|_| self.writing.is_none());
-        patience.chain(at).min()
+        timeout.chain(at).min()
     }
 
     fn change(&mut self) -> u64 {
@@ -79,7 +79,7 @@ impl Ledger {
     }
 
     /// What nobody waits for is to be written within this time.
-    pub(super) fn within(&mut self, now: &Moment, time: Duration) {
+    pub(super) fn within(&mut self, now: &Now, time: Duration) {
         let by = (now.up + time).max(self.not_before);
         self.at = Some(self.at.map_or(by, |at| at.min(by)));
     }
@@ -100,8 +100,8 @@ impl Ledger {
     }
 
     /// Tells this once the change that was made for it is written. Brings it back when too many wait.
-    pub(super) fn wait(&mut self, now: &Moment, change: Change, note: Notification) -> Option<Waiting> {
-        let (number, until) = (self.change(), now.up + PATIENCE);
+    pub(super) fn wait(&mut self, now: &Now, change: Change, note: Notification) -> Option<Waiting> {
+        let (number, until) = (self.change(), now.up + TIMEOUT);
         let of_it = self.waiting.iter().filter(|waiting| waiting.change.plug() == change.plug());
         let full = self.waiting.len() >= MAX_WAITING || of_it.count() >= MAX_OF_ONE;
         // What protects is not given up.
@@ -116,7 +116,7 @@ impl Ledger {
     }
 
     /// Numbers what has changed about a plug's returns.
-    pub(super) fn number(&mut self, now: &Moment, id: &PlugId, commands: &mut CommandQueue) {
+    pub(super) fn number(&mut self, now: &Now, id: &PlugId, commands: &mut CommandQueue) {
         if commands.unnumbered() {
             let number = self.change();
             commands.number(number);
@@ -128,7 +128,7 @@ impl Ledger {
     }
 
     /// Whether to begin to write now: it is time and nothing is being written.
-    pub(super) fn begin(&mut self, now: &Moment) -> bool {
+    pub(super) fn begin(&mut self, now: &Now) -> bool {
         let begins = self.writing.is_none() && (self.wanted || self.at.is_some_and(|at| at <= now.up));
         if begins {
             self.writing = Some(self.newest);
@@ -162,13 +162,13 @@ impl Ledger {
     }
 
     /// Nothing can be written; it is tried again later.
-    pub(super) fn failed(&mut self, now: &Moment) {
+    pub(super) fn failed(&mut self, now: &Now) {
         self.not_before = now.up + AGAIN;
         self.within(now, AGAIN);
     }
 
     /// Somebody has waited too long for the disk.
-    pub(super) fn is_late(&self, now: &Moment) -> bool {
+    pub(super) fn is_late(&self, now: &Now) -> bool {
         self.waiting.iter().any(|waiting| waiting.until <= now.up)
     }
 

@@ -6,8 +6,8 @@ use super::floors::{self, Floors};
 use super::gaps::Gaps;
 use super::hours::Filled;
 use crate::model::{
-    Energy, Hours, MAX_PORTS, MAX_WATTS, Meaning, MeterState, Moment, PerPort, PlugId, PlugView,
-    PortMeterState, RawHistory, port_index,
+    Energy, Hours, MAX_PORTS, MAX_WATTS, Meaning, MeterState, Now, PerPort, PlugId, PlugView, PortMeterState,
+    RawHistory, port_index,
 };
 use std::time::Duration;
 use tracing::warn;
@@ -44,7 +44,7 @@ pub(super) struct Meter {
     /// The wall clock shows less than when it was metered last: how long it was not metered before
     /// this run is told when the clock is right again.
     behind: bool,
-    /// [`Moment::zero_ms`] when it was read last.
+    /// [`Now::zero_ms`] when it was read last.
     zero_ms: u64,
     /// What the meters showed when this run began, until it is known what earlier runs have told.
     began: Option<Began>,
@@ -80,7 +80,7 @@ struct Port {
 
 impl Port {
     /// Its power was not told. When that was so for too long: how much more time was not metered.
-    fn go_blind(&mut self, now: &Moment, longest: Duration) -> Option<Duration> {
+    fn go_blind(&mut self, now: &Now, longest: Duration) -> Option<Duration> {
         let passed = now.up.saturating_sub(self.at?);
         if passed <= longest && !self.blind {
             return None;
@@ -141,12 +141,7 @@ impl Meter {
 
     /// Takes in a reading, port 1 first. Power is taken to have gone in a straight line from the
     /// reading before, unless that was too long ago. True when an hour has ended.
-    pub(super) fn take(
-        &mut self,
-        now: &Moment,
-        samples: impl Iterator<Item = Sample>,
-        poll: Duration,
-    ) -> bool {
+    pub(super) fn take(&mut self, now: &Now, samples: impl Iterator<Item = Sample>, poll: Duration) -> bool {
         self.day.begin(now, self.ports.iter().map(|port| port.energy));
         self.mind_day(now);
         let longest = longest(poll);
@@ -236,7 +231,7 @@ impl Meter {
 
     /// Looks at the clock: the day may end, or have ended, whether the plug is there or not. True while
     /// that is to be told.
-    pub(super) fn mind_day(&mut self, now: &Moment) -> bool {
+    pub(super) fn mind_day(&mut self, now: &Now) -> bool {
         // A clock that was set back far is looked at by the next reading.
         let believed =
             now.plausible() && !self.behind && now.unix_ms.saturating_add(CLOCK_SET_MS) >= self.unix_ms;
@@ -250,19 +245,19 @@ impl Meter {
 
     /// A day has begun while the plug is away for so long that what it was told to have drawn before
     /// this run can be laid beside what is remembered, without a reading.
-    pub(super) fn waits_for_day(&self, now: &Moment, poll: Duration) -> bool {
+    pub(super) fn waits_for_day(&self, now: &Now, poll: Duration) -> bool {
         let away = now.ms_since(self.unix_ms).map(Duration::from_millis);
         self.day.has_turned() && self.read_at.is_none() && away.is_some_and(|away| away > longest(poll))
     }
 
     /// Notes when it was metered last. True when the wall clock cannot be laid beside what was
     /// metered before: it was set, or is behind.
-    fn stamp(&mut self, now: &Moment, longest: Duration) -> bool {
+    fn stamp(&mut self, now: &Now, longest: Duration) -> bool {
         let before = self.read_at.replace(now.up);
         let passed = now.up.saturating_sub(before.unwrap_or(now.up));
         // What the clock would show if it had been right when it was metered last.
         let expected = self.unix_ms.saturating_add(millis(passed));
-        let believed = self.unix_ms >= Moment::RELEASED_MS;
+        let believed = self.unix_ms >= Now::RELEASED_MS;
         self.behind |= believed && (!now.plausible() || (before.is_none() && now.unix_ms < self.unix_ms));
         let zero_ms = std::mem::replace(&mut self.zero_ms, now.zero_ms());
         let was_set = before.is_some() && zero_ms.abs_diff(self.zero_ms) > CLOCK_SET_MS;
@@ -280,7 +275,7 @@ impl Meter {
     }
 
     /// Keeps hours from now on, or not any more.
-    pub(super) fn keep_hours(&mut self, now: &Moment, keep: bool) {
+    pub(super) fn keep_hours(&mut self, now: &Now, keep: bool) {
         match keep {
             true => drop(self.hours.get_or_insert_with(|| Box::new(Hours::new(now)))),
             false => self.hours = None,
@@ -293,7 +288,7 @@ impl Meter {
     }
 
     /// Hours were missed that the plug's own record could fill.
-    pub(super) fn wants_record(&self, now: &Moment) -> bool {
+    pub(super) fn wants_record(&self, now: &Now) -> bool {
         self.hours.as_ref().is_some_and(|hours| hours.wants_record(now))
     }
 
@@ -302,7 +297,7 @@ impl Meter {
     /// # Errors
     ///
     /// Why the record cannot be believed, in words.
-    pub(super) fn fill(&mut self, now: &Moment, record: &RawHistory) -> Result<Vec<Filled>, &'static str> {
+    pub(super) fn fill(&mut self, now: &Now, record: &RawHistory) -> Result<Vec<Filled>, &'static str> {
         let Some(hours) = &mut self.hours else { return Ok(Vec::new()) };
         let filled = hours.compare(record, now)?;
         self.day.reopen();
@@ -317,12 +312,12 @@ impl Meter {
     }
 
     /// How a plug's own record is to be read, when it agrees with what was metered.
-    pub(super) fn meaning(&self, now: &Moment, record: &RawHistory) -> Option<Meaning> {
+    pub(super) fn meaning(&self, now: &Now, record: &RawHistory) -> Option<Meaning> {
         self.hours.as_ref()?.meaning(record, now)
     }
 
     /// What earlier runs have told is known: no meter shows less. Before this none shows anything.
-    pub(super) fn raise(&mut self, id: &PlugId, ports: u8, floors: &Floors, now: &Moment) {
+    pub(super) fn raise(&mut self, id: &PlugId, ports: u8, floors: &Floors, now: &Now) {
         let Some(began) = self.began.take() else { return };
         self.ports.resize(self.ports.len().max(ports.into()), Port::default());
         self.day.reopen();
@@ -353,7 +348,7 @@ impl Meter {
 
     /// What others have told while this run could not see it, for so long: another bridge may have metered
     /// in its place. No meter shows less.
-    pub(super) fn lift(&mut self, id: &PlugId, floors: &Floors, apart: Duration, now: &Moment) {
+    pub(super) fn lift(&mut self, id: &PlugId, floors: &Floors, apart: Duration, now: &Now) {
         let span = apart + SAVE_STILL;
         let most = Energy::drawn(MAX_WATTS, MAX_WATTS, millis(span));
         let began: Vec<Energy> = self.ports.iter().map(|port| port.energy).collect();
@@ -381,7 +376,7 @@ impl Meter {
     }
 
     /// Somebody knows better.
-    pub(super) fn set(&mut self, now: &Moment, port: u8, energy: Energy) {
+    pub(super) fn set(&mut self, now: &Now, port: u8, energy: Energy) {
         let Some(index) = port_index(port) else { return };
         if self.ports.len() <= index {
             self.ports.resize(index + 1, Port::default());
@@ -430,7 +425,7 @@ impl Meter {
     }
 
     /// It has moved far enough from what was told, and long enough ago.
-    pub(super) fn worth(&self, now: &Moment, told: Option<Energy>, threshold: Energy) -> bool {
+    pub(super) fn worth(&self, now: &Now, told: Option<Energy>, threshold: Energy) -> bool {
         self.certain()
             && (self.day.has_turned()
                 || told.is_none_or(|told| {
@@ -456,7 +451,7 @@ impl Meter {
     }
 
     /// Shows what the meters show, all at once, so that what the ports show adds up to what the plug shows.
-    pub(super) fn show(&mut self, now: &Moment, view: &mut PlugView) {
+    pub(super) fn show(&mut self, now: &Now, view: &mut PlugView) {
         if !self.certain() {
             return;
         }

@@ -12,8 +12,8 @@
 //! | `contract.rs` | what comes in and goes out |
 //! | `fleet.rs`, `agenda.rs`, `in_flight.rs` | all plugs: who is looked at when, how many may be spoken to at one time |
 //! | `plug/` | one plug, see `plug/mod.rs` |
-//! | `admission.rs`, `command.rs` | one plug's commands: admitted, waiting, sent, confirmed, failed, expired |
-//! | `ticket.rs`, `returns.rs` | one command until its result is told; ports that go back by themselves |
+//! | ,  | one plug's commands: admitted, waiting, sent, confirmed, failed, expired |
+//! | `command.rs`, `returns.rs` | one command until its result is told; ports that go back by themselves |
 //! | `protection.rs` | one plug's protection: overload, power behind an open relay, what is done about it |
 //! | `meter.rs`, `counters.rs`, `floors.rs`, `day.rs`, `period.rs`, `hours.rs` | one plug's energy: counted, never lower, gaps declared; by day, month and hour |
 //! | `discovery.rs` | who is there: what follows from whom a search has found |
@@ -29,7 +29,9 @@ mod admission;
 mod agenda;
 mod blame;
 mod change;
+
 mod command;
+mod command_queue;
 mod contract;
 mod counters;
 mod day;
@@ -55,7 +57,6 @@ mod search;
 mod stats;
 #[cfg(test)]
 pub(crate) mod tests;
-mod ticket;
 mod unsupported;
 
 pub use contract::{Effect, Input};
@@ -65,8 +66,8 @@ pub use registry::nobody;
 pub use rules::{Limit, Pace, PlugRules, Rules};
 
 use crate::model::{
-    Asker, BridgeView, CommandError, DialectOptions, Event, Found, HubRequest, Metrics, Moment, Notification,
-    Outcome, PersistedPlug, PersistedState, PlugId, PowerUnit, Pushed, Request, Response, ResponseData,
+    Asker, BridgeView, CommandError, DialectOptions, Discovered, Event, HubRequest, Metrics, Notification,
+    Now, Outcome, PersistedPlug, PersistedState, PlugId, PowerUnit, Pushed, Request, Response, ResponseData,
     Stats, SwitchOrder, View, Who,
 };
 use change::Change;
@@ -99,7 +100,7 @@ pub struct Hub {
 
 impl Hub {
     /// Wakes up with what is remembered. Known plugs are due at once, before any search.
-    pub fn new(mut rules: Rules, mut memory: PersistedState, now: &Moment) -> Self {
+    pub fn new(mut rules: Rules, mut memory: PersistedState, now: &Now) -> Self {
         rules.learn_time(&memory);
         let bridge = BridgeView {
             adopt: memory.adopt.unwrap_or(rules.adopt),
@@ -126,7 +127,7 @@ impl Hub {
     }
 
     /// Takes one input. Drain [`effect`](Self::effect) afterwards.
-    pub fn handle(&mut self, now: &Moment, input: Input) {
+    pub fn handle(&mut self, now: &Now, input: Input) {
         match input {
             Input::Heard(found) => {
                 let (discovery, mut known) = self.discovery();
@@ -171,7 +172,7 @@ impl Hub {
         self.fleet.effect()
     }
 
-    /// When to come back with [`Input::Tick`], in [`Moment::up`].
+    /// When to come back with [`Input::Tick`], in [`Now::up`].
     pub fn wake_at(&self) -> Duration {
         if self.fleet.is_stopping() {
             return Duration::MAX;
@@ -202,14 +203,14 @@ impl Hub {
     }
 
     /// Everything a driver needs to attach a dialect to this plug.
-    pub fn attachment(&self, who: &Who) -> Option<(Found, DialectOptions)> {
+    pub fn attachment(&self, who: &Who) -> Option<(Discovered, DialectOptions)> {
         let (name, power_unit, found) = match who {
             Who::Plug(id) => {
                 let device = self.fleet.get(id)?.device();
                 (device.driver(), device.settings().power_unit, device.found())
             }
             Who::Endpoint(driver, place) => {
-                let found = Found { driver, id: None, place: *place, facts: Default::default() };
+                let found = Discovered { driver, id: None, place: *place, facts: Default::default() };
                 (*driver, PowerUnit::Auto, found)
             }
         };
@@ -246,7 +247,7 @@ impl Hub {
         self.fleet.show_bridge(&self.bridge);
     }
 
-    fn tick(&mut self, now: &Moment) {
+    fn tick(&mut self, now: &Now) {
         if self.ledger.is_late(now) {
             // Nobody waits for a disk that does not answer.
             self.give_back(now, "the disk does not answer", true);
@@ -269,7 +270,7 @@ impl Hub {
         self.fleet.tick(now);
     }
 
-    fn answered(&mut self, now: &Moment, outcome: Outcome) {
+    fn answered(&mut self, now: &Now, outcome: Outcome) {
         self.fleet.ended(&outcome.who);
         match outcome.who.clone() {
             Who::Endpoint(driver, place) => {
@@ -284,7 +285,7 @@ impl Hub {
     }
 
     /// Does what the plugs want of the hub, until there is nothing more.
-    fn follow(&mut self, now: &Moment) {
+    fn follow(&mut self, now: &Now) {
         while let Some(Due { pledges, commands, save_within, missed }) = self.fleet.take_due() {
             if missed {
                 self.discovery.search_soon(now);
@@ -303,7 +304,7 @@ impl Hub {
         }
     }
 
-    fn commanded(&mut self, now: &Moment, order: HubRequest) {
+    fn commanded(&mut self, now: &Now, order: HubRequest) {
         match order {
             HubRequest::Switch(order) => self.switch(now, order),
             HubRequest::Refresh(id) => {
@@ -332,7 +333,7 @@ impl Hub {
         }
     }
 
-    fn switch(&mut self, now: &Moment, order: SwitchOrder) {
+    fn switch(&mut self, now: &Now, order: SwitchOrder) {
         let (id, stopping) = (order.plug.clone(), self.fleet.is_stopping());
         let deadline = now.up + self.fleet.rules.command_timeout;
         match self.fleet.with_rules(&id).filter(|(plug, _)| plug.device().is_known()) {
@@ -349,7 +350,7 @@ impl Hub {
     }
 
     /// Takes in what was remembered.
-    fn recall(&mut self, plugs: BTreeMap<PlugId, PersistedPlug>, now: &Moment) {
+    fn recall(&mut self, plugs: BTreeMap<PlugId, PersistedPlug>, now: &Now) {
         for (id, mut kept) in plugs {
             kept.reverts.values_mut().for_each(|revert| *revert = revert.written(self.memory.written_ms));
             let families = &self.fleet.rules.families;
@@ -374,7 +375,7 @@ impl Hub {
         self.follow(now);
     }
 
-    fn request(&mut self, now: &Moment, request: Request, asker: Asker) {
+    fn request(&mut self, now: &Now, request: Request, asker: Asker) {
         let (verb, result) = match request {
             Request::Scan(time) => {
                 let (discovery, mut known) = self.discovery();
@@ -441,7 +442,7 @@ impl Hub {
     /// Changes something about one plug.
     fn change(
         &mut self,
-        now: &Moment,
+        now: &Now,
         id: &PlugId,
         change: impl FnOnce(&mut plug::Plug) -> request::Outcome,
     ) -> request::Outcome {
@@ -454,7 +455,7 @@ impl Hub {
     /// Hands a request to the plug it is for; the response comes when the plug has answered.
     fn plug_request(
         &mut self,
-        now: &Moment,
+        now: &Now,
         id: &PlugId,
         request: crate::model::PlugRequest,
         asker: Asker,
@@ -469,7 +470,7 @@ impl Hub {
         Ok(())
     }
 
-    fn set_adopt(&mut self, now: &Moment, adopt: bool) {
+    fn set_adopt(&mut self, now: &Now, adopt: bool) {
         self.bridge.adopt = adopt;
         let listed = self.fleet.ids(|plug| adopt && !plug.device().is_adopted());
         for id in listed {
@@ -507,7 +508,7 @@ impl Hub {
         Ok((ResponseData::Plug(id.clone()), Change::Remove(id.clone(), kept, blocked)))
     }
 
-    fn replace(&mut self, now: &Moment, id: &PlugId, by: &PlugId) -> request::Outcome {
+    fn replace(&mut self, now: &Now, id: &PlugId, by: &PlugId) -> request::Outcome {
         let old = self.fleet.get(id).ok_or_else(|| request::unknown(id))?;
         let new = self.fleet.get(by).ok_or_else(|| request::unknown(by))?;
         request::check_replace(old, new)?;
@@ -528,14 +529,14 @@ impl Hub {
     }
 
     /// Tells this once the change that was made for it is written.
-    fn tell_when_written(&mut self, now: &Moment, change: Change, note: Notification) {
+    fn tell_when_written(&mut self, now: &Now, change: Change, note: Notification) {
         if let Some(waiting) = self.ledger.wait(now, change, note) {
             self.take_back(now, waiting, "too many changes wait for the disk");
         }
     }
 
     /// What was to be written is, or is not.
-    fn saved(&mut self, now: &Moment, result: Result<(), String>) {
+    fn saved(&mut self, now: &Now, result: Result<(), String>) {
         let Some(number) = self.ledger.ended() else { return };
         if let Err(why) = result {
             self.ledger.failed(now);
@@ -556,7 +557,7 @@ impl Hub {
     }
 
     /// What waits to be written, and `perhaps` will be, is taken back, the newest first.
-    fn give_back(&mut self, now: &Moment, why: &str, perhaps: bool) {
+    fn give_back(&mut self, now: &Now, why: &str, perhaps: bool) {
         let (waiting, plugs) = self.ledger.give_back();
         for waiting in waiting {
             self.take_back(now, waiting, why);
@@ -569,13 +570,13 @@ impl Hub {
         }
     }
 
-    fn take_back(&mut self, now: &Moment, waiting: Waiting, why: &str) {
+    fn take_back(&mut self, now: &Now, waiting: Waiting, why: &str) {
         self.undo(now, waiting.change);
         self.tell(Waiting::refusal(waiting.note, why));
     }
 
     /// A change is written: what had to wait for that.
-    fn carry_through(&mut self, now: &Moment, change: Change) {
+    fn carry_through(&mut self, now: &Now, change: Change) {
         match change {
             Change::Latch | Change::OverloadReset(..) | Change::Unblock(_) => {}
             Change::Name(id, ..) => self.fleet.refitted(now, &id),
@@ -614,7 +615,7 @@ impl Hub {
     }
 
     /// A change cannot be written: everything is as it was.
-    fn undo(&mut self, now: &Moment, change: Change) {
+    fn undo(&mut self, now: &Now, change: Change) {
         match change {
             Change::Latch => {}
             Change::Name(id, port, was) => {

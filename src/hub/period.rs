@@ -2,24 +2,24 @@
 //! and this month can be told. By the bridge's local time; the plug's own record is not asked, as
 //! nobody knows its unit for sure.
 
-use crate::model::{Energy, Moment, Since};
+use crate::model::{Energy, Now, Since};
 use std::time::Duration;
 
 const DAY_MS: u64 = 86_400_000;
 
 /// How long the local day still lasts.
-pub(super) fn left(now: &Moment) -> Duration {
+pub(super) fn left(now: &Now) -> Duration {
     Duration::from_millis(DAY_MS - now.local_ms() % DAY_MS)
 }
 
 /// Local day since 1970, and month since the year 0.
-fn date(now: &Moment) -> (u32, u32) {
+fn date(now: &Now) -> (u32, u32) {
     let local = now.local();
     let month = i32::from(local.year()) * 12 + i32::from(local.month());
     (day(now), u32::try_from(month).unwrap_or(0))
 }
 
-fn day(now: &Moment) -> u32 {
+fn day(now: &Now) -> u32 {
     u32::try_from(now.local_ms() / DAY_MS).unwrap_or(u32::MAX)
 }
 
@@ -30,14 +30,14 @@ impl Since {
     }
 
     /// Another day has begun than the one it knows.
-    pub(super) fn is_over(&self, now: &Moment) -> bool {
+    pub(super) fn is_over(&self, now: &Now) -> bool {
         let day = day(now);
         // A clock set back across midnight begins no day twice.
         day != self.day && self.day.checked_sub(day) != Some(1)
     }
 
     /// A new day, or month, begins with the meters at these figures. True when one has.
-    pub(super) fn turn(&mut self, now: &Moment, meters: impl Iterator<Item = Energy>) -> bool {
+    pub(super) fn turn(&mut self, now: &Now, meters: impl Iterator<Item = Energy>) -> bool {
         if !self.is_over(now) {
             return false;
         }
@@ -69,8 +69,8 @@ impl Since {
     }
 
     /// A meter has gone up for what was drawn at this time, which may have been before today.
-    pub(super) fn credit(&mut self, now: &Moment, index: usize, more: Energy, at_ms: u64) {
-        let (day, month) = date(&Moment { unix_ms: at_ms, ..*now });
+    pub(super) fn credit(&mut self, now: &Now, index: usize, more: Energy, at_ms: u64) {
+        let (day, month) = date(&Now { unix_ms: at_ms, ..*now });
         let before = [day < self.day, month < self.month];
         for (began, before) in self.port(index).iter_mut().zip(before) {
             if before {
@@ -92,10 +92,10 @@ mod tests {
     use super::*;
 
     /// Noon in Switzerland, so many hours later.
-    fn at(hours: u64) -> Moment {
+    fn at(hours: u64) -> Now {
         // 2026-11-29 11:00 UTC.
         let unix_ms = 1_795_950_000_000 + hours * 3_600_000;
-        Moment { up: Duration::ZERO, unix_ms, utc_offset_s: 3600, dst_s: 0, nonce: 0 }
+        Now { up: Duration::ZERO, unix_ms, utc_offset_s: 3600, dst_s: 0, nonce: 0 }
     }
 
     fn kwh(kwh: f64) -> Energy {

@@ -2,7 +2,7 @@
 //! load. [`Protection`] only looks at readings; what follows from an alarm is an ordinary command.
 
 use super::rules::{Limit, PlugRules};
-use crate::model::{Cause, Hazard, Lock, Moment, OverloadAction, PortReading};
+use crate::model::{Cause, Hazard, Lock, Now, OverloadAction, PortReading};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -156,7 +156,7 @@ impl Protection {
     /// this time says nothing: the power known from before may be that of another state of the relay.
     pub(super) fn look(
         &mut self,
-        now: &Moment,
+        now: &Now,
         heard: &[PortReading],
         moved: &[Moved],
         follows: Follows,
@@ -191,7 +191,7 @@ impl Protection {
     }
 
     /// How this reading follows on the one before; a plug that is `back` has missed polls.
-    pub(super) fn follows(&self, now: &Moment, poll: Duration, back: bool) -> Follows {
+    pub(super) fn follows(&self, now: &Now, poll: Duration, back: bool) -> Follows {
         let longest = (poll * GAP_POLLS).max(SHORT);
         match self.looked_at.is_some_and(|at| now.up.saturating_sub(at) <= longest) {
             true if back => Follows::AfterMisses,
@@ -249,7 +249,7 @@ impl Seen {
 }
 
 impl Watch {
-    fn overload(&mut self, now: &Moment, port: u8, watts: f64, seamless: bool, seen: &mut Seen) {
+    fn overload(&mut self, now: &Now, port: u8, watts: f64, seamless: bool, seen: &mut Seen) {
         let Limit { watts: Some(limit), after, action } = self.limit else { return };
         if action == OverloadAction::Ignore || watts <= limit * CALM {
             self.over = None;
@@ -273,7 +273,7 @@ impl Watch {
 
     fn leak(
         &mut self,
-        now: &Moment,
+        now: &Now,
         port: u8,
         watts: f64,
         relay: Option<bool>,

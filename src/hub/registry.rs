@@ -2,7 +2,7 @@
 
 use super::fleet::{Fleet, MAX_PLUGS};
 use super::plug::Plug;
-use crate::model::{Found, Moment, PlugId};
+use crate::model::{Discovered, Now, PlugId};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(super) struct Crowds {
 
 impl Crowds {
     /// Whether one more plug that is not known may come from this address.
-    pub(super) fn has_room(&mut self, now: &Moment, id: &PlugId, ip: IpAddr) -> bool {
+    pub(super) fn has_room(&mut self, now: &Now, id: &PlugId, ip: IpAddr) -> bool {
         if self.seen.len() >= MAX_PLUGS && !self.seen.contains_key(&ip) {
             debug!(plug = %id, "ignored: plugs came from {MAX_PLUGS} addresses within an hour");
             return false;
@@ -52,13 +52,13 @@ impl Crowds {
     }
 
     /// Forgets what is long ago.
-    pub(super) fn prune(&mut self, now: &Moment) {
+    pub(super) fn prune(&mut self, now: &Now) {
         self.seen.retain(|_, (since, _)| now.up.saturating_sub(*since) < AN_HOUR);
     }
 }
 
 /// Which known plug this is, if any.
-pub(super) fn known_as(fleet: &Fleet, found: &Found) -> Option<PlugId> {
+pub(super) fn known_as(fleet: &Fleet, found: &Discovered) -> Option<PlugId> {
     // Its hardware address settles it, also when the serial could not be read this time.
     if let Some(mac) = found.facts.mac {
         let same = |plug: &Plug| {
@@ -90,7 +90,7 @@ pub(super) fn bearer(fleet: &Fleet, hardware: &PlugId) -> Option<PlugId> {
     own.or_else(other).map(|plug| plug.device().id().clone())
 }
 
-fn serials_agree(plug: &Plug, found: &Found) -> bool {
+fn serials_agree(plug: &Plug, found: &Discovered) -> bool {
     match (&plug.device().kept().facts.serial, &found.facts.serial) {
         (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
         _ => true,
@@ -99,7 +99,7 @@ fn serials_agree(plug: &Plug, found: &Found) -> bool {
 
 /// The id of a plug not known yet: its own, or one qualified by its MAC where its serial is
 /// taken.
-pub(super) fn name_newcomer(fleet: &Fleet, base: PlugId, found: &Found) -> Option<PlugId> {
+pub(super) fn name_newcomer(fleet: &Fleet, base: PlugId, found: &Discovered) -> Option<PlugId> {
     let Some(first) = fleet.get(&base) else { return Some(base) };
     let id = base.qualified(found.facts.mac?)?;
     if fleet.get(&id).is_none() {
@@ -109,7 +109,7 @@ pub(super) fn name_newcomer(fleet: &Fleet, base: PlugId, found: &Found) -> Optio
 }
 
 /// Whether a known plug that was heard at another address is believed to have moved there.
-pub(super) fn has_moved(now: &Moment, plug: &Plug, found: &Found) -> bool {
+pub(super) fn has_moved(now: &Now, plug: &Plug, found: &Discovered) -> bool {
     let proven = found.facts.mac.is_some() && found.facts.mac == plug.device().kept().facts.mac;
     let heard_at = plug.heard_at();
     let same_round = now.up.saturating_sub(heard_at) < SAME_ROUND && heard_at > Duration::ZERO;

@@ -4,7 +4,7 @@
 use super::change::Change;
 use super::plug::Plug;
 use crate::model::{
-    Energy, Lock, MAX_AMPS_CHANGE, MAX_WATTS, Moment, Name, Options, OptionsChange, POLL_MS, PlugId,
+    Energy, Lock, MAX_AMPS_CHANGE, MAX_WATTS, Name, Now, Options, OptionsChange, POLL_MS, PlugId,
     ResponseData,
 };
 use tracing::info;
@@ -48,7 +48,7 @@ pub(super) fn set_options(plug: &mut Plug, change: OptionsChange, read_only: boo
 }
 
 /// A meter shows this once it is written.
-pub(super) fn set_energy(plug: &mut Plug, now: &Moment, port: u8, energy: Energy) -> Outcome {
+pub(super) fn set_energy(plug: &mut Plug, now: &Now, port: u8, energy: Energy) -> Outcome {
     let (id, offer) = (plug.device().id().clone(), plug.device().kept().offer);
     check_port(&id, port, offer.ports)?;
     if !offer.metered() {
@@ -61,7 +61,7 @@ pub(super) fn set_energy(plug: &mut Plug, now: &Moment, port: u8, energy: Energy
 }
 
 /// Ports may be switched on again at once.
-pub(super) fn reset_overload(plug: &mut Plug, now: &Moment, port: Option<u8>) -> Outcome {
+pub(super) fn reset_overload(plug: &mut Plug, now: &Now, port: Option<u8>) -> Outcome {
     let id = plug.device().id().clone();
     if let Some(port) = port {
         check_port(&id, port, plug.device().ports())?;

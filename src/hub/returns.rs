@@ -1,7 +1,7 @@
 //! Ports of one plug that go back by themselves: when, where to, and how much of that is written
 //! down. What is too late or too old to be believed is not carried out.
 
-use crate::model::{Moment, Revert};
+use crate::model::{Now, Revert};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) struct Returns {
     /// Ports whose return has changed, until that is written: the number of the change.
     unwritten: BTreeMap<u8, u64>,
     dropped: Vec<Dropped>,
-    /// [`Moment::zero_ms`] as it was last seen.
+    /// [`Now::zero_ms`] as it was last seen.
     zero_ms: u64,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Dropped {
 }
 
 impl Timed {
-    pub(super) fn after(time: Duration, on: bool, now: &Moment) -> Self {
+    pub(super) fn after(time: Duration, on: bool, now: &Now) -> Self {
         Self { kept: Revert::after(time, on, now), at: now.up + time, of_old: false }
     }
 
@@ -62,7 +62,7 @@ impl Timed {
 
 impl Returns {
     /// Takes in what an earlier run has written.
-    pub(super) fn new(reverts: &BTreeMap<u8, Revert>, now: &Moment) -> Self {
+    pub(super) fn new(reverts: &BTreeMap<u8, Revert>, now: &Now) -> Self {
         let timed = |kept: &Revert| Timed { kept: *kept, at: now.up + kept.left(now), of_old: true };
         Self {
             timed: reverts.iter().map(|(&port, kept)| (port, timed(kept))).collect(),
@@ -114,7 +114,7 @@ impl Returns {
 
     /// Somebody may have set the clock, as it happens soon after the start of a machine that keeps no
     /// time. What an earlier run has timed ends by the new time, what this one has by its own.
-    pub(super) fn watch_clock(&mut self, now: &Moment) {
+    pub(super) fn watch_clock(&mut self, now: &Now) {
         let old = std::mem::replace(&mut self.zero_ms, now.zero_ms());
         if old.abs_diff(self.zero_ms) <= CLOCK_SET_MS {
             return;
@@ -140,7 +140,7 @@ impl Returns {
     }
 
     /// Ports whose time has come, and where they go; what comes too late is dropped.
-    pub(super) fn due(&mut self, now: &Moment, busy: impl Fn(u8) -> bool) -> Vec<(u8, bool)> {
+    pub(super) fn due(&mut self, now: &Now, busy: impl Fn(u8) -> bool) -> Vec<(u8, bool)> {
         let due = self.timed.iter().filter(|(port, timed)| timed.at <= now.up && !busy(**port));
         let (late, due): (Vec<_>, Vec<_>) = due
             .map(|(&port, timed)| (port, timed.kept))
@@ -152,7 +152,7 @@ impl Returns {
     }
 
     /// It is being put back; if that fails, it is tried again, and soon where the plug has yet to be read.
-    pub(super) fn try_again(&mut self, now: &Moment, port: u8, online: bool) {
+    pub(super) fn try_again(&mut self, now: &Now, port: u8, online: bool) {
         if let Some(timed) = self.timed.get_mut(&port) {
             timed.at = now.up + if online { AGAIN } else { SOON };
         }

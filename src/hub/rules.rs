@@ -1,7 +1,7 @@
 //! How the hub goes about its work: the settings, in its words.
 
 use crate::model::{
-    Energy, Lock, LogLevel, Moment, Name, OverloadAction, PersistedState, PlugId, PowerUnit, Restore,
+    Energy, Lock, LogLevel, Name, Now, OverloadAction, PersistedState, PlugId, PowerUnit, Restore,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -89,7 +89,7 @@ pub struct Pace {
 
 impl Pace {
     /// Whether a plug's clock that is off by so much is wrong, and not ours.
-    pub(super) fn knows_better(&self, now: &Moment, drift_s: i64) -> bool {
+    pub(super) fn knows_better(&self, now: &Now, drift_s: i64) -> bool {
         let off = drift_s.unsigned_abs();
         // Zones are half hours apart and up to 26 hours; a clock that is off by more was lost.
         let other_zone = (HALF_HOUR_S / 2..=26 * 2 * HALF_HOUR_S).contains(&off);

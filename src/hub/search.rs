@@ -1,6 +1,6 @@
 //! When to search, and what is said about what searches find.
 
-use crate::model::{Asker, Backoff, Endpoint, Moment, PlugId};
+use crate::model::{Asker, Backoff, Endpoint, Now, PlugId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -49,13 +49,13 @@ impl Search {
     }
 
     /// Search at once, and again soon for what is missing then.
-    pub(super) fn anew(&mut self, now: &Moment) {
+    pub(super) fn anew(&mut self, now: &Now) {
         self.at = now.up;
         self.vain = 0;
     }
 
     /// Something known is missing: search soon, but not ever faster.
-    pub(super) fn soon(&mut self, now: &Moment) {
+    pub(super) fn soon(&mut self, now: &Now) {
         let free = self.last.map_or(Duration::ZERO, |last| last + SOON_AGAIN.pause(self.vain));
         self.at = self.at.min((now.up + SOON).max(free));
     }
@@ -65,7 +65,7 @@ impl Search {
     /// # Errors
     ///
     /// Too many want to know already.
-    pub(super) fn scan(&mut self, now: &Moment, time: Duration, asker: Asker) -> Result<(), String> {
+    pub(super) fn scan(&mut self, now: &Now, time: Duration, asker: Asker) -> Result<(), String> {
         if self.scans.len() >= MAX_SCANS {
             return Err(format!("{MAX_SCANS} scans are running already; wait for one of them to end"));
         }
@@ -82,21 +82,21 @@ impl Search {
     }
 
     /// Scans whose time is up.
-    pub(super) fn over(&mut self, now: &Moment) -> Vec<Scan> {
+    pub(super) fn over(&mut self, now: &Now) -> Vec<Scan> {
         let (over, running) = std::mem::take(&mut self.scans).into_iter().partition(|s| s.until <= now.up);
         self.scans = running;
         over
     }
 
     /// It is time to search.
-    pub(super) fn is_due(&self, now: &Moment) -> bool {
+    pub(super) fn is_due(&self, now: &Now) -> bool {
         self.at <= now.up
     }
 
     /// A search begins while these are missing; the next one is in `pause`. Where it looks beside everywhere.
     pub(super) fn begin(
         &mut self,
-        now: &Moment,
+        now: &Now,
         missing: Vec<(&'static str, Endpoint)>,
         pause: Duration,
     ) -> Vec<(&'static str, Endpoint)> {
@@ -108,7 +108,7 @@ impl Search {
 
     /// Whether the first search is over, and nobody was found. True once; while somebody is still being `asked`, it
     /// is too early to say.
-    pub(super) fn first_is_over(&mut self, now: &Moment, asking: bool) -> bool {
+    pub(super) fn first_is_over(&mut self, now: &Now, asking: bool) -> bool {
         if self.verdict.is_none_or(|at| at > now.up) {
             return false;
         }

@@ -1,6 +1,6 @@
 //! Figures about the bridge's work.
 
-use crate::model::{DeviceResponse, Moment, Outcome, Stats};
+use crate::model::{DeviceResponse, Now, Outcome, Stats};
 use std::collections::VecDeque;
 
 /// How long the last so many polls took is kept.
@@ -29,7 +29,7 @@ impl Counters {
     }
 
     /// The figures as they are now.
-    pub(super) fn stats(&self, now: &Moment) -> Stats {
+    pub(super) fn stats(&self, now: &Now) -> Stats {
         let mut sorted: Vec<u64> = self.took_ms.iter().copied().collect();
         sorted.sort_unstable();
         let at =

@@ -34,9 +34,9 @@ fn place(last: u8) -> Endpoint {
     Endpoint { ip: std::net::Ipv4Addr::new(127, 0, 0, last).into(), http: 80, udp: 8888 }
 }
 
-fn found(serial: u8, mac: u8, at: u8) -> Found {
+fn found(serial: u8, mac: u8, at: u8) -> Discovered {
     let serial = format!("SWP600000000000{serial}");
-    Found {
+    Discovered {
         driver: "maxsmart",
         id: PlugId::of("maxsmart", &serial),
         place: place(at),
@@ -70,8 +70,8 @@ struct World {
     notes: Vec<Notification>,
     coming: Vec<(Duration, Outcome)>,
     reads: Vec<(Duration, PlugId)>,
-    /// Questions about skills.
-    skills: Vec<(Duration, Query)>,
+    /// Questions about capabilities.
+    queries: Vec<(Duration, Query)>,
     probes: Vec<Duration>,
     again: Vec<(Duration, Vec<(&'static str, Endpoint)>)>,
     saves: usize,
@@ -96,7 +96,7 @@ impl World {
     fn with_up(rules: Rules, memory: PersistedState, up: Duration) -> Self {
         let hub = Hub::new(rules, memory, &moment(up));
         let (fakes, notes, coming) = (BTreeMap::new(), Vec::new(), Vec::new());
-        let (reads, skills, probes) = (Vec::new(), Vec::new(), Vec::new());
+        let (reads, queries, probes) = (Vec::new(), Vec::new(), Vec::new());
         Self {
             hub,
             up,
@@ -104,7 +104,7 @@ impl World {
             notes,
             coming,
             reads,
-            skills,
+            queries,
             probes,
             again: Vec::new(),
             saves: 0,
@@ -132,7 +132,7 @@ impl World {
 
     fn feed(&mut self, input: Input) {
         let offset_s = if self.summer { 7200 } else { 3600 };
-        let now = Moment { up: self.up, utc_offset_s: offset_s, ..moment(self.up + self.set_on) };
+        let now = Now { up: self.up, utc_offset_s: offset_s, ..moment(self.up + self.set_on) };
         self.hub.handle(&now, input);
         while let Some(effect) = self.hub.effect() {
             match effect {
@@ -161,10 +161,10 @@ impl World {
         if let (Who::Plug(id), DeviceRequest::Read) = (&who, ask) {
             self.reads.push((self.up, id.clone()));
         }
-        if let DeviceRequest::Capability(skill) = ask
-            && !matches!(skill, Query::History(_))
+        if let DeviceRequest::Capability(query) = ask
+            && !matches!(query, Query::History(_))
         {
-            self.skills.push((self.up, skill.clone()));
+            self.queries.push((self.up, query.clone()));
         }
         // Whoever keeps silent leaves the first question without an answer.
         let silence = limit.min(rules().families["maxsmart"].timeout);
@@ -266,8 +266,8 @@ impl Fake {
             let record = self.record.clone().map(QueryReply::History);
             return record.map_or(DeviceResponse::Unsupported, Into::into);
         }
-        if let DeviceRequest::Capability(skill) = ask {
-            return self.able.as_mut().map_or(DeviceResponse::Unsupported, |able| able.answer(skill));
+        if let DeviceRequest::Capability(query) = ask {
+            return self.able.as_mut().map_or(DeviceResponse::Unsupported, |able| able.answer(query));
         }
         if let DeviceRequest::Switch(switch) = ask {
             self.switches.push(switch.clone());
@@ -295,9 +295,9 @@ impl Fake {
     }
 }
 
-fn moment(up: Duration) -> Moment {
+fn moment(up: Duration) -> Now {
     let unix_ms = 1_795_000_000_000 + u64::try_from(up.as_millis()).unwrap();
-    Moment { up, unix_ms, utc_offset_s: 3600, dst_s: 0, nonce: 0 }
+    Now { up, unix_ms, utc_offset_s: 3600, dst_s: 0, nonce: 0 }
 }
 
 /// A world with one strip, found and read.

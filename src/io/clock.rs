@@ -1,6 +1,6 @@
 //! The one place where clocks are read.
 
-use crate::model::Moment;
+use crate::model::Now;
 use jiff::{Timestamp, tz::TimeZone};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -40,7 +40,7 @@ impl Zone {
     }
 }
 
-/// Makes [`Moment`]s.
+/// Makes [`Now`]s.
 #[derive(Debug, Clone)]
 pub struct Clock {
     start: Instant,
@@ -60,7 +60,7 @@ impl Clock {
     }
 
     /// The present.
-    pub fn now(&mut self) -> Moment {
+    pub fn now(&mut self) -> Now {
         let up = self.start.elapsed();
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let (utc_offset_s, dst_s) = match self.offset {
@@ -72,10 +72,10 @@ impl Clock {
             }
         };
         let unix_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
-        Moment { up, unix_ms, utc_offset_s, dst_s, nonce: fastrand::u64(..) }
+        Now { up, unix_ms, utc_offset_s, dst_s, nonce: fastrand::u64(..) }
     }
 
-    /// The instant at which [`Moment::up`] will be `up`.
+    /// The instant at which [`Now::up`] will be `up`.
     pub fn instant(&self, up: Duration) -> Instant {
         self.start.checked_add(up).unwrap_or_else(|| self.start + Duration::from_secs(86_400 * 365))
     }

@@ -4,7 +4,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::drivers::{Dialect, MAX_STEPS, Message, Reply, Step};
-use crate::model::{Backoff, DeviceRequest, DeviceResponse, Failure, Moment};
+use crate::model::{Backoff, DeviceRequest, DeviceResponse, Failure, Now};
 use std::time::Duration;
 
 /// Pause before a datagram is sent again; no conversation takes longer than the longest.
@@ -27,7 +27,7 @@ pub enum Turn {
 /// One conversation under way.
 #[derive(Debug)]
 pub struct Conversation {
-    /// When it ends at the latest, in [`Moment::up`].
+    /// When it ends at the latest, in [`Now::up`].
     deadline: Duration,
     requests: u32,
     /// When the step it is at ends.
@@ -42,16 +42,11 @@ pub struct Conversation {
 
 impl Conversation {
     /// Begins; it will take no longer than `limit`.
-    pub fn begin(
-        dialect: &mut dyn Dialect,
-        ask: &DeviceRequest,
-        limit: Duration,
-        now: &Moment,
-    ) -> (Self, Turn) {
+    pub fn begin(dialect: &mut dyn Dialect, ask: &DeviceRequest, limit: Duration, now: &Now) -> (Self, Turn) {
         let deadline = now.up + limit;
         let mut conversation =
             Self { deadline, requests: 0, until: deadline, again: None, stray: None, unreachable: None };
-        let step = dialect.ask(ask, now);
+        let step = dialect.start(ask, now);
         let turn = conversation.step(Ok(step), now);
         (conversation, turn)
     }
@@ -61,16 +56,16 @@ impl Conversation {
         self.requests
     }
 
-    /// When to come back with [`time`](Self::time), in [`Moment::up`].
+    /// When to come back with [`time`](Self::time), in [`Now::up`].
     pub fn wake_at(&self) -> Duration {
         self.again.map_or(self.until, |(at, _)| at.min(self.until))
     }
 
     /// Takes what came back, or why nothing did.
-    pub fn hear(&mut self, dialect: &mut dyn Dialect, reply: Result<&[u8], Failure>, now: &Moment) -> Turn {
+    pub fn hear(&mut self, dialect: &mut dyn Dialect, reply: Result<&[u8], Failure>, now: &Now) -> Turn {
         let failure = match reply {
             Ok(bytes) => {
-                return match dialect.hear(Reply::Bytes(bytes), now) {
+                return match dialect.handle_response(Reply::Bytes(bytes), now) {
                     // Strays and answers that make no sense are passed over until the time is up.
                     Err(failure @ (Failure::InvalidResponse(_) | Failure::WrongDevice(_)))
                         if self.again.is_some() =>
@@ -95,11 +90,11 @@ impl Conversation {
                 return Turn::Over(Box::new(Err(failure)));
             }
         };
-        self.step(dialect.hear(reply, now), now)
+        self.step(dialect.handle_response(reply, now), now)
     }
 
     /// The time named by [`wake_at`](Self::wake_at) has come.
-    pub fn time(&mut self, dialect: &mut dyn Dialect, now: &Moment) -> Turn {
+    pub fn time(&mut self, dialect: &mut dyn Dialect, now: &Now) -> Turn {
         if now.up >= self.until {
             return self.hear(dialect, Err(Failure::Timeout), now);
         }
@@ -113,7 +108,7 @@ impl Conversation {
         }
     }
 
-    fn step(&mut self, heard: Result<Step, Failure>, now: &Moment) -> Turn {
+    fn step(&mut self, heard: Result<Step, Failure>, now: &Now) -> Turn {
         let request = match heard {
             Ok(Step::Send(request)) => request,
             Ok(Step::Done(answer)) => return Turn::Over(Box::new(Ok(*answer))),
@@ -124,12 +119,12 @@ impl Conversation {
             }
             Err(failure) => return Turn::Over(Box::new(Err(failure))),
         };
-        let patience = request.patience.min(self.deadline.saturating_sub(now.up));
-        if self.requests >= MAX_STEPS || patience.is_zero() {
+        let timeout = request.timeout.min(self.deadline.saturating_sub(now.up));
+        if self.requests >= MAX_STEPS || timeout.is_zero() {
             return Turn::Over(Box::new(Err(Failure::Timeout)));
         }
         self.requests += 1;
-        self.until = now.up + patience;
+        self.until = now.up + timeout;
         self.again = matches!(request.what, Message::Datagram(_)).then_some((now.up + AGAIN.first, 0));
         self.stray = None;
         Turn::Send(request.what)

@@ -41,7 +41,7 @@ impl Dialects {
     pub fn come_home(&mut self, who: &Who, mut dialect: Box<dyn Dialect>, failed: bool) {
         let Who::Plug(id) = who else { return };
         if failed {
-            dialect.forget();
+            dialect.reset_session();
         }
         match self.0.get_mut(id) {
             Some(out @ Whereabouts::Out) => *out = Whereabouts::Home(dialect),

@@ -64,7 +64,7 @@ pub struct Parts {
     /// The way to plugs with a web server.
     pub http: Http,
     /// Which families are looked for, and where.
-    pub quarries: Vec<DriverConfig>,
+    pub configs: Vec<DriverConfig>,
     /// The state file.
     pub store: Arc<Store>,
     /// Changes the amount of logging.
@@ -112,7 +112,7 @@ impl Engine {
     ) {
         let mut stop = std::pin::pin!(stop);
         let mut networks = self.watch_networks();
-        let mut pushes = Pushes::listen(&self.parts.quarries);
+        let mut pushes = Pushes::listen(&self.parts.configs);
         self.act();
         loop {
             let wake = self.clock.instant(self.hub.wake_at());
@@ -191,9 +191,9 @@ impl Engine {
 
     fn start_talk(&mut self, who: Who, place: Endpoint, ask: DeviceRequest, limit: Duration) {
         let attach = || {
-            let (found, tuning) = self.hub.attachment(&who)?;
-            let quarry = self.parts.quarries.iter().find(|quarry| quarry.driver.name() == found.driver)?;
-            Some(quarry.driver.attach(&quarry.family, &found, &tuning))
+            let (found, options) = self.hub.attachment(&who)?;
+            let config = self.parts.configs.iter().find(|config| config.driver.name() == found.driver)?;
+            Some(config.driver.attach(&config.family, &found, &options))
         };
         let Some(mut dialect) = self.dialects.take(&who, attach) else { return };
         let (http, mut clock, pulse) =

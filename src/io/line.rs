@@ -7,8 +7,8 @@ use super::http::Http;
 use super::probe::DriverConfig;
 use crate::drivers::Dialect;
 use crate::model::{
-    DeviceRequest, DeviceResponse, DialectOptions, Endpoint, FIRST_CONTACT, Failure, Found, LATER_CONTACT,
-    Moment, PowerUnit, Query, QueryReply, Reading, Switch, UNKNOWN,
+    DeviceRequest, DeviceResponse, DialectOptions, Discovered, Endpoint, FIRST_CONTACT, Failure,
+    LATER_CONTACT, Now, PowerUnit, Query, QueryReply, Reading, Switch, UNKNOWN,
 };
 use std::time::Duration;
 
@@ -30,15 +30,15 @@ pub struct Line {
 
 impl Line {
     /// A line to a plug that was found; nothing is sent yet.
-    pub fn open(http: &Http, quarry: &DriverConfig, plug: &Found) -> Self {
-        Self::tuned(http, quarry, plug, PowerUnit::Auto)
+    pub fn open(http: &Http, config: &DriverConfig, plug: &Discovered) -> Self {
+        Self::tuned(http, config, plug, PowerUnit::Auto)
     }
 
     /// The same for a plug whose figures for power are to be read in a certain way.
-    pub fn tuned(http: &Http, quarry: &DriverConfig, plug: &Found, power_unit: PowerUnit) -> Self {
-        let timeout = quarry.family.timeout;
-        let tuning = DialectOptions { timeout, power_unit, set_clock: false };
-        let dialect = quarry.driver.attach(&quarry.family, plug, &tuning);
+    pub fn tuned(http: &Http, config: &DriverConfig, plug: &Discovered, power_unit: PowerUnit) -> Self {
+        let timeout = config.family.timeout;
+        let options = DialectOptions { timeout, power_unit, set_clock: false };
+        let dialect = config.driver.attach(&config.family, plug, &options);
         Self {
             http: http.clone(),
             clock: Clock::start(),
@@ -56,7 +56,7 @@ impl Line {
     }
 
     /// The present, by the clock of this line.
-    pub fn now(&mut self) -> Moment {
+    pub fn now(&mut self) -> Now {
         self.clock.now()
     }
 
@@ -76,14 +76,14 @@ impl Line {
     pub async fn ask(&mut self, ask: &DeviceRequest) -> Result<DeviceResponse, Failure> {
         let dialect = self.dialect.as_mut();
         if std::mem::replace(&mut self.broken_off, true) {
-            dialect.forget();
+            dialect.reset_session();
         }
         let limit = self.timeout * if self.met { LATER_CONTACT } else { FIRST_CONTACT };
         let (answer, _) = talk(&self.http, &mut self.clock, dialect, self.place, ask, limit).await;
         self.broken_off = false;
         self.met = answer.is_ok();
         if !self.met {
-            self.dialect.forget();
+            self.dialect.reset_session();
         }
         answer
     }
@@ -102,7 +102,7 @@ impl Line {
     /// # Errors
     ///
     /// See [`Failure`].
-    pub async fn identify(&mut self) -> Result<Found, Failure> {
+    pub async fn identify(&mut self) -> Result<Discovered, Failure> {
         let DeviceResponse::Identity(found) = self.ask(&DeviceRequest::Identify).await? else {
             return Err(Failure::InvalidResponse("no identity".into()));
         };

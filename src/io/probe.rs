@@ -6,7 +6,7 @@ use super::clock::Clock;
 use super::search::{GENTLE, Pace, QUICK, Search};
 use super::udp::{MAX_DATAGRAM, Wire};
 use crate::drivers::{Driver, Probe};
-use crate::model::{Endpoint, Failure, Family, Found, Heard};
+use crate::model::{Discovered, Endpoint, Failure, Family, Heard};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -37,7 +37,7 @@ pub struct DiscoveryScope {
 pub struct DriverConfig {
     /// Its driver.
     pub driver: &'static dyn Driver,
-    /// Its ports and patience.
+    /// Its ports and timeout.
     pub family: Family,
     /// Where to look.
     pub reach: DiscoveryScope,
@@ -69,13 +69,13 @@ pub struct Unanswered {
 
 /// Searches once, for about 2.5 s. Everybody who answers goes to `heard`; brings back the hosts
 /// from the settings that did not answer.
-pub async fn search(quarry: &DriverConfig, missing: &[Endpoint], heard: &mpsc::Sender<Heard>) -> Unanswered {
+pub async fn search(config: &DriverConfig, missing: &[Endpoint], heard: &mpsc::Sender<Heard>) -> Unanswered {
     let mut targets: Vec<(Ipv4Addr, BTreeSet<Ipv4Addr>)> = Vec::new();
-    if quarry.reach.everywhere {
+    if config.reach.everywhere {
         targets.extend(interfaces().into_iter().map(|(own, all)| (own, BTreeSet::from([all]))));
     }
-    let (hosts, unresolved) = resolve(&quarry.reach.hosts, &quarry.family).await;
-    let mut direct: BTreeSet<Ipv4Addr> = quarry.reach.broadcast.iter().copied().collect();
+    let (hosts, unresolved) = resolve(&config.reach.hosts, &config.family).await;
+    let mut direct: BTreeSet<Ipv4Addr> = config.reach.broadcast.iter().copied().collect();
     direct.extend(hosts.iter().chain(missing).filter_map(v4));
     if !direct.is_empty() {
         targets.push((Ipv4Addr::UNSPECIFIED, direct));
@@ -83,7 +83,7 @@ pub async fn search(quarry: &DriverConfig, missing: &[Endpoint], heard: &mpsc::S
     let ports: BTreeMap<IpAddr, u16> = hosts.iter().map(|place| (place.ip, place.http)).collect();
     let mut asked = tokio::task::JoinSet::new();
     for (own, to) in targets {
-        let search = begin(quarry, &QUICK, to, ports.clone());
+        let search = begin(config, &QUICK, to, ports.clone());
         let heard = heard.clone();
         asked.spawn(async move { carry_out(own, search, &heard).await });
     }
@@ -97,30 +97,30 @@ pub async fn search(quarry: &DriverConfig, missing: &[Endpoint], heard: &mpsc::S
 
 /// Asks every address of the networks that the settings want scanned, twice and gently: 128 a second. Whoever
 /// answers goes to `heard`; that others do not is no news.
-pub async fn sweep(quarry: &DriverConfig, heard: &mpsc::Sender<Heard>) {
-    let all: BTreeSet<Ipv4Addr> = quarry.reach.scan.iter().copied().collect();
+pub async fn sweep(config: &DriverConfig, heard: &mpsc::Sender<Heard>) {
+    let all: BTreeSet<Ipv4Addr> = config.reach.scan.iter().copied().collect();
     if all.is_empty() {
         return;
     }
-    carry_out(Ipv4Addr::UNSPECIFIED, begin(quarry, &GENTLE, all, BTreeMap::new()), heard).await;
+    carry_out(Ipv4Addr::UNSPECIFIED, begin(config, &GENTLE, all, BTreeMap::new()), heard).await;
 }
 
 fn begin(
-    quarry: &DriverConfig,
+    config: &DriverConfig,
     pace: &'static Pace,
     to: BTreeSet<Ipv4Addr>,
     ports: BTreeMap<IpAddr, u16>,
 ) -> Search {
-    Search::begin(quarry.driver, &quarry.family, &Clock::start().now(), pace, to, ports)
+    Search::begin(config.driver, &config.family, &Clock::start().now(), pace, to, ports)
 }
 
 /// [`search`] and [`sweep`] at one time, for those who search once.
 pub async fn search_all(
-    quarry: &DriverConfig,
+    config: &DriverConfig,
     missing: &[Endpoint],
     heard: &mpsc::Sender<Heard>,
 ) -> Unanswered {
-    tokio::join!(search(quarry, missing, heard), sweep(quarry, heard)).0
+    tokio::join!(search(config, missing, heard), sweep(config, heard)).0
 }
 
 fn v4(place: &Endpoint) -> Option<Ipv4Addr> {
@@ -182,19 +182,17 @@ async fn send(socket: &UdpSocket, probe: &Probe, to: Ipv4Addr, first: bool) {
 ///
 /// # Errors
 ///
-/// [`Failure::Timeout`] after `patience`, or what the network says.
+/// [`Failure::Timeout`] after `timeout`, or what the network says.
 pub async fn greet(
-    quarry: &DriverConfig,
+    config: &DriverConfig,
     place: Endpoint,
-    patience: Duration,
-) -> Result<(Found, Duration), Failure> {
-    let probes = quarry.driver.probes(&quarry.family, &Clock::start().now());
+    timeout: Duration,
+) -> Result<(Discovered, Duration), Failure> {
+    let probes = config.driver.probes(&config.family, &Clock::start().now());
     let bytes = probes.into_iter().next().map(|probe| probe.bytes).unwrap_or_default();
-    exchange(place, &bytes, patience, |reply| {
-        quarry.driver.recognise(&quarry.family, place.datagram(), reply)
-    })
-    .await
-    .map(|(found, took)| (Found { place, ..found }, took))
+    exchange(place, &bytes, timeout, |reply| config.driver.recognise(&config.family, place.datagram(), reply))
+        .await
+        .map(|(found, took)| (Discovered { place, ..found }, took))
 }
 
 /// Sends a datagram to one place, three times at most, until something comes back that can be
@@ -202,11 +200,11 @@ pub async fn greet(
 ///
 /// # Errors
 ///
-/// [`Failure::Timeout`] after `patience`, or what the network says.
+/// [`Failure::Timeout`] after `timeout`, or what the network says.
 pub async fn exchange<T>(
     place: Endpoint,
     bytes: &[u8],
-    patience: Duration,
+    timeout: Duration,
     read: impl Fn(&[u8]) -> Option<T>,
 ) -> Result<(T, Duration), Failure> {
     let wire = Wire::to(place).await?;
@@ -214,7 +212,7 @@ pub async fn exchange<T>(
     for _ in 0..3 {
         wire.send(bytes).await?;
         let sent = Instant::now();
-        while let Ok(length) = timeout_at(sent + patience / 3, wire.receive(&mut buffer)).await {
+        while let Ok(length) = timeout_at(sent + timeout / 3, wire.receive(&mut buffer)).await {
             if let Some(told) = read(buffer.get(..length?).unwrap_or_default()) {
                 return Ok((told, sent.elapsed()));
             }

@@ -2,7 +2,7 @@
 
 use super::line::Line;
 use crate::drivers::{Dialect, Message, Reply, Step};
-use crate::model::{DeviceRequest, Failure, Moment};
+use crate::model::{DeviceRequest, Failure, Now};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What was heard of a plug.
@@ -59,13 +59,13 @@ impl Tap {
 }
 
 impl Dialect for Tap {
-    fn ask(&mut self, ask: &DeviceRequest, now: &Moment) -> Step {
-        let step = self.inner.ask(ask, now);
+    fn start(&mut self, ask: &DeviceRequest, now: &Now) -> Step {
+        let step = self.inner.start(ask, now);
         self.note(&step);
         step
     }
 
-    fn hear(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
+    fn handle_response(&mut self, reply: Reply<'_>, now: &Now) -> Result<Step, Failure> {
         let heard = match reply {
             Reply::Bytes(bytes) => Heard::Bytes(bytes.to_vec()),
             Reply::Closed => Heard::Closed,
@@ -76,13 +76,13 @@ impl Dialect for Tap {
             self.log.add(sent, heard);
         }
         // After an error the question stands: another answer to it may come.
-        let step = self.inner.hear(reply, now)?;
+        let step = self.inner.handle_response(reply, now)?;
         self.note(&step);
         Ok(step)
     }
 
-    fn forget(&mut self) {
-        self.inner.forget();
+    fn reset_session(&mut self) {
+        self.inner.reset_session();
     }
 }
 

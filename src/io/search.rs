@@ -3,14 +3,14 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use crate::drivers::{Driver, Probe};
-use crate::model::{Family, Heard, Moment, Stray};
+use crate::model::{Family, Heard, Now, Stray};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 /// How long answers are waited for after the question was sent for the last time.
-const PATIENCE: Duration = Duration::from_millis(1000);
+const TIMEOUT: Duration = Duration::from_millis(1000);
 
 /// Answers remembered in one search so that doubled ones are dropped: more than there may be plugs.
 const MAX_SEEN: usize = 16_384;
@@ -60,7 +60,7 @@ impl Search {
     pub fn begin(
         driver: &'static dyn Driver,
         family: &Family,
-        now: &Moment,
+        now: &Now,
         pace: &'static Pace,
         targets: BTreeSet<Ipv4Addr>,
         ports: BTreeMap<IpAddr, u16>,
@@ -101,7 +101,7 @@ impl Search {
             + match self.pace.rounds.get(self.round) {
                 _ if !self.queue.is_empty() => self.pace.breath,
                 Some(pause) => *pause,
-                None => PATIENCE,
+                None => TIMEOUT,
             };
         Some(go)
     }
@@ -159,8 +159,7 @@ mod tests {
     fn search(pace: &'static Pace, targets: u16) -> Search {
         let driver = *ALL.first().expect("a family");
         let targets = (0..targets).map(|n| Ipv4Addr::from(0xC000_0200 + u32::from(n))).collect();
-        let now =
-            Moment { up: Duration::ZERO, unix_ms: 1_795_000_000_000, utc_offset_s: 0, dst_s: 0, nonce: 0 };
+        let now = Now { up: Duration::ZERO, unix_ms: 1_795_000_000_000, utc_offset_s: 0, dst_s: 0, nonce: 0 };
         Search::begin(driver, &driver.info().usual(), &now, pace, targets, BTreeMap::new())
     }
 

@@ -18,11 +18,11 @@ const STATE: &str = "state.json";
 const BEFORE: &str = "state.before.json";
 
 /// Larger than a house can make it: what may be remembered always fits.
-const MAX_FILE: u64 = 192 * 1024 * 1024;
+const MAX_FILE: u64 = 256 * 1024 * 1024;
 
 /// The text of one plug, its being blocked and what a sink keeps of it, at most: every name and list in it is
 /// bounded.
-const MAX_PLUG: usize = 24 * 1024;
+const MAX_PLUG: usize = 32 * 1024;
 
 /// A file is a copy when it came here so much later than its text was written, milliseconds; clocks of
 /// file servers may differ by less.

@@ -25,11 +25,11 @@ pub struct PlugFigures {
     /// Polls by how they ended: `ok`, or the word of the failure.
     pub polls: OutcomeCounters,
     /// How long polls took that brought a reading.
-    pub poll_times: Times,
+    pub poll_times: Histogram,
     /// Commands by how they ended: `ok`, or the word of the error.
     pub commands: OutcomeCounters,
     /// From arrival to confirmation.
-    pub command_times: Times,
+    pub command_times: Histogram,
     /// Session keys that had to be negotiated anew, for families that have any.
     pub renewals: u64,
     /// Values it told that cannot be, and were not believed.
@@ -86,16 +86,16 @@ impl OutcomeCounters {
     }
 }
 
-/// Times, counted in ranges.
+/// Histogram, counted in ranges.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Times {
+pub struct Histogram {
     /// How many fell into each range of [`RANGES_S`]; the last is beyond.
     pub counts: [u32; RANGES_S.len() + 1],
     /// Their sum.
     pub sum: Duration,
 }
 
-impl Times {
+impl Histogram {
     /// One more.
     pub fn note(&mut self, time: Duration) {
         let range = RANGES_S.iter().position(|end| time.as_secs_f64() <= *end).unwrap_or(RANGES_S.len());

@@ -1,6 +1,6 @@
 //! What outlives the process: one value, one file.
 
-use super::{Able, DeviceInfo, Endpoint, Energy, Found, Lock, Moment, Name, PlugId, PowerUnit, SinkMemory};
+use super::{Able, DeviceInfo, Discovered, Endpoint, Energy, Lock, Name, Now, PlugId, PowerUnit, SinkMemory};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -105,7 +105,7 @@ pub struct PersistedPlug {
 
 impl PersistedPlug {
     /// A plug of which nothing is known but what it said when it was found.
-    pub fn new(found: &Found) -> Self {
+    pub fn new(found: &Discovered) -> Self {
         Self {
             driver: found.driver.into(),
             place: found.place,
@@ -224,7 +224,7 @@ fn longest() -> u64 {
 
 impl Revert {
     /// So long from now.
-    pub fn after(hold: Duration, on: bool, now: &Moment) -> Self {
+    pub fn after(hold: Duration, on: bool, now: &Now) -> Self {
         let ms = u64::try_from(hold.as_millis()).unwrap_or(u64::MAX);
         Self { most_ms: ms, ..Self::at(now.unix_ms.saturating_add(ms), on) }
     }
@@ -241,12 +241,12 @@ impl Revert {
     }
 
     /// How long it is overdue.
-    pub fn late(&self, now: &Moment) -> Duration {
+    pub fn late(&self, now: &Now) -> Duration {
         Duration::from_millis(now.unix_ms.saturating_sub(self.unix_ms))
     }
 
     /// How long until then.
-    pub fn left(&self, now: &Moment) -> Duration {
+    pub fn left(&self, now: &Now) -> Duration {
         Duration::from_millis(self.unix_ms.saturating_sub(now.unix_ms).min(self.most_ms))
     }
 }

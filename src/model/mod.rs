@@ -12,7 +12,7 @@ pub use crate::capability::*;
 pub use crate::core::*;
 
 pub use family::{Family, FamilyInfo, OwnSettings, OwnValue, Recorded, Setting, SettingKind};
-pub use figures::{Metrics, OutcomeCounters, PlugFigures, PortFigures, RANGES_S, Times};
+pub use figures::{Histogram, Metrics, OutcomeCounters, PlugFigures, PortFigures, RANGES_S};
 pub use memory::{
     Capabilities, CounterState, Hours, MeterState, Options, OptionsChange, PersistedPlug, PersistedState,
     PortMeterState, PortOptions, Revert, Since,
@@ -27,7 +27,7 @@ pub use view::{BridgeView, Cause, PlugView, PortView, Stats, View};
 use std::time::Duration;
 
 /// So many times the timeout is what a conversation may take with a plug that was never read, or did not answer
-/// last: who it is, how it is spoken to and how it is are asked one after another, each with the whole patience.
+/// last: who it is, how it is spoken to and how it is are asked one after another, each with the whole timeout.
 pub const FIRST_CONTACT: u32 = 4;
 
 /// And with one that did: who it is and how it is, or two values.

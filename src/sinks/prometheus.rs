@@ -2,10 +2,10 @@
 //! at each scrape, so that a plug that was removed is gone.
 
 use super::mqtt::Counts;
-use crate::model::{Metrics, OutcomeCounters, PerPort, PlugFigures, PlugView, RANGES_S, Times};
+use crate::model::{Histogram, Metrics, OutcomeCounters, PerPort, PlugFigures, PlugView, RANGES_S};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
-use prometheus_client::metrics::MetricType::{self, Counter, Gauge, Histogram};
+use prometheus_client::metrics::MetricType::{self, Counter, Gauge};
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ impl Family<'_> {
         self.0.encode_family(labels)?.encode_counter::<NoLabelSet, _, f64>(&value, None)
     }
 
-    fn times(&mut self, labels: &Labels, times: &Times) -> fmt::Result {
+    fn times(&mut self, labels: &Labels, times: &Histogram) -> fmt::Result {
         let ends = RANGES_S.into_iter().chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = ends.zip(times.counts.map(u64::from)).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
@@ -227,9 +227,9 @@ impl Scrape {
         encoder: &mut DescriptorEncoder<'_>,
         name: &str,
         help: &str,
-        which: impl Fn(&PlugFigures) -> &Times,
+        which: impl Fn(&PlugFigures) -> &Histogram,
     ) -> fmt::Result {
-        let mut times = family(encoder, name, help, Some(&Unit::Seconds), Histogram)?;
+        let mut times = family(encoder, name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
         for (labels, _, figures) in self.plugs() {
             times.times(&labels, which(figures))?;
         }

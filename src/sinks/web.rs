@@ -26,7 +26,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use tracing::{info, warn};
 
 /// The hub answers within this time, or something is wrong with the program.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connections at one time; further ones wait. Without an end to them the bridge would run out of
 /// files.
@@ -224,7 +224,7 @@ impl Sources {
             self.figures.send(answer).await.ok()?;
             figures.await.ok()
         };
-        timeout(PATIENCE, asked).await.ok().flatten()
+        timeout(TIMEOUT, asked).await.ok().flatten()
     }
 }
 

@@ -25,7 +25,7 @@ const STRIP: &str = "maxsmart-swp6000000000001";
 const PLUG: &str = "maxsmart-swp1000000000002";
 
 /// The longest anything may take on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A message as a subscriber sees it.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ impl Client {
                 }
             }
         };
-        let heard = timeout(PATIENCE, waiting).await;
+        let heard = timeout(TIMEOUT, waiting).await;
         heard.unwrap_or_else(|_| panic!("no {what}; since the mark: {:#?}", &self.log[self.mark..]))
     }
 

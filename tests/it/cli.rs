@@ -1,6 +1,6 @@
 //! The program as people start it: what it prints and how it ends.
 
-use crate::support::{Message, PATIENCE, STRIP, TestBridge, on, quiet, run, spawned, strip, until};
+use crate::support::{Message, STRIP, TIMEOUT, TestBridge, on, quiet, run, spawned, strip, until};
 use plug2mqtt::sim::Strip;
 use serde_json::{Value, json};
 use std::io::Read;
@@ -215,7 +215,7 @@ fn a_taken_broker_port_ends_run_with_a_remedy_and_moves_the_demo() {
             }
             text
         });
-        let text = tokio::time::timeout(PATIENCE, text).await.unwrap().unwrap();
+        let text = tokio::time::timeout(TIMEOUT, text).await.unwrap().unwrap();
         assert!(text.contains("mosquitto_sub") && !text.contains(&address), "{text}");
         assert!(text.contains("Kitchen strip"), "{text}");
         // The first lines to try work as they stand there.
@@ -254,7 +254,7 @@ fn simulated_plugs_are_listed_with_a_line_that_finds_them() {
             }
             text
         });
-        let text = tokio::time::timeout(PATIENCE, text).await.unwrap().unwrap();
+        let text = tokio::time::timeout(TIMEOUT, text).await.unwrap().unwrap();
         assert!(text.contains("Kitchen strip") && text.contains("at 127.0.18.14"), "{text}");
         assert_eq!(ran(folder.path(), &["simulate", "127.0.9.1=teapot"]).await.0, Some(2));
         let line = text.lines().find(|line| line.ends_with(" discover")).unwrap().to_owned();

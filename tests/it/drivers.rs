@@ -8,8 +8,8 @@
 
 use plug2mqtt::drivers::{ALL, Dialect, Driver, MAX_STEPS, Message, Reply, Step};
 use plug2mqtt::model::{
-    Call, ClockQuery, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family,
-    Found, MAX_PORTS, MAX_WATTS, Moment, OwnSettings, PlugId, PowerUnit, Query, Reading, Switch,
+    Call, ClockQuery, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Discovered, Endpoint,
+    Failure, Family, MAX_PORTS, MAX_WATTS, Now, OwnSettings, PlugId, PowerUnit, Query, Reading, Switch,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,8 +21,8 @@ fn family() -> Family {
     Family { udp_port: 8888, http_port: 80, timeout: Duration::from_secs(5), own: OwnSettings::default() }
 }
 
-fn now() -> Moment {
-    Moment {
+fn now() -> Now {
+    Now {
         up: Duration::from_secs(1),
         unix_ms: 1_795_198_925_120,
         utc_offset_s: 7200,
@@ -53,10 +53,10 @@ fn attach(driver: &dyn Driver) -> Box<dyn Dialect> {
     let facts = DeviceInfo::default();
     let place = Endpoint { ip: from().ip(), http: 80, udp: 8888 };
     let found =
-        Found { driver: driver.name(), id: PlugId::of(driver.name(), "swp6000000000001"), place, facts };
-    let tuning =
+        Discovered { driver: driver.name(), id: PlugId::of(driver.name(), "swp6000000000001"), place, facts };
+    let options =
         DialectOptions { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock: true };
-    driver.attach(&family(), &found, &tuning)
+    driver.attach(&family(), &found, &options)
 }
 
 /// Holds a conversation in which `answer` says what comes back for each message.
@@ -65,13 +65,13 @@ fn converse<'a>(
     ask: &DeviceRequest,
     mut answer: impl FnMut(&Message) -> Reply<'a>,
 ) -> Result<DeviceResponse, Failure> {
-    let mut step = dialect.ask(ask, &now());
+    let mut step = dialect.start(ask, &now());
     for _ in 0..=MAX_STEPS {
         match step {
             Step::Done(answer) => return Ok(*answer),
             Step::Send(request) => {
-                assert!(!request.patience.is_zero() && request.patience <= Duration::from_secs(5));
-                step = dialect.hear(answer(&request.what), &now())?;
+                assert!(!request.timeout.is_zero() && request.timeout <= Duration::from_secs(5));
+                step = dialect.handle_response(answer(&request.what), &now())?;
             }
         }
     }
@@ -176,12 +176,12 @@ fn lines(talk: &[u8]) -> Vec<(u64, Vec<u8>)> {
 
 /// Holds a captured conversation once more; it must end with the last answer.
 fn replay(driver: &dyn Driver, lines: &[(u64, Vec<u8>)]) -> Result<DeviceResponse, Failure> {
-    let at = |line: usize| Moment { nonce: lines.get(line).map_or(0, |(nonce, _)| *nonce), ..now() };
+    let at = |line: usize| Now { nonce: lines.get(line).map_or(0, |(nonce, _)| *nonce), ..now() };
     let mut dialect = attach(driver);
-    let mut step = dialect.ask(&DeviceRequest::Read, &at(0));
+    let mut step = dialect.start(&DeviceRequest::Read, &at(0));
     for (line, (_, answer)) in lines.iter().enumerate() {
         assert!(matches!(step, Step::Send(_)), "answer {line} is not asked for: {step:?}");
-        step = dialect.hear(Reply::Bytes(answer), &at(line + 1))?;
+        step = dialect.handle_response(Reply::Bytes(answer), &at(line + 1))?;
     }
     match step {
         Step::Done(answer) => Ok(*answer),
@@ -232,7 +232,7 @@ fn random_and_damaged_replies_end_in_an_answer_or_a_failure() {
             match answer {
                 Ok(DeviceResponse::Reading(reading)) => believable(&reading),
                 Ok(_) => {}
-                Err(_) => dialect.forget(),
+                Err(_) => dialect.reset_session(),
             }
         }
     }

@@ -5,8 +5,8 @@ use crate::support::{TestBridge, addresses, on, run, spawned, strip, until};
 use plug2mqtt::drivers;
 use plug2mqtt::io::{clock::Clock, exchange::talk, http::Http};
 use plug2mqtt::model::{
-    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family, Found, OwnSettings,
-    PowerUnit,
+    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Discovered, Endpoint, Failure, Family,
+    OwnSettings, PowerUnit,
 };
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
@@ -303,9 +303,9 @@ async fn read(place: Endpoint) -> Result<DeviceResponse, Failure> {
     let driver = drivers::named("maxsmart").unwrap();
     let timeout = Duration::from_secs(2);
     let family = Family { udp_port: 9, http_port: 80, timeout, own: OwnSettings::default() };
-    let found = Found { driver: "maxsmart", id: None, place, facts: DeviceInfo::default() };
-    let tuning = DialectOptions { timeout, power_unit: PowerUnit::Auto, set_clock: false };
-    let mut dialect = driver.attach(&family, &found, &tuning);
+    let found = Discovered { driver: "maxsmart", id: None, place, facts: DeviceInfo::default() };
+    let options = DialectOptions { timeout, power_unit: PowerUnit::Auto, set_clock: false };
+    let mut dialect = driver.attach(&family, &found, &options);
     let http = Http::new().unwrap();
     talk(&http, &mut Clock::start(), dialect.as_mut(), place, &DeviceRequest::Read, 2 * timeout).await.0
 }

@@ -12,7 +12,7 @@ use plug2mqtt::{
 use std::time::Duration;
 
 /// Long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -32,7 +32,7 @@ impl Bench {
         let inplugs = Shelf::serve(inplugs, 0, 0).await.unwrap();
         let (udp, http) = strips.ports();
         let client = Client::new().unwrap().broadcast([Shelf::LOOPBACK_BROADCAST]);
-        let client = client.timeout(PATIENCE).udp_port("maxsmart", udp).unwrap();
+        let client = client.timeout(TIMEOUT).udp_port("maxsmart", udp).unwrap();
         let client = client.http_port("maxsmart", http).unwrap();
         let client = client.udp_port("inplug", inplugs.ports().0).unwrap();
         Self { strips, inplugs, client }
@@ -60,8 +60,8 @@ fn what_is_public_can_go_to_other_threads() {
 
 #[test]
 fn families_are_where_the_settings_say_when_they_say_nothing() {
-    for quarry in bridge::driver_configs(&Settings::new(drivers::ALL)) {
-        assert_eq!(quarry.family, quarry.driver.info().usual(), "{}", quarry.driver.name());
+    for config in bridge::driver_configs(&Settings::new(drivers::ALL)) {
+        assert_eq!(config.family, config.driver.info().usual(), "{}", config.driver.name());
     }
 }
 
@@ -335,7 +335,7 @@ fn a_plug_that_says_yes_and_does_nothing_is_no_success() {
         let shelf = Shelf::serve(vec![(home, stubborn)], 0, 0).await.unwrap();
         let (udp, http) = shelf.ports();
         let client = Client::new().unwrap().udp_port("maxsmart", udp).unwrap();
-        let client = client.http_port("maxsmart", http).unwrap().timeout(PATIENCE);
+        let client = client.http_port("maxsmart", http).unwrap().timeout(TIMEOUT);
         let plug = client.connect(&home.to_string()).await.unwrap();
         assert!(plug.port(1).unwrap().turn_on().await.is_ok());
         let ports = |result: Result<(), Error>| match result {

@@ -6,15 +6,15 @@ use plug2mqtt::drivers::meross::ledger::{Ledger, days};
 use plug2mqtt::drivers::meross::status::All;
 use plug2mqtt::drivers::meross::wire::{Message, write};
 use plug2mqtt::drivers::meross::{electricity, search};
-use plug2mqtt::model::{Failure, Moment};
+use plug2mqtt::model::{Failure, Now};
 use plug2mqtt::sim::{Kind, Load, Meross, Model};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 const UUID: &str = "0123456789012345678901234567891a";
 
-fn now() -> Moment {
-    Moment {
+fn now() -> Now {
+    Now {
         up: Duration::from_secs(1),
         unix_ms: 1_795_219_292_000,
         utc_offset_s: 3600,

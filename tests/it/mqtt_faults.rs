@@ -227,7 +227,7 @@ fn a_broker_that_falls_silent_is_left_within_two_keep_alives() {
         let mark = house.mark();
         script.set(BrokerFaults { mute: true, ..BrokerFaults::default() });
         let began = Instant::now();
-        house.wait_after(mark, "the end of patience", |m| m.topic == "$will").await;
+        house.wait_after(mark, "the end of timeout", |m| m.topic == "$will").await;
         assert!(began.elapsed() < Duration::from_secs(11), "{:?}", began.elapsed());
         script.set(BrokerFaults::default());
         house.wait_after(mark, "the last word", on("plug2mqtt/bridge/state", "online")).await;

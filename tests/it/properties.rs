@@ -9,8 +9,8 @@ use checks::CHECKS;
 use plug2mqtt::drivers::{self, Message, Reply, Step};
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
-    Capabilities, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Energy, Failure,
-    Family, Found, MAX_WATTS, Mac, MeterState, Moment, Name, Options, OwnSettings, PersistedPlug,
+    Capabilities, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Discovered, Endpoint, Energy,
+    Failure, Family, MAX_WATTS, Mac, MeterState, Name, Now, Options, OwnSettings, PersistedPlug,
     PersistedState, PlugId, PortMeterState, PowerUnit, Reading, Revert, Since,
 };
 use plug2mqtt::sim::{self, Inplug, Load, Model, Strip};
@@ -200,7 +200,7 @@ fn every_check_has_a_fuzz_target() {
     assert_eq!(files("fuzz/targets").len(), CHECKS.len());
 }
 
-const NOW: Moment = Moment {
+const NOW: Now = Now {
     up: Duration::from_secs(1),
     unix_ms: 1_795_198_925_120,
     utc_offset_s: 7200,
@@ -230,11 +230,11 @@ fn talk(
 ) -> Result<DeviceResponse, Failure> {
     let driver = drivers::named(driver).unwrap();
     let place = Endpoint { ip: Ipv4Addr::LOCALHOST.into(), http: 80, udp: 8888 };
-    let found = Found { driver: driver.name(), id: None, place, facts };
-    let tuning =
+    let found = Discovered { driver: driver.name(), id: None, place, facts };
+    let options =
         DialectOptions { timeout: Duration::from_secs(5), power_unit: PowerUnit::Auto, set_clock: true };
-    let mut dialect = driver.attach(&family(), &found, &tuning);
-    let mut step = dialect.ask(&DeviceRequest::Read, &NOW);
+    let mut dialect = driver.attach(&family(), &found, &options);
+    let mut step = dialect.start(&DeviceRequest::Read, &NOW);
     loop {
         let reply = match step {
             Step::Done(answer) => return Ok(*answer),
@@ -250,14 +250,14 @@ fn talk(
         step = match reply {
             Some(mut bytes) => {
                 harm(&mut bytes);
-                dialect.hear(Reply::Bytes(&bytes), &NOW)?
+                dialect.handle_response(Reply::Bytes(&bytes), &NOW)?
             }
-            None => dialect.hear(Reply::Timeout, &NOW)?,
+            None => dialect.handle_response(Reply::Timeout, &NOW)?,
         };
     }
 }
 
-fn hello(driver: &str, plug: &mut impl Model) -> Found {
+fn hello(driver: &str, plug: &mut impl Model) -> Discovered {
     let driver = drivers::named(driver).unwrap();
     let probe = driver.probes(&family(), &NOW).remove(0);
     let answer = plug.broadcast(1.0, &probe.bytes).remove(0);

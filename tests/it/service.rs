@@ -2,7 +2,7 @@
 //! takes new settings on a signal.
 
 use crate::cli::{Running, arg, program};
-use crate::support::{PATIENCE, STRIP, TestBridge, on, run, spawned, strip, until, with};
+use crate::support::{STRIP, TIMEOUT, TestBridge, on, run, spawned, strip, until, with};
 use plug2mqtt::io::store::Store;
 use plug2mqtt::model::PersistedState;
 use std::os::unix::net::UnixDatagram;
@@ -89,7 +89,7 @@ fn a_service_manager_hears_that_it_lives_and_new_settings_are_taken_on_a_signal(
         let mark = manager.hears().len();
         bridge.signal("TERM");
         manager.after(mark, "STOPPING=1").await;
-        assert_eq!(tokio::time::timeout(PATIENCE + Duration::from_secs(5), bridge.code()).await, Ok(Some(0)));
+        assert_eq!(tokio::time::timeout(TIMEOUT + Duration::from_secs(5), bridge.code()).await, Ok(Some(0)));
     });
 }
 

@@ -1,7 +1,7 @@
 //! Two bridges on one base topic: one acts, the other waits, and nobody is left for dead.
 
 use crate::cli::{Running, arg, program};
-use crate::support::{Message, PATIENCE, STRIP, TestBridge, on, quiet, run, spawned, strip, until, with};
+use crate::support::{Message, STRIP, TIMEOUT, TestBridge, on, quiet, run, spawned, strip, until, with};
 use plug2mqtt::bridge::Ended;
 use plug2mqtt::sim::Strip;
 use std::process::Stdio;
@@ -146,7 +146,7 @@ fn twin(house: &TestBridge, name: &str) -> Running {
 async fn at_last(what: &str, done: impl Fn() -> bool) {
     let began = Instant::now();
     while !done() {
-        assert!(began.elapsed() < PATIENCE * 3, "waited in vain for {what}");
+        assert!(began.elapsed() < TIMEOUT * 3, "waited in vain for {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
-/// The patience with one plug in these tests.
+/// The timeout with one plug in these tests.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How a question for the status is answered; discovery is always answered well.

@@ -1,6 +1,6 @@
 //! The web listener, as Prometheus and a watchdog see it.
 
-use crate::support::{BrokerFaults, PATIENCE, TestBridge, run, strip, until};
+use crate::support::{BrokerFaults, TIMEOUT, TestBridge, run, strip, until};
 use plug2mqtt::sim::Faults;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -135,7 +135,7 @@ fn who_keeps_connections_is_shown_out_and_keeps_nobody_from_anything_else() {
         }
         assert_eq!(house.command("maxsmart-swp6000000000001/1/set", "OFF").await["status"], "ok");
         for mut stream in idle.drain(..48) {
-            let end = timeout(PATIENCE, stream.read(&mut [0; 64])).await.expect("an end");
+            let end = timeout(TIMEOUT, stream.read(&mut [0; 64])).await.expect("an end");
             assert!(!matches!(end, Ok(1..)), "{end:?}");
         }
         assert_eq!(page(address, "/healthz", "*/*").await.0, 200);

@@ -334,9 +334,9 @@ impl World {
         let families = self.plan.families.clone();
         let Bridge { dialects, hub, .. } = self.bridge();
         let attach = || {
-            let (found, tuning) = hub.attachment(&who)?;
+            let (found, options) = hub.attachment(&who)?;
             let family = families.get(found.driver)?;
-            Some(drivers::named(found.driver)?.attach(family, &found, &tuning))
+            Some(drivers::named(found.driver)?.attach(family, &found, &options))
         };
         let Some(mut dialect) = dialects.take(&who, attach) else {
             return Err(Broken::of(1, format!("nobody can speak with {who:?}; it is waited for for ever")));
@@ -705,7 +705,7 @@ impl World {
                 if let HubRequest::Request(Request::PlugRequest(..), Asker { mark: Some(mark), .. }) = &order
                 {
                     let now = self.now;
-                    self.check.errand(now, mark.clone())?;
+                    self.check.plug_request(now, mark.clone())?;
                 }
                 self.hub(Input::Commanded(order))?;
                 self.session(contract::Input::Received(Received::obeyed(topic)))?;

@@ -281,7 +281,7 @@ impl Check {
     }
 
     /// Somebody asks something of a plug.
-    pub(crate) fn errand(&mut self, now: Duration, mark: String) -> Checked {
+    pub(crate) fn plug_request(&mut self, now: Duration, mark: String) -> Checked {
         self.errands.insert(mark, now);
         self.none_is_late(now)
     }

@@ -92,14 +92,14 @@ impl World {
             17 => ("health_check", "{}".to_owned()),
             18 => ("restart", "{}".to_owned()),
             19 if port.is_multiple_of(2) => ("overload_reset", format!(r#"{{"id":"{id}"}}"#)),
-            20..=28 => return self.errand(id, port),
+            20..=28 => return self.plug_request(id, port),
             _ => ("nonsense", "{".to_owned()),
         };
         (format!("bridge/request/{verb}"), payload, false)
     }
 
     /// A request for the plug itself; none that would let it switch by itself.
-    fn errand(&mut self, id: &str, port: u64) -> (String, String, bool) {
+    fn plug_request(&mut self, id: &str, port: u64) -> (String, String, bool) {
         let (verb, more) = match self.random.range(0, 9) {
             0 => ("clock", ""),
             1 => ("clock", r#","set":true"#),

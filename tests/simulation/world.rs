@@ -9,7 +9,7 @@ use crate::plan::Plan;
 use crate::plugs::{Model, Said};
 use crate::random::Random;
 use crate::trouble::Trouble;
-use plug2mqtt::model::{Failure, Moment, PlugId};
+use plug2mqtt::model::{Failure, Now, PlugId};
 use plug2mqtt::sim::Answer;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -197,9 +197,9 @@ impl World {
     }
 
     /// The present as the running bridge sees it.
-    pub(crate) fn moment(&mut self) -> Moment {
+    pub(crate) fn moment(&mut self) -> Now {
         let started = self.bridge.as_ref().map_or(self.now, |bridge| bridge.started);
-        Moment {
+        Now {
             up: self.now - started,
             unix_ms: self.unix_ms(),
             utc_offset_s: self.zone.0,

@@ -1,14 +1,14 @@
 //! Rules in a plug that go against a lock: they were there before it, or the vendor's app has set them.
 
 use super::RawRule;
-use crate::core::{Lock, Moment, time};
+use crate::core::{Lock, Now, time};
 
 /// No more of them are told.
 const MOST: usize = 16;
 
 /// The rules in force that would switch a port which is locked against that, by their numbers, each in a
 /// sentence. Locks by port, port 1 first; those missing are not locked.
-pub fn against(rules: &[RawRule], locks: &[Lock], now: &Moment) -> Vec<(i64, String)> {
+pub fn against(rules: &[RawRule], locks: &[Lock], now: &Now) -> Vec<(i64, String)> {
     let mut all = Vec::new();
     for rule in rules.iter().filter(|rule| rule.enabled) {
         let comes = rule.comes(now);

@@ -2,7 +2,7 @@
 
 use super::{RawRule, ScheduleEdit, minute_of_day};
 use crate::capability::{Guard, read};
-use crate::core::{Days, Moment, PerPort};
+use crate::core::{Days, Now, PerPort};
 use jiff::civil::Date;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -101,7 +101,7 @@ impl ScheduleRequest {
         &self,
         rules: &[RawRule],
         guard: &Guard,
-        now: &Moment,
+        now: &Now,
     ) -> Result<Option<ScheduleEdit>, String> {
         let known = |id: i64| {
             let numbers: Vec<String> = rules.iter().map(|rule| rule.id.to_string()).collect();
@@ -139,7 +139,7 @@ impl ScheduleRequest {
 }
 
 /// The rule that results; one that comes once must still come.
-fn filled(rule: RawRule, content: &RuleChange, now: &Moment) -> Result<RawRule, String> {
+fn filled(rule: RawRule, content: &RuleChange, now: &Now) -> Result<RawRule, String> {
     let rule = laid_over(rule, content, now)?;
     let timed = content.at.is_some() || content.enabled == Some(true);
     let comes = rule.comes(now).filter(|_| content.date.is_some() || rule.enabled && timed);
@@ -153,7 +153,7 @@ fn filled(rule: RawRule, content: &RuleChange, now: &Moment) -> Result<RawRule, 
     }
 }
 
-fn laid_over(mut rule: RawRule, content: &RuleChange, now: &Moment) -> Result<RawRule, String> {
+fn laid_over(mut rule: RawRule, content: &RuleChange, now: &Now) -> Result<RawRule, String> {
     if !content.on.is_empty() || !content.off.is_empty() {
         rule.ports.fill(None);
     }

@@ -153,14 +153,14 @@ fn a_rule_that_comes_once_keeps_its_local_date() {
     let rule = rule.at(local("2026-11-22,00:30:00").expect("a time"), &now()).expect("a rule");
     assert_eq!((rule.minute, rule.once), (30, Some(1_795_303_800)));
     for offset_s in [0, 3600, 7200] {
-        let now = Moment { utc_offset_s: offset_s, ..now() };
+        let now = Now { utc_offset_s: offset_s, ..now() };
         assert_eq!(rule.comes(&now), local("2026-11-22,00:30:00"), "read with {offset_s} s");
     }
     let late = rule.at(local("2026-11-22,23:59:00").expect("a time"), &now()).expect("a rule");
-    let summer = Moment { utc_offset_s: 7200, ..now() };
+    let summer = Now { utc_offset_s: 7200, ..now() };
     assert_eq!(late.comes(&summer), local("2026-11-22,23:59:00"));
     // As captured on a 1.30 station (cmd-516.md of mh-maxsmart-powerstation): the minute is stale.
     let app = RawRule { minute: 1384, once: Some(1_539_387_857), ..late };
-    let summer = Moment { dst_s: 3600, ..summer };
+    let summer = Now { dst_s: 3600, ..summer };
     assert_eq!(app.comes(&summer), local("2018-10-13,01:44:17"));
 }

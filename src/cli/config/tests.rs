@@ -20,9 +20,9 @@ fn printed(print: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> String {
     String::from_utf8(out).expect("text")
 }
 
-fn plugs() -> Vec<Found> {
+fn plugs() -> Vec<Discovered> {
     let odd = "Odd \"name\"\n[mqtt]\nurl = 5 \u{7f}".to_owned();
-    vec![Found { id: "maxsmart-swp6".into(), name: odd.clone(), ports: vec![odd, "Fan".into()] }]
+    vec![Discovered { id: "maxsmart-swp6".into(), name: odd.clone(), ports: vec![odd, "Fan".into()] }]
 }
 
 #[test]
@@ -62,17 +62,17 @@ fn init_writes_the_names_that_plugs_have() {
         ..DeviceInfo::default()
     };
     let place = "127.0.0.1".parse().map(|ip| Endpoint { ip, udp: 1, http: 2 }).unwrap();
-    let found = crate::model::Found { driver: "maxsmart", id: Some(id.clone()), place, facts };
+    let found = crate::model::Discovered { driver: "maxsmart", id: Some(id.clone()), place, facts };
     let reading = Reading { ports: vec![Default::default(); 3], ..Default::default() };
     let twin = crate::model::PlugId::of("maxsmart", "swp6000000000002");
     let twin =
-        Seen { found: crate::model::Found { id: twin, ..found.clone() }, reading: Ok(reading.clone()) };
+        Seen { found: crate::model::Discovered { id: twin, ..found.clone() }, reading: Ok(reading.clone()) };
     let seen = Seen { found, reading: Ok(reading) };
     let both = [seen, twin];
     let names: Vec<_> =
-        Found::all(&both, &PersistedState::default()).into_iter().map(|plug| plug.name).collect();
+        Discovered::all(&both, &PersistedState::default()).into_iter().map(|plug| plug.name).collect();
     assert_eq!(names, ["STRIP 0001", "STRIP 0002"]);
-    let own = Found::all(&both[..1], &PersistedState::default()).remove(0);
+    let own = Discovered::all(&both[..1], &PersistedState::default()).remove(0);
     assert_eq!((own.name.as_str(), own.ports.join(",")), ("STRIP", "PORT1,Fan,Port 3".into()));
     let text = printed(|out| init(ALL, &[own], None, out));
     assert!(text.starts_with("#:schema ./plug2mqtt.schema.json\n"), "{text}");

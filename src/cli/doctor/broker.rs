@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Topics or plugs named in one finding.
 const NAMED: usize = 5;
@@ -18,7 +18,7 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
     let (host, port, tls) = broker_address(settings);
     let builtin = settings.mqtt.url.is_none();
     let began = Instant::now();
-    let found = timeout(PATIENCE, lookup_host((host.as_str(), port))).await;
+    let found = timeout(TIMEOUT, lookup_host((host.as_str(), port))).await;
     let addresses: Vec<_> = match found {
         Ok(Ok(all)) => all.collect(),
         Ok(Err(error)) => {
@@ -30,7 +30,7 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
             )];
         }
         Err(_) => {
-            let text = format!("nobody resolves the name {host} within {} s", PATIENCE.as_secs());
+            let text = format!("nobody resolves the name {host} within {} s", TIMEOUT.as_secs());
             return vec![Finding::bad(
                 "broker name",
                 text,
@@ -143,9 +143,9 @@ fn bridges(settings: &Settings, living: &[OtherBridge]) -> Vec<Finding> {
 }
 
 async fn knock(host: &str, port: u16) -> Result<(), String> {
-    match timeout(PATIENCE, TcpStream::connect((host, port))).await {
+    match timeout(TIMEOUT, TcpStream::connect((host, port))).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no response for {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("no response for {} s", TIMEOUT.as_secs())),
     }
 }

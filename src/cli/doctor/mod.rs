@@ -116,22 +116,22 @@ fn own(settings: &Settings, file: Option<&Path>) -> Vec<Finding> {
 
 /// Where broadcasts go.
 fn network(settings: &Settings) -> Vec<Finding> {
-    let quarries = driver_configs(settings);
-    if quarries.is_empty() {
+    let configs = driver_configs(settings);
+    if configs.is_empty() {
         return vec![Finding::bad("network", "every family is switched off", &enable_one(settings))];
     }
     let all = interfaces();
     let words: Vec<String> = all.iter().map(|(own, to)| format!("{own} (broadcast {to})")).collect();
     let mut findings = Vec::new();
-    for quarry in quarries {
-        let subject = format!("{} search", quarry.driver.name());
-        let mut to: Vec<String> = quarry.reach.broadcast.iter().map(ToString::to_string).collect();
-        let (hosts, scan) = (quarry.reach.hosts.len(), quarry.reach.scan.len());
+    for config in configs {
+        let subject = format!("{} search", config.driver.name());
+        let mut to: Vec<String> = config.reach.broadcast.iter().map(ToString::to_string).collect();
+        let (hosts, scan) = (config.reach.hosts.len(), config.reach.scan.len());
         to.extend((hosts > 0).then(|| format!("{hosts} hosts of their own")));
         to.extend((scan > 0).then(|| format!("{scan} addresses of networks")));
         let also = to.join(", ");
         let more = if also.is_empty() { String::new() } else { format!(", and to {also}") };
-        findings.push(match (quarry.reach.everywhere, words.is_empty()) {
+        findings.push(match (config.reach.everywhere, words.is_empty()) {
             (true, false) => Finding::fine(&subject, format!("goes out from {}{more}", words.join(", "))),
             (true, true) => Finding::bad(
                 &subject,

@@ -13,7 +13,7 @@ use crate::io::line::Line;
 use crate::io::probe::{DriverConfig, exchange, greet};
 use crate::io::store::Store;
 use crate::model::{
-    Access, Clock, ClockQuery, DeviceInfo, Endpoint, Failure, Found, Lock, PlugId, Query, QueryReply,
+    Access, Clock, ClockQuery, DeviceInfo, Discovered, Endpoint, Failure, Lock, PlugId, Query, QueryReply,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// How long each way may take.
-const PATIENCE: Duration = Duration::from_millis(1500);
+const TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Plugs examined at one time.
 const AT_ONCE: usize = 128;
@@ -45,27 +45,27 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
     };
     let memory = Store::peek(&state_directory(settings)).unwrap_or_default();
     let mut findings = Vec::new();
-    let mut patients: BTreeMap<Endpoint, (DriverConfig, Found, bool)> = BTreeMap::new();
-    for quarry in driver_configs(settings) {
-        for (id, plug) in memory.plugs.iter().filter(|(_, plug)| plug.driver == quarry.driver.name()) {
-            let found = Found {
-                driver: quarry.driver.name(),
+    let mut patients: BTreeMap<Endpoint, (DriverConfig, Discovered, bool)> = BTreeMap::new();
+    for config in driver_configs(settings) {
+        for (id, plug) in memory.plugs.iter().filter(|(_, plug)| plug.driver == config.driver.name()) {
+            let found = Discovered {
+                driver: config.driver.name(),
                 id: plug.hardware.clone().or(Some(id.clone())),
                 place: plug.place,
                 facts: DeviceInfo::clone(&plug.facts),
             };
-            patients.insert(plug.place, (quarry.clone(), found, false));
+            patients.insert(plug.place, (config.clone(), found, false));
         }
-        let (all, strays, unresolved) = answering(&quarry).await;
+        let (all, strays, unresolved) = answering(&config).await;
         for found in all {
-            patients.insert(found.place, (quarry.clone(), found, true));
+            patients.insert(found.place, (config.clone(), found, true));
         }
         findings.extend(strays.into_iter().map(|stray| {
             let remedy = "nothing to do, unless it should be a plug: then report it, please";
             Finding::note(&stray.from.ip().to_string(), stray.what, remedy)
         }));
         findings.extend(unresolved.into_iter().map(|(host, why)| {
-            let name = quarry.driver.name();
+            let name = config.driver.name();
             Finding::bad(
                 &host,
                 format!("is named in {name}.hosts, and {why}"),
@@ -84,12 +84,12 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
     let book = Arc::new(Book::open(settings));
     let mut examined = JoinSet::new();
     let room = Arc::new(Semaphore::new(AT_ONCE));
-    for (quarry, found, searched) in patients.into_values() {
+    for (config, found, searched) in patients.into_values() {
         let (http, zone, room) = (http.clone(), zone(settings), Arc::clone(&room));
         let book = Arc::clone(&book);
         examined.spawn(async move {
             let _place = room.acquire().await;
-            one(&http, zone, &quarry, &found, searched, &book).await
+            one(&http, zone, &config, &found, searched, &book).await
         });
     }
     let mut all: Vec<Vec<Finding>> = examined.join_all().await;
@@ -99,14 +99,14 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
 }
 
 /// Plugs that claim to be the same one.
-fn doubles<'a>(all: impl Iterator<Item = &'a Found>) -> Vec<Finding> {
-    let mut owners: BTreeMap<&str, Vec<&Found>> = BTreeMap::new();
+fn doubles<'a>(all: impl Iterator<Item = &'a Discovered>) -> Vec<Finding> {
+    let mut owners: BTreeMap<&str, Vec<&Discovered>> = BTreeMap::new();
     for found in all {
         if let Some(serial) = found.facts.serial.as_deref() {
             owners.entry(serial).or_default().push(found);
         }
     }
-    let several = |owners: &Vec<&Found>| {
+    let several = |owners: &Vec<&Discovered>| {
         // The same plug at an older address is no second one.
         owners.iter().enumerate().any(|(nth, a)| {
             owners
@@ -116,7 +116,7 @@ fn doubles<'a>(all: impl Iterator<Item = &'a Found>) -> Vec<Finding> {
         })
     };
     let doubled = owners.into_iter().filter(|(_, owners)| several(owners));
-    let finding = |(serial, owners): (&str, Vec<&Found>)| {
+    let finding = |(serial, owners): (&str, Vec<&Discovered>)| {
         let places: Vec<String> = owners.iter().map(|found| found.place.to_string()).collect();
         Finding::note(
             "plugs",
@@ -131,8 +131,8 @@ fn doubles<'a>(all: impl Iterator<Item = &'a Found>) -> Vec<Finding> {
 async fn one(
     http: &Http,
     zone: Zone,
-    quarry: &DriverConfig,
-    found: &Found,
+    config: &DriverConfig,
+    found: &Discovered,
     searched: bool,
     book: &Book,
 ) -> Vec<Finding> {
@@ -145,7 +145,7 @@ async fn one(
             "wait for a search, or name it in hosts",
         )];
     }
-    let greeted = greet(quarry, place, PATIENCE).await;
+    let greeted = greet(config, place, TIMEOUT).await;
     ways.push(match &greeted {
         Ok((_, took)) => format!("discovery {} ms", took.as_millis()),
         Err(_) => "discovery: no response".into(),
@@ -170,7 +170,7 @@ async fn one(
     }
     let answers = greeted.is_ok();
     let (mut barred, mut awake) = (false, answers);
-    if quarry.has_web() {
+    if config.has_web() {
         let web = knock(place).await;
         barred = answers && web.is_err();
         awake |= web.is_ok();
@@ -179,13 +179,13 @@ async fn one(
             Err(why) => format!("HTTP port {} {why}", place.http),
         });
     }
-    for (way, question) in quarry.driver.ways(&found.facts) {
-        let answer = exchange(place, &question, PATIENCE, |reply| (!reply.is_empty()).then_some(())).await;
+    for (way, question) in config.driver.ways(&found.facts) {
+        let answer = exchange(place, &question, TIMEOUT, |reply| (!reply.is_empty()).then_some(())).await;
         awake |= answer.is_ok();
         let took = answer.map(|((), took)| took.as_millis());
         ways.push(took.map_or_else(|_| format!("{way}: no response"), |took| format!("{way} {took} ms")));
     }
-    let mut line = Line::open(http, quarry, &found).in_zone(zone);
+    let mut line = Line::open(http, config, &found).in_zone(zone);
     let began = Instant::now();
     let mut findings = vec![match line.read().await {
         Ok(reading) => {
@@ -216,14 +216,14 @@ async fn one(
         }
     }];
     if !searched {
-        let family = quarry.driver.name();
+        let family = config.driver.name();
         findings.push(Finding::note(
             &name,
             "answers when it is asked itself, and no search finds it",
             &format!("broadcasts do not reach it: it is lost when its address changes; name it in {family}.hosts, or its network's broadcast address in {family}.broadcast"),
         ));
     }
-    if quarry.driver.info().set_clock.is_some() {
+    if config.driver.info().set_clock.is_some() {
         findings.extend(clock(&mut line, zone_known, &name).await);
     }
     findings.extend(defied(&mut line, &locks, &name).await);
@@ -283,7 +283,7 @@ async fn defied(line: &mut Line, locks: &[Lock], name: &str) -> Vec<Finding> {
 
 async fn knock(place: Endpoint) -> Result<Duration, &'static str> {
     let began = Instant::now();
-    match timeout(PATIENCE, TcpStream::connect(place.tcp())).await {
+    match timeout(TIMEOUT, TcpStream::connect(place.tcp())).await {
         Ok(Ok(_)) => Ok(began.elapsed()),
         Ok(Err(_)) => Err("closed"),
         Err(_) => Err("timeout"),
@@ -296,7 +296,7 @@ fn same_plug(now: &PlugId, known: &PlugId) -> bool {
 }
 
 /// As the bridge calls it: of several with one serial each has an id of its own.
-fn subject(book: &Book, found: &Found) -> String {
+fn subject(book: &Book, found: &Discovered) -> String {
     let name = found.facts.name.as_ref().map(ToString::to_string);
     let id = book.id(found).map_or_else(|| found.place.to_string(), ToString::to_string);
     name.map_or_else(|| id.clone(), |name| format!("{name} ({id})"))
@@ -305,12 +305,12 @@ fn subject(book: &Book, found: &Found) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Clock, is_off};
-    use crate::model::Moment;
+    use crate::model::Now;
     use std::time::Duration;
 
     #[test]
     fn a_clock_that_is_wrong_in_every_zone_is_wrong_while_none_is_known() {
-        let now = Moment { up: Duration::ZERO, unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0 };
+        let now = Now { up: Duration::ZERO, unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0 };
         let said = |shown: &str, zone_known: bool| {
             let clock = Clock::read(shown, &now).expect("a clock");
             is_off(&clock, zone_known, "Desk")

@@ -13,7 +13,7 @@ use crate::cli::table::write;
 use crate::client::perform;
 use crate::config::Settings;
 use crate::io::clock::Clock;
-use crate::model::{Lock, Moment};
+use crate::model::{Lock, Now};
 use anyhow::Result;
 use std::io::Write;
 
@@ -32,7 +32,7 @@ impl Runs for Runner<'_> {
             let zone = zone(settings);
             let zone_known = zone.name().is_some();
             let now = Clock::start_in(zone).now();
-            may_set(&now, Moment::RELEASED_MS, zone_known).map_err(anyhow::Error::msg)?;
+            may_set(&now, Now::RELEASED_MS, zone_known).map_err(anyhow::Error::msg)?;
         }
         let target = face.target();
         let mut plug = find(settings, &target.plug).await?;

@@ -6,7 +6,7 @@
 //! # A walk: how it sits in the seams of [`Driver`] and [`Dialect`]
 //!
 //! INPLUG is Broadlink's UDP protocol on port 80. `probes` gives the 48-byte hello with the time
-//! from [`Moment`], `recognise` reads type, MAC and name from the 128-byte reply; the MAC is the
+//! from [`Now`], `recognise` reads type, MAC and name from the 128-byte reply; the MAC is the
 //! identity. The dialect begins without a session key: a conversation then opens with hello, because
 //! whoever has the address gives its key to anybody, and the key exchange (0x65), whose answer
 //! brings id and key; status (0x6a `01`) and meter (0x6a `04`) follow. Error -7 or -2 in a reply
@@ -26,8 +26,8 @@ mod wire;
 
 use super::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use crate::model::{
-    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family, FamilyInfo, Found,
-    Mac, Moment, PlugId, PortReading, Reading, Switch,
+    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Discovered, Endpoint, Failure, Family,
+    FamilyInfo, Mac, Now, PlugId, PortReading, Reading, Switch,
 };
 use crypt::Key;
 use kind::Kind;
@@ -59,11 +59,11 @@ impl Driver for Inplug {
         &family::FAMILY
     }
 
-    fn probes(&self, family: &Family, now: &Moment) -> Vec<Probe> {
+    fn probes(&self, family: &Family, now: &Now) -> Vec<Probe> {
         vec![Probe { bytes: wire::hello(now), port: family.udp_port }]
     }
 
-    fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Found> {
+    fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Discovered> {
         let place = Endpoint { ip: from.ip(), http: family.http_port, udp: family.udp_port };
         found(place, &wire::hello_reply(datagram)?)
     }
@@ -76,11 +76,11 @@ impl Driver for Inplug {
         }
     }
 
-    fn attach(&self, family: &Family, plug: &Found, tuning: &DialectOptions) -> Box<dyn Dialect> {
+    fn attach(&self, family: &Family, plug: &Discovered, options: &DialectOptions) -> Box<dyn Dialect> {
         Box::new(InplugDialect {
             place: plug.place,
             facts: plug.facts.clone(),
-            timeout: tuning.timeout,
+            timeout: options.timeout,
             keep_alive: family.own.switch("keep_alive"),
             kept_alive: None,
             device: None,
@@ -103,7 +103,7 @@ impl Driver for Inplug {
 /// Said of one that answers and tells no MAC, or one of zeros.
 const NO_MAC: &str = "it answers and tells no MAC, by which it could be told from others: it is left alone";
 
-fn found(place: Endpoint, hello: &wire::Hello) -> Option<Found> {
+fn found(place: Endpoint, hello: &wire::Hello) -> Option<Discovered> {
     let kind = kind::kind(hello.device)?;
     let facts = DeviceInfo {
         name: hello.name.clone(),
@@ -113,7 +113,7 @@ fn found(place: Endpoint, hello: &wire::Hello) -> Option<Found> {
         mac: Some(hello.mac),
         ..DeviceInfo::default()
     };
-    Some(Found { driver: Inplug.name(), id: PlugId::of(Inplug.name(), &hello.mac.bare()), place, facts })
+    Some(Discovered { driver: Inplug.name(), id: PlugId::of(Inplug.name(), &hello.mac.bare()), place, facts })
 }
 
 /// One exchange of a conversation.
@@ -177,7 +177,7 @@ struct InplugDialect {
 }
 
 impl Dialect for InplugDialect {
-    fn ask(&mut self, ask: &DeviceRequest, now: &Moment) -> Step {
+    fn start(&mut self, ask: &DeviceRequest, now: &Now) -> Step {
         self.plan.clear();
         self.healed = false;
         self.reading = Reading::default();
@@ -216,7 +216,7 @@ impl Dialect for InplugDialect {
         self.next(now)
     }
 
-    fn hear(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
+    fn handle_response(&mut self, reply: Reply<'_>, now: &Now) -> Result<Step, Failure> {
         let Some(exchange) = self.plan.front().copied() else {
             return Err(Failure::InvalidResponse("an answer to nothing".into()));
         };
@@ -250,7 +250,7 @@ impl Dialect for InplugDialect {
         Ok(self.next(now))
     }
 
-    fn forget(&mut self) {
+    fn reset_session(&mut self) {
         self.lost |= self.session.take().is_some();
     }
 }
@@ -267,13 +267,13 @@ impl InplugDialect {
         kind::kind(self.device?)
     }
 
-    fn next(&mut self, now: &Moment) -> Step {
+    fn next(&mut self, now: &Now) -> Step {
         if self.plan.front() == Some(&Exchange::Meter) && !self.asks_meter() {
             self.plan.pop_front();
         }
         let brief = BRIEF.min(self.timeout / 4);
         self.sent_at = now.up;
-        let (what, patience) = match self.plan.front() {
+        let (what, timeout) = match self.plan.front() {
             Some(Exchange::KeepAlive) => (wire::keep_alive(), NO_ANSWER.min(self.timeout)),
             Some(Exchange::Hello | Exchange::Identity) => (wire::hello(now), self.timeout),
             Some(Exchange::Keys) => (self.seal(now, Purpose::Keys, &wire::introduction()), self.timeout),
@@ -286,8 +286,8 @@ impl InplugDialect {
             // The rest of the reading must not be lost with it, nor the figure of a plug that is slow.
             Some(Exchange::Meter) => {
                 let question = self.question();
-                let patience = (self.timeout / 2).max(self.took * 2).min(self.timeout);
-                (self.seal(now, Purpose::Command, question), patience)
+                let timeout = (self.timeout / 2).max(self.took * 2).min(self.timeout);
+                (self.seal(now, Purpose::Command, question), timeout)
             }
             None if self.reading.ports.is_empty() => {
                 return Step::Done(Box::new(DeviceResponse::Unsupported));
@@ -298,10 +298,10 @@ impl InplugDialect {
                 return Step::Done(Box::new(DeviceResponse::Reading(reading)));
             }
         };
-        Step::Send(Request { what: Message::Datagram(what), patience })
+        Step::Send(Request { what: Message::Datagram(what), timeout })
     }
 
-    fn seal(&mut self, now: &Moment, purpose: Purpose, payload: &[u8]) -> Vec<u8> {
+    fn seal(&mut self, now: &Now, purpose: Purpose, payload: &[u8]) -> Vec<u8> {
         let [low, high, ..] = now.nonce.to_le_bytes();
         let session = match purpose {
             Purpose::Keys => None,
@@ -333,7 +333,7 @@ impl InplugDialect {
     }
 
     /// Takes the answer to a command.
-    fn take(&mut self, exchange: Exchange, heard: Heard, now: &Moment) -> Result<(), Failure> {
+    fn take(&mut self, exchange: Exchange, heard: Heard, now: &Now) -> Result<(), Failure> {
         match exchange {
             Exchange::Firmware => self.hear_firmware(heard),
             Exchange::Status => {
@@ -358,7 +358,7 @@ impl InplugDialect {
             Some(mac) if mac != hello.mac => return Err(Failure::WrongDevice(stranger(hello.mac))),
             _ => self.facts.mac = Some(hello.mac),
         }
-        if let Some(Found { facts, .. }) = found(self.place, &hello) {
+        if let Some(Discovered { facts, .. }) = found(self.place, &hello) {
             let name = facts.name.clone().or(self.facts.name.take());
             self.facts = DeviceInfo { name, firmware: self.facts.firmware.take(), ..facts };
         }

@@ -1,3 +1,5 @@
+mod meter;
+
 use super::meter::{MUTE, SPARED};
 use super::*;
 use crate::model::{MAX_WATTS, OwnValue, PowerUnit, Span};
@@ -10,8 +12,8 @@ const ON: &[u8] = &[1, 0, 0, 0, 1];
 const OFF: &[u8] = &[1, 0, 0, 0, 0];
 const FIVE_WATTS: &[u8] = &[4, 0, 0, 0, 0x88, 0x13];
 
-fn now() -> Moment {
-    Moment { up: Duration::from_secs(500), unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0x1234 }
+fn now() -> Now {
+    Now { up: Duration::from_secs(500), unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0x1234 }
 }
 
 fn mac(text: &str) -> Mac {
@@ -23,13 +25,17 @@ fn tongue_of(keep_alive: bool) -> Box<dyn Dialect> {
     let mut family = Family { timeout, ..Inplug.info().usual() };
     family.own.set("keep_alive", OwnValue::Switch(keep_alive));
     let facts = DeviceInfo { mac: Some(mac(MAC)), ..DeviceInfo::default() };
-    let plug =
-        Found { driver: "inplug", id: PlugId::new("inplug-020000000011"), place: Endpoint::UNKNOWN, facts };
-    let tuning = DialectOptions { timeout, power_unit: PowerUnit::Auto, set_clock: false };
-    Inplug.attach(&family, &plug, &tuning)
+    let plug = Discovered {
+        driver: "inplug",
+        id: PlugId::new("inplug-020000000011"),
+        place: Endpoint::UNKNOWN,
+        facts,
+    };
+    let options = DialectOptions { timeout, power_unit: PowerUnit::Auto, set_clock: false };
+    Inplug.attach(&family, &plug, &options)
 }
 
-fn tongue() -> Box<dyn Dialect> {
+fn dialect() -> Box<dyn Dialect> {
     tongue_of(false)
 }
 
@@ -48,22 +54,22 @@ const HELLO: Says = Says::Hello(0x2716, MAC, false);
 
 /// A plug of type 0x2716 with a session.
 fn in_session() -> Box<dyn Dialect> {
-    let mut tongue = tongue();
+    let mut dialect = dialect();
     play(
-        tongue.as_mut(),
+        dialect.as_mut(),
         &DeviceRequest::Read,
         &[HELLO, Says::Key, Says::Error(-5), Says::Payload(OFF), Says::Payload(FIVE_WATTS)],
     )
     .expect("a reading");
-    tongue
+    dialect
 }
 
 /// A plug of another type, after its first reading with this answer to the meter's question.
 fn metered(device: u16, answer: Says) -> (Box<dyn Dialect>, Option<f64>) {
-    let mut tongue = tongue();
+    let mut dialect = dialect();
     let script = [Says::Hello(device, MAC, false), Says::Key, Says::Nothing, Says::Payload(ON), answer];
-    let watts = watts(play(tongue.as_mut(), &DeviceRequest::Read, &script));
-    (tongue, watts)
+    let watts = watts(play(dialect.as_mut(), &DeviceRequest::Read, &script));
+    (dialect, watts)
 }
 
 fn envelope(packet: &[u8], key: Key) -> Envelope {
@@ -119,13 +125,13 @@ fn hello(device: u16, address: &str, locked: bool) -> Vec<u8> {
 }
 
 /// Plays a conversation to its end, which must come with the last line of the script.
-fn play(tongue: &mut dyn Dialect, ask: &DeviceRequest, script: &[Says]) -> Result<DeviceResponse, Failure> {
-    let mut step = tongue.ask(ask, &now());
+fn play(dialect: &mut dyn Dialect, ask: &DeviceRequest, script: &[Says]) -> Result<DeviceResponse, Failure> {
+    let mut step = dialect.start(ask, &now());
     for (line, says) in script.iter().enumerate() {
         let Step::Send(request) = &step else { panic!("line {line} is not reached: {step:?}") };
         let Message::Datagram(bytes) = &request.what else { panic!("{request:?}") };
         let answer = reply(bytes, *says);
-        step = tongue.hear(answer.as_deref().map_or(Reply::Timeout, Reply::Bytes), &now())?;
+        step = dialect.handle_response(answer.as_deref().map_or(Reply::Timeout, Reply::Bytes), &now())?;
     }
     match step {
         Step::Done(answer) => Ok(*answer),
@@ -154,37 +160,37 @@ fn switch(on: bool) -> DeviceRequest {
 
 #[test]
 fn who_then_the_key_then_firmware_once_then_only_status_and_meter() {
-    let mut tongue = tongue();
+    let mut dialect = dialect();
     let firmware = Says::Payload(&[0x68, 0, 0, 0, 29, 0]);
     let script = [HELLO, Says::Key, firmware, Says::Payload(ON), Says::Payload(FIVE_WATTS)];
-    let first = reading(play(tongue.as_mut(), &DeviceRequest::Read, &script));
+    let first = reading(play(dialect.as_mut(), &DeviceRequest::Read, &script));
     assert_eq!(first.ports, [PortReading { relay: Some(true), watts: Some(5.0), ..PortReading::default() }]);
     assert_eq!(first.facts.and_then(|facts| facts.firmware).as_deref(), Some("29"));
     let script = [Says::Payload(OFF), Says::Payload(&[4, 0, 0, 0, 0, 0])];
-    let next = reading(play(tongue.as_mut(), &DeviceRequest::Read, &script));
+    let next = reading(play(dialect.as_mut(), &DeviceRequest::Read, &script));
     assert_eq!(next.ports, [PortReading { relay: Some(false), watts: Some(0.0), ..PortReading::default() }]);
     assert_eq!(next.facts, None);
 }
 
 #[test]
 fn a_switch_is_read_back_in_the_same_conversation() {
-    let mut tongue = in_session();
+    let mut dialect = in_session();
     let script = [HELLO, Says::Payload(&[2, 0, 0, 0, 1]), Says::Payload(ON)];
-    assert_eq!(relay(play(tongue.as_mut(), &switch(true), &script)), Some(true));
+    assert_eq!(relay(play(dialect.as_mut(), &switch(true), &script)), Some(true));
     let all = DeviceRequest::Switch(Switch::All(false));
     let script = [HELLO, Says::Payload(&[2, 0, 0, 0, 0]), Says::Payload(ON)];
-    assert_eq!(relay(play(tongue.as_mut(), &all, &script)), Some(true), "what it says, not what was wished");
+    assert_eq!(relay(play(dialect.as_mut(), &all, &script)), Some(true), "what it says, not what was wished");
 }
 
 #[test]
 fn a_lost_session_is_healed_where_it_is_missed() {
     for error in [-7, -2] {
-        let mut tongue = in_session();
+        let mut dialect = in_session();
         let ok = Says::Payload(&[2]);
         let script = [HELLO, Says::Error(error), HELLO, Says::Key, ok, Says::Payload(ON)];
-        assert_eq!(relay(play(tongue.as_mut(), &switch(true), &script)), Some(true));
+        assert_eq!(relay(play(dialect.as_mut(), &switch(true), &script)), Some(true));
         let script = [Says::Payload(ON), Says::Error(error), HELLO, Says::Key, Says::Payload(FIVE_WATTS)];
-        let answer = play(tongue.as_mut(), &DeviceRequest::Read, &script);
+        let answer = play(dialect.as_mut(), &DeviceRequest::Read, &script);
         assert!(matches!(&answer, Ok(DeviceResponse::Reading(reading)) if reading.renewed));
         assert_eq!(watts(answer), Some(5.0));
     }
@@ -192,9 +198,9 @@ fn a_lost_session_is_healed_where_it_is_missed() {
 
 #[test]
 fn a_session_lost_twice_in_one_conversation_is_a_failure() {
-    let mut tongue = in_session();
+    let mut dialect = in_session();
     let script = [Says::Error(-7), HELLO, Says::Key, Says::Error(-7)];
-    let failure = play(tongue.as_mut(), &DeviceRequest::Read, &script);
+    let failure = play(dialect.as_mut(), &DeviceRequest::Read, &script);
     assert_eq!(failure, Err(Failure::Rejected("error -7: the key has expired".into())));
 }
 
@@ -202,7 +208,7 @@ fn a_session_lost_twice_in_one_conversation_is_a_failure() {
 fn another_plug_at_the_address_is_a_stranger_and_gets_no_command() {
     let other = Says::Hello(0x2716, "02:00:00:00:00:12", false);
     let stranger = Err(Failure::WrongDevice("inplug-020000000012".into()));
-    assert_eq!(play(tongue().as_mut(), &switch(true), &[other]), stranger);
+    assert_eq!(play(dialect().as_mut(), &switch(true), &[other]), stranger);
     // Also in a session, which its own key may fit.
     assert_eq!(play(in_session().as_mut(), &switch(true), &[other]), stranger);
     // A reading brings it to light when it does not know our key.
@@ -211,13 +217,13 @@ fn another_plug_at_the_address_is_a_stranger_and_gets_no_command() {
 
 #[test]
 fn after_a_failure_everything_is_asked_anew() {
-    let mut tongue = in_session();
-    assert_eq!(play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Nothing]), Err(Failure::Timeout));
-    tongue.forget();
+    let mut dialect = in_session();
+    assert_eq!(play(dialect.as_mut(), &DeviceRequest::Read, &[Says::Nothing]), Err(Failure::Timeout));
+    dialect.reset_session();
     let script = [HELLO, Says::Key, Says::Payload(ON), Says::Payload(FIVE_WATTS)];
-    let read = reading(play(tongue.as_mut(), &DeviceRequest::Read, &script));
+    let read = reading(play(dialect.as_mut(), &DeviceRequest::Read, &script));
     assert_eq!((read.ports[0].relay, read.renewed), (Some(true), true));
-    let again = play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Payload(ON), Says::Payload(FIVE_WATTS)]);
+    let again = play(dialect.as_mut(), &DeviceRequest::Read, &[Says::Payload(ON), Says::Payload(FIVE_WATTS)]);
     assert!(!reading(again).renewed, "it is told once");
 }
 
@@ -225,124 +231,23 @@ fn after_a_failure_everything_is_asked_anew() {
 fn a_locked_plug_is_told_as_locked_with_the_remedy() {
     let locked = Says::Hello(0x2716, MAC, true);
     for answer in [Says::Error(-1), Says::Nothing] {
-        match play(tongue().as_mut(), &DeviceRequest::Read, &[locked, answer]) {
+        match play(dialect().as_mut(), &DeviceRequest::Read, &[locked, answer]) {
             Err(Failure::Rejected(why)) => assert!(why.contains("locked") && why.contains("app"), "{why}"),
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(play(tongue().as_mut(), &DeviceRequest::Read, &[HELLO, Says::Nothing]), Err(Failure::Timeout));
+    assert_eq!(
+        play(dialect().as_mut(), &DeviceRequest::Read, &[HELLO, Says::Nothing]),
+        Err(Failure::Timeout)
+    );
     // It may have been let in before it was locked.
     let script = [locked, Says::Key, Says::Nothing, Says::Payload(ON), Says::Payload(FIVE_WATTS)];
-    assert_eq!(relay(play(tongue().as_mut(), &DeviceRequest::Read, &script)), Some(true));
-}
-
-#[test]
-fn a_plug_without_a_meter_is_hardly_ever_asked_for_it() {
-    for (device, error) in [(0x2716, -4), (0x2717, -5), (0x947a, -4)] {
-        let (mut tongue, none) = metered(device, Says::Error(error));
-        assert_eq!(none, None);
-        assert_eq!(relay(play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Payload(ON)])), Some(true));
-        // Also after the line broke.
-        tongue.forget();
-        let script = [Says::Hello(device, MAC, false), Says::Key, Says::Payload(ON)];
-        assert_eq!(relay(play(tongue.as_mut(), &DeviceRequest::Read, &script)), Some(true));
-    }
-}
-
-#[test]
-fn a_meter_that_has_told_is_believed_to_be_none_only_after_several_refusals_and_not_for_good() {
-    for error in [-4, -5] {
-        let mut tongue = in_session();
-        let no = [Says::Payload(ON), Says::Error(error)];
-        let figure = [Says::Payload(ON), Says::Payload(FIVE_WATTS)];
-        for _ in 1..MUTE {
-            let read = reading(play(tongue.as_mut(), &DeviceRequest::Read, &no));
-            assert_eq!((read.ports[0].watts, read.refused.len()), (None, 1));
-        }
-        assert_eq!(watts(play(tongue.as_mut(), &DeviceRequest::Read, &figure)), Some(5.0), "it was for once");
-        for _ in 0..MUTE {
-            assert_eq!(watts(play(tongue.as_mut(), &DeviceRequest::Read, &no)), None);
-        }
-        for again in [&no, &figure] {
-            for _ in 0..SPARED {
-                assert_eq!(watts(play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Payload(ON)])), None);
-            }
-            let told = watts(play(tongue.as_mut(), &DeviceRequest::Read, again));
-            assert_eq!(told.is_some(), again[1..] == figure[1..]);
-        }
-        assert_eq!(watts(play(tongue.as_mut(), &DeviceRequest::Read, &figure)), Some(5.0));
-    }
-}
-
-#[test]
-fn a_meter_that_fails_for_once_costs_only_its_own_figure() {
-    let mut tongue = in_session();
-    let read = reading(play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Payload(ON), Says::Error(-10)]));
-    assert_eq!(read.ports, [PortReading { relay: Some(true), watts: None, ..PortReading::default() }]);
-    assert_eq!(read.refused, ["the meter says error -10: cannot read"]);
-    for _ in 0..5 {
-        assert_eq!(
-            watts(play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Payload(ON), Says::Nothing])),
-            None
-        );
-    }
-    let script = [Says::Payload(ON), Says::Payload(FIVE_WATTS)];
-    assert_eq!(watts(play(tongue.as_mut(), &DeviceRequest::Read, &script)), Some(5.0));
-}
-
-#[test]
-fn a_meter_that_never_spoke_is_asked_rarely_after_a_few_silences() {
-    let (mut tongue, _) = metered(0x2717, Says::Nothing);
-    for _ in 1..MUTE {
-        play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Payload(ON), Says::Nothing]).expect("a reading");
-    }
-    let spared = |tongue: &mut dyn Dialect| {
-        for _ in 0..SPARED {
-            assert_eq!(watts(play(tongue, &DeviceRequest::Read, &[Says::Payload(ON)])), None);
-        }
-    };
-    spared(tongue.as_mut());
-    play(tongue.as_mut(), &DeviceRequest::Read, &[Says::Payload(ON), Says::Nothing])
-        .expect("asked once more");
-    spared(tongue.as_mut());
-    let script = [Says::Payload(ON), Says::Payload(FIVE_WATTS)];
-    assert_eq!(watts(play(tongue.as_mut(), &DeviceRequest::Read, &script)), Some(5.0), "it was the network");
-}
-
-#[test]
-fn an_echo_of_the_question_is_no_figure_until_there_was_one() {
-    let echo = Says::Payload(&[4]);
-    let (mut tongue, none) = metered(0x1234, echo);
-    assert_eq!(none, None);
-    let script = |answer| [Says::Payload(ON), answer];
-    assert_eq!(
-        watts(play(tongue.as_mut(), &DeviceRequest::Read, &script(Says::Payload(FIVE_WATTS)))),
-        Some(5.0)
-    );
-    assert_eq!(watts(play(tongue.as_mut(), &DeviceRequest::Read, &script(echo))), Some(0.0));
-    // A type with a meter of the known kind shows nothing with the same bytes.
-    assert_eq!(metered(0x2716, echo).1, Some(0.0));
-    // A status in place of an answer is no milliwatt.
-    assert_eq!(metered(0x7544, Says::Payload(ON)).1, None);
-}
-
-#[test]
-fn the_other_meter_has_packed_digits() {
-    let digits = |plain| metered(0x947a, Says::Payload(plain)).1;
-    assert_eq!(digits(&[8, 0, 0xfe, 1, 5, 0x68, 0x25, 0]), Some(25.68));
-    assert_eq!(digits(&[8, 0, 0xfe, 1, 5, 0x6a, 0x25, 0]), None);
-    assert_eq!(digits(&wire::DECIMAL_METER), None, "an echo");
-}
-
-#[test]
-fn more_than_a_socket_gives_is_refused() {
-    let (_, watts) = metered(0x2716, Says::Payload(&[4, 0, 0, 0, 0xff, 0xff, 0xff]));
-    assert_eq!(watts, None);
+    assert_eq!(relay(play(dialect().as_mut(), &DeviceRequest::Read, &script)), Some(true));
 }
 
 #[test]
 fn a_night_light_stays_as_it_is() {
-    let mut tongue = tongue();
+    let mut dialect = dialect();
     let script = [
         Says::Hello(0x2733, MAC, false),
         Says::Key,
@@ -350,10 +255,12 @@ fn a_night_light_stays_as_it_is() {
         Says::Payload(&[1, 0, 0, 0, 3]),
         Says::Error(-4),
     ];
-    assert_eq!(relay(play(tongue.as_mut(), &DeviceRequest::Read, &script)), Some(true));
-    drop(tongue.ask(&switch(false), &now()));
+    assert_eq!(relay(play(dialect.as_mut(), &DeviceRequest::Read, &script)), Some(true));
+    drop(dialect.start(&switch(false), &now()));
     let who = hello(0x2733, MAC, false);
-    let Ok(Step::Send(request)) = tongue.hear(Reply::Bytes(&who), &now()) else { panic!("nothing is sent") };
+    let Ok(Step::Send(request)) = dialect.handle_response(Reply::Bytes(&who), &now()) else {
+        panic!("nothing is sent")
+    };
     let Message::Datagram(bytes) = request.what else { panic!("no datagram") };
     let plain = Key::new(&SECRET).and_then(|key| key.decrypt(&bytes[0x38..])).expect("whole blocks");
     assert_eq!(plain[..5], [2, 0, 0, 0, 2]);
@@ -361,7 +268,7 @@ fn a_night_light_stays_as_it_is() {
 
 #[test]
 fn a_night_light_not_read_yet_is_read_before_anything_is_switched() {
-    let mut tongue = tongue();
+    let mut dialect = dialect();
     let script = [
         Says::Hello(0x2733, MAC, false),
         Says::Key,
@@ -369,14 +276,14 @@ fn a_night_light_not_read_yet_is_read_before_anything_is_switched() {
         Says::Payload(&[2, 0, 0, 0, 2]),
         Says::Payload(&[1, 0, 0, 0, 2]),
     ];
-    assert_eq!(relay(play(tongue.as_mut(), &switch(false), &script)), Some(false));
+    assert_eq!(relay(play(dialect.as_mut(), &switch(false), &script)), Some(false));
 }
 
 #[test]
 fn what_does_not_answer_like_a_plug_is_none() {
     let script =
         [Says::Hello(0x1234, MAC, false), Says::Key, Says::Nothing, Says::Payload(&[1, 0, 0, 0, 77])];
-    let failure = play(tongue().as_mut(), &DeviceRequest::Read, &script);
+    let failure = play(dialect().as_mut(), &DeviceRequest::Read, &script);
     assert_eq!(failure, Err(Failure::InvalidResponse("type 0x1234 does not speak like an SP2 plug".into())));
 }
 
@@ -394,16 +301,19 @@ fn refusals_that_pass_are_waited_for() {
 
 #[test]
 fn a_stray_packet_leaves_the_conversation_where_it_was() {
-    let mut tongue = in_session();
-    let Step::Send(request) = tongue.ask(&DeviceRequest::Read, &now()) else { panic!("nothing is sent") };
+    let mut dialect = in_session();
+    let Step::Send(request) = dialect.start(&DeviceRequest::Read, &now()) else { panic!("nothing is sent") };
     let Message::Datagram(bytes) = request.what else { panic!("no datagram") };
-    let later = Moment { nonce: 0x1235, ..now() };
+    let later = Now { nonce: 0x1235, ..now() };
     let other = tongue_with_count(&bytes, 1);
     for stray in [&b""[..], b"noise", &hello(0x2716, MAC, false), &other] {
-        assert!(matches!(tongue.hear(Reply::Bytes(stray), &later), Err(Failure::InvalidResponse(_))));
+        assert!(matches!(
+            dialect.handle_response(Reply::Bytes(stray), &later),
+            Err(Failure::InvalidResponse(_))
+        ));
     }
     let right = reply(&bytes, Says::Payload(ON)).expect("a reply");
-    assert!(matches!(tongue.hear(Reply::Bytes(&right), &later), Ok(Step::Send(_))));
+    assert!(matches!(dialect.handle_response(Reply::Bytes(&right), &later), Ok(Step::Send(_))));
 }
 
 /// The reply to a question asked so many counts later.
@@ -415,24 +325,26 @@ fn tongue_with_count(request: &[u8], more: u8) -> Vec<u8> {
 
 #[test]
 fn the_keep_alive_goes_out_every_two_minutes_and_needs_no_answer() {
-    let mut tongue = tongue_of(true);
+    let mut dialect = tongue_of(true);
     let script =
         [Says::Nothing, HELLO, Says::Key, Says::Nothing, Says::Payload(ON), Says::Payload(FIVE_WATTS)];
-    assert_eq!(relay(play(tongue.as_mut(), &DeviceRequest::Read, &script)), Some(true));
-    let first = |tongue: &mut dyn Dialect, after: u64| {
-        let later = Moment { up: now().up + Duration::from_secs(after), ..now() };
-        let Step::Send(request) = tongue.ask(&DeviceRequest::Read, &later) else { panic!("nothing is sent") };
+    assert_eq!(relay(play(dialect.as_mut(), &DeviceRequest::Read, &script)), Some(true));
+    let first = |dialect: &mut dyn Dialect, after: u64| {
+        let later = Now { up: now().up + Duration::from_secs(after), ..now() };
+        let Step::Send(request) = dialect.start(&DeviceRequest::Read, &later) else {
+            panic!("nothing is sent")
+        };
         let Message::Datagram(bytes) = request.what else { panic!("no datagram") };
         bytes.len()
     };
-    assert_eq!(first(tongue.as_mut(), 119), 0x48);
-    assert_eq!(first(tongue.as_mut(), 120), 0x30);
-    assert_eq!(first(tongue.as_mut(), 121), 0x48);
+    assert_eq!(first(dialect.as_mut(), 119), 0x48);
+    assert_eq!(first(dialect.as_mut(), 120), 0x30);
+    assert_eq!(first(dialect.as_mut(), 121), 0x48);
 }
 
 #[test]
 fn who_are_you_is_answered_by_hello() {
-    match play(tongue().as_mut(), &DeviceRequest::Identify, &[HELLO]) {
+    match play(dialect().as_mut(), &DeviceRequest::Identify, &[HELLO]) {
         Ok(DeviceResponse::Identity(found)) => {
             assert_eq!(found.id.map(String::from).as_deref(), Some("inplug-020000000011"));
             assert_eq!(found.facts.model_id.as_deref(), Some("0x2716"));
@@ -441,13 +353,13 @@ fn who_are_you_is_answered_by_hello() {
     }
     let remote = Says::Hello(0x2737, MAC, false);
     assert!(matches!(
-        play(tongue().as_mut(), &DeviceRequest::Identify, &[remote]),
+        play(dialect().as_mut(), &DeviceRequest::Identify, &[remote]),
         Err(Failure::Rejected(_))
     ));
     let lamp = hello(0x647a, MAC, false);
     assert_eq!(Inplug.stray(&lamp), "Luceco Castra \"Heater\", type 0x647a, is a lamp: it is left alone");
     assert_eq!(
-        play(tongue().as_mut(), &DeviceRequest::Capability(crate::model::Query::History(Span::Hours)), &[]),
+        play(dialect().as_mut(), &DeviceRequest::Capability(crate::model::Query::History(Span::Hours)), &[]),
         Ok(DeviceResponse::Unsupported)
     );
 }
@@ -456,10 +368,10 @@ fn who_are_you_is_answered_by_hello() {
 fn payloads_of_chance_behind_right_sums_end_in_an_answer_or_a_failure() {
     let mut random = fastrand::Rng::with_seed(3);
     for device in [0x2716, 0x2717, 0x2733, 0x947a, 0x1234] {
-        let mut tongue = tongue();
+        let mut dialect = dialect();
         for _ in 0..4000 {
             let ask = if random.bool() { DeviceRequest::Read } else { switch(random.bool()) };
-            let mut step = tongue.ask(&ask, &now());
+            let mut step = dialect.start(&ask, &now());
             let answer = loop {
                 let bytes = match step {
                     Step::Done(answer) => break Ok(answer),
@@ -476,7 +388,7 @@ fn payloads_of_chance_behind_right_sums_end_in_an_answer_or_a_failure() {
                     _ => Says::Random(random.u64(..)),
                 };
                 let reply = reply(&bytes, says);
-                match tongue.hear(reply.as_deref().map_or(Reply::Timeout, Reply::Bytes), &now()) {
+                match dialect.handle_response(reply.as_deref().map_or(Reply::Timeout, Reply::Bytes), &now()) {
                     Ok(next) => step = next,
                     Err(failure) => break Err(failure),
                 }
@@ -488,7 +400,7 @@ fn payloads_of_chance_behind_right_sums_end_in_an_answer_or_a_failure() {
                     let watts = reading.ports.first().and_then(|port| port.watts);
                     assert!(watts.is_none_or(|watts| (0.0..=MAX_WATTS).contains(&watts)));
                 }
-                Err(_) => tongue.forget(),
+                Err(_) => dialect.reset_session(),
             }
         }
     }

@@ -3,7 +3,7 @@
 //! are little-endian, hardware addresses stand in reverse.
 
 use super::crypt::{BLOCK, Key};
-use crate::model::{Failure, Mac, Moment, Name};
+use crate::model::{Failure, Mac, Name, Now};
 use std::ops::Range;
 
 /// "Who is there?", sent to this place in the packet: 0x26.
@@ -128,8 +128,8 @@ fn word(packet: &[u8], at: usize) -> Option<u16> {
 
 /// The question "who is there?", 48 bytes, with the time in UTC. Address and port in it may be
 /// zero: plugs answer to where it came from.
-pub(super) fn hello(now: &Moment) -> Vec<u8> {
-    let time = Moment { utc_offset_s: 0, dst_s: 0, ..*now }.local();
+pub(super) fn hello(now: &Now) -> Vec<u8> {
+    let time = Now { utc_offset_s: 0, dst_s: 0, ..*now }.local();
     let small = |number: i8| u8::try_from(number).unwrap_or_default();
     let [low, high] = time.year().to_le_bytes();
     let mut packet = vec![0; 0x30];

@@ -4,7 +4,7 @@
 use super::wire;
 use crate::model::{
     Access, Call, Clock, Countdown, CountdownQuery, Currency, Days, Failure, Hardware, LeaderGroup,
-    MAX_PORTS, Mac, Moment, Name, PresenceSimulation, Price, Query, QueryReply, RawRule, Rename, Role,
+    MAX_PORTS, Mac, Name, Now, PresenceSimulation, Price, Query, QueryReply, RawRule, Rename, Role,
     ScheduleEdit, local,
 };
 use serde_json::{Map, Value, json};
@@ -89,7 +89,7 @@ pub(super) fn clock(serial: Option<&str>) -> String {
 }
 
 /// Reads the answer to 502.
-pub(super) fn heard_clock(bytes: &[u8], now: &Moment) -> Result<Clock, Failure> {
+pub(super) fn heard_clock(bytes: &[u8], now: &Now) -> Result<Clock, Failure> {
     let data = wire::data(bytes, 502)?;
     let clock = data.get("time").and_then(Value::as_str).and_then(|text| Clock::read(text, now));
     clock.ok_or_else(|| Failure::InvalidResponse("no time".into()))
@@ -101,7 +101,7 @@ pub(super) fn act(
     query: &Query,
     serial: Option<&str>,
     clock: Option<&Clock>,
-    now: &Moment,
+    now: &Now,
 ) -> Option<(u16, String)> {
     let (command, arguments) = match query {
         Query::Names(Rename { port, name }) => (201, json!({"port": port, "name": name.as_str()})),
@@ -140,7 +140,7 @@ pub(super) fn act(
     Some((command, target(command, serial, arguments)))
 }
 
-fn edit_schedule(edit: &ScheduleEdit, now: &Moment) -> Value {
+fn edit_schedule(edit: &ScheduleEdit, now: &Now) -> Value {
     let (mode, rule) = match edit {
         ScheduleEdit::Add(rule) => (0, rule),
         ScheduleEdit::Change(rule) => (1, rule),
@@ -202,7 +202,7 @@ pub(super) fn heard(
     query: &Query,
     bytes: &[u8],
     clock: Option<&Clock>,
-    now: &Moment,
+    now: &Now,
 ) -> Result<QueryReply, Failure> {
     Ok(match query {
         Query::Names(_) | Query::History(_) => {

@@ -2,7 +2,7 @@
 
 use super::{Exchange, Maxsmart, MaxsmartDialect, STREAK, status, wire};
 use crate::drivers::{Driver, Reply, Step};
-use crate::model::{DeviceResponse, Failure, Found, Moment};
+use crate::model::{DeviceResponse, Discovered, Failure, Now};
 use std::time::Duration;
 
 /// How long an identity question may take, unless the plug is known to be slower: it is a single datagram, and plugs behind a router that
@@ -14,7 +14,7 @@ pub(super) const IDENTITY_PATIENCE: Duration = Duration::from_millis(600);
 pub(super) const SURE: Duration = Duration::from_secs(8);
 
 impl MaxsmartDialect {
-    pub(super) fn plan_identity(&mut self, now: &Moment) {
+    pub(super) fn plan_identity(&mut self, now: &Now) {
         let lately = self.heard_at.is_some_and(|at| now.up.saturating_sub(at) <= SURE);
         self.checked &= lately || !self.introduced;
         if !self.checked {
@@ -27,7 +27,7 @@ impl MaxsmartDialect {
         IDENTITY_PATIENCE.min(self.timeout / 4).max(self.took * 2).min(self.timeout)
     }
 
-    pub(super) fn hear_hello(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
+    pub(super) fn hear_hello(&mut self, reply: Reply<'_>, now: &Now) -> Result<Step, Failure> {
         self.asked_at = now.up;
         let identifying = self.plan.get(1) == Some(&Exchange::Hardware);
         if let Reply::Bytes(bytes) = reply {
@@ -73,8 +73,8 @@ impl MaxsmartDialect {
         self.id.as_ref().map_or(Ok(()), |mine| hello.is_of(mine, self.serial.as_deref(), self.mac))
     }
 
-    pub(super) fn hear_hardware(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
-        let mut found = self.heard.as_deref().cloned().unwrap_or_else(|| Found {
+    pub(super) fn hear_hardware(&mut self, reply: Reply<'_>, now: &Now) -> Result<Step, Failure> {
+        let mut found = self.heard.as_deref().cloned().unwrap_or_else(|| Discovered {
             driver: Maxsmart.name(),
             id: None,
             place: self.place,
@@ -113,7 +113,7 @@ impl MaxsmartDialect {
         }
     }
 
-    pub(super) fn hear_late_hello(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
+    pub(super) fn hear_late_hello(&mut self, reply: Reply<'_>, now: &Now) -> Result<Step, Failure> {
         if let Reply::Bytes(bytes) = reply {
             let found = self.found(hello(bytes)?);
             if found.id.is_some() {
@@ -129,7 +129,7 @@ impl MaxsmartDialect {
     }
 
     /// Its hardware does not say who it is, and discovery does not either, or is still to be asked.
-    fn nameless(&mut self, failure: Failure, now: &Moment) -> Result<Step, Failure> {
+    fn nameless(&mut self, failure: Failure, now: &Now) -> Result<Step, Failure> {
         if self.plan.is_empty() {
             // To close the connection is how firmware says that it does not know a command.
             if failure != Failure::Closed {
@@ -152,8 +152,8 @@ impl MaxsmartDialect {
         }
     }
 
-    fn found(&self, hello: wire::Hello) -> Found {
-        Found { driver: Maxsmart.name(), id: hello.id(), place: self.place, facts: hello.facts }
+    fn found(&self, hello: wire::Hello) -> Discovered {
+        Discovered { driver: Maxsmart.name(), id: hello.id(), place: self.place, facts: hello.facts }
     }
 }
 

@@ -14,8 +14,8 @@ pub use models::model_of;
 
 use super::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use crate::model::{
-    Clock, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Failure, Family, FamilyInfo,
-    Found, Mac, Moment, PlugId, PowerUnit, Query, QueryReply, Reading, Span, Switch,
+    Clock, DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Discovered, Endpoint, Failure, Family,
+    FamilyInfo, Mac, Now, PlugId, PowerUnit, Query, QueryReply, Reading, Span, Switch,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -42,33 +42,33 @@ impl Driver for Maxsmart {
         &family::FAMILY
     }
 
-    fn probes(&self, family: &Family, now: &Moment) -> Vec<Probe> {
+    fn probes(&self, family: &Family, now: &Now) -> Vec<Probe> {
         // Without the time: a plug that has restarted shows that by its clock.
         vec![Probe { bytes: wire::discovery(false, now), port: family.udp_port }]
     }
 
-    fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Found> {
+    fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Discovered> {
         let hello = wire::hello(datagram)?;
         let place = Endpoint { ip: from.ip(), http: family.http_port, udp: family.udp_port };
-        Some(Found { driver: self.name(), id: hello.id(), place, facts: hello.facts })
+        Some(Discovered { driver: self.name(), id: hello.id(), place, facts: hello.facts })
     }
 
     fn ways(&self, plug: &DeviceInfo) -> Vec<(&'static str, Vec<u8>)> {
         vec![("V3", wire::v3_status(plug.serial.as_deref()))]
     }
 
-    fn attach(&self, _: &Family, plug: &Found, tuning: &DialectOptions) -> Box<dyn Dialect> {
+    fn attach(&self, _: &Family, plug: &Discovered, options: &DialectOptions) -> Box<dyn Dialect> {
         // 5.x has no web server at all: ask it the way it answers first.
         let v3_first = plug.facts.firmware.as_deref().is_some_and(|v| v.starts_with("5."));
         Box::new(MaxsmartDialect {
             id: plug.id.clone(),
             place: plug.place,
             serial: plug.facts.serial.clone(),
-            unit: tuning.power_unit,
-            set_clock: tuning.set_clock,
+            unit: options.power_unit,
+            set_clock: options.set_clock,
             tells_clock: false,
             time_at: None,
-            timeout: tuning.timeout,
+            timeout: options.timeout,
             v3_first,
             prefers_v3: v3_first,
             greeted: false,
@@ -111,7 +111,7 @@ enum Exchange {
     Time,
     /// HTTP 124: hardware ids.
     Hardware,
-    /// Discovery by unicast once more, now with the whole patience.
+    /// Discovery by unicast once more, now with the whole timeout.
     LateHello,
     /// HTTP 511 of one that does not say who it is: is it a plug at all?
     Anybody,
@@ -177,7 +177,7 @@ struct MaxsmartDialect {
     /// What is still to be said; the front is on the wire.
     plan: VecDeque<Exchange>,
     /// For `Identify`: what discovery said.
-    heard: Option<Box<Found>>,
+    heard: Option<Box<Discovered>>,
     /// And why its hardware does not say who it is.
     anonymous: Option<Failure>,
     /// For a capability: the question.
@@ -187,7 +187,7 @@ struct MaxsmartDialect {
 }
 
 impl Dialect for MaxsmartDialect {
-    fn ask(&mut self, ask: &DeviceRequest, now: &Moment) -> Step {
+    fn start(&mut self, ask: &DeviceRequest, now: &Now) -> Step {
         self.plan.clear();
         self.tried.clear();
         self.heard = None;
@@ -233,7 +233,7 @@ impl Dialect for MaxsmartDialect {
         self.next(now)
     }
 
-    fn hear(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
+    fn handle_response(&mut self, reply: Reply<'_>, now: &Now) -> Result<Step, Failure> {
         match self.plan.front().copied() {
             None => Err(Failure::InvalidResponse("an answer to nothing".into())),
             Some(Exchange::Hello) => self.hear_hello(reply, now),
@@ -258,7 +258,7 @@ impl Dialect for MaxsmartDialect {
         }
     }
 
-    fn forget(&mut self) {
+    fn reset_session(&mut self) {
         let about = self.plan.front();
         // Whatever was asked, it may be another plug that could not answer.
         self.checked = false;
@@ -291,45 +291,45 @@ impl MaxsmartDialect {
         self.way.or_else(|| order.into_iter().find(|way| self.tried.iter().all(|(tried, _)| tried != way)))
     }
 
-    fn next(&mut self, now: &Moment) -> Step {
+    fn next(&mut self, now: &Now) -> Step {
         self.sent_at = now.up;
         // Each way gets the whole time, also while it is not known which one works: a slow plug must not be
         // taken for one that does not speak so.
-        let patience = self.timeout;
+        let timeout = self.timeout;
         let way = self.way().unwrap_or(Way::Http);
         let serial = self.serial.as_deref();
-        let (what, patience) = match self.plan.front() {
+        let (what, timeout) = match self.plan.front() {
             Some(exchange @ (Exchange::Hello | Exchange::Time)) => {
                 let bytes = wire::discovery(*exchange == Exchange::Time, now);
                 (Message::Datagram(bytes), self.identity_patience())
             }
-            Some(Exchange::LateHello) => (Message::Datagram(wire::discovery(false, now)), patience),
-            Some(Exchange::Anybody) => (Message::Get(wire::STATUS.into()), patience),
-            Some(Exchange::Hardware) => (Message::Get(wire::HARDWARE.into()), patience),
+            Some(Exchange::LateHello) => (Message::Datagram(wire::discovery(false, now)), timeout),
+            Some(Exchange::Anybody) => (Message::Get(wire::STATUS.into()), timeout),
+            Some(Exchange::Hardware) => (Message::Get(wire::HARDWARE.into()), timeout),
             Some(Exchange::Status) => match way {
-                Way::Http => (Message::Get(wire::STATUS.into()), patience),
-                Way::V3 => (Message::Datagram(wire::v3_status(serial)), patience),
+                Way::Http => (Message::Get(wire::STATUS.into()), timeout),
+                Way::V3 => (Message::Datagram(wire::v3_status(serial)), timeout),
             },
             Some(Exchange::History(span)) => match way {
-                Way::Http => (Message::Get(wire::statistics(*span)), patience),
+                Way::Http => (Message::Get(wire::statistics(*span)), timeout),
                 Way::V3 => return Step::Done(Box::new(DeviceResponse::Unsupported)),
             },
             Some(&Exchange::Relay { port, on }) => match way {
-                Way::Http => (Message::Get(wire::relay(serial, port, on)), patience),
-                Way::V3 => (Message::Datagram(wire::v3_relay(serial, port, on)), patience),
+                Way::Http => (Message::Get(wire::relay(serial, port, on)), timeout),
+                Way::V3 => (Message::Datagram(wire::v3_relay(serial, port, on)), timeout),
             },
             Some(exchange @ (Exchange::Clock | Exchange::Act | Exchange::Look)) => {
                 match self.say(*exchange, way, now) {
-                    Some(what) => (what, patience),
+                    Some(what) => (what, timeout),
                     None => return Step::Done(Box::new(DeviceResponse::Unsupported)),
                 }
             }
             None => return Step::Done(Box::new(DeviceResponse::Unsupported)),
         };
-        Step::Send(Request { what, patience })
+        Step::Send(Request { what, timeout })
     }
 
-    fn hear_status(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
+    fn hear_status(&mut self, reply: Reply<'_>, now: &Now) -> Result<Step, Failure> {
         // Strays are heard after the last way has failed, too.
         let Some(way) = self.way() else { return Err(self.verdict()) };
         match self.status(reply, way) {
@@ -377,7 +377,7 @@ impl MaxsmartDialect {
     }
 
     /// A plug that closes without a word, or says no, does not know the command.
-    fn hear_history(&mut self, reply: Reply<'_>, span: Span, now: &Moment) -> Result<Step, Failure> {
+    fn hear_history(&mut self, reply: Reply<'_>, span: Span, now: &Now) -> Result<Step, Failure> {
         let answer = match reply {
             Reply::Bytes(bytes) => {
                 match wire::mine(bytes, self.serial.as_deref()).and_then(|bytes| wire::history(bytes, span)) {

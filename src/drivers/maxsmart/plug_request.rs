@@ -3,12 +3,10 @@
 
 use super::{Exchange, MaxsmartDialect, Reply, Step, Way, capability, wire};
 use crate::drivers::Message;
-use crate::model::{
-    ClockQuery, DeviceResponse, Failure, Hardware, Moment, PerPort, Query, QueryReply, Rename,
-};
+use crate::model::{ClockQuery, DeviceResponse, Failure, Hardware, Now, PerPort, Query, QueryReply, Rename};
 
 impl MaxsmartDialect {
-    pub(super) fn plan_capability(&mut self, query: &Query, now: &Moment) {
+    pub(super) fn plan_capability(&mut self, query: &Query, now: &Now) {
         self.plan_identity(now);
         self.plan_way();
         // A countdown is by the time on the plug.
@@ -23,7 +21,7 @@ impl MaxsmartDialect {
     }
 
     /// What is sent; `None` when this dialect does not have it.
-    pub(super) fn say(&self, exchange: Exchange, way: Way, now: &Moment) -> Option<Message> {
+    pub(super) fn say(&self, exchange: Exchange, way: Way, now: &Now) -> Option<Message> {
         let (query, serial) = (self.query.as_ref()?, self.serial.as_deref());
         if exchange == Exchange::Act && *query == Query::Clock(ClockQuery::Set) {
             return Some(Message::Datagram(wire::discovery(true, now)));
@@ -45,7 +43,7 @@ impl MaxsmartDialect {
     }
 
     /// A timer can be had without the clock: then ours has to do.
-    pub(super) fn hear_clock(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
+    pub(super) fn hear_clock(&mut self, reply: Reply<'_>, now: &Now) -> Result<Step, Failure> {
         match reply {
             Reply::Bytes(bytes) => {
                 let bytes = wire::mine(bytes, self.serial.as_deref())?;
@@ -58,7 +56,7 @@ impl MaxsmartDialect {
         Ok(self.next(now))
     }
 
-    pub(super) fn hear_act(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
+    pub(super) fn hear_act(&mut self, reply: Reply<'_>, now: &Now) -> Result<Step, Failure> {
         let Some(query) = &self.query else {
             return Err(Failure::InvalidResponse("an answer to nothing".into()));
         };
@@ -87,7 +85,7 @@ impl MaxsmartDialect {
         Ok(self.next(now))
     }
 
-    pub(super) fn hear_look(&mut self, reply: Reply<'_>, now: &Moment) -> Result<Step, Failure> {
+    pub(super) fn hear_look(&mut self, reply: Reply<'_>, now: &Now) -> Result<Step, Failure> {
         let Some(query) = &self.query else {
             return Err(Failure::InvalidResponse("an answer to nothing".into()));
         };

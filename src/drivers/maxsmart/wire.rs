@@ -4,7 +4,7 @@
 
 use super::family::FAMILY;
 use super::models::model_of;
-use crate::model::{DeviceInfo, Failure, MAX_PORTS, Mac, Moment, Name, PlugId, RawHistory, Span};
+use crate::model::{DeviceInfo, Failure, MAX_PORTS, Mac, Name, Now, PlugId, RawHistory, Span};
 use serde_json::{Map, Value};
 
 /// HTTP 511: watts, amps and relays.
@@ -65,7 +65,7 @@ pub(super) const NO_DATA: &str = "a status without data";
 
 /// The question "who is there?". With the clock it also sets the plug's: the zone is the offset
 /// from UTC in hours, summer time left out, plus 12, as the vendor's app sends it.
-pub(super) fn discovery(set_clock: bool, now: &Moment) -> Vec<u8> {
+pub(super) fn discovery(set_clock: bool, now: &Now) -> Vec<u8> {
     if !set_clock {
         return b"00dv=all;".to_vec();
     }

@@ -5,7 +5,7 @@ use super::ability::Ability;
 use super::crypt::{self, LanKey};
 use super::lenient::{count, each, text};
 use super::wire::{self, Message, Sent};
-use crate::model::{Failure, Mac, Moment, Name};
+use crate::model::{Failure, Mac, Name, Now};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 use std::fmt;
@@ -329,7 +329,7 @@ impl Talk {
     }
 
     /// Writes a request that changes nothing beyond the conversation, or its clock.
-    pub fn write(&mut self, method: &str, namespace: &str, payload: &Value, now: &Moment) -> Vec<u8> {
+    pub fn write(&mut self, method: &str, namespace: &str, payload: &Value, now: &Now) -> Vec<u8> {
         let sent = wire::write(&self.key, method, namespace, payload, now);
         let sealed = self.sealed.as_ref();
         let bytes = sealed.map_or_else(|| sent.bytes.clone(), |key| key.seal(&sent.bytes));
@@ -342,7 +342,7 @@ impl Talk {
     /// # Errors
     ///
     /// [`Failure::Rejected`] for what the plug does not list or must be known first.
-    pub fn tell(&mut self, deed: Deed<'_>, all: &Value, now: &Moment) -> Result<Vec<u8>, Failure> {
+    pub fn tell(&mut self, deed: Deed<'_>, all: &Value, now: &Now) -> Result<Vec<u8>, Failure> {
         let (method, namespace, payload) = match deed {
             Deed::Key(broker, key, user) => ("SET", "Config.Key", key_payload(broker, key, user)),
             Deed::Wifi(network, password) if self.has("Config.WifiX") => {

@@ -7,15 +7,15 @@ use super::timer::{Timer, week};
 use super::wire::{Message, REPLY_TOPIC, WRONG_KEY, uuid, write};
 use super::zone::{Change, Zone};
 use super::{lenient, search, status, timer};
-use crate::model::{Days, Energy, Failure, Mac, Moment};
+use crate::model::{Days, Energy, Failure, Mac, Now};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;
 
 const UUID: &str = "0123456789012345678901234567891a";
 
-fn now() -> Moment {
-    Moment {
+fn now() -> Now {
+    Now {
         up: Duration::from_secs(1),
         unix_ms: 1_795_219_292_000,
         utc_offset_s: 3600,
@@ -68,7 +68,7 @@ fn requests_are_fresh_signed_and_say_who_asks() {
     assert_eq!((&header["triggerSrc"], &header["payloadVersion"]), (&"plug2mqtt".into(), &1.into()));
     assert_eq!(header["sign"], sign(&sent.message_id, "pippo", 1_795_219_292));
     assert_eq!(sent.message_id.len(), 32);
-    let later = write("pippo", "GET", "System.All", &json!({}), &Moment { nonce: 1, ..now() });
+    let later = write("pippo", "GET", "System.All", &json!({}), &Now { nonce: 1, ..now() });
     assert_ne!(later.message_id, sent.message_id);
 }
 
@@ -100,7 +100,7 @@ fn an_answer_is_believed_from_its_plug_to_its_request_alone() {
     let other = "/appliance/0123456789012345678901234567891b/publish";
     assert!(matches!(check(&reply(&sent, "GETACK", other, &payload)), Err(Failure::WrongDevice(_))));
     assert!(matches!(check(&reply(&sent, "GETACK", "", &payload)), Err(Failure::InvalidResponse(_))));
-    let older = write("pippo", "GET", "System.Runtime", &json!({}), &Moment { nonce: 9, ..now() });
+    let older = write("pippo", "GET", "System.Runtime", &json!({}), &Now { nonce: 9, ..now() });
     assert!(matches!(check(&reply(&older, "GETACK", &from, &payload)), Err(Failure::InvalidResponse(_))));
     let else_ = write("pippo", "GET", "System.All", &json!({}), &now());
     assert!(matches!(check(&reply(&else_, "GETACK", &from, &payload)), Err(Failure::InvalidResponse(_))));

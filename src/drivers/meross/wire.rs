@@ -1,9 +1,9 @@
-//! The message: a signed header around a payload. Written with a fresh id and the time from [`Moment`]; read with
+//! The message: a signed header around a payload. Written with a fresh id and the time from [`Now`]; read with
 //! care for who answers, to what, and whether under our key.
 
 use super::crypt::{md5_hex, sign};
 use super::lenient::{count, text, whole};
-use crate::model::{Failure, Moment};
+use crate::model::{Failure, Now};
 use serde_json::{Value, json};
 
 /// Where answers go. Over HTTP any text will do.
@@ -27,7 +27,7 @@ pub struct Sent {
 }
 
 /// Writes a request about `namespace`, which stands here without `Appliance.`.
-pub fn write(key: &str, method: &str, namespace: &str, payload: &Value, now: &Moment) -> Sent {
+pub fn write(key: &str, method: &str, namespace: &str, payload: &Value, now: &Now) -> Sent {
     let message_id = md5_hex(&format!("{} {}", now.nonce, now.unix_ms));
     let (namespace, timestamp) = (format!("Appliance.{namespace}"), now.unix_ms / 1000);
     let message = json!({

@@ -5,9 +5,9 @@ use crate::model::Span;
 const DAY: u64 = 498_648;
 
 /// Minutes after `DAY`, in a zone two hours east.
-fn at(minute: u64) -> Moment {
+fn at(minute: u64) -> Now {
     let unix_ms = DAY * HOUR_MS + minute * 60_000;
-    Moment { up: Duration::from_secs(minute * 60), unix_ms, utc_offset_s: 7200, dst_s: 3600, nonce: 0 }
+    Now { up: Duration::from_secs(minute * 60), unix_ms, utc_offset_s: 7200, dst_s: 3600, nonce: 0 }
 }
 
 fn watts(port: usize, minute: u64) -> f64 {
@@ -164,7 +164,7 @@ fn a_clock_set_back_or_summer_time_begins_anew() {
     hours.book(&at(200), Duration::from_secs(60), &drawn(199, 1), true);
     assert!(!hours.wants_record(&at(700)), "{hours:?}");
     let mut hours = metered(30, 400, 250..395);
-    let winter = Moment { utc_offset_s: 3600, dst_s: 0, ..at(401) };
+    let winter = Now { utc_offset_s: 3600, dst_s: 0, ..at(401) };
     hours.book(&winter, Duration::from_secs(60), &drawn(400, 1), true);
     assert!(!hours.wants_record(&winter), "{hours:?}");
 }

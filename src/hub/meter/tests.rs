@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 const START_MS: u64 = 1_795_000_000_000;
 
-fn moment(up_ms: u64) -> Moment {
+fn moment(up_ms: u64) -> Now {
     let up = Duration::from_millis(up_ms);
-    Moment { up, unix_ms: START_MS + up_ms, utc_offset_s: 0, dst_s: 0, nonce: 0 }
+    Now { up, unix_ms: START_MS + up_ms, utc_offset_s: 0, dst_s: 0, nonce: 0 }
 }
 
 fn id() -> PlugId {
@@ -148,7 +148,7 @@ fn kept() -> MeterState {
 
 fn read_off(meter: &mut Meter, at_s: u64, off_s: i64) {
     let now = moment(at_s * 1000);
-    let now = Moment { unix_ms: now.unix_ms.saturating_add_signed(off_s * 1000), ..now };
+    let now = Now { unix_ms: now.unix_ms.saturating_add_signed(off_s * 1000), ..now };
     let sample = Sample { watts: Some(60.0), counter: None, switched: false };
     meter.take(&now, std::iter::once(sample), Duration::from_secs(5));
 }
@@ -202,7 +202,7 @@ fn hours_begin_anew_when_the_clock_is_set() {
         read_off(&mut meter, 4 * 3600 + at, 7200);
     }
     let now = moment(5 * 3_600_000);
-    assert!(!meter.wants_record(&Moment { unix_ms: now.unix_ms + 7_200_000, ..now }));
+    assert!(!meter.wants_record(&Now { unix_ms: now.unix_ms + 7_200_000, ..now }));
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn what_cannot_have_been_drawn_since_is_not_believed() {
         for (retained, shown) in [(1.8, 1.8), (2.0, 1.0), (1_000_000.0, 1.0)] {
             let mut meter = Meter::new(&MeterState { unix_ms: written, ..kept.clone() });
             let floors = Floors::from([(Some(1), kwh(retained))]);
-            meter.raise(&id(), 1, &floors, &Moment { unix_ms, ..now });
+            meter.raise(&id(), 1, &floors, &Now { unix_ms, ..now });
             assert_eq!(meter.port(1), kwh(shown), "{written} {unix_ms}");
         }
     }

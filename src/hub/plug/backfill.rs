@@ -2,7 +2,7 @@
 
 use crate::hub::meter::Meter;
 use crate::model::{
-    DeviceResponse, Energy, Event, Failure, Meaning, Moment, PlugId, QueryReply, RawHistory, Span,
+    DeviceResponse, Energy, Event, Failure, Meaning, Now, PlugId, QueryReply, RawHistory, Span,
 };
 use std::time::Duration;
 use tracing::{debug, info};
@@ -41,20 +41,20 @@ impl Backfill {
     }
 
     /// Learns how its figures are to be read, if that is not known; what is not known now may have been before.
-    pub(super) fn learn(&mut self, now: &Moment, meter: &Meter, record: &RawHistory) {
+    pub(super) fn learn(&mut self, now: &Now, meter: &Meter, record: &RawHistory) {
         if record.span == Span::Hours {
             self.meaning = meter.meaning(now, record).or(self.meaning);
         }
     }
 
     /// Whether it is to be asked for now; says so once.
-    pub(super) fn take_due(&mut self, now: &Moment) -> bool {
+    pub(super) fn take_due(&mut self, now: &Now) -> bool {
         self.at.take_if(|at| *at <= now.up).is_some()
     }
 
     /// After a reading: an hour may have ended that was not metered as a whole. Hours are kept while settings
     /// and plug allow to fill them (`wanted`).
-    pub(super) fn consider(&mut self, now: &Moment, meter: &mut Meter, wanted: bool, hour_ended: bool) {
+    pub(super) fn consider(&mut self, now: &Now, meter: &mut Meter, wanted: bool, hour_ended: bool) {
         meter.keep_hours(now, wanted && !self.none);
         if hour_ended && meter.wants_record(now) {
             let into = Duration::from_millis(now.local_ms() % HOUR_MS);
@@ -65,7 +65,7 @@ impl Backfill {
     /// The plug has answered the question for its record: what is to be told about that.
     pub(super) fn answered(
         &mut self,
-        now: &Moment,
+        now: &Now,
         id: &PlugId,
         ports: u8,
         meter: &mut Meter,
@@ -90,7 +90,7 @@ impl Backfill {
 
     fn fill(
         &mut self,
-        now: &Moment,
+        now: &Now,
         id: &PlugId,
         ports: u8,
         meter: &mut Meter,

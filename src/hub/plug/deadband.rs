@@ -4,7 +4,7 @@
 use super::live::Live;
 use crate::hub::effective::Thresholds;
 use crate::hub::protection::Moved;
-use crate::model::{Cause, Moment, PlugView, PortReading, PortView};
+use crate::model::{Cause, Now, PlugView, PortReading, PortView};
 use std::time::Duration;
 
 /// Percent of Wi-Fi signal that count as a change.
@@ -24,7 +24,7 @@ pub(super) struct Heartbeat {
 }
 
 impl Heartbeat {
-    pub(super) fn new(now: &Moment) -> Self {
+    pub(super) fn new(now: &Now) -> Self {
         Self { at: now.up, next: true, asked: false }
     }
 
@@ -44,7 +44,7 @@ impl Heartbeat {
     }
 
     /// Whether everything is to be told with the reading that has come; then the next time is in `every`.
-    pub(super) fn beats(&mut self, now: &Moment, every: Duration) -> bool {
+    pub(super) fn beats(&mut self, now: &Now, every: Duration) -> bool {
         let beats = std::mem::take(&mut self.next) || self.at <= now.up;
         if beats {
             self.at = now.up + every;
@@ -73,7 +73,7 @@ impl Thresholds {
     /// (`remembered`).
     pub(super) fn renew(
         &self,
-        now: &Moment,
+        now: &Now,
         view: &mut PlugView,
         live: &Live,
         everything: bool,

@@ -7,7 +7,7 @@ use super::picture::{self, Picture};
 use crate::hub::effective::{self, Effective};
 use crate::hub::rules::{PlugRules, Rules};
 use crate::model::{
-    Capabilities, DeviceInfo, Endpoint, Failure, Found, Moment, Name, Options, PersistedPlug, PlugId,
+    Capabilities, DeviceInfo, Discovered, Endpoint, Failure, Name, Now, Options, PersistedPlug, PlugId,
     PlugView,
 };
 use std::sync::Arc;
@@ -35,7 +35,7 @@ type OwnName = Option<Arc<str>>;
 impl Device {
     /// `None` when the settings do not use its family.
     pub(super) fn new(
-        now: &Moment,
+        now: &Now,
         rules: &Rules,
         id: PlugId,
         driver: &'static str,
@@ -100,8 +100,8 @@ impl Device {
         &self.settings
     }
 
-    pub(crate) fn found(&self) -> Found {
-        Found {
+    pub(crate) fn found(&self) -> Discovered {
+        Discovered {
             driver: self.driver,
             id: Some(self.kept.hardware.as_ref().unwrap_or(&self.id).clone()),
             place: self.kept.place,
@@ -146,7 +146,7 @@ impl Device {
     }
 
     /// Shows what it is called and all that does not come from a reading.
-    pub(super) fn show(&mut self, now: &Moment) {
+    pub(super) fn show(&mut self, now: &Now) {
         let name = Arc::clone(&self.settings.name);
         let ports = picture::ports(&self.settings, &self.view.ports);
         let (kept, control, adopted) = (&self.kept, self.settings.control, self.adopted);
@@ -253,13 +253,13 @@ impl Device {
     }
 
     /// It has this address now, or none.
-    pub(super) fn move_to(&mut self, now: &Moment, place: Endpoint) {
+    pub(super) fn move_to(&mut self, now: &Now, place: Endpoint) {
         self.kept.change().place = place;
         self.view.show(now, |view| view.ip = picture::ip(place));
     }
 
     /// It did not answer as often as that, for the `first` time since it did.
-    pub(super) fn unanswered(&mut self, now: &Moment, misses: u32, first: bool, failure: &Failure) {
+    pub(super) fn unanswered(&mut self, now: &Now, misses: u32, first: bool, failure: &Failure) {
         let (unread, place) = (self.ports() == 0, self.kept.place);
         debug!(plug = %self.id, at = %place, misses, "{failure}");
         if unread && first {
@@ -274,7 +274,7 @@ impl Device {
     }
 
     /// It is offline, for this reason.
-    pub(super) fn show_offline(&mut self, now: &Moment, why: &str) {
+    pub(super) fn show_offline(&mut self, now: &Now, why: &str) {
         self.view.show(now, |view| {
             view.online = false;
             view.problem = Some(why.into());
@@ -282,7 +282,7 @@ impl Device {
     }
 
     /// Other hardware takes its place. What it was called and what it was told stay.
-    pub(super) fn replace(&mut self, now: &Moment, by: &Self) {
+    pub(super) fn replace(&mut self, now: &Now, by: &Self) {
         hardware::replace(self.kept.change(), &self.id, &by.kept, &by.id);
         self.driver = by.driver;
         self.view.show(now, |view| {

@@ -2,7 +2,7 @@
 //! neither is anything about a port that is not told at all. And how many ports it has: that changes
 //! only when it was told several times.
 
-use crate::model::{Moment, PerPort, PortReading, Reading};
+use crate::model::{Now, PerPort, PortReading, Reading};
 use std::time::Duration;
 
 /// A value that was not told for so many polls is not known any more, but not before [`SHORT`].
@@ -118,7 +118,7 @@ impl Live {
     /// `has_metered` before this run is expected to do so again.
     pub(super) fn take_in(
         &mut self,
-        now: &Moment,
+        now: &Now,
         reading: &Reading,
         ports: u8,
         poll: Duration,
@@ -138,13 +138,13 @@ impl Live {
             // What it drew when it was on says nothing about what it draws when it is off, nor the reverse.
             let off = heard.relay == Some(false);
             let moved = heard.relay.zip(live.relay).is_some_and(|(now, before)| now != before);
-            let patience = if off && live.relay == Some(false) { Duration::ZERO } else { longest };
+            let timeout = if off && live.relay == Some(false) { Duration::ZERO } else { longest };
             if off || moved {
                 (live.watts, live.amps) = (None, None);
             }
             relay.take(now.up, longest, None, &mut live.relay, heard.relay);
-            watts.take(now.up, patience, metered, &mut live.watts, heard.watts);
-            amps.take(now.up, patience, None, &mut live.amps, heard.amps);
+            watts.take(now.up, timeout, metered, &mut live.watts, heard.watts);
+            amps.take(now.up, timeout, None, &mut live.amps, heard.amps);
             volts.take(now.up, longest, None, &mut live.volts, heard.volts);
         }
         ages.volts.take(now.up, longest, None, &mut self.volts, reading.volts);

@@ -3,7 +3,7 @@
 //! that goes on.
 
 use crate::capability::against;
-use crate::model::{Backoff, Lock, Moment, PlugId, RawRule};
+use crate::model::{Backoff, Lock, Now, PlugId, RawRule};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tracing::warn;
@@ -37,11 +37,11 @@ struct Strayed {
 }
 
 impl Strayed {
-    fn may(&self, now: &Moment) -> bool {
+    fn may(&self, now: &Now) -> bool {
         self.last.is_none_or(|(at, before)| at + AGAIN.pause(before) <= now.up)
     }
 
-    fn tried(&mut self, now: &Moment) {
+    fn tried(&mut self, now: &Now) {
         let before = match self.last {
             Some((at, before)) if now.up.saturating_sub(at) < CALM => before.saturating_add(1),
             _ => 0,
@@ -69,7 +69,7 @@ impl Locks {
     }
 
     /// Says once which rules go against a lock; which, when they are others than before.
-    pub(super) fn weigh_rules(&mut self, id: &PlugId, locks: &[Lock], now: &Moment) -> Option<Vec<String>> {
+    pub(super) fn weigh_rules(&mut self, id: &PlugId, locks: &[Lock], now: &Now) -> Option<Vec<String>> {
         let all = against(&self.rules, locks, now);
         if all == self.told {
             return None;
@@ -93,7 +93,7 @@ impl Locks {
     }
 
     /// The ports to be put back now.
-    pub(super) fn put_back(&mut self, now: &Moment, standing: impl Fn(u8) -> Standing) -> BTreeMap<u8, bool> {
+    pub(super) fn put_back(&mut self, now: &Now, standing: impl Fn(u8) -> Standing) -> BTreeMap<u8, bool> {
         let mut wishes = BTreeMap::new();
         for (&port, strayed) in &mut self.strayed {
             let Some(on) = strayed.belongs else { continue };

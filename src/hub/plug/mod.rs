@@ -21,14 +21,14 @@ mod switching;
 mod talk;
 
 use super::agenda::Appointment;
-use super::command::CommandQueue;
+use super::command_queue::CommandQueue;
 use super::floors::Floors;
 use super::meter::Meter;
 use super::rules::Rules;
 use crate::model::{
     Asker, ClockQuery, DeviceInfo, DeviceRequest, DeviceResponse, Endpoint, Event, FIRST_CONTACT, Failure,
-    LATER_CONTACT, Moment, Notification, Outcome, PersistedPlug, PlugFigures, PlugId, PlugRequest,
-    PortReading, Query, QueryReply, Reading, Span, SwitchOrder,
+    LATER_CONTACT, Notification, Now, Outcome, PersistedPlug, PlugFigures, PlugId, PlugRequest, PortReading,
+    Query, QueryReply, Reading, Span, SwitchOrder,
 };
 use device::Device;
 use questions::Questions;
@@ -38,7 +38,7 @@ use schedule::Schedule;
 use slow_poll::{BRIEF, SlowPoll};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use switching::{Scene, Switching};
+use switching::{PlugContext, Switching};
 use talk::{About, Talk};
 use tracing::{debug, info, warn};
 
@@ -75,7 +75,7 @@ impl Plug {
         adopted: bool,
         ordinal: u32,
         rules: &Rules,
-        now: &Moment,
+        now: &Now,
     ) -> Option<Self> {
         let (tally, latched) = (std::mem::take(&mut kept.tally), std::mem::take(&mut kept.latched));
         let commands = CommandQueue::new(&std::mem::take(&mut kept.reverts), now);
@@ -192,40 +192,40 @@ impl Plug {
         other.map_or(poll, |at| poll.min(at.max(self.schedule.held())))
     }
 
-    pub(crate) fn poll_due(&self, now: &Moment) -> bool {
+    pub(crate) fn poll_due(&self, now: &Now) -> bool {
         self.free() && self.due() <= now.up
     }
 
-    pub(crate) fn command_ready(&self, now: &Moment) -> bool {
+    pub(crate) fn command_ready(&self, now: &Now) -> bool {
         self.free() && self.schedule.held() <= now.up && self.switching.commands.ready(now)
     }
 
-    pub(crate) fn postpone(&mut self, now: &Moment, by: Duration) {
+    pub(crate) fn postpone(&mut self, now: &Now, by: Duration) {
         self.schedule.hold(now, by);
     }
 
     /// Poll now, tell everything at the answer.
-    pub(crate) fn refresh(&mut self, now: &Moment) {
+    pub(crate) fn refresh(&mut self, now: &Now) {
         self.readings.heartbeat.next();
         self.schedule.refresh(now);
     }
 
     /// The same for somebody who wants to see all of it, what has not changed as well.
-    pub(crate) fn tell_all(&mut self, now: &Moment) {
+    pub(crate) fn tell_all(&mut self, now: &Now) {
         self.readings.heartbeat.ask();
         self.schedule.refresh(now);
     }
 
     /// It was heard where it should be: no need to wait for the end of the back-off.
-    pub(crate) fn look_now(&mut self, now: &Moment) {
+    pub(crate) fn look_now(&mut self, now: &Now) {
         self.schedule.look_now(now);
     }
 
     /// Ends what is overdue.
-    pub(crate) fn tick(&mut self, now: &Moment, rules: &Rules) {
+    pub(crate) fn tick(&mut self, now: &Now, rules: &Rules) {
         let news = self.switching.tick(
             now,
-            Scene::new(&self.device, self.readings.live.ports(), rules),
+            PlugContext::new(&self.device, self.readings.live.ports(), rules),
             self.talking.is_some(),
         );
         if !news.is_empty() {
@@ -245,7 +245,7 @@ impl Plug {
     }
 
     /// What to say now, and for how long.
-    pub(crate) fn begin(&mut self, now: &Moment) -> Option<(DeviceRequest, Duration)> {
+    pub(crate) fn begin(&mut self, now: &Now) -> Option<(DeviceRequest, Duration)> {
         if !self.free() {
             return None;
         }
@@ -255,7 +255,7 @@ impl Plug {
     }
 
     /// Commands go before polls, and these before all that can wait.
-    fn question(&mut self, now: &Moment) -> Option<(About, DeviceRequest, Duration)> {
+    fn question(&mut self, now: &Now) -> Option<(About, DeviceRequest, Duration)> {
         let timeout = self.device.settings.pace.timeout;
         if let Some((switch, left)) = self.switching.commands.send(now, self.device.kept.offer.ports) {
             // Each request has its time, and so has the look at what came of them.
@@ -286,7 +286,7 @@ impl Plug {
     }
 
     /// Takes the end of a conversation. To be followed by [`tick`](Self::tick).
-    pub(crate) fn answered(&mut self, now: &Moment, rules: &Rules, fleet: usize, outcome: Outcome) {
+    pub(crate) fn answered(&mut self, now: &Now, rules: &Rules, fleet: usize, outcome: Outcome) {
         let talk = self.talking.take().unwrap_or_else(|| Talk::begin(now, self.device.place(), About::Poll));
         self.schedule.rest(now);
         if std::mem::take(&mut self.stale) {
@@ -306,7 +306,7 @@ impl Plug {
     }
 
     /// A poll, or a command and the look at what came of it, has ended.
-    fn polled(&mut self, now: &Moment, rules: &Rules, fleet: usize, talk: Talk, outcome: Outcome) {
+    fn polled(&mut self, now: &Now, rules: &Rules, fleet: usize, talk: Talk, outcome: Outcome) {
         let (moved, commanded) = (talk.place != self.device.kept.place, talk.about == About::Command);
         self.switching.commands.count(outcome.requests);
         if !commanded {
@@ -338,7 +338,7 @@ impl Plug {
     }
 
     /// Polls went unanswered: after enough of them it is offline, and asked ever more rarely.
-    fn missed(&mut self, now: &Moment, rules: &Rules, missed: u32, failure: &Failure) {
+    fn missed(&mut self, now: &Now, rules: &Rules, missed: u32, failure: &Failure) {
         let before = self.schedule.misses();
         self.schedule.missed(missed);
         let misses = self.schedule.misses();
@@ -369,7 +369,7 @@ impl Plug {
 
     /// Takes what it has said unasked, of some ports or all; not before it was read. While it is switched, that
     /// confirms nothing: who knows whether it was said before or after. It may have to be asked once more.
-    pub(crate) fn pushed(&mut self, now: &Moment, rules: &Rules, mut reading: Reading) {
+    pub(crate) fn pushed(&mut self, now: &Now, rules: &Rules, mut reading: Reading) {
         if let Some(talk) = self.talking.as_mut().filter(|talk| talk.about == About::Command) {
             talk.note(&reading);
         } else if self.device.is_adopted() && self.read {
@@ -381,7 +381,7 @@ impl Plug {
     }
 
     /// What follows from a reading; how long it took to ask for it.
-    fn take_reading(&mut self, now: &Moment, rules: &Rules, mut reading: Reading, took: Option<Duration>) {
+    fn take_reading(&mut self, now: &Now, rules: &Rules, mut reading: Reading, took: Option<Duration>) {
         self.figures.renewals += u64::from(reading.renewed);
         self.figures.refused += reading.refused.len() as u64;
         let before = self.ports_before();
@@ -408,7 +408,7 @@ impl Plug {
         let follows = self.switching.read(
             now,
             rules,
-            Scene::new(&self.device, self.readings.live.ports(), rules),
+            PlugContext::new(&self.device, self.readings.live.ports(), rules),
             &reading.ports,
             &moved,
             before,
@@ -440,11 +440,11 @@ impl Plug {
     }
 
     /// Hands in a command. Whatever comes of it, it ends in exactly one result.
-    pub(crate) fn command(&mut self, now: &Moment, rules: &Rules, order: SwitchOrder, stopping: bool) {
+    pub(crate) fn command(&mut self, now: &Now, rules: &Rules, order: SwitchOrder, stopping: bool) {
         let reachable = self.online() || (!self.read && self.schedule.misses() == 0);
         self.switching.command(
             now,
-            Scene::new(&self.device, self.readings.live.ports(), rules),
+            PlugContext::new(&self.device, self.readings.live.ports(), rules),
             order,
             (reachable, stopping),
         );
@@ -458,21 +458,21 @@ impl Plug {
 
     /// The program stops, or the plug is removed: waiting commands end now, or even those on the
     /// wire.
-    pub(crate) fn give_up(&mut self, now: &Moment, even_sent: bool) {
+    pub(crate) fn give_up(&mut self, now: &Now, even_sent: bool) {
         self.switching.commands.give_up(even_sent);
         self.report(now);
         self.news.extend(self.questions.give_up(&self.device.id, even_sent));
     }
 
     /// It is removed or replaced: nothing waits any more, not even for the disk.
-    pub(crate) fn leave(&mut self, now: &Moment) {
+    pub(crate) fn leave(&mut self, now: &Now) {
         self.give_up(now, true);
         self.switching.commands.wait_no_more();
         self.report(now);
     }
 
     /// Sends off the results of commands that ended.
-    fn report(&mut self, now: &Moment) {
+    fn report(&mut self, now: &Now) {
         let (news, moved) = self.switching.ended(now, &mut self.device, &mut self.figures);
         self.news.extend(news);
         if moved {
@@ -481,7 +481,7 @@ impl Plug {
     }
 
     /// Lets ports be switched on again; those that were latched.
-    pub(crate) fn release(&mut self, now: &Moment, port: Option<u8>) -> BTreeSet<u8> {
+    pub(crate) fn release(&mut self, now: &Now, port: Option<u8>) -> BTreeSet<u8> {
         let freed = self.switching.release(port);
         self.news.push(News::Remember);
         self.switching.word_problem(now, &mut self.device);
@@ -489,12 +489,12 @@ impl Plug {
     }
 
     /// Ports are latched again.
-    pub(crate) fn latch(&mut self, now: &Moment, ports: &BTreeSet<u8>) {
+    pub(crate) fn latch(&mut self, now: &Now, ports: &BTreeSet<u8>) {
         self.switching.latch(ports);
         self.switching.word_problem(now, &mut self.device);
     }
 
-    fn record_told(&mut self, now: &Moment, answer: Result<DeviceResponse, Failure>) {
+    fn record_told(&mut self, now: &Now, answer: Result<DeviceResponse, Failure>) {
         let told = self.readings.record_told(now, &self.device.id, self.device.ports(), answer);
         let Some(event) = told else { return };
         if matches!(event, Event::EnergyFilled { .. }) {
@@ -504,7 +504,7 @@ impl Plug {
         self.tell(event);
     }
 
-    fn asked_for_clock(&mut self, now: &Moment, rules: &Rules, answer: Result<DeviceResponse, Failure>) {
+    fn asked_for_clock(&mut self, now: &Now, rules: &Rules, answer: Result<DeviceResponse, Failure>) {
         if let Ok(DeviceResponse::Capability(reply @ QueryReply::Clock(Some(_)))) = &answer {
             self.learn(now, rules, &Query::Clock(ClockQuery::Read), reply);
         } else {
@@ -513,12 +513,12 @@ impl Plug {
     }
 
     /// Takes in what the plug has told, whoever asked.
-    fn learn(&mut self, now: &Moment, rules: &Rules, query: &Query, reply: &QueryReply) {
-        let scene = Scene::new(&self.device, self.readings.live.ports(), rules);
+    fn learn(&mut self, now: &Now, rules: &Rules, query: &Query, reply: &QueryReply) {
+        let context = PlugContext::new(&self.device, self.readings.live.ports(), rules);
         if let QueryReply::Clock(Some(clock)) = reply {
-            self.news.extend(self.switching.clock_told(now, scene, clock));
+            self.news.extend(self.switching.clock_told(now, context, clock));
         } else if let QueryReply::Schedule(told) = reply
-            && self.switching.rules_told(now, scene, told)
+            && self.switching.rules_told(now, context, told)
         {
             self.switching.word_problem(now, &mut self.device);
         }
@@ -527,7 +527,7 @@ impl Plug {
 
     fn slowly_polled(
         &mut self,
-        now: &Moment,
+        now: &Now,
         rules: &Rules,
         query: &Query,
         answer: Result<DeviceResponse, Failure>,
@@ -540,14 +540,14 @@ impl Plug {
     }
 
     /// Once everything was asked, shows what the plug can do.
-    fn show_capabilities(&mut self, now: &Moment, rules: &Rules) {
+    fn show_capabilities(&mut self, now: &Now, rules: &Rules) {
         if self.questions.show_capabilities(now, &mut self.device) {
             self.refit(rules, now);
         }
     }
 
     /// Hands in a request. Whatever comes of it, it ends in exactly one response.
-    pub(crate) fn request(&mut self, now: &Moment, rules: &Rules, request: PlugRequest, asker: Asker) {
+    pub(crate) fn request(&mut self, now: &Now, rules: &Rules, request: PlugRequest, asker: Asker) {
         let verb = request.verb();
         let latched = !self.switching.latched().is_empty();
         let task = match self.questions.admit(now, &self.device, latched, request) {
@@ -561,7 +561,7 @@ impl Plug {
         self.questions.requests.enter(now, task, asker);
     }
 
-    fn request_answered(&mut self, now: &Moment, rules: &Rules, answer: Result<DeviceResponse, Failure>) {
+    fn request_answered(&mut self, now: &Now, rules: &Rules, answer: Result<DeviceResponse, Failure>) {
         // Nobody waits for it any more.
         let Some(query) = self.questions.asked() else { return };
         if let Ok(DeviceResponse::Capability(reply)) = &answer {
@@ -574,7 +574,7 @@ impl Plug {
         }
     }
 
-    fn finish(&mut self, now: &Moment, rules: &Rules, ended: Ended) {
+    fn finish(&mut self, now: &Now, rules: &Rules, ended: Ended) {
         let (news, renamed) = questions::finish(&mut self.device, ended);
         if renamed {
             self.refit(rules, now);
@@ -583,19 +583,19 @@ impl Plug {
     }
 
     /// Takes over names, locks, pace and thresholds from settings and options.
-    pub(crate) fn refit(&mut self, rules: &Rules, now: &Moment) {
+    pub(crate) fn refit(&mut self, rules: &Rules, now: &Now) {
         self.device.fit(rules);
         self.switching.fit(now, &self.device);
         self.device.show(now);
     }
 
-    pub(crate) fn adopt(&mut self, now: &Moment, rules: &Rules) {
+    pub(crate) fn adopt(&mut self, now: &Now, rules: &Rules) {
         self.device.adopt();
         self.refit(rules, now);
     }
 
     /// Whether another plug calls itself the same.
-    pub(crate) fn set_namesake(&mut self, now: &Moment, rules: &Rules, namesake: bool) {
+    pub(crate) fn set_namesake(&mut self, now: &Now, rules: &Rules, namesake: bool) {
         if self.device.set_namesake(namesake) {
             self.refit(rules, now);
         }
@@ -612,19 +612,19 @@ impl Plug {
     }
 
     /// Shows what the meters show.
-    pub(crate) fn show_energy(&mut self, now: &Moment) {
+    pub(crate) fn show_energy(&mut self, now: &Now) {
         self.readings.show_energy(now, &mut self.device.view);
     }
 
     /// Its energy waits for what earlier runs have told, and may be shown once that is known: it was read, or a
     /// day has begun while it is away.
-    pub(crate) fn waits_for_floors(&self, now: &Moment) -> bool {
+    pub(crate) fn waits_for_floors(&self, now: &Now) -> bool {
         let (meter, poll) = (&self.readings.meter, self.device.settings.pace.poll);
         !meter.certain() && (self.read || (self.device.is_known() && meter.waits_for_day(now, poll)))
     }
 
     /// What earlier runs have told about its energy is known now: from here on it may be shown.
-    pub(crate) fn raise_meters(&mut self, now: &Moment, floors: &Floors) {
+    pub(crate) fn raise_meters(&mut self, now: &Now, floors: &Floors) {
         self.readings.meter.raise(&self.device.id, self.device.kept.offer.ports, floors, now);
         self.news.push(News::Remember);
         if self.device.kept.offer.metered() {
@@ -633,7 +633,7 @@ impl Plug {
     }
 
     /// Others have told of its energy while this run could not see it, for so long.
-    pub(crate) fn lift_meters(&mut self, now: &Moment, floors: &Floors, apart: Duration) {
+    pub(crate) fn lift_meters(&mut self, now: &Now, floors: &Floors, apart: Duration) {
         let lifted = self.readings.lift(now, &self.device.id, floors, apart);
         if lifted && self.device.kept.offer.metered() {
             self.show_energy(now);
@@ -641,14 +641,14 @@ impl Plug {
     }
 
     /// It has a new address.
-    pub(crate) fn move_to(&mut self, place: Endpoint, now: &Moment) {
+    pub(crate) fn move_to(&mut self, place: Endpoint, now: &Now) {
         self.device.move_to(now, place);
         self.figures.moves += 1;
         self.schedule.start_over(now);
     }
 
     /// Its address belongs to another plug now.
-    pub(crate) fn evict(&mut self, now: &Moment) {
+    pub(crate) fn evict(&mut self, now: &Now) {
         let why = "another plug has its address now";
         if self.online() {
             self.tell_bridge(Event::DeviceOffline(self.device.id.clone(), why.into()));
@@ -660,7 +660,7 @@ impl Plug {
     }
 
     /// It was heard in a search, and says this about itself; true when that is new.
-    pub(crate) fn heard(&mut self, now: &Moment, rules: &Rules, facts: DeviceInfo) -> bool {
+    pub(crate) fn heard(&mut self, now: &Now, rules: &Rules, facts: DeviceInfo) -> bool {
         self.heard_at = now.up;
         let new = self.device.heard(facts);
         if new {
@@ -671,7 +671,7 @@ impl Plug {
 
     /// Other hardware takes its place. What it was called, what it was told and what it has metered
     /// stay.
-    pub(crate) fn become_hardware(&mut self, other: &Self, now: &Moment, rules: &Rules) {
+    pub(crate) fn become_hardware(&mut self, other: &Self, now: &Now, rules: &Rules) {
         self.device.replace(now, &other.device);
         self.questions.slow_poll = SlowPoll::default();
         self.switching.renew();

@@ -1,7 +1,7 @@
 //! The picture that others see of a plug.
 
 use crate::hub::effective::Effective;
-use crate::model::{Endpoint, Lock, Moment, PerPort, PlugView, PortView, shortened};
+use crate::model::{Endpoint, Lock, Now, PerPort, PlugView, PortView, shortened};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ impl Picture {
     }
 
     /// Changes it; it counts as fresh only when something is different.
-    pub(super) fn show(&mut self, now: &Moment, change: impl FnOnce(&mut PlugView)) {
+    pub(super) fn show(&mut self, now: &Now, change: impl FnOnce(&mut PlugView)) {
         let mut view = PlugView::clone(&self.view);
         change(&mut view);
         self.show_instead(now, view);
     }
 
     /// Shows another picture, if it is another one.
-    pub(super) fn show_instead(&mut self, now: &Moment, mut view: PlugView) {
+    pub(super) fn show_instead(&mut self, now: &Now, mut view: PlugView) {
         // Some plugs have much to say about what is wrong.
         view.problem = view.problem.map(|problem| shortened(&problem, MAX_PROBLEM));
         if view != *self.view {

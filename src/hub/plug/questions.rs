@@ -10,8 +10,8 @@ use crate::capability::{Guard, Task, may_set};
 use crate::hub::change::Change;
 use crate::hub::rules::Pace;
 use crate::model::{
-    Asker, ClockRequest, DeviceResponse, Failure, Moment, Notification, PlugAnswer, PlugId, PlugRequest,
-    Query, QueryReply, Rename, Renamed, Response, ResponseData,
+    Asker, ClockRequest, DeviceResponse, Failure, Notification, Now, PlugAnswer, PlugId, PlugRequest, Query,
+    QueryReply, Rename, Renamed, Response, ResponseData,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Questions {
     /// Why it will not be asked, with the remedy.
     pub(super) fn admit(
         &self,
-        now: &Moment,
+        now: &Now,
         device: &Device,
         latched: bool,
         request: PlugRequest,
@@ -56,7 +56,7 @@ impl Questions {
     }
 
     /// Takes in what the plug has told of itself, whoever asked.
-    pub(super) fn learn(&mut self, now: &Moment, device: &mut Device, query: &Query, reply: &QueryReply) {
+    pub(super) fn learn(&mut self, now: &Now, device: &mut Device, query: &Query, reply: &QueryReply) {
         if let QueryReply::Hardware(hardware) = reply
             && let Some(facts) = self.slow_poll.hardware(&device.kept.facts, hardware)
         {
@@ -73,7 +73,7 @@ impl Questions {
     /// A question of slow polling has ended, and what it has told was taken in.
     pub(super) fn slowly_polled(
         &mut self,
-        now: &Moment,
+        now: &Now,
         device: &Device,
         query: &Query,
         answer: &Result<DeviceResponse, Failure>,
@@ -85,7 +85,7 @@ impl Questions {
     }
 
     /// Once everything was asked, what the plug can do; true when that is new.
-    pub(super) fn show_capabilities(&mut self, now: &Moment, device: &mut Device) -> bool {
+    pub(super) fn show_capabilities(&mut self, now: &Now, device: &mut Device) -> bool {
         let offer = self.slow_poll.capabilities(now, device.kept.offer);
         if let Some(offer) = offer {
             device.set_offer(offer);

@@ -12,7 +12,7 @@ use crate::hub::meter::{Meter, Sample};
 use crate::hub::protection::Moved;
 use crate::hub::rules::Rules;
 use crate::model::{
-    Capabilities, DeviceResponse, Event, Failure, Meaning, MeterState, Moment, PerPort, PlugId, PlugView,
+    Capabilities, DeviceResponse, Event, Failure, Meaning, MeterState, Now, PerPort, PlugId, PlugView,
     PortFigures, PortReading, QueryReply, Reading,
 };
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub(super) struct Given<'a> {
 }
 
 impl Readings {
-    pub(super) fn new(tally: &MeterState, now: &Moment) -> Self {
+    pub(super) fn new(tally: &MeterState, now: &Now) -> Self {
         Self {
             live: Live::default(),
             meter: Meter::new(tally),
@@ -51,7 +51,7 @@ impl Readings {
 
     /// Other hardware has taken the place of the plug: how its relays stood and what its record was like says
     /// nothing any more.
-    pub(super) fn renew(&mut self, now: &Moment) {
+    pub(super) fn renew(&mut self, now: &Now) {
         self.live = Live::default();
         self.backfill = Backfill::default();
         self.meter.keep_hours(now, false);
@@ -62,7 +62,7 @@ impl Readings {
     /// Counts energy and renews the picture as far as it is worth it. Says which relays moved and why.
     pub(super) fn absorb(
         &mut self,
-        now: &Moment,
+        now: &Now,
         given: Given<'_>,
         reading: &Reading,
         switching: &mut Switching,
@@ -119,7 +119,7 @@ impl Readings {
     /// has ended.
     fn measure(
         &mut self,
-        now: &Moment,
+        now: &Now,
         settings: &Effective,
         ports: u8,
         reading: &Reading,
@@ -167,14 +167,14 @@ impl Readings {
     }
 
     /// Lifts the meters to what others have told, as far as it can be believed; true when one has moved.
-    pub(super) fn lift(&mut self, now: &Moment, id: &PlugId, floors: &Floors, apart: Duration) -> bool {
+    pub(super) fn lift(&mut self, now: &Now, id: &PlugId, floors: &Floors, apart: Duration) -> bool {
         let before = self.meter.total();
         self.meter.lift(id, floors, apart, now);
         self.meter.total() != before
     }
 
     /// Shows what the meters show.
-    pub(super) fn show_energy(&mut self, now: &Moment, view: &mut Picture) {
+    pub(super) fn show_energy(&mut self, now: &Now, view: &mut Picture) {
         let meter = &mut self.meter;
         view.show(now, |view| meter.show(now, view));
     }
@@ -182,7 +182,7 @@ impl Readings {
     /// The plug has answered the question for its record: what is to be told about that.
     pub(super) fn record_told(
         &mut self,
-        now: &Moment,
+        now: &Now,
         id: &PlugId,
         ports: u8,
         answer: Result<DeviceResponse, Failure>,
@@ -191,11 +191,7 @@ impl Readings {
     }
 
     /// How the plug's record is to be read, if that is known, perhaps by what it has just told.
-    pub(super) fn meaning(
-        &mut self,
-        now: &Moment,
-        answer: &Result<DeviceResponse, Failure>,
-    ) -> Option<Meaning> {
+    pub(super) fn meaning(&mut self, now: &Now, answer: &Result<DeviceResponse, Failure>) -> Option<Meaning> {
         if let Ok(DeviceResponse::Capability(QueryReply::History(record))) = answer {
             self.backfill.learn(now, &self.meter, record);
         }

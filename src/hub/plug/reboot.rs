@@ -1,7 +1,7 @@
 //! Whether a plug has restarted, and what is put back then. Silence proves nothing, and relays are
 //! moved by hands, too; but a clock that was right and stands long ago now has been lost.
 
-use crate::model::{Backoff, Clock, Moment, PortReading, PortView, Restore};
+use crate::model::{Backoff, Clock, Now, PortReading, PortView, Restore};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -62,12 +62,12 @@ impl Restart {
     }
 
     /// Whether it is to be asked for now; says so once.
-    pub(super) fn take_due(&mut self, now: &Moment) -> bool {
+    pub(super) fn take_due(&mut self, now: &Now) -> bool {
         self.at.take_if(|at| *at <= now.up).is_some()
     }
 
     /// It says what time it is, to whoever asked: true when that shows that it has restarted.
-    pub(super) fn told(&mut self, now: &Moment, clock: &Clock) -> bool {
+    pub(super) fn told(&mut self, now: &Now, clock: &Clock) -> bool {
         let ours = i64::try_from(now.local_ms() / 1000).unwrap_or(i64::MAX);
         let stands = ours.saturating_add(clock.drift_s);
         let lost = self.stood.is_some_and(|stood| stood.saturating_sub(stands) > LOST_S);
@@ -80,7 +80,7 @@ impl Restart {
     }
 
     /// Asked for its clock, it did not tell it.
-    pub(super) fn missed(&mut self, now: &Moment, silent: bool) {
+    pub(super) fn missed(&mut self, now: &Now, silent: bool) {
         let pressing = self.away.as_ref().is_some_and(|away| now.up < away.until);
         if pressing && self.stood.is_some() {
             self.at = Some(now.up + AT_ONCE);
@@ -89,7 +89,7 @@ impl Restart {
         }
     }
 
-    fn later(&mut self, now: &Moment) {
+    fn later(&mut self, now: &Now) {
         self.at = Some(now.up + AGAIN.pause(self.vain));
         self.vain = self.vain.saturating_add(1);
     }
@@ -98,7 +98,7 @@ impl Restart {
     /// `live` as they are. What has to be put back is until then.
     pub(super) fn read(
         &mut self,
-        now: &Moment,
+        now: &Now,
         before: Option<Vec<Port>>,
         live: &[PortReading],
         until: Duration,
@@ -118,7 +118,7 @@ impl Restart {
     /// has switched since then, or that must not be switched this way, are for `free` to know.
     pub(super) fn put_back(
         &mut self,
-        now: &Moment,
+        now: &Now,
         restore: &BTreeMap<u8, Restore>,
         live: &[PortReading],
         free: impl Fn(u8, bool, Duration) -> bool,

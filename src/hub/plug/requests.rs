@@ -3,7 +3,7 @@
 
 use crate::capability::Task;
 use crate::model::{
-    Asker, DeviceRequest, DeviceResponse, Failure, Meaning, Moment, PlugAnswer, PlugId, PlugRequest, Query,
+    Asker, DeviceRequest, DeviceResponse, Failure, Meaning, Now, PlugAnswer, PlugId, PlugRequest, Query,
     QueryReply,
 };
 use std::collections::VecDeque;
@@ -68,7 +68,7 @@ impl Requests {
         }
     }
 
-    pub(super) fn enter(&mut self, now: &Moment, task: Task, asker: Asker) {
+    pub(super) fn enter(&mut self, now: &Now, task: Task, asker: Asker) {
         self.waiting.push_back(Waiting { asker, task, until: now.up + LIFE });
     }
 
@@ -83,7 +83,7 @@ impl Requests {
     }
 
     /// What to ask now, and how long it may take.
-    pub(super) fn send(&mut self, now: &Moment, timeout: Duration) -> Option<(DeviceRequest, Duration)> {
+    pub(super) fn send(&mut self, now: &Now, timeout: Duration) -> Option<(DeviceRequest, Duration)> {
         let first = self.waiting.front()?;
         self.asked = true;
         Some((DeviceRequest::Capability(first.task.query()), timeout.min(first.until.saturating_sub(now.up))))
@@ -98,7 +98,7 @@ impl Requests {
     /// has ended.
     pub(super) fn answered(
         &mut self,
-        now: &Moment,
+        now: &Now,
         meaning: Option<Meaning>,
         answer: Result<DeviceResponse, Failure>,
     ) -> Option<Ended> {
@@ -119,7 +119,7 @@ impl Requests {
     }
 
     /// Those that are overdue, or hopeless because the plug is `lost`.
-    pub(super) fn overdue(&mut self, now: &Moment, lost: bool) -> Vec<Ended> {
+    pub(super) fn overdue(&mut self, now: &Now, lost: bool) -> Vec<Ended> {
         if self.waiting.is_empty() {
             return Vec::new();
         }

@@ -2,7 +2,7 @@
 //! rarely while it is dead.
 
 use crate::hub::rules::Pace;
-use crate::model::{Backoff, Moment};
+use crate::model::{Backoff, Now};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// Due at once.
-    pub(super) fn new(now: &Moment, ordinal: u32) -> Self {
+    pub(super) fn new(now: &Now, ordinal: u32) -> Self {
         let burst = VecDeque::new();
         Self {
             due: now.up,
@@ -74,7 +74,7 @@ impl Schedule {
     }
 
     /// A conversation has ended.
-    pub(super) fn rest(&mut self, now: &Moment) {
+    pub(super) fn rest(&mut self, now: &Now) {
         self.rests_until = now.up + BREATH;
     }
 
@@ -88,12 +88,12 @@ impl Schedule {
     }
 
     /// Ask at once.
-    pub(super) fn look_now(&mut self, now: &Moment) {
+    pub(super) fn look_now(&mut self, now: &Now) {
         self.due = now.up;
     }
 
     /// Somebody wants it asked now, as many did before: once a second is enough for all of them.
-    pub(super) fn refresh(&mut self, now: &Moment) {
+    pub(super) fn refresh(&mut self, now: &Now) {
         let at = now.up.max(self.refresh_from);
         if at < self.due {
             self.due = at;
@@ -102,12 +102,12 @@ impl Schedule {
     }
 
     /// Begin nothing for so long.
-    pub(super) fn hold(&mut self, now: &Moment, by: Duration) {
+    pub(super) fn hold(&mut self, now: &Now, by: Duration) {
         self.held = now.up + by;
     }
 
     /// Something moved: look again soon, and a few times more.
-    pub(super) fn hurry(&mut self, now: &Moment, pace: &Pace) {
+    pub(super) fn hurry(&mut self, now: &Now, pace: &Pace) {
         let beat = pace.burst.min(pace.poll);
         let early = std::iter::once(beat / 2);
         let later = (1..=u32::from(pace.burst_polls)).map(|n| beat * n);
@@ -115,7 +115,7 @@ impl Schedule {
     }
 
     /// As after a change, and without waiting for a conversation to end.
-    pub(super) fn look_soon(&mut self, now: &Moment, pace: &Pace) {
+    pub(super) fn look_soon(&mut self, now: &Now, pace: &Pace) {
         self.hurry(now, pace);
         self.due = self.burst.front().map_or(self.due, |first| self.due.min(*first));
     }
@@ -141,13 +141,13 @@ impl Schedule {
     }
 
     /// It is somewhere else: what was learnt about its silence does not count.
-    pub(super) fn start_over(&mut self, now: &Moment) {
+    pub(super) fn start_over(&mut self, now: &Now) {
         self.due = now.up;
         self.dead = 0;
     }
 
     /// Sets the time of the next poll, after a conversation that began at `began`.
-    pub(super) fn next(&mut self, now: &Moment, began: Duration, pace: &Pace, fleet: usize) {
+    pub(super) fn next(&mut self, now: &Now, began: Duration, pace: &Pace, fleet: usize) {
         if self.dead > 0 {
             let back_off = Backoff::doubling(pace.poll, MAX_BACK_OFF.max(pace.poll));
             // Waiting in vain is part of the pause, so that the longest is what it is said to be.

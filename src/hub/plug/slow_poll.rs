@@ -5,7 +5,7 @@
 use crate::capability::{self, Able, SlowPoll as Interval, States};
 use crate::hub::rules::Pace;
 use crate::model::{
-    Capabilities, Clock, ClockQuery, DeviceInfo, DeviceResponse, Failure, Hardware, Moment, PlugId, Query,
+    Capabilities, Clock, ClockQuery, DeviceInfo, DeviceResponse, Failure, Hardware, Now, PlugId, Query,
     QueryReply,
 };
 use std::time::Duration;
@@ -86,7 +86,7 @@ impl SlowPoll {
     }
 
     /// Asks everything again soon, but not what has had no answer.
-    fn begin(&mut self, now: &Moment, ports: u8, locked: bool, apart: Duration) {
+    fn begin(&mut self, now: &Now, ports: u8, locked: bool, apart: Duration) {
         self.apart = apart;
         self.not_before = now.up + apart * FIRST;
         let polled = |poll: &Interval| locked || !poll.while_locked;
@@ -102,7 +102,7 @@ impl SlowPoll {
     }
 
     /// Some capabilities are of interest while a port is locked.
-    fn mind_locks(&mut self, now: &Moment, ports: u8, locked: bool) {
+    fn mind_locks(&mut self, now: &Now, ports: u8, locked: bool) {
         let while_locked = |turn: &Turn| slow_poll(&turn.query).is_some_and(|poll| poll.while_locked);
         if locked != self.turns.iter().any(while_locked) {
             self.turns.retain(|turn| !while_locked(turn));
@@ -113,7 +113,7 @@ impl SlowPoll {
     }
 
     /// Everything was asked.
-    fn through(&self, now: &Moment) -> bool {
+    fn through(&self, now: &Now) -> bool {
         self.turns.iter().all(|turn| turn.at > now.up)
     }
 
@@ -122,7 +122,7 @@ impl SlowPoll {
     }
 
     /// What to ask now, and how long it may take.
-    pub(super) fn due(&self, now: &Moment, timeout: Duration) -> Option<(Query, Duration)> {
+    pub(super) fn due(&self, now: &Now, timeout: Duration) -> Option<(Query, Duration)> {
         if self.next.is_none_or(|at| at > now.up) {
             return None;
         }
@@ -133,7 +133,7 @@ impl SlowPoll {
     }
 
     /// One was answered, or not.
-    pub(super) fn answered(&mut self, now: &Moment, query: &Query, answer: &Result<DeviceResponse, Failure>) {
+    pub(super) fn answered(&mut self, now: &Now, query: &Query, answer: &Result<DeviceResponse, Failure>) {
         self.not_before = now.up + self.apart;
         let query = query.reading();
         let once = slow_poll(&query).is_some_and(|poll| poll.once);
@@ -147,7 +147,7 @@ impl SlowPoll {
         self.settle();
     }
 
-    fn miss(&mut self, now: &Moment, query: &Query) {
+    fn miss(&mut self, now: &Now, query: &Query) {
         for turn in self.turns.iter_mut().filter(|turn| like(&turn.query, query)) {
             turn.at = now.up + (AGAIN * 2u32.saturating_pow(turn.misses.into())).min(SELDOM);
             turn.misses = turn.misses.saturating_add(1).min(16);
@@ -155,7 +155,7 @@ impl SlowPoll {
     }
 
     /// It is known now, by whatever way.
-    fn known(&mut self, now: &Moment, query: &Query) {
+    fn known(&mut self, now: &Now, query: &Query) {
         let Some(poll) = slow_poll(query).filter(|poll| !poll.once) else { return };
         for turn in self.turns.iter_mut().filter(|turn| turn.query == *query) {
             turn.at = now.up + poll.every;
@@ -165,7 +165,7 @@ impl SlowPoll {
     }
 
     /// It was asked in vain, and its time has not come again.
-    fn backs_off(&self, now: &Moment, query: &Query) -> bool {
+    fn backs_off(&self, now: &Now, query: &Query) -> bool {
         self.turns.iter().any(|turn| turn.query == *query && turn.misses > 0 && turn.at > now.up)
     }
 
@@ -179,7 +179,7 @@ impl SlowPoll {
     /// After a reading: it begins, or begins anew because the plug may have lost its power. Its
     /// clock is looked at when summer time has begun or ended, or ours was set: what was right by it is
     /// wrong now.
-    pub(super) fn consider(&mut self, now: &Moment, anew: bool, ports: u8, locked: bool, apart: Duration) {
+    pub(super) fn consider(&mut self, now: &Now, anew: bool, ports: u8, locked: bool, apart: Duration) {
         if anew || self.turns.is_empty() {
             self.begin(now, ports, locked, apart);
         }
@@ -201,7 +201,7 @@ impl SlowPoll {
     /// Takes in what the plug has told, whoever asked.
     pub(super) fn learn(
         &mut self,
-        now: &Moment,
+        now: &Now,
         id: &PlugId,
         pace: &Pace,
         ports: u8,
@@ -243,7 +243,7 @@ impl SlowPoll {
 
     /// Once everything was asked: what the plug can do, if that, or what it has told about its hardware,
     /// is new.
-    pub(super) fn capabilities(&mut self, now: &Moment, old: Capabilities) -> Option<Capabilities> {
+    pub(super) fn capabilities(&mut self, now: &Now, old: Capabilities) -> Option<Capabilities> {
         if !self.through(now) {
             return None;
         }
@@ -252,7 +252,7 @@ impl SlowPoll {
     }
 
     /// The clock was told, or set without being told.
-    fn clock_learnt(&mut self, now: &Moment, id: &PlugId, pace: &Pace, clock: Option<Clock>, was_set: bool) {
+    fn clock_learnt(&mut self, now: &Now, id: &PlugId, pace: &Pace, clock: Option<Clock>, was_set: bool) {
         match clock {
             Some(clock) => self.keep_right(now, id, pace, clock, was_set),
             None => {
@@ -264,7 +264,7 @@ impl SlowPoll {
 
     /// Has a clock set that is off, unless settings forbid it; a plug that does not take it is tried
     /// ever more rarely.
-    fn keep_right(&mut self, now: &Moment, id: &PlugId, pace: &Pace, clock: Clock, was_set: bool) {
+    fn keep_right(&mut self, now: &Now, id: &PlugId, pace: &Pace, clock: Clock, was_set: bool) {
         let drift_s = clock.drift_s;
         let wrong = drift_s.unsigned_abs() > DRIFT_S && pace.set_clock;
         let wrong = wrong && pace.knows_better(now, drift_s);
@@ -291,7 +291,7 @@ impl SlowPoll {
 }
 
 /// What setting a clock has done to it, in words.
-fn step(now: &Moment, was_off_s: i64, is_off_s: i64) -> String {
+fn step(now: &Now, was_off_s: i64, is_off_s: i64) -> String {
     let (was, is) = (now.local_off_by(was_off_s), now.local_off_by(is_off_s));
     let how = if was.date() == is.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
     let offset_s = now.utc_offset_s.unsigned_abs();
@@ -314,7 +314,7 @@ mod tests {
         // 2026-11-29 18:21:54 UTC.
         let at = |utc_offset_s| {
             let unix_ms = 1_795_976_514_000;
-            Moment { up: Duration::ZERO, unix_ms, utc_offset_s, dst_s: 0, nonce: 0 }
+            Now { up: Duration::ZERO, unix_ms, utc_offset_s, dst_s: 0, nonce: 0 }
         };
         assert_eq!(step(&at(0), 3600, 0), "was 19:21:54, set to 18:21:54, zone UTC");
         let lost = "was 2013-12-26 19:21:54, set to 2026-11-29 19:21:55, zone UTC+01:00";

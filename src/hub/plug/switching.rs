@@ -7,12 +7,12 @@ use super::news::News;
 use super::reboot::{self, Restart};
 use crate::hub::admission::{Marked, SwitchContext};
 use crate::hub::change::Change;
-use crate::hub::command::CommandQueue;
+use crate::hub::command_queue::CommandQueue;
 use crate::hub::effective::Effective;
 use crate::hub::protection::{self, Moved, Protection, Seen};
 use crate::hub::rules::Rules;
 use crate::model::{
-    Cause, Clock, CommandError, DeviceResponse, Event, Failure, Moment, Notification, PerPort, PlugFigures,
+    Cause, Clock, CommandError, DeviceResponse, Event, Failure, Notification, Now, PerPort, PlugFigures,
     PlugId, PortReading, RawRule, Remedy, SwitchOrder,
 };
 use std::collections::BTreeSet;
@@ -33,7 +33,7 @@ pub(super) struct Switching {
 
 /// How things stand.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scene<'a> {
+pub(super) struct PlugContext<'a> {
     pub(super) device: &'a Device,
     /// As last read, port 1 first.
     pub(super) live: &'a [PortReading],
@@ -41,7 +41,7 @@ pub(super) struct Scene<'a> {
     pub(super) life: Duration,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> PlugContext<'a> {
     pub(super) fn new(device: &'a Device, live: &'a [PortReading], rules: &Rules) -> Self {
         Self { device, live, life: rules.command_timeout }
     }
@@ -86,7 +86,7 @@ impl Switching {
     }
 
     /// Takes over limits and locks.
-    pub(super) fn fit(&mut self, now: &Moment, device: &Device) {
+    pub(super) fn fit(&mut self, now: &Now, device: &Device) {
         self.weigh_rules(now, &device.id, &device.settings);
         self.protection.fit(device.own(), device.settings.pace.rating_w, device.ports());
         self.latched.retain(|port| self.protection.latches(*port));
@@ -100,7 +100,7 @@ impl Switching {
     }
 
     /// Shows what is wrong, if that has changed.
-    pub(super) fn word_problem(&mut self, now: &Moment, device: &mut Device) {
+    pub(super) fn word_problem(&mut self, now: &Now, device: &mut Device) {
         let before = self.protection.problem().map(str::to_owned);
         // Whatever else is wrong is told first.
         if self.word() && device.view.problem == before {
@@ -112,7 +112,7 @@ impl Switching {
     /// The results of commands that have ended; and whether relays may have moved though one has failed.
     pub(super) fn ended(
         &mut self,
-        now: &Moment,
+        now: &Now,
         device: &mut Device,
         figures: &mut PlugFigures,
     ) -> (Vec<News>, bool) {
@@ -146,46 +146,46 @@ impl Switching {
     /// twice, too. A plug not asked yet in this run gets the chance to answer, it is `reachable`.
     pub(super) fn command(
         &mut self,
-        now: &Moment,
-        scene: Scene<'_>,
+        now: &Now,
+        context: PlugContext<'_>,
         order: SwitchOrder,
         (reachable, stopping): (bool, bool),
     ) {
-        let ports = scene.device.ports();
-        let life = scene.life.min(order.ttl.unwrap_or(scene.life));
+        let ports = context.device.ports();
+        let life = context.life.min(order.ttl.unwrap_or(context.life));
         let deadline = now.up + life + order.stagger * u32::from(ports);
         if self.marked.again(now, &order, deadline) {
-            debug!(plug = %scene.device.id, mark = order.asker.mark, "the same command once more; taken once");
+            debug!(plug = %context.device.id, mark = order.asker.mark, "the same command once more; taken once");
             return;
         }
-        let relays: Vec<Option<bool>> = scene.device.view.ports.iter().map(|port| port.relay).collect();
-        let context = SwitchContext {
+        let relays: Vec<Option<bool>> = context.device.view.ports.iter().map(|port| port.relay).collect();
+        let allowed = SwitchContext {
             ports,
-            locks: scene.device.settings.locks(),
+            locks: context.device.settings.locks(),
             latched: &self.latched,
             relays: &relays,
-            control: scene.device.view.control,
+            control: context.device.view.control,
             reachable: reachable && !stopping,
             stopping,
         };
-        self.commands.accept(now, order, &context, scene.life);
+        self.commands.accept(now, order, &allowed, context.life);
     }
 
     /// Ends commands that are overdue, or to which the door was closed since; what must go back does,
     /// unless it is closed to that.
-    pub(super) fn tick(&mut self, now: &Moment, scene: Scene<'_>, talking: bool) -> Vec<News> {
+    pub(super) fn tick(&mut self, now: &Now, context: PlugContext<'_>, talking: bool) -> Vec<News> {
         let latched = &self.latched;
-        let bars = |port, on| match (scene.device.view.control, scene.device.settings.lock(port).refuses(on))
-        {
-            (false, _) => Some(CommandError::ReadOnly),
-            (true, true) => Some(CommandError::Locked),
-            (true, false) => (on && latched.contains(&port)).then_some(CommandError::Latched),
-        };
-        self.commands.tick(now, scene.device.view.online, talking, bars);
+        let bars =
+            |port, on| match (context.device.view.control, context.device.settings.lock(port).refuses(on)) {
+                (false, _) => Some(CommandError::ReadOnly),
+                (true, true) => Some(CommandError::Locked),
+                (true, false) => (on && latched.contains(&port)).then_some(CommandError::Latched),
+            };
+        self.commands.tick(now, context.device.view.online, talking, bars);
         let mut news = Vec::new();
         for dropped in self.commands.dropped() {
             let (port, on, reason) = (dropped.port, dropped.on, dropped.why);
-            warn!(plug = %scene.device.id, port, on, "timed switch dropped: {reason}");
+            warn!(plug = %context.device.id, port, on, "timed switch dropped: {reason}");
             news.push(News::TellWhenHeard(Event::ReturnDropped { port, on, reason }));
             self.protection.not_returned(port, on, reason);
         }
@@ -205,9 +205,9 @@ impl Switching {
     /// [`before`](Self::before) has shown, if the reading is the first or the first after a pause.
     pub(super) fn read(
         &mut self,
-        now: &Moment,
+        now: &Now,
         rules: &Rules,
-        scene: Scene<'_>,
+        context: PlugContext<'_>,
         heard: &[PortReading],
         moved: &[Moved],
         before: Option<Vec<reboot::Port>>,
@@ -215,61 +215,67 @@ impl Switching {
         let mut news = Vec::new();
         for &(port, on, cause) in moved {
             let what = if on { "on" } else { "off" };
-            info!(plug = %scene.device.id, port, cause = cause.map(Cause::as_str), "port switched {what}");
+            info!(plug = %context.device.id, port, cause = cause.map(Cause::as_str), "port switched {what}");
             if cause == Some(Cause::Local) {
                 self.commands.cancel_revert(port);
-                news.push(scene.news(Event::SwitchedLocally { port, on }));
+                news.push(context.news(Event::SwitchedLocally { port, on }));
             }
         }
         let back = before.is_some();
-        self.restart.read(now, before, scene.live, now.up + scene.life);
-        let follows = self.protection.follows(now, scene.device.settings.pace.poll, back);
+        self.restart.read(now, before, context.live, now.up + context.life);
+        let follows = self.protection.follows(now, context.device.settings.pace.poll, back);
         let Seen { alarms, rising, news: mut reword } = self.protection.look(now, heard, moved, follows);
         for (port, ..) in moved.iter().filter(|(_, on, cause)| *on && *cause == Some(Cause::Local)) {
             // Somebody stands before it. After misses it may just as well have restarted.
             if follows == protection::Follows::AtOnce && self.latched.remove(port) {
                 reword = true;
                 news.push(News::Remember);
-                info!(plug = %scene.device.id, port, "overload reset by the button on the device");
+                info!(plug = %context.device.id, port, "overload reset by the button on the device");
             }
         }
         for alarm in alarms {
-            let off = alarm.ports_off(scene.live, |port| scene.device.settings.lock(port));
-            let remedy = match scene.device.view.control && !off.is_empty() {
+            let off = alarm.ports_off(context.live, |port| context.device.settings.lock(port));
+            let remedy = match context.device.view.control && !off.is_empty() {
                 false => Remedy::None,
                 true if alarm.latches() => Remedy::Latch,
                 true => Remedy::Off,
             };
             if remedy != Remedy::None {
-                self.commands.own(now, &off, Cause::Overload, scene.life);
+                self.commands.own(now, &off, Cause::Overload, context.life);
             }
             let (port, hazard, watts, limit) = (alarm.port, alarm.hazard, alarm.watts, alarm.limit);
-            warn!(plug = %scene.device.id, port, watts, limit, remedy = remedy.as_str(), "{}", hazard.as_str());
+            warn!(plug = %context.device.id, port, watts, limit, remedy = remedy.as_str(), "{}", hazard.as_str());
             let event = Event::Overload { port, hazard, watts, limit, remedy };
             if remedy == Remedy::Latch {
                 self.latched.extend(off.keys());
                 reword = true;
                 // Whoever hears of a latch may rely on it.
-                let note = Notification::Plug(scene.device.id.clone(), event);
+                let note = Notification::Plug(context.device.id.clone(), event);
                 news.extend([News::Remember, News::TellWhenWritten(Change::Latch, note)]);
             } else {
-                news.push(scene.news(event));
+                news.push(context.news(event));
             }
         }
-        news.extend(self.enforce_locks(now, rules, scene, moved));
+        news.extend(self.enforce_locks(now, rules, context, moved));
         Follows { news, rising, reword }
     }
 
     /// Puts locked ports back that somebody else has moved, if the settings say so.
-    fn enforce_locks(&mut self, now: &Moment, rules: &Rules, scene: Scene<'_>, moved: &[Moved]) -> Vec<News> {
+    fn enforce_locks(
+        &mut self,
+        now: &Now,
+        rules: &Rules,
+        context: PlugContext<'_>,
+        moved: &[Moved],
+    ) -> Vec<News> {
         let mut news = Vec::new();
         for &(port, on, cause) in moved {
             if cause == Some(Cause::Lock) {
-                news.push(scene.news(Event::LockEnforced { port, on }));
+                news.push(context.news(Event::LockEnforced { port, on }));
             }
             if rules.lock_enforce
                 && cause == Some(Cause::Local)
-                && scene.device.settings.lock(port).refuses(on)
+                && context.device.settings.lock(port).refuses(on)
             {
                 self.locks.moved_to(port, on);
             }
@@ -278,27 +284,27 @@ impl Switching {
             return news;
         }
         let standing = |port| Standing {
-            relay: scene.live.port(port).and_then(|live| live.relay),
-            lock: scene.device.settings.lock(port),
+            relay: context.live.port(port).and_then(|live| live.relay),
+            lock: context.device.settings.lock(port),
             spared: self.latched.contains(&port) || self.protection.has_cut_out(port),
-            busy: !scene.device.view.control || self.commands.touched(port, Duration::MAX),
+            busy: !context.device.view.control || self.commands.touched(port, Duration::MAX),
         };
         let wishes = self.locks.put_back(now, standing);
         if !wishes.is_empty() {
-            info!(plug = %scene.device.id, ?wishes, "lock enforced: switching ports back");
-            self.commands.own(now, &wishes, Cause::Lock, scene.life);
+            info!(plug = %context.device.id, ?wishes, "lock enforced: switching ports back");
+            self.commands.own(now, &wishes, Cause::Lock, context.life);
         }
         news
     }
 
     /// The plug has told its rules; true when it is said of others than before that they go against a lock.
-    pub(super) fn rules_told(&mut self, now: &Moment, scene: Scene<'_>, rules: &[RawRule]) -> bool {
-        let ports = scene.device.ports();
+    pub(super) fn rules_told(&mut self, now: &Now, context: PlugContext<'_>, rules: &[RawRule]) -> bool {
+        let ports = context.device.ports();
         self.locks.rules_told(rules, ports);
-        self.weigh_rules(now, &scene.device.id, &scene.device.settings)
+        self.weigh_rules(now, &context.device.id, &context.device.settings)
     }
 
-    fn weigh_rules(&mut self, now: &Moment, id: &PlugId, settings: &Effective) -> bool {
+    fn weigh_rules(&mut self, now: &Now, id: &PlugId, settings: &Effective) -> bool {
         let defied = self.locks.weigh_rules(id, settings.locks(), now);
         let news = defied.is_some();
         if let Some(defied) = defied {
@@ -309,30 +315,25 @@ impl Switching {
 
     /// The plug has told what time it is. When that shows that it has restarted, restores what the settings say,
     /// where nobody has taken the matter into their own hands.
-    pub(super) fn clock_told(&mut self, now: &Moment, scene: Scene<'_>, clock: &Clock) -> Option<News> {
+    pub(super) fn clock_told(&mut self, now: &Now, context: PlugContext<'_>, clock: &Clock) -> Option<News> {
         if !self.restart.told(now, clock) {
             return None;
         }
-        info!(plug = %scene.device.id, name = %scene.device.view.name, "device restarted: its clock was reset");
+        info!(plug = %context.device.id, name = %context.device.view.name, "device restarted: its clock was reset");
         let free = |port, on, since| {
             let latched = on && self.latched.contains(&port);
-            !self.commands.touched(port, since) && !latched && !scene.device.settings.lock(port).refuses(on)
+            !self.commands.touched(port, since) && !latched && !context.device.settings.lock(port).refuses(on)
         };
-        let restored = self.restart.put_back(now, &scene.device.own().restore, scene.live, free);
-        if let Some((wishes, life)) = restored.filter(|_| scene.device.view.control) {
-            info!(plug = %scene.device.id, ?wishes, "restoring ports after the restart of the device");
+        let restored = self.restart.put_back(now, &context.device.own().restore, context.live, free);
+        if let Some((wishes, life)) = restored.filter(|_| context.device.view.control) {
+            info!(plug = %context.device.id, ?wishes, "restoring ports after the restart of the device");
             self.commands.own(now, &wishes, Cause::Restore, life);
         }
-        Some(scene.news(Event::DeviceRestarted))
+        Some(context.news(Event::DeviceRestarted))
     }
 
     /// Asked for its clock, the plug has not told it.
-    pub(super) fn clock_missed(
-        &mut self,
-        now: &Moment,
-        id: &PlugId,
-        answer: Result<DeviceResponse, Failure>,
-    ) {
+    pub(super) fn clock_missed(&mut self, now: &Now, id: &PlugId, answer: Result<DeviceResponse, Failure>) {
         match &answer {
             Ok(_) => debug!(plug = %id, "does not tell its clock"),
             Err(failure) => debug!(plug = %id, "asked for its clock: {failure}"),

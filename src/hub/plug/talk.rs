@@ -1,6 +1,6 @@
 //! A conversation with a plug, and what it is about.
 
-use crate::model::{Endpoint, MAX_PORTS, Moment, PerPort, PortReading, Query, Reading};
+use crate::model::{Endpoint, MAX_PORTS, Now, PerPort, PortReading, Query, Reading};
 use std::time::Duration;
 
 /// A conversation with a plug.
@@ -15,7 +15,7 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    pub(super) fn begin(now: &Moment, place: Endpoint, about: About) -> Self {
+    pub(super) fn begin(now: &Now, place: Endpoint, about: About) -> Self {
         Self { began: now.up, place, about, pushed: Vec::new() }
     }
 

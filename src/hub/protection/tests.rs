@@ -4,8 +4,8 @@ use crate::model::Origin;
 
 const POLL: Duration = Duration::from_secs(5);
 
-fn moment(secs: u64) -> Moment {
-    Moment { up: Duration::from_secs(secs), unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0 }
+fn moment(secs: u64) -> Now {
+    Now { up: Duration::from_secs(secs), unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0 }
 }
 
 fn guard(ports: u8, limits: &[(u8, f64, u64, OverloadAction)]) -> Protection {

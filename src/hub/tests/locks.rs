@@ -53,7 +53,7 @@ fn a_rule_that_goes_against_a_lock_is_a_problem_until_one_of_them_is_gone() {
     world.feed(Input::Heard(found(1, 1, 1)));
     world.secs(300);
     let asked = |world: &World| {
-        world.skills.iter().filter(|(_, skill)| *skill == Query::Schedule(Access::Read)).count()
+        world.queries.iter().filter(|(_, query)| *query == Query::Schedule(Access::Read)).count()
     };
     assert_eq!((asked(&world), world.view(A).problem.clone()), (0, None), "nothing is locked");
 

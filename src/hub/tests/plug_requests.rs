@@ -39,13 +39,13 @@ impl Able {
         }
     }
 
-    pub(super) fn answer(&mut self, skill: &Query) -> DeviceResponse {
+    pub(super) fn answer(&mut self, query: &Query) -> DeviceResponse {
         if let Some(why) = self.refuses {
             return DeviceResponse::Refused(why.into());
         }
         let clock =
             |drift_s| QueryReply::Clock(Some(Clock { local: NOON.parse().expect("a time"), drift_s }));
-        DeviceResponse::Capability(match skill {
+        DeviceResponse::Capability(match query {
             Query::Clock(ClockQuery::Read) => clock(self.drift_s),
             Query::Clock(ClockQuery::Set) => {
                 self.drift_s = if self.keeps_time { self.drift_s } else { 0 };
@@ -94,7 +94,7 @@ fn settled() -> World {
     let mut world = able(rules());
     world.secs(150);
     world.notes.clear();
-    world.skills.clear();
+    world.queries.clear();
     world
 }
 
@@ -124,7 +124,7 @@ fn report(world: &mut World, request: impl Into<PlugRequest>) -> Result<PlugAnsw
 }
 
 fn sets(world: &World) -> usize {
-    world.skills.iter().filter(|(_, skill)| *skill == Query::Clock(ClockQuery::Set)).count()
+    world.queries.iter().filter(|(_, query)| *query == Query::Clock(ClockQuery::Set)).count()
 }
 
 #[test]
@@ -283,9 +283,9 @@ fn locks_and_read_only_hold_for_what_a_plug_does_by_itself() {
     assert!(report(&mut world, CountdownRequest { port: None, minutes: None }).is_ok());
     assert!(
         !world
-            .skills
+            .queries
             .iter()
-            .any(|(_, skill)| matches!(skill, Query::Countdown(CountdownQuery { minutes: Some(_), .. })))
+            .any(|(_, query)| matches!(query, Query::Countdown(CountdownQuery { minutes: Some(_), .. })))
     );
 }
 
@@ -293,9 +293,9 @@ fn locks_and_read_only_hold_for_what_a_plug_does_by_itself() {
 fn the_round_asks_everything_once_well_apart_and_then_rarely() {
     let mut world = able(rules());
     world.secs(150);
-    assert_eq!(world.skills.len(), 10, "{:?}", world.skills);
+    assert_eq!(world.queries.len(), 10, "{:?}", world.queries);
     let apart = |pair: &[(Duration, Query)]| pair[1].0 - pair[0].0 >= Duration::from_secs(10);
-    assert!(world.skills.windows(2).all(apart), "{:?}", world.skills);
+    assert!(world.queries.windows(2).all(apart), "{:?}", world.queries);
     let offer = world.view(A).offer;
     let shown = ["clock", "countdown", "leader", "presence_simulation"];
     assert!(shown.iter().all(|name| offer.able.has(name)), "{offer:?}");
@@ -306,10 +306,10 @@ fn the_round_asks_everything_once_well_apart_and_then_rarely() {
         (extras.drift_s, extras.presence_simulation, extras.countdowns.len()),
         (Some(0), Some(false), 6)
     );
-    world.skills.clear();
+    world.queries.clear();
     world.secs(3600);
     // Clock and six timers, twice.
-    assert_eq!(world.skills.len(), 14, "{:?}", world.skills);
+    assert_eq!(world.queries.len(), 14, "{:?}", world.queries);
     // One bad answer takes nothing away.
     world.fake(1).able = None;
     world.secs(4 * 3600);
@@ -325,7 +325,7 @@ fn a_plug_that_knows_none_of_it_is_left_alone() {
     assert_eq!(world.view(A).capabilities, None);
     let offer = world.view(A).offer;
     assert!(offer.able.is_empty(), "{offer:?}");
-    assert!(world.skills.len() < 40, "{} questions in a day", world.skills.len());
+    assert!(world.queries.len() < 40, "{} questions in a day", world.queries.len());
     assert!(world.view(A).online);
 }
 
@@ -418,7 +418,7 @@ fn no_clock_is_set_by_one_that_is_behind() {
     assert_eq!(sets(&world), 1);
     // Long before the program was there.
     let pace = rules().families["maxsmart"];
-    let early = Moment { unix_ms: Moment::RELEASED_MS - 1, ..moment(world.up) };
+    let early = Now { unix_ms: Now::RELEASED_MS - 1, ..moment(world.up) };
     assert!(!pace.knows_better(&early, 120) && pace.knows_better(&moment(world.up), 120));
 }
 

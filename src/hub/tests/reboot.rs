@@ -158,10 +158,10 @@ fn a_clock_that_cannot_be_set_is_asked_for_ever_more_rarely() {
     world.fake(1).able = Some(able);
     away(&mut world, |_| ());
     world.secs(3600);
-    world.skills.clear();
+    world.queries.clear();
     world.secs(86_400);
-    let asked = world.skills.iter().filter(|(_, skill)| matches!(skill, Query::Clock(_)));
-    assert!((2..60).contains(&asked.count()), "{:?}", world.skills);
+    let asked = world.queries.iter().filter(|(_, query)| matches!(query, Query::Clock(_)));
+    assert!((2..60).contains(&asked.count()), "{:?}", world.queries);
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn who_tells_a_plugs_serial_and_mac_is_believed_unless_it_was_heard_a_moment_ago
     let own = found(1, 1, 1);
     world.feed(Input::Heard(own.clone()));
     world.secs(30);
-    let liar = Found { place: place(7), ..own.clone() };
+    let liar = Discovered { place: place(7), ..own.clone() };
     world.feed(Input::Heard(own));
     world.feed(Input::Heard(liar.clone()));
     assert_eq!(world.view(A).ip.as_deref(), Some("127.0.0.1"));
@@ -321,7 +321,7 @@ fn somebody_without_an_identity_is_asked_for_it() {
     assert!(matches!(world.coming.as_slice(), [(_, Outcome { who: Who::Endpoint("maxsmart", _), .. })]));
     world.coming.clear();
     world.fake(5);
-    let answer = DeviceResponse::Identity(Found { id: Some(id("maxsmart-aabbccdd")), ..found(1, 1, 5) });
+    let answer = DeviceResponse::Identity(Discovered { id: Some(id("maxsmart-aabbccdd")), ..found(1, 1, 5) });
     let who = Who::Endpoint("maxsmart", place(5));
     world.feed(Input::Answered(Outcome { who, result: Ok(answer), requests: 2, took: Duration::ZERO }));
     world.secs(1);
@@ -329,10 +329,10 @@ fn somebody_without_an_identity_is_asked_for_it() {
 }
 
 /// A plug that somebody has invented.
-fn invented(n: usize, ip: std::net::Ipv4Addr) -> Found {
+fn invented(n: usize, ip: std::net::Ipv4Addr) -> Discovered {
     let place = Endpoint { ip: ip.into(), http: 80, udp: 8888 };
     let id = PlugId::of("maxsmart", &format!("swp6{n:012}"));
-    Found { driver: "maxsmart", id, place, facts: DeviceInfo::default() }
+    Discovered { driver: "maxsmart", id, place, facts: DeviceInfo::default() }
 }
 
 #[test]
@@ -460,7 +460,7 @@ fn no_more_than_eight_scans_run_at_one_time() {
 
 #[test]
 fn problems_of_the_bridge_come_and_go_by_their_reason() {
-    let now = Moment { up: Duration::ZERO, unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0 };
+    let now = Now { up: Duration::ZERO, unix_ms: 0, utc_offset_s: 0, dst_s: 0, nonce: 0 };
     let mut hub = Hub::new(rules(), PersistedState::default(), &now);
     let mut say = |reason, sentence: Option<&str>| {
         hub.handle(&now, Input::Problem(reason, sentence.map(Into::into)));

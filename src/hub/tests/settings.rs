@@ -12,7 +12,7 @@ pub(crate) fn rules() -> Rules {
         ask: Duration::from_secs(10),
         set_clock: true,
         zone_known: true,
-        clock_from_ms: Moment::RELEASED_MS,
+        clock_from_ms: Now::RELEASED_MS,
         rating_w: Some(3680),
     };
     Rules {

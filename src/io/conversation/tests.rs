@@ -6,7 +6,7 @@ use crate::model::Reading;
 struct Twice {
     left: u32,
     datagram: bool,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Twice {
@@ -16,16 +16,16 @@ impl Twice {
         }
         self.left -= 1;
         let what = if self.datagram { Message::Datagram(b"?".to_vec()) } else { Message::Get("/".into()) };
-        Step::Send(Request { what, patience: self.patience })
+        Step::Send(Request { what, timeout: self.timeout })
     }
 }
 
 impl Dialect for Twice {
-    fn ask(&mut self, _: &DeviceRequest, _: &Moment) -> Step {
+    fn start(&mut self, _: &DeviceRequest, _: &Now) -> Step {
         self.next()
     }
 
-    fn hear(&mut self, reply: Reply<'_>, _: &Moment) -> Result<Step, Failure> {
+    fn handle_response(&mut self, reply: Reply<'_>, _: &Now) -> Result<Step, Failure> {
         match reply {
             Reply::Bytes(b"yes") => Ok(self.next()),
             Reply::Bytes(_) => Err(Failure::InvalidResponse("not yes".into())),
@@ -34,12 +34,12 @@ impl Dialect for Twice {
     }
 }
 
-fn at(ms: u64) -> Moment {
-    Moment { up: Duration::from_millis(ms), unix_ms: ms, utc_offset_s: 0, dst_s: 0, nonce: 0 }
+fn at(ms: u64) -> Now {
+    Now { up: Duration::from_millis(ms), unix_ms: ms, utc_offset_s: 0, dst_s: 0, nonce: 0 }
 }
 
 fn begin(datagram: bool, left: u32) -> (Twice, Conversation) {
-    let mut dialect = Twice { left, datagram, patience: Duration::from_secs(1) };
+    let mut dialect = Twice { left, datagram, timeout: Duration::from_secs(1) };
     let limit = Duration::from_millis(1500);
     let (conversation, turn) = Conversation::begin(&mut dialect, &DeviceRequest::Read, limit, &at(0));
     assert!(matches!(turn, Turn::Send(_)));
@@ -79,14 +79,14 @@ fn why_nobody_could_be_reached_is_what_the_transport_said_whenever_that_was() {
     /// Tries another way, which fails too, and says that the first could not be reached.
     struct Both;
     impl Dialect for Both {
-        fn ask(&mut self, _: &DeviceRequest, _: &Moment) -> Step {
-            Step::Send(Request { what: Message::Get("/".into()), patience: Duration::from_secs(1) })
+        fn start(&mut self, _: &DeviceRequest, _: &Now) -> Step {
+            Step::Send(Request { what: Message::Get("/".into()), timeout: Duration::from_secs(1) })
         }
-        fn hear(&mut self, reply: Reply<'_>, _: &Moment) -> Result<Step, Failure> {
+        fn handle_response(&mut self, reply: Reply<'_>, _: &Now) -> Result<Step, Failure> {
             match reply {
                 Reply::Unreachable => Ok(Step::Send(Request {
                     what: Message::Datagram(b"?".to_vec()),
-                    patience: Duration::from_secs(1),
+                    timeout: Duration::from_secs(1),
                 })),
                 Reply::Bytes(_) | Reply::Closed | Reply::Timeout => {
                     Err(Failure::Unreachable("nobody listens there".into()))

@@ -23,38 +23,38 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 impl Engine {
     pub(super) fn start_search(&mut self, missing: &[(&'static str, Endpoint)]) {
-        for quarry in self.parts.quarries.clone() {
-            let name = quarry.driver.name();
+        for config in self.parts.configs.clone() {
+            let name = config.driver.name();
             let missing = missing.iter().filter(|(n, _)| *n == name).map(|(_, place)| *place);
-            self.search(quarry, missing.collect());
+            self.search(config, missing.collect());
         }
         self.sweep();
     }
 
-    fn search(&mut self, quarry: DriverConfig, missing: Vec<Endpoint>) {
+    fn search(&mut self, config: DriverConfig, missing: Vec<Endpoint>) {
         if self.searches.len() >= MAX_SEARCHES {
             return;
         }
         let heard = self.heard.0.clone();
-        self.searches.spawn(async move { (quarry.driver.name(), search(&quarry, &missing, &heard).await) });
+        self.searches.spawn(async move { (config.driver.name(), search(&config, &missing, &heard).await) });
     }
 
     /// Asks hosts that kept silent, and those again whose names led nowhere.
     pub(super) fn ask_again(&mut self, hosts: &[(&'static str, Endpoint)]) {
-        for mut quarry in self.parts.quarries.clone() {
-            let name = quarry.driver.name();
+        for mut config in self.parts.configs.clone() {
+            let name = config.driver.name();
             let theirs: BTreeSet<Endpoint> =
                 hosts.iter().filter(|(n, _)| *n == name).map(|(_, place)| *place).collect();
             if theirs.is_empty() {
                 continue;
             }
-            let reach = &mut quarry.reach;
+            let reach = &mut config.reach;
             reach.everywhere = false;
             reach.broadcast.clear();
             reach.hosts.retain(|(host, _)| self.lost.contains(&(name, host.clone())));
             let known = theirs.iter().filter(|place| **place != Endpoint::UNKNOWN);
             reach.hosts.extend(known.map(|place| (place.ip.to_string(), Some(place.http))));
-            self.search(quarry, Vec::new());
+            self.search(config, Vec::new());
         }
     }
 
@@ -85,16 +85,16 @@ impl Engine {
             return;
         }
         self.swept = Some(Instant::now());
-        for quarry in self.parts.quarries.iter().filter(|quarry| !quarry.reach.scan.is_empty()) {
-            let (quarry, heard) = (quarry.clone(), self.heard.0.clone());
-            self.sweeps.spawn(async move { sweep(&quarry, &heard).await });
+        for config in self.parts.configs.iter().filter(|config| !config.reach.scan.is_empty()) {
+            let (config, heard) = (config.clone(), self.heard.0.clone());
+            self.sweeps.spawn(async move { sweep(&config, &heard).await });
         }
     }
 
     /// Says when this machine has other networks than before, where searches go to all of them.
     pub(super) fn watch_networks(&self) -> mpsc::Receiver<()> {
         let (tell, changes) = mpsc::channel(1);
-        if self.parts.quarries.iter().any(|quarry| quarry.reach.everywhere) {
+        if self.parts.configs.iter().any(|config| config.reach.everywhere) {
             tokio::spawn(async move {
                 let mut known: BTreeSet<_> = interfaces().into_iter().collect();
                 while !tell.is_closed() {

@@ -191,7 +191,7 @@ fn more_than_a_house_can_make_is_set_aside_without_being_read() {
     let file = File::create(dir.path().join("state.json")).expect("made");
     // Takes no room on a disk; reading all of it would take a long time.
     file.set_len(1 << 40).expect("a sparse file");
-    assert!(read(&dir.path().join("state.json")).is_err_and(|why| why.to_string() == "more than 192 MiB"));
+    assert!(read(&dir.path().join("state.json")).is_err_and(|why| why.to_string() == "more than 256 MiB"));
     assert_eq!(store.load(), PersistedState::default());
     assert!(dir.path().join("state.json.bad").is_file());
 }

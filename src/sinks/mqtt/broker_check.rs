@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// The longest wait for the broker.
-const PATIENCE: Duration = Duration::from_secs(8);
+const TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long messages to ourselves may take.
 const ROUND: Duration = Duration::from_secs(2);
@@ -91,7 +91,7 @@ pub async fn check_broker(settings: &Settings, view: &View, memory: &Memory) -> 
         leftovers: Ok(Vec::new()),
         elsewhere: Vec::new(),
     };
-    let mut until = began + PATIENCE;
+    let mut until = began + TIMEOUT;
     while !report.dropped.is_empty() {
         match timeout_at(until, link.next()).await {
             Err(_) if report.took.is_zero() => return Err("the broker does not answer".into()),

@@ -4,7 +4,7 @@ use super::counters::Counters;
 use super::log;
 use super::peers::Peer;
 use crate::fair;
-use crate::model::{HubRequest, Moment, Notification, PlugId, View};
+use crate::model::{HubRequest, Notification, Now, PlugId, View};
 use crate::pulse::Pulse;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
@@ -19,7 +19,7 @@ pub enum Leave {
 }
 
 /// Tells the time, and a fresh random number with it.
-pub type Clock = Box<dyn FnMut() -> Moment + Send>;
+pub type Clock = Box<dyn FnMut() -> Now + Send>;
 
 /// The channels between this sink and the rest.
 pub struct Channels {

@@ -27,7 +27,7 @@ const NOTED: Duration = Duration::from_millis(100);
 /// One connection, with the session that speaks on it.
 pub(super) struct Connection<'a> {
     settings: &'a Arc<Settings>,
-    wires: &'a mut Channels,
+    channels: &'a mut Channels,
     counters: &'a Arc<Counters>,
     session: &'a mut Session,
     link: Link<Received>,
@@ -81,12 +81,12 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 impl<'a> Connection<'a> {
     pub(super) fn open(
         settings: &'a Arc<Settings>,
-        wires: &'a mut Channels,
+        channels: &'a mut Channels,
         counters: &'a Arc<Counters>,
         session: &'a mut Session,
     ) -> Result<Self, String> {
         let will = Some(topics::last_will(&settings.announcer.base));
-        let (router, orders) = (Router::new(Arc::clone(settings)), wires.orders.clone());
+        let (router, orders) = (Router::new(Arc::clone(settings)), channels.orders.clone());
         let mut obeyed = Obeyed::default();
         let receive = move |topic: &str, payload: &[u8], retain: bool| {
             match router.route(topic, payload, retain) {
@@ -101,8 +101,8 @@ impl<'a> Connection<'a> {
                 Routed::Nothing => Heard::Nothing,
             }
         };
-        let link = Link::open(&settings.address, will, counters, &wires.pulse, receive)?;
-        Ok(Self { settings, wires, counters, session, link, looked: mpsc::channel(4), yielded: false })
+        let link = Link::open(&settings.address, will, counters, &channels.pulse, receive)?;
+        Ok(Self { settings, channels, counters, session, link, looked: mpsc::channel(4), yielded: false })
     }
 
     /// Runs until the connection is lost (`Err`) or the program stops (`Ok`).
@@ -115,26 +115,26 @@ impl<'a> Connection<'a> {
         *connected_at = Some(Instant::now());
         self.counters.connected(true);
         // What was told while nobody listened is gone; it was never meant to wait.
-        while self.wires.notes.try_recv().is_some() {
+        while self.channels.notes.try_recv().is_some() {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        self.wires.notes.open();
-        let view = Arc::clone(&self.wires.view.borrow_and_update());
+        self.channels.notes.open();
+        let view = Arc::clone(&self.channels.view.borrow_and_update());
         self.hand_in(Input::Connected(view)).await;
         loop {
             if self.yielded {
                 self.link.close().await;
                 return Ok(());
             }
-            let wait = self.session.wake_at().saturating_sub((self.wires.clock)().up);
+            let wait = self.session.wake_at().saturating_sub((self.channels.clock)().up);
             let woken = tokio::select! {
                 said = self.link.next() => Woken::Said(said),
-                changed = self.wires.view.changed() => if changed.is_ok() { Woken::Changed } else { Woken::Time },
-                note = self.wires.notes.recv() => Woken::Notification(note),
+                changed = self.channels.view.changed() => if changed.is_ok() { Woken::Changed } else { Woken::Time },
+                note = self.channels.notes.recv() => Woken::Notification(note),
                 Some(looked) = self.looked.1.recv() => Woken::Looked(looked),
-                Some(line) = next_line(&mut self.wires.log) => Woken::Line(line),
-                Ok(()) = self.wires.refused.changed() => Woken::Refused,
-                () = stopped(&mut self.wires.stop) => Woken::Stop,
+                Some(line) = next_line(&mut self.channels.log) => Woken::Line(line),
+                Ok(()) = self.channels.refused.changed() => Woken::Refused,
+                () = stopped(&mut self.channels.stop) => Woken::Stop,
                 () = sleep(wait) => Woken::Time,
             };
             match woken {
@@ -144,17 +144,17 @@ impl<'a> Connection<'a> {
                 Woken::Said(Said::Received(received)) => self.feed(Input::Received(received)).await,
                 Woken::Said(Said::Down(why)) => return Err(why),
                 Woken::Notification(note) => {
-                    self.counters.dropped.fetch_add(self.wires.notes.missed(), Ordering::Relaxed);
+                    self.counters.dropped.fetch_add(self.channels.notes.missed(), Ordering::Relaxed);
                     self.feed(Input::Notification(note)).await;
                 }
                 Woken::Looked(looked) => self.feed(looked).await,
                 Woken::Refused => {
-                    let why = self.wires.refused.borrow_and_update().clone();
+                    let why = self.channels.refused.borrow_and_update().clone();
                     self.feed(Input::Refused(why)).await;
                 }
                 Woken::Line(line) => self.feed(Input::Line(line)).await,
                 Woken::Stop => {
-                    while let Some(note) = self.wires.notes.try_recv() {
+                    while let Some(note) = self.channels.notes.try_recv() {
                         self.feed(Input::Notification(note)).await;
                     }
                     self.feed(Input::Stop).await;
@@ -174,26 +174,26 @@ impl<'a> Connection<'a> {
                     Said::Down(why) => return Err(why),
                     Said::Subscribed(_) | Said::Received(_) => {}
                 },
-                () = stopped(&mut self.wires.stop) => return Ok(false),
+                () = stopped(&mut self.channels.stop) => return Ok(false),
             }
         }
     }
 
     /// Hands in what happened, after the picture it belongs to.
     async fn feed(&mut self, input: Input) {
-        if self.wires.view.has_changed().unwrap_or(true) {
+        if self.channels.view.has_changed().unwrap_or(true) {
             self.show().await;
         }
         self.hand_in(input).await;
     }
 
     async fn show(&mut self) {
-        let view = Arc::clone(&self.wires.view.borrow_and_update());
+        let view = Arc::clone(&self.channels.view.borrow_and_update());
         self.hand_in(Input::Shown(view)).await;
     }
 
     async fn hand_in(&mut self, input: Input) {
-        let now = (self.wires.clock)();
+        let now = (self.channels.clock)();
         self.session.handle(&now, input);
         while let Some(outgoing) = self.session.outgoing() {
             self.carry_out(outgoing).await;
@@ -206,7 +206,7 @@ impl<'a> Connection<'a> {
             Outgoing::Subscribe(filters) => self.link.subscribe(&filters).await,
             Outgoing::LookAt(filters) => self.link.look_at(&filters).await,
             Outgoing::Unsubscribe(filters) => self.link.unsubscribe(&filters).await,
-            Outgoing::HubRequest(order) => self.wires.orders.must_send(order.plug().cloned(), order),
+            Outgoing::HubRequest(order) => self.channels.orders.must_send(order.plug().cloned(), order),
             Outgoing::Health(wanted) => {
                 let figures = self.counters.metrics();
                 if let Some((topic, payload, retain)) = self.session.health(&wanted, figures) {
@@ -229,10 +229,10 @@ impl<'a> Connection<'a> {
                     }
                 });
             }
-            Outgoing::Restart => drop(self.wires.leave.try_send(Leave::Restart)),
+            Outgoing::Restart => drop(self.channels.leave.try_send(Leave::Restart)),
             Outgoing::Yield(peer) => {
                 self.yielded = true;
-                drop(self.wires.leave.try_send(Leave::Yield(peer)));
+                drop(self.channels.leave.try_send(Leave::Yield(peer)));
             }
         }
     }

@@ -118,7 +118,7 @@ fn allowed(verb: &Entry, text: &str, allow: Allow) -> Result<Asked, String> {
              network. mqtt.allow_raw = true switches it on"
                 .into(),
         ),
-        Asked::Hub(Request::PlugRequest(_, errand)) if errand.changes() && !allow.admin => no_admin(),
+        Asked::Hub(Request::PlugRequest(_, request)) if request.changes() && !allow.admin => no_admin(),
         Asked::Hub(_) | Asked::Bridge(_) => Ok(asked),
     }
 }

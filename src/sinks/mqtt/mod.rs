@@ -107,23 +107,23 @@ use tracing::{debug, info, warn};
 
 /// Keeps a connection to the broker for as long as the program runs and does not stand still. `memory` is
 /// what earlier runs have kept.
-pub async fn run(settings: Settings, wires: Channels, memory: Memory) {
-    let pulse = wires.pulse.clone();
-    let _ = pulse.guard(connect_and_serve(settings, wires, memory)).await;
+pub async fn run(settings: Settings, channels: Channels, memory: Memory) {
+    let pulse = channels.pulse.clone();
+    let _ = pulse.guard(connect_and_serve(settings, channels, memory)).await;
 }
 
-async fn connect_and_serve(settings: Settings, mut wires: Channels, memory: Memory) {
+async fn connect_and_serve(settings: Settings, mut channels: Channels, memory: Memory) {
     let settings = Arc::new(settings);
-    let counters = Arc::clone(&wires.counters);
-    let view = Arc::clone(&wires.view.borrow_and_update());
-    let mut session = Session::new(Arc::clone(&settings), memory, view, &(wires.clock)());
+    let counters = Arc::clone(&channels.counters);
+    let view = Arc::clone(&channels.view.borrow_and_update());
+    let mut session = Session::new(Arc::clone(&settings), memory, view, &(channels.clock)());
     let mut reconnect = Reconnect::default();
     let broker = format!("{}:{}", settings.address.host, settings.address.port);
     // When it was known last that no other bridge acts.
-    let mut alone_at = wires.alone.then(Instant::now);
-    while !*wires.stop.borrow() {
+    let mut alone_at = channels.alone.then(Instant::now);
+    while !*channels.stop.borrow() {
         // What is told while nobody listens is gone; it was never meant to wait.
-        wires.notes.close();
+        channels.notes.close();
         let began = Instant::now();
         if let Some(base) = session.former_base().map(str::to_owned) {
             who_lives(&settings, &base, &mut session).await;
@@ -131,13 +131,13 @@ async fn connect_and_serve(settings: Settings, mut wires: Channels, memory: Memo
         // After so long another one may have taken over; who comes back does not act beside it.
         if !settings.facts.take_over && alone_at.is_none_or(|at| at.elapsed() >= STANDSTILL) {
             match find_other_bridge(&settings, false).await {
-                Ok(Looked::Living(peer)) => return drop(wires.leave.try_send(Leave::Yield(peer))),
+                Ok(Looked::Living(peer)) => return drop(channels.leave.try_send(Leave::Yield(peer))),
                 Ok(Looked::Nobody | Looked::Silent) => alone_at = Some(Instant::now()),
                 Err(why) => debug!(broker, "whether another bridge acts is not known: {why}"),
             }
         }
         let mut connected_at = None;
-        let ended = match Connection::open(&settings, &mut wires, &counters, &mut session) {
+        let ended = match Connection::open(&settings, &mut channels, &counters, &mut session) {
             Ok(connection) => connection.run(&mut connected_at).await,
             Err(why) => Err(Lost::before(why)),
         };
@@ -152,13 +152,13 @@ async fn connect_and_serve(settings: Settings, mut wires: Channels, memory: Memo
         if let Some(wanted) = reconnect.suspect(&why) {
             let passes = largest_message(&settings.address, &settings.announcer.base, wanted).await;
             if let Some(passes) = passes {
-                session.handle(&(wires.clock)(), Input::Measured { wanted, passes });
+                session.handle(&(channels.clock)(), Input::Measured { wanted, passes });
             }
         }
         if let Some(sentence) = reconnect.explained(&why, &settings.address.client_id) {
             warn!(broker, "{sentence}");
         }
-        let stopped = wires.stop.wait_for(|stop| *stop);
+        let stopped = channels.stop.wait_for(|stop| *stop);
         if tokio::time::timeout(wait, stopped).await.is_ok() {
             break;
         }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 /// How long a broker may take to let us in; one that is slower is met by the session.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What is retained has been shown after this time.
 const SHOWN: Duration = Duration::from_millis(250);
@@ -71,7 +71,7 @@ pub async fn find_other_bridge(settings: &Settings, suspicion: bool) -> Result<L
         word.map_or(Heard::Nothing, Heard::Must)
     };
     let mut link = Link::open(&address, None, &Arc::default(), &Pulse::unwatched(), receive)?;
-    let mut until = Instant::now() + PATIENCE;
+    let mut until = Instant::now() + TIMEOUT;
     let (mut let_in, mut asked) = (false, false);
     let (mut online, mut named) = (None, false);
     let found = loop {
@@ -84,7 +84,7 @@ pub async fn find_other_bridge(settings: &Settings, suspicion: bool) -> Result<L
             Ok(Said::Down(why)) => return Err(why.to_string()),
             Ok(Said::Connected) => {
                 let_in = true;
-                until = Instant::now() + PATIENCE;
+                until = Instant::now() + TIMEOUT;
                 link.subscribe(&topics).await;
                 false
             }
@@ -143,7 +143,7 @@ pub(super) async fn other_bridges(settings: &Settings) -> Result<Vec<OtherBridge
         Heard::Must(OtherBridge { peer, problem })
     };
     let mut link = Link::open(&address, None, &Arc::default(), &Pulse::unwatched(), receive)?;
-    let mut until = Instant::now() + PATIENCE;
+    let mut until = Instant::now() + TIMEOUT;
     let mut found: Vec<OtherBridge> = Vec::new();
     while let Ok(said) = timeout_at(until, link.next()).await {
         match said {

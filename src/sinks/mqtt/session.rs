@@ -30,7 +30,7 @@ use super::router::{Received, Rest};
 use super::settings::Settings;
 use super::topics::{self, Nature};
 use crate::api::{OwnRequest, answer};
-use crate::model::{CommandError, HubRequest, Keep, Moment, Notification, Origin, PlugId, PlugView, View};
+use crate::model::{CommandError, HubRequest, Keep, Notification, Now, Origin, PlugId, PlugView, View};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub struct Session {
     settings: Arc<Settings>,
     view: Arc<View>,
-    now: Moment,
+    now: Now,
     out: VecDeque<Outgoing>,
     connections: u64,
     /// Filters of subscriptions not acknowledged yet.
@@ -73,7 +73,7 @@ pub struct Session {
 
 impl Session {
     /// A session that has not connected yet. `memory` is what earlier runs have kept.
-    pub fn new(settings: Arc<Settings>, memory: Memory, view: Arc<View>, now: &Moment) -> Self {
+    pub fn new(settings: Arc<Settings>, memory: Memory, view: Arc<View>, now: &Now) -> Self {
         Self {
             view,
             now: *now,
@@ -98,7 +98,7 @@ impl Session {
     }
 
     /// Takes one input. Drain [`outgoing`](Self::outgoing) afterwards.
-    pub fn handle(&mut self, now: &Moment, input: Input) {
+    pub fn handle(&mut self, now: &Now, input: Input) {
         let before = std::mem::replace(&mut self.now, *now);
         match input {
             Input::Connected(view) => self.begin(view, now.up.saturating_sub(before.up)),
@@ -135,7 +135,7 @@ impl Session {
         self.out.pop_front()
     }
 
-    /// When to come back with [`Input::Tick`], in [`Moment::up`].
+    /// When to come back with [`Input::Tick`], in [`Now::up`].
     pub fn wake_at(&self) -> Duration {
         let far = self.now.up + Duration::from_secs(3600);
         let paced = (!self.publisher.is_done()).then(|| self.now.up + self.pace.pause());

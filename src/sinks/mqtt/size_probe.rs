@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 const LEAST: usize = 64;
 
 /// The longest wait for a message to ourselves.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What comes behind a message whose size is in question.
 const MARK: &[u8] = b".";
@@ -65,7 +65,7 @@ async fn send(address: &Address, base: &str, size: usize) -> Fate {
     let Ok(mut link) = Link::open(&address, None, &Arc::default(), &Pulse::unwatched(), receive) else {
         return Fate::Unknown;
     };
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     let mut sent = false;
     let fate = loop {
         match timeout_at(until, link.next()).await {

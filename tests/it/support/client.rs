@@ -1,6 +1,6 @@
 //! Somebody who listens to everything on a broker, and publishes.
 
-use super::PATIENCE;
+use super::TIMEOUT;
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ impl Client {
         let (tell, log) = watch::channel(Vec::new());
         let (ready, mut subscribed) = watch::channel(false);
         let task = tokio::spawn(listen(events, tell, ready));
-        timeout(PATIENCE, subscribed.wait_for(|yes| *yes)).await.expect("in time").expect("a broker");
+        timeout(TIMEOUT, subscribed.wait_for(|yes| *yes)).await.expect("in time").expect("a broker");
         Self { client, log, task }
     }
 
@@ -72,7 +72,7 @@ impl Client {
         let end = format!("end/{:08x}", fastrand::u32(..));
         newcomer.publish(&end, b"end".to_vec(), false).await;
         let mut log = newcomer.log();
-        let log = timeout(PATIENCE, log.wait_for(|log| log.iter().any(|m| m.topic == end))).await;
+        let log = timeout(TIMEOUT, log.wait_for(|log| log.iter().any(|m| m.topic == end))).await;
         let log = log.expect("in time").expect("a broker");
         log.iter().filter(|m| m.retain).map(|m| (m.topic.clone(), m.text())).collect()
     }

@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// The longest wait for anything.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(12);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(12);
 
 /// The usual strip and its id.
 pub(crate) const STRIP: &str = "maxsmart-swp6000000000001";
@@ -76,7 +76,7 @@ pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(timeout(PATIENCE, look).await.is_ok(), "waited in vain for {what}");
+    assert!(timeout(TIMEOUT, look).await.is_ok(), "waited in vain for {what}");
 }
 
 /// A child holds copies of all our files, locks among them, until its program has begun.
@@ -224,13 +224,13 @@ impl TestBridge {
     pub(crate) async fn stop(&mut self) -> Result<Ended, String> {
         let Bridge { stop, running } = self.bridge.take().expect("a running bridge");
         let _ = stop.send(());
-        timeout(PATIENCE, running).await.expect("it stops").expect("no panic")
+        timeout(TIMEOUT, running).await.expect("it stops").expect("no panic")
     }
 
     /// Waits until the bridge ends by itself.
     pub(crate) async fn ended(&mut self) -> Result<Ended, String> {
         let running = &mut self.bridge.as_mut().expect("a running bridge").running;
-        timeout(PATIENCE, running).await.expect("it ends").expect("no panic")
+        timeout(TIMEOUT, running).await.expect("it ends").expect("no panic")
     }
 
     /// The end of every test: the bridge is still alive and stops as it should.
@@ -271,7 +271,7 @@ impl TestBridge {
     ) -> Message {
         let mut log = self.log();
         let found = log.wait_for(|log| log.iter().skip(mark).any(&wanted));
-        let found = timeout(PATIENCE, found).await.map(|log| {
+        let found = timeout(TIMEOUT, found).await.map(|log| {
             let log = log.expect("somebody listens");
             log.iter().skip(mark).find(|message| wanted(message)).cloned()
         });
@@ -288,7 +288,7 @@ impl TestBridge {
         let done = log.wait_for(|log| {
             log.iter().rev().find(|m| m.topic == topic).is_some_and(|m| m.payload == payload.as_bytes())
         });
-        if timeout(PATIENCE, done).await.is_err() {
+        if timeout(TIMEOUT, done).await.is_err() {
             panic!("waited in vain for {topic} = {payload}; heard:\n{}", listing(&self.heard()));
         }
     }

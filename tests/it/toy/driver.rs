@@ -3,8 +3,8 @@
 
 use plug2mqtt::drivers::{Dialect, Driver, Message, Probe, Reply, Request, Step};
 use plug2mqtt::model::{
-    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Endpoint, Energy, Failure, Family, FamilyInfo,
-    Found, Mac, Moment, Name, PlugId, PortReading, Pushed, Reading, Setting, SettingKind, Switch,
+    DeviceInfo, DeviceRequest, DeviceResponse, DialectOptions, Discovered, Endpoint, Energy, Failure, Family,
+    FamilyInfo, Mac, Name, Now, PlugId, PortReading, Pushed, Reading, Setting, SettingKind, Switch,
 };
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -63,11 +63,11 @@ impl Driver for Toy {
         &FAMILY
     }
 
-    fn probes(&self, family: &Family, _: &Moment) -> Vec<Probe> {
+    fn probes(&self, family: &Family, _: &Now) -> Vec<Probe> {
         vec![Probe { bytes: HELLO.into(), port: family.udp_port }]
     }
 
-    fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Found> {
+    fn recognise(&self, family: &Family, from: SocketAddr, datagram: &[u8]) -> Option<Discovered> {
         let place = Endpoint { ip: from.ip(), http: family.http_port, udp: family.udp_port };
         let hello = parsed(datagram)?;
         let room = family.own.text("room");
@@ -86,7 +86,7 @@ impl Driver for Toy {
         Some(Pushed { plug, from: Some(from.ip()), reading: reading(&said)? })
     }
 
-    fn attach(&self, family: &Family, plug: &Found, options: &DialectOptions) -> Box<dyn Dialect> {
+    fn attach(&self, family: &Family, plug: &Discovered, options: &DialectOptions) -> Box<dyn Dialect> {
         Box::new(ToyDialect {
             place: plug.place,
             pin: family.own.text("pin").unwrap_or_default().into(),
@@ -102,14 +102,14 @@ fn parsed(bytes: &[u8]) -> Option<Value> {
     serde_json::from_slice(bytes).ok().filter(|json: &Value| json["toy"] == 1)
 }
 
-fn found(hello: &Value, place: Endpoint) -> Option<Found> {
+fn found(hello: &Value, place: Endpoint) -> Option<Discovered> {
     let mac = Mac::parse(hello["mac"].as_str()?)?;
     let mut facts = DeviceInfo::default();
     facts.name = hello["name"].as_str().and_then(Name::clean);
     facts.manufacturer = "Toys".into();
     facts.model = "Two-way socket".into();
     facts.mac = Some(mac);
-    Some(Found { driver: FAMILY.name, id: PlugId::of(FAMILY.name, &mac.bare()), place, facts })
+    Some(Discovered { driver: FAMILY.name, id: PlugId::of(FAMILY.name, &mac.bare()), place, facts })
 }
 
 /// What a socket says of its ports, asked or not.
@@ -141,12 +141,12 @@ struct ToyDialect {
 impl ToyDialect {
     fn next(&mut self) -> Option<Step> {
         let what = self.plan.pop_front()?;
-        Some(Step::Send(Request { what, patience: self.timeout }))
+        Some(Step::Send(Request { what, timeout: self.timeout }))
     }
 }
 
 impl Dialect for ToyDialect {
-    fn ask(&mut self, ask: &DeviceRequest, _: &Moment) -> Step {
+    fn start(&mut self, ask: &DeviceRequest, _: &Now) -> Step {
         self.plan.clear();
         self.identifies = *ask == DeviceRequest::Identify;
         match ask {
@@ -167,7 +167,7 @@ impl Dialect for ToyDialect {
         self.next().unwrap_or_else(|| Step::Done(Box::new(DeviceResponse::Unsupported)))
     }
 
-    fn hear(&mut self, reply: Reply<'_>, _: &Moment) -> Result<Step, Failure> {
+    fn handle_response(&mut self, reply: Reply<'_>, _: &Now) -> Result<Step, Failure> {
         let Reply::Bytes(bytes) = reply else { return Err(reply.failure().unwrap_or(Failure::Timeout)) };
         let nonsense = || Failure::InvalidResponse("not what a toy says".into());
         let said = parsed(bytes).ok_or_else(nonsense)?;

@@ -6,17 +6,16 @@ use crate::drivers::meross::provision::{Deed, Talk, exchange_payload, point};
 use crate::drivers::meross::status::All;
 use crate::io::clock::Clock;
 use crate::io::http::Http;
-use crate::model::{Endpoint, Failure, Moment};
+use crate::model::{Endpoint, Failure, Now};
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// Where requests go.
 const PATH: &str = "/config";
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The same where the plug must look around first.
 const LONG_PATIENCE: Duration = Duration::from_secs(40);
@@ -82,7 +81,7 @@ impl Line {
         let ours = agreement::begin()?;
         let now = self.clock.now();
         let request = self.talk.write("SET", "Encrypt.ECDHE", &exchange_payload(ours.point()), &now);
-        let answer = match self.post(request, PATIENCE).await {
+        let answer = match self.post(request, TIMEOUT).await {
             Ok(answer) => answer,
             // A plug that was told its key in an earlier setup may refuse.
             Err(Failure::Closed | Failure::Rejected(_)) => return Ok(false),
@@ -96,7 +95,7 @@ impl Line {
     }
 
     /// The present.
-    pub(super) fn now(&mut self) -> Moment {
+    pub(super) fn now(&mut self) -> Now {
         self.clock.now()
     }
 
@@ -134,24 +133,24 @@ impl Line {
 
     /// Asks about one thing.
     pub(super) async fn get(&mut self, namespace: &str) -> Result<Value, Failure> {
-        let patience = if namespace == "Config.WifiList" { LONG_PATIENCE } else { PATIENCE };
+        let timeout = if namespace == "Config.WifiList" { LONG_PATIENCE } else { TIMEOUT };
         let now = self.clock.now();
         let request = self.talk.write("GET", namespace, &json!({}), &now);
-        self.post(request, patience).await
+        self.post(request, timeout).await
     }
 
     /// Sets its clock and its zone.
     pub(super) async fn set_time(&mut self, payload: &Value) -> Result<Value, Failure> {
         let now = self.clock.now();
         let request = self.talk.write("SET", "System.Time", payload, &now);
-        self.post(request, PATIENCE).await
+        self.post(request, TIMEOUT).await
     }
 
     /// Tells it whom it belongs to.
     pub(super) async fn tell(&mut self, deed: Deed<'_>) -> Result<Value, Failure> {
         let now = self.clock.now();
         let request = self.talk.tell(deed, &self.payload, &now)?;
-        self.post(request, PATIENCE).await
+        self.post(request, TIMEOUT).await
     }
 
     /// What would be sent, without secrets.
@@ -173,8 +172,8 @@ impl Line {
         self.talk.shown()
     }
 
-    async fn post(&mut self, request: Vec<u8>, patience: Duration) -> Result<Value, Failure> {
-        let answer = timeout(patience, self.http.post(self.place, PATH, request)).await;
+    async fn post(&mut self, request: Vec<u8>, timeout: Duration) -> Result<Value, Failure> {
+        let answer = tokio::time::timeout(timeout, self.http.post(self.place, PATH, request)).await;
         self.talk.hear(&answer.unwrap_or(Err(Failure::Timeout))?)
     }
 

@@ -12,7 +12,7 @@ use crate::drivers::meross::provision::{self, Broker, Deed, Network};
 use crate::drivers::meross::search;
 use crate::file;
 use crate::io::probe::{DriverConfig, search_all};
-use crate::model::{Endpoint, Failure, Found, Heard, Mac};
+use crate::model::{Discovered, Endpoint, Failure, Heard, Mac};
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -268,12 +268,12 @@ async fn wait(settings: &Settings, told: &Line, key: &Key, flags: &Setup, out: &
     if flags.wait.is_zero() {
         return Ok(());
     }
-    let Some(quarry) = driver_configs(settings).into_iter().find(|quarry| quarry.driver.name() == NAME)
+    let Some(config) = driver_configs(settings).into_iter().find(|config| config.driver.name() == NAME)
     else {
         return Ok(writeln!(out, "it is not waited for: {NAME}.enabled is false in the settings")?);
     };
     let until = Instant::now() + flags.wait;
-    let Some(found) = patiently("waiting for the plug", appear(&quarry, told.uuid(), until)).await else {
+    let Some(found) = patiently("waiting for the plug", appear(&config, told.uuid(), until)).await else {
         bail!(
             "the plug did not appear within {}. Many do not answer a search: look for its MAC address {} in your router and try `plug2mqtt probe ADDRESS`, with {NAME}.hosts or {NAME}.scan it is found directly. If its LED alternates, the password or the network was wrong: run this again. If it flashes, is the broker running, with TLS and an RSA certificate, and can the plug reach it?",
             humantime::format_duration(flags.wait),
@@ -291,14 +291,15 @@ async fn wait(settings: &Settings, told: &Line, key: &Key, flags: &Setup, out: &
 }
 
 /// The plug with this uuid, as soon as it answers a search.
-async fn appear(quarry: &DriverConfig, uuid: &str, until: Instant) -> Option<Found> {
-    let is_it =
-        |found: &Found| found.facts.serial.as_deref().is_some_and(|serial| serial.eq_ignore_ascii_case(uuid));
+async fn appear(config: &DriverConfig, uuid: &str, until: Instant) -> Option<Discovered> {
+    let is_it = |found: &Discovered| {
+        found.facts.serial.as_deref().is_some_and(|serial| serial.eq_ignore_ascii_case(uuid))
+    };
     loop {
         let (heard, mut answers) = mpsc::channel(64);
         let search = async move {
             // Who has answered until then has been heard.
-            let _ = timeout_at(until, search_all(quarry, &[], &heard)).await;
+            let _ = timeout_at(until, search_all(config, &[], &heard)).await;
         };
         let listen = async {
             let mut it = None;

@@ -37,12 +37,12 @@ fn small<T: TryFrom<u64>>(number: u64) -> T {
 }
 
 /// The moment of a vector: `2017-04-29T01:12:05`.
-fn moment(utc: &str) -> Moment {
+fn moment(utc: &str) -> Now {
     let time: jiff::Timestamp = format!("{utc}Z").parse().expect("a time");
     let unix_ms = u64::try_from(time.as_millisecond()).expect("after 1970");
     let up = std::time::Duration::ZERO;
     // The zone here must not show: the question carries UTC.
-    Moment { up, unix_ms, utc_offset_s: -7200, dst_s: 3600, nonce: 0 }
+    Now { up, unix_ms, utc_offset_s: -7200, dst_s: 3600, nonce: 0 }
 }
 
 fn envelope(vectors: &Value, command: &Value) -> Envelope {

@@ -5,8 +5,8 @@ use std::time::Duration;
 const SN: Option<&str> = Some("SWP6000000000001");
 
 /// 2026-11-21 12:00:00 in a zone an hour ahead.
-fn now() -> Moment {
-    Moment { up: Duration::ZERO, unix_ms: 1_795_258_800_000, utc_offset_s: 3600, dst_s: 0, nonce: 5 }
+fn now() -> Now {
+    Now { up: Duration::ZERO, unix_ms: 1_795_258_800_000, utc_offset_s: 3600, dst_s: 0, nonce: 5 }
 }
 
 /// The arguments of a request, decoded.
@@ -21,9 +21,9 @@ fn arguments(target: &str) -> Value {
     serde_json::from_slice(&bytes).expect("JSON")
 }
 
-fn acts(skill: &Query, clock: Option<&Clock>, command: u16, want: Value) {
-    let (sent, target) = act(skill, None, clock, &now()).expect("a request");
-    assert_eq!((sent, arguments(&target)), (command, want), "{skill:?}");
+fn acts(query: &Query, clock: Option<&Clock>, command: u16, want: Value) {
+    let (sent, target) = act(query, None, clock, &now()).expect("a request");
+    assert_eq!((sent, arguments(&target)), (command, want), "{query:?}");
 }
 
 fn rule(id: i64) -> RawRule {
@@ -113,10 +113,10 @@ fn what_would_harm_is_not_sent() {
     }
 }
 
-fn tells(skill: Query, data: &str, want: QueryReply) {
-    let command = look(&skill, None).expect("a request").0;
+fn tells(query: Query, data: &str, want: QueryReply) {
+    let command = look(&query, None).expect("a request").0;
     let body = format!(r#"{{"response":{command},"code":200,"data":{data}}}"#);
-    assert_eq!(heard(&skill, body.as_bytes(), None, &now()), Ok(want), "{data}");
+    assert_eq!(heard(&query, body.as_bytes(), None, &now()), Ok(want), "{data}");
 }
 
 #[test]

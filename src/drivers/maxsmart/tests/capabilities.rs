@@ -5,7 +5,7 @@ use crate::model::{Access, Call, ClockQuery, CountdownQuery, Rename};
 
 /// A plug that has been read once.
 fn known(firmware: &str) -> Box<dyn Dialect> {
-    let mut plug = tongue(firmware);
+    let mut plug = dialect(firmware);
     let status = if firmware.starts_with("5.") { ("90", bytes(OK_90)) } else { ("511", bytes(OK_511)) };
     play(plug.as_mut(), &DeviceRequest::Read, &[("00dv", bytes(HELLO)), status]).expect("a reading");
     plug

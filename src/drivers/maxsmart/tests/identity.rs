@@ -5,7 +5,7 @@ use super::*;
 
 #[test]
 fn who_are_you_is_answered_by_discovery_or_by_hardware_ids() {
-    let mut plug = tongue("");
+    let mut plug = dialect("");
     let id = |answer| match answer {
         Ok(DeviceResponse::Identity(found)) => found.id.map(String::from),
         other => panic!("{other:?}"),
@@ -27,7 +27,7 @@ fn who_are_you_is_answered_by_discovery_or_by_hardware_ids() {
 #[test]
 fn who_is_slow_or_answers_its_status_alone_is_told_from_nobody() {
     let closed = ("124", Reply::Closed);
-    let ask = |script: &[(&str, Reply<'_>)]| play(tongue("").as_mut(), &DeviceRequest::Identify, script);
+    let ask = |script: &[(&str, Reply<'_>)]| play(dialect("").as_mut(), &DeviceRequest::Identify, script);
     let silent = ("00dv", Reply::Timeout);
     for hardware in [Reply::Unreachable, Reply::Timeout, Reply::Closed, bytes("{}")] {
         let slow = [silent, ("124", hardware), ("00dv", bytes(HELLO))];
@@ -42,41 +42,41 @@ fn who_is_slow_or_answers_its_status_alone_is_told_from_nobody() {
         assert_eq!(told(Reply::Closed), Err(Failure::Closed));
     }
     // One that takes long for its hardware ids has as long for its serial.
-    let mut plug = tongue("");
-    let late = Moment { up: Duration::from_secs(1), ..now() };
+    let mut plug = dialect("");
+    let late = Now { up: Duration::from_secs(1), ..now() };
     let ids = r#"{"response":124,"code":200,"data":{"plcmac":"02:00:00:00:00:01","cpuid":"","server":"x"}}"#;
     for answer in [bytes(HELLO), Reply::Timeout] {
-        plug.ask(&DeviceRequest::Identify, &now());
-        plug.hear(Reply::Timeout, &now()).expect("hardware");
-        plug.hear(bytes(ids), &late).expect("discovery");
-        let Ok(Step::Done(told)) = plug.hear(answer, &late) else { panic!("{answer:?}") };
+        plug.start(&DeviceRequest::Identify, &now());
+        plug.handle_response(Reply::Timeout, &now()).expect("hardware");
+        plug.handle_response(bytes(ids), &late).expect("discovery");
+        let Ok(Step::Done(told)) = plug.handle_response(answer, &late) else { panic!("{answer:?}") };
         let DeviceResponse::Identity(found) = *told else { panic!("{told:?}") };
         assert_eq!(found.facts.serial.is_some(), answer != Reply::Timeout);
     }
-    // The second time it has the whole patience.
-    let mut plug = tongue("");
-    let step = plug.ask(&DeviceRequest::Identify, &now());
-    assert!(matches!(step, Step::Send(Request { patience, .. }) if patience == IDENTITY_PATIENCE));
-    plug.hear(Reply::Timeout, &now()).expect("hardware");
-    let step = plug.hear(Reply::Unreachable, &now());
-    assert!(matches!(step, Ok(Step::Send(Request { patience, .. })) if patience == Duration::from_secs(5)));
+    // The second time it has the whole timeout.
+    let mut plug = dialect("");
+    let step = plug.start(&DeviceRequest::Identify, &now());
+    assert!(matches!(step, Step::Send(Request { timeout, .. }) if timeout == IDENTITY_PATIENCE));
+    plug.handle_response(Reply::Timeout, &now()).expect("hardware");
+    let step = plug.handle_response(Reply::Unreachable, &now());
+    assert!(matches!(step, Ok(Step::Send(Request { timeout, .. })) if timeout == Duration::from_secs(5)));
 }
 
 #[test]
 fn whoever_takes_long_for_its_status_has_as_long_to_say_who_it_is() {
-    let mut plug = tongue("1.30");
-    let at = |s: u64| Moment { up: Duration::from_secs(s), ..now() };
-    let patience = |step: Result<Step, Failure>| match step {
-        Ok(Step::Send(request)) => request.patience,
+    let mut plug = dialect("1.30");
+    let at = |s: u64| Now { up: Duration::from_secs(s), ..now() };
+    let timeout = |step: Result<Step, Failure>| match step {
+        Ok(Step::Send(request)) => request.timeout,
         other => panic!("{other:?}"),
     };
-    plug.ask(&DeviceRequest::Read, &at(0));
-    plug.hear(bytes(HELLO), &at(0)).expect("status");
-    assert!(matches!(plug.hear(bytes(OK_511), &at(2)), Ok(Step::Done(_))));
-    plug.forget();
-    assert_eq!(patience(Ok(plug.ask(&DeviceRequest::Read, &at(3)))), Duration::from_secs(4));
-    plug.hear(bytes(HELLO), &at(5)).expect("status");
-    assert!(matches!(plug.hear(bytes(OK_511), &at(9)), Ok(Step::Done(_))));
-    plug.forget();
-    assert_eq!(patience(Ok(plug.ask(&DeviceRequest::Read, &at(10)))), Duration::from_secs(5));
+    plug.start(&DeviceRequest::Read, &at(0));
+    plug.handle_response(bytes(HELLO), &at(0)).expect("status");
+    assert!(matches!(plug.handle_response(bytes(OK_511), &at(2)), Ok(Step::Done(_))));
+    plug.reset_session();
+    assert_eq!(timeout(Ok(plug.start(&DeviceRequest::Read, &at(3)))), Duration::from_secs(4));
+    plug.handle_response(bytes(HELLO), &at(5)).expect("status");
+    assert!(matches!(plug.handle_response(bytes(OK_511), &at(9)), Ok(Step::Done(_))));
+    plug.reset_session();
+    assert_eq!(timeout(Ok(plug.start(&DeviceRequest::Read, &at(10)))), Duration::from_secs(5));
 }

@@ -17,21 +17,21 @@ fn a_plug_that_no_way_reads_is_what_its_own_way_says_whichever_was_tried_first()
     cases.push(("5.11", Reply::Unreachable, Reply::Timeout, Failure::Timeout));
     cases.push(("5.11", Reply::Closed, bytes(code_400), Failure::Rejected("code 400 to command 90".into())));
     for (firmware, http, v3, want) in cases {
-        let mut plug = tongue(firmware);
+        let mut plug = dialect(firmware);
         for turn in 0..2 {
-            let mut step = Ok(plug.ask(&DeviceRequest::Read, &now()));
+            let mut step = Ok(plug.start(&DeviceRequest::Read, &now()));
             while let Ok(Step::Send(Request { what, .. })) = &step {
                 let reply = match what {
                     Message::Get(_) => http,
                     Message::Datagram(question) if question.starts_with(b"00dv") => Reply::Timeout,
                     Message::Datagram(_) | Message::Post(..) => v3,
                 };
-                step = plug.hear(reply, &now());
+                step = plug.handle_response(reply, &now());
             }
             assert_eq!(step, Err(want.clone()), "{firmware} {http:?} {v3:?} {turn}");
             // What comes later changes nothing.
-            assert_eq!(plug.hear(bytes(NO_DATA_90), &now()), Err(want.clone()));
-            plug.forget();
+            assert_eq!(plug.handle_response(bytes(NO_DATA_90), &now()), Err(want.clone()));
+            plug.reset_session();
         }
     }
 }

@@ -3,8 +3,8 @@ use super::*;
 use crate::model::{PowerUnit, Reading};
 use std::time::Duration;
 
-fn at(unix_ms: u64, utc_offset_s: i32, dst_s: i32) -> Moment {
-    Moment { up: Duration::ZERO, unix_ms, utc_offset_s, dst_s, nonce: 0 }
+fn at(unix_ms: u64, utc_offset_s: i32, dst_s: i32) -> Now {
+    Now { up: Duration::ZERO, unix_ms, utc_offset_s, dst_s, nonce: 0 }
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 const UUID: &str = "11223344556677889900aabbccddeeff";
 
-fn now() -> Moment {
+fn now() -> Now {
     let up = Duration::from_secs(1);
-    Moment { up, unix_ms: 1_795_219_292_000, utc_offset_s: 0, dst_s: 0, nonce: 7 }
+    Now { up, unix_ms: 1_795_219_292_000, utc_offset_s: 0, dst_s: 0, nonce: 7 }
 }
 
 fn listed(names: &[&str]) -> Value {

@@ -7,7 +7,7 @@ fn check(rows: &[(u64, i64, bool)]) -> Restart {
     let mut restart = Restart::default();
     for &(hour, drift_s, wanted) in rows {
         let unix_ms = 1_795_000_000_000 + hour * 3_600_000;
-        let now = Moment { up: Duration::from_secs(hour), unix_ms, utc_offset_s: 3600, dst_s: 0, nonce: 0 };
+        let now = Now { up: Duration::from_secs(hour), unix_ms, utc_offset_s: 3600, dst_s: 0, nonce: 0 };
         let clock = Clock { local: now.local(), drift_s };
         assert_eq!(restart.told(&now, &clock), wanted, "at hour {hour} of {rows:?}");
     }

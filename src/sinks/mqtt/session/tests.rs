@@ -45,8 +45,8 @@ fn settings() -> Arc<Settings> {
     })
 }
 
-fn at(ms: u64) -> Moment {
-    Moment { up: Duration::from_millis(ms), unix_ms: ms, utc_offset_s: 0, dst_s: 0, nonce: 7 }
+fn at(ms: u64) -> Now {
+    Now { up: Duration::from_millis(ms), unix_ms: ms, utc_offset_s: 0, dst_s: 0, nonce: 7 }
 }
 
 struct Story {

@@ -8,7 +8,7 @@ const YEAR_MS: u64 = 366 * 86_400_000;
 
 /// A point in time as the pure parts see it: handed in, never read from a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
+pub struct Now {
     /// Time since the program started; never goes back.
     pub up: Duration,
     /// Wall clock, milliseconds since 1970 UTC; may jump.
@@ -21,7 +21,7 @@ pub struct Moment {
     pub nonce: u64,
 }
 
-impl Moment {
+impl Now {
     /// No clock that is right shows less: this version was not there before, milliseconds since 1970 UTC.
     pub const RELEASED_MS: u64 = 1_793_491_200_000;
 
