@@ -164,11 +164,18 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 fn main() -> ExitCode {
-    let flags = Flags::parse();
+    let mut flags = Flags::parse();
     if let Some(Command::Config { action: ConfigAction::Schema }) = flags.command {
         return printed(cli::config::schema(drivers::ALL, &mut std::io::stdout().lock()));
     }
-    let (settings, file) = match flags.settings() {
+    let mut loaded = flags.settings();
+    if let (Err(errors), Some(Command::Family(command))) = (&loaded, &mut flags.command)
+        && let Some(setting) = command.makes(errors)
+    {
+        flags.set.push((setting.into(), String::new()));
+        loaded = flags.settings();
+    }
+    let (settings, file) = match loaded {
         Ok(loaded) => loaded,
         Err(errors) => {
             complain(&errors.to_string());

@@ -2,6 +2,7 @@
 //! be there. Reads secrets from the files they are kept in.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use secrecy::SecretString;
@@ -32,7 +33,7 @@ impl Check<'_> {
         // A setting that was refused already fell back to its default; what that leads to is noise.
         if !self.problems.iter().any(|problem| problem.key == key) {
             let origin = self.origins.get(key).cloned();
-            self.problems.push(Problem { origin, key: key.into(), text: text.into() });
+            self.problems.push(Problem::new(origin, key, text));
         }
     }
 
@@ -46,7 +47,11 @@ impl Check<'_> {
         let name = file.display();
         match file::read(file, MAX_SECRET_BYTES).map(String::from_utf8) {
             Err(error) => {
-                self.wrong(&key, format!("{name} cannot be read: {error}; check its name, owner and mode"))
+                self.wrong(&key, format!("{name} cannot be read: {error}; check its name, owner and mode"));
+                let ours = self.problems.last_mut().filter(|problem| problem.key == key);
+                if let Some(problem) = ours.filter(|_| error.kind() == ErrorKind::NotFound) {
+                    problem.missing = Some(file.into());
+                }
             }
             Ok(Err(_)) => self.wrong(&key, format!("{name} is not UTF-8 text")),
             Ok(Ok(text)) => {
@@ -196,7 +201,7 @@ impl Check<'_> {
             let origin = self.origins.range(format!("{key}.")..).next();
             let origin = origin.filter(|(name, _)| name.starts_with(&key)).map(|(_, origin)| origin.clone());
             if let Err(text) = plug_id(id) {
-                self.problems.push(Problem { origin, key: key.clone(), text });
+                self.problems.push(Problem::new(origin, key.clone(), text));
             }
             let ports = device.port.iter().map(|(n, port)| (format!("{key}.port.{n}.name"), &port.name));
             for (key, name) in std::iter::once((format!("{key}.name"), &device.name)).chain(ports) {

@@ -2,6 +2,7 @@
 //! what, and what to do.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use super::origin::Origin;
 
@@ -17,6 +18,14 @@ pub struct Problem {
     pub key: String,
     /// What is wrong and what to do about it.
     pub text: String,
+    /// The file of a secret that is not there, where nothing else is wrong with it: somebody may be about to make it.
+    pub missing: Option<PathBuf>,
+}
+
+impl Problem {
+    pub(super) fn new(origin: Option<Origin>, key: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { origin, key: key.into(), text: text.into(), missing: None }
+    }
 }
 
 impl fmt::Display for Problem {

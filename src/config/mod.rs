@@ -72,7 +72,7 @@ pub fn load(
     one_secret_each(&mut entries, &known, &mut problems);
 
     let (tree, origins) = merge::merge(&entries).unwrap_or_else(|error| {
-        problems.push(Problem { origin: None, key: String::new(), text: error.to_string() });
+        problems.push(Problem::new(None, "", error.to_string()));
         Default::default()
     });
     let settings = build(tree, origins, drivers, &mut problems);
@@ -106,7 +106,7 @@ fn one_secret_each(entries: &mut Vec<sources::Entry>, known: &[Known], problems:
         let loser = if a.layer() < b.layer() { plain } else { file.clone() };
         if a.layer() == b.layer() {
             let (key, other) = (secret.name(), dotted(&file));
-            problems.push(Problem { origin: Some(a), key, text: format!("give this or {other}, not both") });
+            problems.push(Problem::new(Some(a), key, format!("give this or {other}, not both")));
         }
         entries.retain(|entry| entry.path != loser);
     }
@@ -207,7 +207,7 @@ fn settle<T: DeserializeOwned>(
         if text.contains("socket address") {
             text.push_str("; write it like 127.0.0.1:1883, an IPv6 address in [ ]: [::1]:1883");
         }
-        problems.push(Problem { origin, key, text });
+        problems.push(Problem::new(origin, key, text));
         if problems.len() > diagnostics::MAX_SHOWN || !remove(&mut tree, &keys, index) {
             return None;
         }

@@ -38,7 +38,7 @@ pub(super) fn locate(asked: Option<&Path>) -> Option<PathBuf> {
 pub(super) fn text(path: &Path) -> Result<String, Problem> {
     let wrong = |place, text: String| {
         let origin = Some(Origin::File { path: path.into(), place });
-        Problem { origin, key: String::new(), text }
+        Problem::new(origin, "", text)
     };
     let bytes = file::read(path, MAX_BYTES).map_err(|error| {
         let known = [
@@ -88,7 +88,7 @@ pub(super) fn file(path: &Path, text: &str, known: &[Known], problems: &mut Vec<
     for error in errors.iter().take(MAX_SYNTAX) {
         // The message alone: the line it stands in may hold a password.
         let text = format!("is not TOML: {}", error.message().replace('\n', ", "));
-        problems.push(Problem { origin: Some(at(error.span().unwrap_or(0..0))), key: String::new(), text });
+        problems.push(Problem::new(Some(at(error.span().unwrap_or(0..0))), "", text));
     }
     // What stands before the first syntax error was read as it was meant.
     let reliable = errors.iter().filter_map(|error| error.span()).map(|span| span.start).min();
@@ -172,14 +172,14 @@ fn take(
             let said =
                 |p: &Problem| p.key == key && p.origin.as_ref().map(Origin::layer) == Some(origin.layer());
             if !problems.iter().any(said) {
-                problems.push(Problem { origin: Some(origin), key, text: stranger.text });
+                problems.push(Problem::new(Some(origin), key, stranger.text));
             }
         }
         Ok(setting) => {
             let origin = origin(path.len());
             match fit(setting) {
                 Ok(value) => entries.push(Entry { path, value, origin }),
-                Err(text) => problems.push(Problem { origin: Some(origin), key: dotted(&path), text }),
+                Err(text) => problems.push(Problem::new(Some(origin), dotted(&path), text)),
             }
         }
     }
@@ -207,7 +207,7 @@ pub(super) fn environment(
         // without the double underscore is an error only where it is a setting written wrongly.
         if let Some(meant) = near_variable(rest, known) {
             let text = format!("unknown variable; did you mean {PREFIX}{meant}?");
-            problems.push(Problem { origin: Some(origin), key: String::new(), text });
+            problems.push(Problem::new(Some(origin), "", text));
         }
     }
     entries

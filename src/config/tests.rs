@@ -364,6 +364,12 @@ fn secrets_come_from_files_and_never_show() {
             "environment PLUG2MQTT_MQTT__PASSWORD_FILE: mqtt.password_file: missing cannot be read"
         )
     );
+    for (path, is_missing) in [(missing.as_str(), true), (given.path("").to_str().unwrap(), false)] {
+        let set = [("mqtt.password_file".to_owned(), path.to_owned())];
+        let wrong = load(Some(&given.path("plug2mqtt.toml")), std::iter::empty(), &set, ALL).unwrap_err();
+        let told = wrong.iter().find(|problem| problem.key == "mqtt.password_file").unwrap();
+        assert_eq!(told.missing.as_deref().is_some_and(|told| told == Path::new(path)), is_missing, "{path}");
+    }
     // The higher layer wins; two in one layer are a mistake.
     let winner = given.load(&env, &[("mqtt.password", "other")]).unwrap();
     assert_eq!(winner.mqtt.password.unwrap().expose_secret(), "other");

@@ -3,7 +3,7 @@
 pub mod meross;
 mod prompt;
 
-use crate::config::Settings;
+use crate::config::{Errors, Settings};
 use anyhow::Result;
 use clap::Subcommand;
 use std::cell::Cell;
@@ -18,6 +18,13 @@ pub enum FamilyCommand {
 }
 
 impl FamilyCommand {
+    /// A secret that it makes may be missing: brings back the setting to leave out, if that is all that is wrong.
+    pub fn makes(&mut self, errors: &Errors) -> Option<&'static str> {
+        match self {
+            Self::Meross(command) => command.makes(errors),
+        }
+    }
+
     /// Whether it only shows what it would send.
     pub fn is_dry(&self) -> bool {
         match self {

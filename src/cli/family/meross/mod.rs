@@ -7,7 +7,7 @@ mod setup;
 mod time;
 
 use super::Progress;
-use crate::config::{FamilySettings, Settings};
+use crate::config::{Errors, FamilySettings, Settings};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use std::io::Write;
@@ -107,7 +107,18 @@ pub struct Reset {
     dry_run: bool,
 }
 
+/// Where the settings have the path of the key.
+const KEY_FILE: &str = "meross.key_file";
+
 impl MerossCommand {
+    /// A setup makes the key, so that its file need not be there yet.
+    pub(super) fn makes(&mut self, errors: &Errors) -> Option<&'static str> {
+        let Self::Setup(setup) = self else { return None };
+        let path = errors.iter().find(|problem| problem.key == KEY_FILE)?.missing.clone()?;
+        setup.key_file.get_or_insert(path);
+        Some(KEY_FILE)
+    }
+
     pub(super) fn is_dry(&self) -> bool {
         match self {
             Self::Setup(setup) => setup.dry_run,
