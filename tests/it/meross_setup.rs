@@ -292,7 +292,7 @@ fn a_plug_that_answers_nonsense_ends_it_with_a_sentence() {
         let folder = folder();
         let tricks: [(Trick, &str); 5] = [
             (Box::new(|_, _| Some(b"HTTP/1.1 200 OK\r\n\r\n{\"header\":7}".to_vec())), "no Meross plug"),
-            (Box::new(|_, _| Some(b"HTTP/1.1 404 Not Discovered\r\n\r\nwhat?".to_vec())), "no Meross plug"),
+            (Box::new(|_, _| Some(b"HTTP/1.1 404 Not Found\r\n\r\nwhat?".to_vec())), "no Meross plug"),
             (
                 Box::new(|heard, answer| match namespace(heard) {
                     "Appliance.System.All" => {

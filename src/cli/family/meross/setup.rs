@@ -1,8 +1,9 @@
 //! `meross setup`: a plug is told Wi-Fi, broker and key over its own access point, and then waited for.
 
-use super::line::{Line, Owner};
+use super::line::{self, Owner};
 use super::{HTTP_PORT, NAME, Setup, key::Key, time};
 use crate::bridge::driver_configs;
+use crate::cli::discover::answering;
 use crate::cli::family::{Progress, prompt};
 use crate::cli::progress::patiently;
 use crate::cli::{Fault, table};
@@ -11,16 +12,20 @@ use crate::config::Settings;
 use crate::drivers::meross::provision::{self, Broker, Deed, Network};
 use crate::drivers::meross::search;
 use crate::file;
-use crate::io::probe::{DriverConfig, search_all};
-use crate::model::{Discovered, Endpoint, Failure, Heard, Mac};
+use crate::io::http::Http;
+use crate::io::line::Line;
+use crate::io::probe::DriverConfig;
+use crate::model::{Discovered, Endpoint, Failure, Mac};
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// Holds the password of the network when no file does.
@@ -31,6 +36,9 @@ const LARGEST_FILE: u64 = 1024;
 
 /// Between two searches for a plug that is to appear.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// Addresses of the settings that are asked at one time.
+const AT_ONCE: usize = 16;
 
 pub(super) async fn setup(
     settings: &Settings,
@@ -46,7 +54,7 @@ pub(super) async fn setup(
     let given = given_password(flags.wifi_password_file.as_deref())?;
     let key = Key::found_or_made(settings, flags.key_file.as_deref())?;
 
-    let mut line = Line::open(place, key.expose(), Owner::Nobody).await?;
+    let mut line = line::Line::open(place, key.expose(), Owner::Nobody).await?;
     writeln!(out, "{} at {}", line.title(), place.ip)?;
     if !flags.dry_run {
         key.keep()?;
@@ -111,7 +119,12 @@ fn given_password(path: Option<&Path>) -> Result<Option<SecretString>> {
 }
 
 /// The network that the plug is to join.
-async fn network(line: &mut Line, flags: &Setup, bssid: Option<Mac>, out: &mut dyn Write) -> Result<Network> {
+async fn network(
+    line: &mut line::Line,
+    flags: &Setup,
+    bssid: Option<Mac>,
+    out: &mut dyn Write,
+) -> Result<Network> {
     if let (true, Some(name), Some(channel)) = (flags.hidden, &flags.wifi, flags.channel) {
         let [encryption, cipher] = [flags.encryption, if flags.encryption == 0 { 0 } else { flags.cipher }];
         return Ok(Network::unlisted(name, bssid, [channel, encryption, cipher]).map_err(Fault::Usage)?);
@@ -187,7 +200,7 @@ async fn password(network: &Network, given: Option<SecretString>, dry_run: bool)
 /// Tells the plug everything, or shows what it would be told.
 async fn tell(
     settings: &Settings,
-    line: &mut Line,
+    line: &mut line::Line,
     (key, broker): (&Key, &Broker),
     (network, password): (&Network, &SecretString),
     dry_run: bool,
@@ -242,7 +255,7 @@ async fn tell(
 }
 
 /// What to set its clock and zone to, where they are not right.
-fn wrong_time(settings: &Settings, line: &mut Line) -> Option<Value> {
+fn wrong_time(settings: &Settings, line: &mut line::Line) -> Option<Value> {
     let now = line.now();
     let unix_s = now.unix_ms / 1000;
     let zone = time::zone(settings, Timestamp::now());
@@ -264,7 +277,13 @@ fn explain(network: &Network, broker: &Broker, out: &mut dyn Write) -> Result<()
 }
 
 /// Waits for the plug to appear in the network.
-async fn wait(settings: &Settings, told: &Line, key: &Key, flags: &Setup, out: &mut dyn Write) -> Result<()> {
+async fn wait(
+    settings: &Settings,
+    told: &line::Line,
+    key: &Key,
+    flags: &Setup,
+    out: &mut dyn Write,
+) -> Result<()> {
     if flags.wait.is_zero() {
         return Ok(());
     }
@@ -281,7 +300,7 @@ async fn wait(settings: &Settings, told: &Line, key: &Key, flags: &Setup, out: &
         )
     };
     writeln!(out, "the plug is in your network at {}", found.place.ip)?;
-    let line = Line::open(found.place, key.expose(), Owner::Us).await?;
+    let line = line::Line::open(found.place, key.expose(), Owner::Us).await?;
     let online = line.payload().pointer("/all/system/online/status").and_then(Value::as_u64);
     match online {
         Some(1) => writeln!(out, "it has reached its broker")?,
@@ -290,29 +309,31 @@ async fn wait(settings: &Settings, told: &Line, key: &Key, flags: &Setup, out: &
     Ok(())
 }
 
-/// The plug with this uuid, as soon as it answers a search.
+/// The plug with this uuid, as soon as it answers a search or, at an address in the settings, a question.
 async fn appear(config: &DriverConfig, uuid: &str, until: Instant) -> Option<Discovered> {
-    let is_it = |found: &Discovered| {
-        found.facts.serial.as_deref().is_some_and(|serial| serial.eq_ignore_ascii_case(uuid))
-    };
+    let http = Http::new().ok()?;
     loop {
-        let (heard, mut answers) = mpsc::channel(64);
-        let search = async move {
-            // Who has answered until then has been heard.
-            let _ = timeout_at(until, search_all(config, &[], &heard)).await;
+        let (all, ..) = timeout_at(until, answering(config)).await.ok()?;
+        let (told, silent): (Vec<Discovered>, Vec<Discovered>) =
+            all.into_iter().partition(|found| found.id.is_some());
+        let room = Arc::new(Semaphore::new(AT_ONCE));
+        let mut asked = JoinSet::new();
+        for found in silent {
+            let (http, config, room) = (http.clone(), config.clone(), Arc::clone(&room));
+            asked.spawn(async move {
+                let _place = room.acquire().await;
+                Line::open(&http, &config, &found)
+                    .identify()
+                    .await
+                    .ok()
+                    .map(|told| Discovered { place: found.place, ..told })
+            });
+        }
+        let asked = timeout_at(until, asked.join_all()).await.unwrap_or_default();
+        let is_it = |found: &Discovered| {
+            found.facts.serial.as_deref().is_some_and(|serial| serial.eq_ignore_ascii_case(uuid))
         };
-        let listen = async {
-            let mut it = None;
-            while let Some(heard) = answers.recv().await {
-                if let Heard::Plug(found) = heard
-                    && is_it(&found)
-                {
-                    it = Some(found);
-                }
-            }
-            it
-        };
-        let ((), found) = tokio::join!(search, listen);
+        let found = told.into_iter().chain(asked.into_iter().flatten()).find(is_it);
         if found.is_some() || Instant::now() + PAUSE >= until {
             return found;
         }
