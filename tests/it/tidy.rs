@@ -114,6 +114,7 @@ const PURE: &[&str] = &[
     "sinks/mqtt/announcements.rs",
     "sinks/mqtt/pace.rs",
     "sinks/mqtt/peers.rs",
+    "sinks/mqtt/echo.rs",
     "sinks/mqtt/message_size.rs",
     "sinks/mqtt/energy_recovery.rs",
     "sinks/mqtt/rejection.rs",

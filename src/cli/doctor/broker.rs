@@ -78,7 +78,7 @@ pub(super) async fn examine(settings: &Settings) -> Vec<Finding> {
         let text = format!("what we publish to {} gets lost", examined.dropped.join(", "));
         findings.push(Finding::bad("broker rules", text, remedy));
     }
-    findings.extend(bridges(settings, &examined.living));
+    findings.extend(bridges(settings, &examined.living, examined.problem.as_deref()));
     let unread = Store::peek(&state_directory(settings)).err();
     if !examined.elsewhere.is_empty() && unread.is_none() {
         let (count, named) = (examined.elsewhere.len(), some(&examined.elsewhere));
@@ -120,7 +120,7 @@ fn some(all: &[String]) -> String {
 }
 
 /// Who acts on the base topic, and what is wrong with them.
-fn bridges(settings: &Settings, living: &[OtherBridge]) -> Vec<Finding> {
+fn bridges(settings: &Settings, living: &[OtherBridge], last: Option<&str>) -> Vec<Finding> {
     let base = &settings.mqtt.base_topic;
     let named = |one: &OtherBridge| match one.peer.run.as_str() {
         "" => "one of an older version".to_owned(),
@@ -128,6 +128,11 @@ fn bridges(settings: &Settings, living: &[OtherBridge]) -> Vec<Finding> {
     };
     let names: Vec<String> = living.iter().map(named).collect();
     let mut findings = match living {
+        [] if let Some(problem) = last => {
+            let text =
+                format!("none answers on {base}; the last one, or one that comes and goes, said: {problem}");
+            vec![Finding::note("bridge", text, "its log says more")]
+        }
         [] => Vec::new(),
         [_] => vec![Finding::fine("bridge", format!("acts on {base} ({})", names.join("; ")))],
         _ => {

@@ -3,6 +3,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::discovery_mode::DiscoveryMode;
+use super::echo::Echo;
 use super::homeassistant::{Announcer, Message};
 use super::memory::{Announcement, Memory, Names};
 use super::migration;
@@ -29,6 +30,8 @@ pub(super) struct Announcements {
     cleared: BTreeSet<String>,
     /// Discovery topics subscribed to.
     watched: BTreeSet<String>,
+    /// Whether they arrive.
+    pub(super) echo: Echo,
 }
 
 /// The second step of a change in two.
@@ -53,7 +56,13 @@ pub(super) struct Said {
 impl Announcements {
     /// What earlier runs have announced.
     pub(super) fn new(memory: Memory) -> Self {
-        Self { memory, later: VecDeque::new(), cleared: BTreeSet::new(), watched: BTreeSet::new() }
+        Self {
+            memory,
+            later: VecDeque::new(),
+            cleared: BTreeSet::new(),
+            watched: BTreeSet::new(),
+            echo: Echo::default(),
+        }
     }
 
     /// What belongs to one connection begins anew.
@@ -61,6 +70,7 @@ impl Announcements {
         self.later.clear();
         self.cleared.clear();
         self.watched.clear();
+        self.echo.connected();
     }
 
     /// What is kept over restarts.
@@ -68,9 +78,9 @@ impl Announcements {
         &self.memory
     }
 
-    /// When there is a second step to take.
+    /// When there is a second step to take, or a message has not come back.
     pub(super) fn wake_at(&self) -> Option<Duration> {
-        self.later.front().map(|later| later.at)
+        self.later.front().map(|later| later.at).into_iter().chain(self.echo.wake_at()).min()
     }
 
     /// Announces a plug, or takes its announcement back.
@@ -107,9 +117,13 @@ impl Announcements {
     /// clears it when a user deletes the device.
     pub(super) fn published(&mut self, announcer: &Announcer, topic: &str) -> bool {
         self.cleared.remove(topic);
-        announcer.mode == DiscoveryMode::Device
+        let watch = announcer.mode == DiscoveryMode::Device
             && self.watched.len() < MAX_WATCHED
-            && self.watched.insert(topic.to_owned())
+            && self.watched.insert(topic.to_owned());
+        if watch {
+            self.echo.published(topic);
+        }
+        watch
     }
 
     /// This bridge clears a topic.

@@ -20,6 +20,11 @@ pub(super) const ANOTHER_BRIDGE: &str = "another_bridge";
 pub(super) const TOO_LARGE: &str = "too_large";
 pub(super) const READ_BACK: &str = "read_back";
 pub(super) const REFUSED: &str = "refused";
+pub(super) const DISCOVERY: &str = "discovery";
+const UNSTEADY: &str = "unsteady";
+
+/// A connection that lasts so long is a good one.
+const STEADY: Duration = Duration::from_secs(60);
 
 /// Pause between two lists of a fleet that is still being published.
 const LIST_EVERY: Duration = Duration::from_secs(1);
@@ -29,6 +34,8 @@ const LIST_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct BridgeTopics {
     /// A sentence for each reason.
     problems: BTreeMap<&'static str, String>,
+    /// When the connection has lasted long enough, where those before it soon ended.
+    steady_at: Option<Duration>,
     sent: Sent,
 }
 
@@ -55,8 +62,15 @@ pub(super) struct Renewed {
 
 impl BridgeTopics {
     /// Everything is to be published anew, on a new connection.
-    pub(super) fn connected(&mut self) {
+    pub(super) fn connected(&mut self, now: Duration) {
         self.sent = Sent::default();
+        self.steady_at = self.problems.contains_key(UNSTEADY).then(|| now + STEADY);
+    }
+
+    /// One connection after the other has soon ended; a problem until one lasts.
+    pub(super) fn unsteady(&mut self, why: String) {
+        self.steady_at = None;
+        self.set_problem(UNSTEADY, Some(why));
     }
 
     /// Everything is to be published again.
@@ -88,9 +102,9 @@ impl BridgeTopics {
         self.sent.devices_at.get_or_insert(now);
     }
 
-    /// When there is a list to publish.
+    /// When there is a list to publish, or a problem is over.
     pub(super) fn wake_at(&self) -> Option<Duration> {
-        self.sent.devices_at
+        self.sent.devices_at.into_iter().chain(self.steady_at).min()
     }
 
     /// `bridge/info` as the broker has it; empty while it has none.
@@ -103,6 +117,9 @@ impl BridgeTopics {
     pub(super) fn renew(&mut self, now: Duration, settings: &Settings, view: &View, done: bool) -> Renewed {
         let base = &settings.announcer.base;
         let mut messages = Vec::new();
+        if self.steady_at.take_if(|at| *at <= now).is_some() {
+            self.set_problem(UNSTEADY, None);
+        }
         if self.sent.bridge.as_ref().is_none_or(|sent| !Arc::ptr_eq(sent, &view.bridge)) {
             self.sent.bridge = Some(Arc::clone(&view.bridge));
             let problem = self.problem(&view.bridge);

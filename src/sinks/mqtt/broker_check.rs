@@ -33,6 +33,8 @@ pub struct BrokerReport {
     pub dropped: Vec<String>,
     /// Bridges that act on our base topic.
     pub living: Vec<OtherBridge>,
+    /// What the bridge that was there last, or is there now and then, said to be wrong with it.
+    pub problem: Option<String>,
     /// Retained topics of ours that nobody owns, or why that is not known.
     pub leftovers: Result<Vec<String>, String>,
     /// Plugs that have topics and that a bridge lists on the broker, though we remember nothing of them.
@@ -88,6 +90,7 @@ pub async fn check_broker(settings: &Settings, view: &View, memory: &Memory) -> 
         refused: Vec::new(),
         dropped: own.clone(),
         living: Vec::new(),
+        problem: None,
         leftovers: Ok(Vec::new()),
         elsewhere: Vec::new(),
     };
@@ -117,7 +120,8 @@ pub async fn check_broker(settings: &Settings, view: &View, memory: &Memory) -> 
     report.dropped.retain(|topic| !report.refused.contains(topic));
     report.living = other_bridges(settings).await?;
     let owned = migration::owned(&settings.announcer, view, memory);
-    let around = cleanup::look(settings).await;
+    let mut around = cleanup::look(settings).await;
+    report.problem = around.as_mut().ok().and_then(|around| around.problem.take());
     let judged = around.map(|around| judge(around, &owned, view));
     report.leftovers = judged.map(|(leftovers, elsewhere)| {
         report.elsewhere = elsewhere;
@@ -145,6 +149,7 @@ mod tests {
         let around = Around {
             topics: topics.map(str::to_owned).into(),
             listed: ["maxsmart-a", "maxsmart-b"].map(str::to_owned).into(),
+            ..Around::default()
         };
         let owned = BTreeSet::from(["plug2mqtt/bridge/devices".to_owned()]);
         let (leftovers, elsewhere) = judge(around, &owned, &View::default());

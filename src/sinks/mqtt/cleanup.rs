@@ -3,7 +3,7 @@
 
 use super::link::{Heard, Link, Said};
 use super::settings::Settings;
-use crate::model::PlugId;
+use crate::model::{PlugId, shortened};
 use crate::pulse::Pulse;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -20,6 +20,9 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// More leftovers than this are dealt with in a second round.
 const MAX_FOUND: usize = 50_000;
 
+/// Characters of a problem that are told.
+const MAX_PROBLEM: usize = 500;
+
 /// Whether a topic below our base is one of those a bridge has: another one's base, or anything else,
 /// may be there, too.
 fn usual(tail: &str, families: &[&str]) -> bool {
@@ -35,6 +38,8 @@ pub(super) struct Around {
     pub(super) topics: Vec<String>,
     /// The plugs in `bridge/devices`.
     pub(super) listed: BTreeSet<String>,
+    /// The problem in `bridge/info`.
+    pub(super) problem: Option<String>,
 }
 
 /// The plugs in the text of `bridge/devices`.
@@ -42,6 +47,12 @@ fn listed(payload: &[u8]) -> BTreeSet<String> {
     let json = serde_json::from_slice::<Value>(payload).unwrap_or_default();
     let plugs = json.as_array().into_iter().flatten();
     plugs.filter_map(|plug| PlugId::new(plug["id"].as_str()?)).map(|id| id.to_string()).collect()
+}
+
+/// The problem in the text of `bridge/info`.
+fn problem(payload: &[u8]) -> Option<String> {
+    let json = serde_json::from_slice::<Value>(payload).unwrap_or_default();
+    json.get("problem").and_then(Value::as_str).map(|problem| shortened(problem, MAX_PROBLEM))
 }
 
 /// Looks around.
@@ -52,7 +63,7 @@ pub(super) async fn look(settings: &Settings) -> Result<Around, String> {
     let (base, prefix) = (announcer.base.clone(), announcer.prefix.clone());
     let below = format!("{base}/");
     let ours = format!("\"{base}/bridge/state\"");
-    let list = format!("{base}/bridge/devices");
+    let (list, info) = (format!("{base}/bridge/devices"), format!("{base}/bridge/info"));
     let receive = move |topic: &str, payload: &[u8], retain: bool| {
         let mine = topic.strip_prefix(&below).is_some_and(|tail| usual(tail, &families))
             || String::from_utf8_lossy(payload).contains(&ours);
@@ -60,11 +71,12 @@ pub(super) async fn look(settings: &Settings) -> Result<Around, String> {
             return Heard::Nothing;
         }
         let plugs = if topic == list { listed(payload) } else { BTreeSet::new() };
-        Heard::Must((topic.to_owned(), plugs))
+        let problem = if topic == info { problem(payload) } else { None };
+        Heard::Must((topic.to_owned(), plugs, problem))
     };
     let mut link = Link::open(&address, None, &Arc::default(), &Pulse::unwatched(), receive)?;
     let end = Instant::now() + LONGEST;
-    let (mut found, mut listed) = (BTreeSet::new(), BTreeSet::new());
+    let (mut found, mut listed, mut problem) = (BTreeSet::new(), BTreeSet::new(), None);
     let mut until = end;
     loop {
         match timeout_at(until.min(end), link.next()).await {
@@ -87,8 +99,9 @@ pub(super) async fn look(settings: &Settings) -> Result<Around, String> {
                 }
                 until = Instant::now() + QUIET;
             }
-            Ok(Said::Received((topic, plugs))) => {
+            Ok(Said::Received((topic, plugs, wrong))) => {
                 listed.extend(plugs);
+                problem = problem.or(wrong);
                 until = Instant::now() + QUIET;
                 found.insert(topic);
                 if found.len() >= MAX_FOUND {
@@ -98,5 +111,5 @@ pub(super) async fn look(settings: &Settings) -> Result<Around, String> {
         }
     }
     link.close().await;
-    Ok(Around { topics: found.into_iter().collect(), listed })
+    Ok(Around { topics: found.into_iter().collect(), listed, problem })
 }

@@ -34,6 +34,8 @@ pub enum Input {
     },
     /// The broker does not retain messages of ours, and why; or it does again.
     Refused(Option<String>),
+    /// One connection after the other has soon ended, and why that may be.
+    Unsteady(String),
     /// The time named by [`Session::wake_at`](super::session::Session::wake_at) has come.
     Tick,
     /// The program stops: one last word.

@@ -58,6 +58,11 @@ impl MessageSizes {
         false
     }
 
+    /// The broker does not take all that is to be published.
+    pub(super) fn leaves_out(&self) -> bool {
+        !self.left_out.is_empty()
+    }
+
     /// What is left out and what to do about it, if that has changed; `None` in it when nothing is any more.
     pub(super) fn problem(&mut self) -> Option<Option<String>> {
         if !std::mem::take(&mut self.changed) {

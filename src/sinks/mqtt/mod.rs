@@ -57,6 +57,7 @@ mod counters;
 mod diff;
 mod discovery_mode;
 mod duplicates;
+mod echo;
 mod energy_recovery;
 mod fields;
 pub mod homeassistant;
@@ -157,6 +158,7 @@ async fn connect_and_serve(settings: Settings, mut channels: Channels, memory: M
         }
         if let Some(sentence) = reconnect.explained(&why, &settings.address.client_id) {
             warn!(broker, "{sentence}");
+            session.handle(&(channels.clock)(), Input::Unsteady(sentence));
         }
         let stopped = channels.stop.wait_for(|stop| *stop);
         if tokio::time::timeout(wait, stopped).await.is_ok() {

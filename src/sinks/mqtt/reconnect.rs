@@ -69,15 +69,26 @@ impl Reconnect {
         self.suspect.as_ref().filter(|_| again).map(|sent| sent.size)
     }
 
-    /// What is said, once, when one connection after the other ends.
+    /// What is said, once, when one connection after the other ends. Whether large messages were taken tells two
+    /// causes apart.
     pub(super) fn explained(&self, why: &Lost, client_id: &str) -> Option<String> {
-        let Lost::Cut { last, .. } = why else { return None };
+        let Lost::Cut { why, last, suspect, .. } = why else { return None };
+        let cause = match suspect {
+            Some(Sent { topic, size }) => format!(
+                "It has not acknowledged {size} bytes to {topic:?}, so most likely it takes no message of that size: \
+                 raise its limit (mosquitto: max_packet_size)"
+            ),
+            None => format!(
+                "All that is large was acknowledged, so most likely another program uses the client id {client_id}: \
+                 give this one another mqtt.client_id. Or the access rules do not let it publish on {:?}, which was \
+                 sent last",
+                last.topic
+            ),
+        };
         (self.short == SHORT).then(|| {
             format!(
-                "{SHORT} connections in a row were accepted and soon ended. Another program may use the client id \
-                 {client_id}: give this one another mqtt.client_id. Or the broker does not take what was sent last, \
-                 {} bytes to {:?}: its log says more",
-                last.size, last.topic,
+                "{SHORT} connections in a row were accepted by the broker and soon ended ({why}). {cause}; the \
+                 broker's log says more"
             )
         })
     }
@@ -105,18 +116,23 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_last_is_said_after_three_of_them_once() {
-        let mut reconnect = Reconnect::default();
-        let why = cut("reset", "reset by peer", None);
-        let said: Vec<bool> = (0..6)
-            .map(|_| {
-                reconnect.ended(&why, Some(Duration::ZERO));
-                let said = reconnect.explained(&why, "me");
-                said.inspect(|said| assert!(said.contains("7 bytes") && said.contains("client id me")))
-                    .is_some()
-            })
-            .collect();
-        assert_eq!(said, [false, false, true, false, false, false]);
+    fn the_likely_cause_is_said_after_three_of_them_once() {
+        let said = |suspect| {
+            let mut reconnect = Reconnect::default();
+            let why = cut("reset", "reset by peer", suspect);
+            let said: Vec<Option<String>> = (0..6)
+                .map(|_| {
+                    reconnect.ended(&why, Some(Duration::ZERO));
+                    reconnect.explained(&why, "me")
+                })
+                .collect();
+            let [None, None, Some(said), None, None, None] = said.as_slice() else { panic!("{said:?}") };
+            assert!(said.contains("reset by peer"), "{said}");
+            said.clone()
+        };
+        let (small, large) = (said(None), said(Some(9000)));
+        assert!(small.contains("client id me") && small.contains("\"home/x\""), "{small}");
+        assert!(large.contains("9000 bytes") && !large.contains("client id"), "{large}");
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub(super) enum Rest {
     Birth,
     /// A discovery topic was emptied.
     Emptied(String),
+    /// A discovery message came back.
+    Announced,
     /// What an earlier run has told about energy.
     Metered(Metered),
     /// What is retained has been seen.
@@ -70,6 +72,7 @@ impl Received {
             self.0,
             Rest::Metered(_)
                 | Rest::Mark
+                | Rest::Announced
                 | Rest::NotOnline
                 | Rest::Availability(..)
                 | Rest::Info(_)
@@ -128,6 +131,10 @@ impl Router {
             if [&self.mark, &self.state, &self.answers].into_iter().any(|own| topic == own) {
                 return self.own(topic, payload, retain).map_or(Routed::Nothing, rest);
             }
+            let discovery = topic.strip_prefix(prefix).is_some_and(|rest| rest.ends_with("/config"));
+            if discovery {
+                return rest(if payload.is_empty() { Rest::Emptied(topic.into()) } else { Rest::Announced });
+            }
             if retain {
                 let metered = energy_recovery::meter(base, topic, payload);
                 return metered.map_or(Routed::Nothing, |metered| rest(Rest::Metered(metered)));
@@ -136,9 +143,7 @@ impl Router {
                 let word = payload.get(..MAX_WORD).unwrap_or(payload);
                 return rest(Rest::Availability(id, String::from_utf8_lossy(word).into_owned()));
             }
-            let ours = topic.strip_prefix(prefix).is_some_and(|rest| rest.ends_with("/config"));
-            let emptied = ours && payload.is_empty();
-            return if emptied { rest(Rest::Emptied(topic.into())) } else { Routed::Nothing };
+            return Routed::Nothing;
         };
         if payload.is_empty() && !matches!(parts, Topic::Get(_)) {
             // Somebody, most likely we, cleared a retained command or request.

@@ -9,7 +9,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::announcements::{Announcements, Said};
-use super::bridge_topics::{ANOTHER_BRIDGE, BridgeTopics, READ_BACK, REFUSED, TOO_LARGE};
+use super::bridge_topics::{ANOTHER_BRIDGE, BridgeTopics, DISCOVERY, READ_BACK, REFUSED, TOO_LARGE};
 use super::cleanup_requests::CleanupRequests;
 use super::cleared::Cleared;
 use super::contract::{Health, Input, Outgoing};
@@ -124,6 +124,7 @@ impl Session {
                 self.again_at = self.again_at.or(why.is_none().then_some(self.now.up));
                 self.bridge.set_problem(REFUSED, why);
             }
+            Input::Unsteady(why) => self.bridge.unsteady(why),
             Input::Tick => {}
             Input::Stop => return self.end(),
         }
@@ -175,7 +176,7 @@ impl Session {
         self.out.clear();
         self.asked.clear();
         self.again_at = None;
-        self.bridge.connected();
+        self.bridge.connected(self.now.up);
         self.publisher = Publisher::default();
         self.announcements.connected();
         self.pace = Pace::full(self.now.up);
@@ -219,12 +220,8 @@ impl Session {
         let base = self.base();
         let mut filters = incoming::filters(base).to_vec();
         filters.extend([format!("{base}/bridge/state"), peers::answers(base), peers::availabilities(base)]);
-        if self.recovery.in_vain() {
-            filters.push(energy_recovery::mark(base));
-        }
-        if self.announcer().is_on() {
-            filters.push(self.settings.birth_topic.clone());
-        }
+        filters.extend(self.recovery.in_vain().then(|| energy_recovery::mark(base)));
+        filters.extend(self.announcer().is_on().then(|| self.settings.birth_topic.clone()));
         self.subscribe(filters);
     }
 
@@ -287,6 +284,7 @@ impl Session {
 
     fn subscribed(&mut self, refused: &[usize]) {
         let asked = self.asked.pop_front().unwrap_or_default();
+        self.announcements.echo.subscribed(self.now.up, &asked, !refused.is_empty());
         for filter in refused.iter().filter_map(|position| asked.get(*position)) {
             error!(
                 filter,
@@ -377,6 +375,9 @@ impl Session {
             self.bring_up_to_date(&id, &view);
         }
         self.mind_peers();
+        if let Some(problem) = self.announcements.echo.problem(now, self.sizes.leaves_out()) {
+            self.bridge.set_problem(DISCOVERY, problem);
+        }
         self.say_bridge(&view);
         if !self.recovery.holds_energy() {
             for (topic, payload) in self.publisher.snapshots(now, &self.settings.announcer.base) {
@@ -502,6 +503,7 @@ impl Session {
                 self.again_at.get_or_insert(now + wait);
             }
             Rest::Emptied(topic) => self.discovery_cleared(&topic),
+            Rest::Announced => self.announcements.echo.came_back(),
             Rest::Metered(metered) => self.recovery.take(now, metered),
             Rest::Mark => self.recovery.marked(now),
             Rest::NotOnline if self.online => self.peers.not_online_heard(now),
@@ -514,9 +516,7 @@ impl Session {
             }
             Rest::Info(peer) => {
                 self.peers.info_heard(now);
-                if let Some(peer) = peer {
-                    self.peer_heard(peer);
-                }
+                peer.into_iter().for_each(|peer| self.peer_heard(peer));
             }
             Rest::DeviceResponse(peer)
                 if peer.outranks(&Peer::own(&self.settings.facts)) && !peer.run.is_empty() =>

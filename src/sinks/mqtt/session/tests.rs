@@ -7,6 +7,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 
 mod peers;
+mod problems;
 
 fn settings() -> Arc<Settings> {
     use crate::sinks::mqtt::link::Address;
@@ -341,45 +342,6 @@ fn who_is_removed_before_it_was_told_again_is_taken_back_all_the_same() {
         assert!(emptied.contains(&format!("home/{last}/{tail}")), "{tail} is not among {emptied:?}");
     }
     assert_eq!(story.session.publisher.gone(&fewer), []);
-}
-
-#[test]
-fn what_is_wrong_with_the_bridge_is_told_until_it_is_right_again() {
-    let mut story = Story::new();
-    let published = |out: Vec<Outgoing>, topic: &str| {
-        out.into_iter().find_map(|out| {
-            if let Outgoing::Publish { topic: t, payload, .. } = out {
-                (t == topic).then_some(payload)
-            } else {
-                None
-            }
-        })
-    };
-    let says = |out: &[Outgoing], ms: u64, story: &mut Story| {
-        let info = published(out.to_vec(), "home/bridge/info").expect("info");
-        let info: Value = serde_json::from_str(&info).unwrap();
-        let health = out.iter().any(|out| matches!(out, Outgoing::Health(Health::Topic)));
-        let figures = story.session.health(&Health::Topic, Metrics::default()).unwrap().1;
-        let figures: Value = serde_json::from_str(&figures).unwrap();
-        assert_eq!((health, &figures["problem"]), (true, &info["problem"]), "{ms}");
-        (published(out.to_vec(), "home/bridge/problem").expect("a word"), info["problem"].clone())
-    };
-    let out = story.connect(0);
-    assert_eq!(says(&out, 0, &mut story), ("OFF".into(), Value::Null));
-    story.session.bridge.set_problem("one", Some("this is wrong".into()));
-    let out = story.handle(10, Input::Tick);
-    assert_eq!(says(&out, 10, &mut story), ("ON".into(), "this is wrong".into()));
-    // What the hub knows stands beside it.
-    let mut view = View::default();
-    Arc::make_mut(&mut view.bridge).problems.insert("two", "that, too".into());
-    let out = story.handle(20, Input::Shown(Arc::new(view)));
-    assert_eq!(says(&out, 20, &mut story), ("ON".into(), "this is wrong; that, too".into()));
-    story.session.bridge.set_problem("one", None);
-    let out = story.handle(30, Input::Tick);
-    assert_eq!(says(&out, 30, &mut story), ("ON".into(), "that, too".into()));
-    let out = story.handle(40, Input::Shown(Arc::default()));
-    assert_eq!(says(&out, 40, &mut story), ("OFF".into(), Value::Null));
-    assert_eq!(story.handle(50, Input::Tick), []);
 }
 
 fn peer(run: &str, second: u32) -> Value {
