@@ -32,7 +32,7 @@
 //! | --- | --- |
 //! | `client` | this library |
 //! | `bridge` | the program; brings `client` |
-//! | `tls`, `broker`, `metrics` | parts of the program: MQTT over TLS, the built-in broker, the web listener |
+//! | `tls`, `broker`, `gateway`, `metrics` | parts of the program: MQTT over TLS, the built-in broker, the listener for plugs, the web listener |
 //!
 //! All of them are on unless `default-features = false`. How the program is built is told in `docs/architecture.md`.
 
@@ -69,6 +69,9 @@ pub mod fair;
 #[cfg(feature = "bridge")]
 #[doc(hidden)]
 pub mod file;
+#[cfg(feature = "gateway")]
+#[doc(hidden)]
+pub mod gateway;
 #[cfg(feature = "bridge")]
 #[doc(hidden)]
 pub mod hub;

@@ -6,6 +6,8 @@ use plug2mqtt::bridge;
 use plug2mqtt::cli;
 use plug2mqtt::config;
 use plug2mqtt::drivers::{ALL, Dialect, MAX_STEPS, Reply, Step};
+use plug2mqtt::gateway::session::Session;
+use plug2mqtt::gateway::{Keys, codec};
 use plug2mqtt::hub::{Effect, Hub, Input};
 use plug2mqtt::io::store;
 use plug2mqtt::model::{
@@ -18,6 +20,7 @@ use plug2mqtt::sinks::mqtt::homeassistant::Announcer;
 use plug2mqtt::sinks::mqtt::link::Address;
 use plug2mqtt::sinks::mqtt::router::{Routed, Router};
 use plug2mqtt::sinks::mqtt::{BridgeFacts, DiscoveryMode, PortDevices, Settings};
+use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,7 +30,7 @@ use std::time::Duration;
 pub type Check = (&'static str, fn(&[u8]));
 
 /// All checks.
-pub const CHECKS: [Check; 7] = [
+pub const CHECKS: [Check; 8] = [
     ("discovery", discovery),
     ("reply", reply),
     ("command", command),
@@ -35,6 +38,7 @@ pub const CHECKS: [Check; 7] = [
     ("state", state),
     ("settings", settings),
     ("recording", recording),
+    ("gateway", gateway),
 ];
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -351,6 +355,37 @@ pub fn settings(bytes: &[u8]) {
         Err(errors) => assert!(errors.to_string().len() < 64 * 1024 + 200 * bytes.len()),
     }
     let _ = std::fs::remove_file(&file);
+}
+
+/// What a client sends through TLS to the gateway, packet by packet.
+pub fn gateway(bytes: &[u8]) {
+    let keys = Keys::new([SecretString::from("pippo")], []);
+    let (mut session, mut rest) = (Session::default(), bytes);
+    while let Ok(Some((packet, size))) = codec::decode(rest, 4096) {
+        assert!(size >= 2 && size <= rest.len());
+        let again = codec::encode(&packet).expect("what was read can be written");
+        assert_eq!(codec::decode(&again, 4096), Ok(Some((packet.clone(), again.len()))));
+        for cut in [0, 1, 2, size / 2, size - 1] {
+            assert_eq!(codec::decode(&rest[..cut.min(size - 1)], 4096), Ok(None), "seen before it is whole");
+        }
+        let known = session.plug().cloned();
+        let step = session.hear(&packet, &keys);
+        assert!(session.silence() <= Duration::from_secs(1800));
+        if let Some(answer) = &step.answer {
+            assert!(codec::encode(answer).is_some_and(|answer| answer.len() <= 2 * size + 4));
+        }
+        if let Some((topic, _)) = step.message {
+            let plug = known.expect("nobody speaks before the login");
+            let own = format!("/appliance/{}/publish", plug.uuid.as_str());
+            assert!(topic.to_lowercase() == own || topic.starts_with("/app/"), "{topic}");
+        } else if known.is_none() && session.plug().is_none() {
+            assert!(step.end.is_some(), "{packet:?}");
+        }
+        if step.end.is_some() {
+            return;
+        }
+        rest = &rest[size..];
+    }
 }
 
 /// A recording of a plug's traffic, out of somebody's report. What can be read can be served as a plug, and says

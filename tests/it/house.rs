@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Folders, and files with a folder of their own, that keep these rules.
 const TIDY: &[&str] =
-    &["config", "drivers/meross", "hub", "sim/inplug", "sim/meross", "sim/serve", "sinks/mqtt"];
+    &["config", "drivers/meross", "gateway", "hub", "sim/inplug", "sim/meross", "sim/serve", "sinks/mqtt"];
 
 /// Open fields of one type.
 const FIELDS: usize = 8;

@@ -6,6 +6,7 @@ mod bridge;
 mod cli;
 mod doctor;
 mod drivers;
+mod gateway;
 mod hostile;
 mod house;
 mod http_faults;

@@ -175,6 +175,11 @@ fn no_recording_is_too_odd() {
     endures("recording", 2000);
 }
 
+#[test]
+fn nothing_that_a_client_of_the_gateway_sends_is_too_odd() {
+    endures("gateway", 4000);
+}
+
 /// What fuzzing has found stays found. A file lies in `fuzz/findings`, named after its check.
 #[test]
 fn findings_of_the_past_are_endured() {

@@ -84,6 +84,38 @@ const HOUSE: &[(&str, &[&str], &[&str])] = &[
         &["broker", "file"],
         &["mqtt5", "tokio", "secrecy", "tracing", "thiserror", "serde", "serde_json", "rumqttc"],
     ),
+    (
+        "gateway.rs",
+        &["gateway", "file"],
+        &[
+            "base64",
+            "crypto_bigint",
+            "crypto_primes",
+            "md5",
+            "rustls",
+            "secrecy",
+            "thiserror",
+            "tokio",
+            "tokio_rustls",
+            "tracing",
+        ],
+    ),
+    (
+        "gateway",
+        &["gateway", "file"],
+        &[
+            "base64",
+            "crypto_bigint",
+            "crypto_primes",
+            "md5",
+            "rustls",
+            "secrecy",
+            "thiserror",
+            "tokio",
+            "tokio_rustls",
+            "tracing",
+        ],
+    ),
 ];
 
 /// Crates that belong in one file.
@@ -133,6 +165,9 @@ const PURE: &[&str] = &[
     "sinks/mqtt/diff.rs",
     "sinks/mqtt/snapshot.rs",
     "sinks/mqtt/migration.rs",
+    "gateway/codec.rs",
+    "gateway/login.rs",
+    "gateway/session.rs",
 ];
 const IMPURE: &[&str] = &[
     "tokio",
@@ -163,6 +198,7 @@ const SELECTS: &[&str] = &[
     "cli/demo.rs",
     "broker/store.rs",
     "broker.rs",
+    "gateway/connection.rs",
 ];
 
 pub(crate) fn sources() -> Vec<(String, String)> {
