@@ -90,6 +90,12 @@ impl BridgeTopics {
         self.sent.bridge = None;
     }
 
+    /// What ended the connections was found, and is avoided.
+    pub(super) fn steady(&mut self) {
+        self.steady_at = None;
+        self.set_problem(UNSTEADY, None);
+    }
+
     /// All that is wrong with the bridge, in one text.
     fn problem(&self, bridge: &BridgeView) -> Option<String> {
         let all = self.problems.values().chain(bridge.problems.values());

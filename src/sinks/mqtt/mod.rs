@@ -150,15 +150,15 @@ async fn connect_and_serve(settings: Settings, mut channels: Channels, memory: M
             true => warn!(broker, "MQTT connection failed: {why}; reconnecting"),
             false => debug!(broker, after = ?began.elapsed(), "MQTT still not connected: {why}"),
         }
+        if let Some(sentence) = reconnect.explained(&why, &settings.address.client_id) {
+            warn!(broker, "{sentence}");
+            session.handle(&(channels.clock)(), Input::Unsteady(sentence));
+        }
         if let Some(wanted) = reconnect.suspect(&why) {
             let passes = largest_message(&settings.address, &settings.announcer.base, wanted).await;
             if let Some(passes) = passes {
                 session.handle(&(channels.clock)(), Input::Measured { wanted, passes });
             }
-        }
-        if let Some(sentence) = reconnect.explained(&why, &settings.address.client_id) {
-            warn!(broker, "{sentence}");
-            session.handle(&(channels.clock)(), Input::Unsteady(sentence));
         }
         let stopped = channels.stop.wait_for(|stop| *stop);
         if tokio::time::timeout(wait, stopped).await.is_ok() {

@@ -116,6 +116,7 @@ impl Session {
             Input::Looked(topics) => self.looked(topics),
             Input::Measured { wanted, passes } => {
                 if self.sizes.measured(wanted, passes) {
+                    self.bridge.steady();
                     self.again_at.get_or_insert(self.now.up);
                 }
                 self.say_sizes();

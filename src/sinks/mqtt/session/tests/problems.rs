@@ -92,4 +92,10 @@ fn a_connection_that_comes_and_goes_is_a_problem_until_one_lasts() {
     assert!(wrong(&story) && story.session.wake_at() <= Duration::from_secs(65));
     story.handle(65_000, Input::Tick);
     assert!(!wrong(&story));
+    // A size that is too large is left out from now on.
+    story.handle(70_000, Input::Unsteady("3 connections soon ended".into()));
+    story.handle(71_000, Input::Measured { wanted: 9000, passes: 4096 });
+    story.connect(72_000);
+    story.handle(73_000, Input::Tick);
+    assert!(!wrong(&story));
 }
