@@ -25,13 +25,16 @@ impl Plug {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidRequest`] while the clock of this machine shows a time before this version was made, and
-    /// as [`clock`](Self::clock).
+    /// [`Error::InvalidRequest`] while the clock of this machine shows a time before this version was made, or no
+    /// time zone is known, neither of this machine nor by [`Client::time_zone`](crate::Client::time_zone), which may
+    /// well be `UTC`; and as [`clock`](Self::clock).
     pub async fn set_clock(&self) -> Result<Option<Clock>, Error> {
         const REQUEST: &str = "to set its clock";
-        let now = self.line().lock().await.now();
-        // A program may mean UTC.
-        may_set(&now, Now::RELEASED_MS, true).map_err(|why| Error::InvalidRequest {
+        let (now, zone_known) = {
+            let mut line = self.line().lock().await;
+            (line.now(), line.knows_zone())
+        };
+        may_set(&now, Now::RELEASED_MS, zone_known).map_err(|why| Error::InvalidRequest {
             plug: self.to_string(),
             request: REQUEST,
             why,

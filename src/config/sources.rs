@@ -205,7 +205,7 @@ pub(super) fn environment(
         }
         // A service of this name makes Kubernetes set PLUG2MQTT_PORT and the like, so a name
         // without the double underscore is an error only where it is a setting written wrongly.
-        if let Some(meant) = near_variable(rest, known) {
+        if let Some(meant) = near_variable(rest, &value, known) {
             let text = format!("unknown variable; did you mean {PREFIX}{meant}?");
             problems.push(Problem::new(Some(origin), "", text));
         }
@@ -215,11 +215,12 @@ pub(super) fn environment(
 
 /// The setting whose name without its double underscores is this one or, unless Kubernetes gives such
 /// names, near to it.
-fn near_variable(rest: &str, known: &[Known]) -> Option<String> {
+fn near_variable(rest: &str, value: &str, known: &[Known]) -> Option<String> {
     let fixed = known.iter().filter(|k| !k.path.iter().any(|part| part.starts_with('<')));
     let names: Vec<(String, String)> = fixed.map(|k| (k.path.join("_"), k.path.join("__"))).collect();
-    let of_kubernetes =
-        ["PORT_", "SERVICE_"].iter().any(|word| rest.contains(word)) || rest.ends_with("PORT");
+    // Its PORT has a URL as its value.
+    let of_kubernetes = ["PORT_", "SERVICE_"].iter().any(|word| rest.contains(word))
+        || (rest.ends_with("PORT") && value.contains("://"));
     let near = nearest(rest, names.iter().map(|(flat, _)| flat.as_str()))?;
     let (flat, name) = names.iter().find(|(flat, _)| flat == near)?;
     (flat.eq_ignore_ascii_case(rest) || !of_kubernetes).then(|| name.to_ascii_uppercase())

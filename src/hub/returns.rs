@@ -113,14 +113,15 @@ impl Returns {
     }
 
     /// Somebody may have set the clock, as it happens soon after the start of a machine that keeps no
-    /// time. What an earlier run has timed ends by the new time, what this one has by its own.
+    /// time. What an earlier run has timed ends by the new time, unless that run's clock was as wrong; that, and
+    /// what this run has timed, moves with the clock.
     pub(super) fn watch_clock(&mut self, now: &Now) {
         let old = std::mem::replace(&mut self.zero_ms, now.zero_ms());
         if old.abs_diff(self.zero_ms) <= CLOCK_SET_MS {
             return;
         }
         for (&port, timed) in &mut self.timed {
-            if timed.of_old {
+            if timed.of_old && timed.kept.unix_ms >= Now::RELEASED_MS {
                 timed.at = now.up + timed.kept.left(now);
             } else {
                 timed.kept = Revert::after(timed.at.saturating_sub(now.up), timed.kept.on, now);
@@ -190,5 +191,43 @@ impl Returns {
     /// Nothing is to be written.
     pub(super) fn all_written(&self) -> bool {
         self.unwritten.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SET_MS: u64 = Now::RELEASED_MS + 86_400_000;
+    const HOUR_MS: u64 = 3_600_000;
+
+    /// So many seconds after the start of this run, by a clock that showed this then.
+    fn at(s: u64, zero_ms: u64) -> Now {
+        Now { up: Duration::from_secs(s), unix_ms: zero_ms + s * 1000, utc_offset_s: 0, dst_s: 0, nonce: 0 }
+    }
+
+    #[test]
+    fn what_an_earlier_run_has_timed_by_a_clock_as_wrong_moves_with_the_clock() {
+        for on in [false, true] {
+            // It was 1970 then, and is when the program starts again.
+            let begun = at(0, HOUR_MS);
+            let mut returns =
+                Returns::new(&[(1, Revert::after(Duration::from_secs(60), on, &begun))].into(), &begun);
+            returns.watch_clock(&at(10, SET_MS));
+            assert_eq!(returns.due(&at(59, SET_MS), |_| false), [], "its time has not passed");
+            let kept = returns.kept();
+            assert_eq!(kept.get(&1).map(|kept| kept.unix_ms), Some(SET_MS + 60_000), "it is written so");
+            assert_eq!(returns.due(&at(60, SET_MS), |_| false), [(1, on)]);
+            assert_eq!(returns.take_dropped(), []);
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_run_has_timed_by_a_right_clock_ends_by_the_right_time() {
+        let kept = Revert::after(Duration::from_secs(60), false, &at(0, SET_MS));
+        let mut returns = Returns::new(&[(1, kept)].into(), &at(0, HOUR_MS));
+        assert_eq!(returns.due(&at(10, HOUR_MS), |_| false), []);
+        returns.watch_clock(&at(10, SET_MS + HOUR_MS));
+        assert_eq!(returns.due(&at(10, SET_MS + HOUR_MS), |_| false), [(1, false)]);
     }
 }

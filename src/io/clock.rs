@@ -59,6 +59,11 @@ impl Clock {
         Self { start: Instant::now(), zone, offset: None }
     }
 
+    /// Local time is known.
+    pub fn knows_zone(&self) -> bool {
+        self.zone.name().is_some()
+    }
+
     /// The present.
     pub fn now(&mut self) -> Now {
         let up = self.start.elapsed();

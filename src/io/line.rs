@@ -11,6 +11,7 @@ use crate::model::{
     LATER_CONTACT, Now, PowerUnit, Query, QueryReply, Reading, Switch, UNKNOWN,
 };
 use std::time::Duration;
+use tracing::debug;
 
 /// One plug and what is needed to talk to it. It holds one conversation at a time, as plugs need it;
 /// open one line to a plug, not several. Power is read as the plug writes it, and its clock is left
@@ -60,6 +61,11 @@ impl Line {
         self.clock.now()
     }
 
+    /// The time zone is known in which this clock shows times of day.
+    pub fn knows_zone(&self) -> bool {
+        self.clock.knows_zone()
+    }
+
     /// The same line with something around its dialect.
     #[cfg(feature = "bridge")]
     pub(super) fn around(mut self, wrap: impl FnOnce(Box<dyn Dialect>) -> Box<dyn Dialect>) -> Self {
@@ -79,7 +85,17 @@ impl Line {
             dialect.reset_session();
         }
         let limit = self.timeout * if self.met { LATER_CONTACT } else { FIRST_CONTACT };
-        let (answer, _) = talk(&self.http, &mut self.clock, dialect, self.place, ask, limit).await;
+        let (answer, requests) = talk(&self.http, &mut self.clock, dialect, self.place, ask, limit).await;
+        let what = match ask {
+            DeviceRequest::Identify => "who it is",
+            DeviceRequest::Read => "how it is",
+            DeviceRequest::Switch(_) => "to switch",
+            DeviceRequest::Capability(_) => "about a capability",
+        };
+        match &answer {
+            Ok(_) => debug!(at = %self.place, requests, "asked {what}: answered"),
+            Err(failure) => debug!(at = %self.place, requests, "asked {what}: it {failure}"),
+        }
         self.broken_off = false;
         self.met = answer.is_ok();
         if !self.met {

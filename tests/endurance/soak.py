@@ -60,7 +60,7 @@ def main(work):
         quiet = sample()
         print("quiet:", quiet, flush=True)
         sick, samples = {}, []
-        began = time.monotonic()
+        began, shown = time.monotonic(), 0
         while time.monotonic() - began < seconds:
             for _ in range(4):
                 ip = dice.choice(list(kinds))
@@ -75,6 +75,10 @@ def main(work):
                 ip, port = dice.choice(list(kinds)), dice.randrange(1, 7)
                 broker.publish(f"plug2mqtt/{ids[ip]}/{port}/set", dice.choice(["ON", "OFF", "TOGGLE"]))
             samples.append(sample())
+            minute = int((time.monotonic() - began) // 60)
+            if minute > shown:
+                shown = minute
+                print(f"minute {minute}:", samples[-1], flush=True)
             demand(bridge.process.poll() is None, "the bridge has ended")
             time.sleep(1)
         for ip in list(sick):

@@ -310,3 +310,15 @@ fn plugs_that_take_long_to_answer_are_found_by_their_address_and_read_whole() {
         inplugs.stop().await;
     });
 }
+
+#[test]
+fn what_is_asked_is_told_to_whoever_wants_to_know() {
+    run(async {
+        let desk = CliHarness::new(vec![strip()]).await;
+        let (code, out, err) = desk.run(&["status", &desk.at(0), "-v"]).await;
+        assert_eq!(code, Some(0), "{out}{err}");
+        for part in ["DEBUG", "asked who it is: answered", "asked how it is: answered"] {
+            assert!(err.contains(part) && !out.contains(part), "{part}: {err}");
+        }
+    });
+}

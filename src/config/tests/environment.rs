@@ -59,6 +59,7 @@ fn a_variable_that_is_nearly_a_setting_is_refused_and_one_of_kubernetes_is_not()
         ("mqtt_url", "MQTT__URL"),
         ("MQTT_PASSWRD", "MQTT__PASSWORD"),
         ("MAXSMART_UDP_PORT", "MAXSMART__UDP_PORT"),
+        ("MAXSMART_UDPPORT", "MAXSMART__UDP_PORT"),
     ] {
         let wanted =
             format!("environment PLUG2MQTT_{given}: unknown variable; did you mean PLUG2MQTT_{meant}?");
@@ -77,7 +78,8 @@ fn a_variable_that_is_nearly_a_setting_is_refused_and_one_of_kubernetes_is_not()
             "PORT_1883_TCP_ADDR",
         ] {
             let variable = format!("PLUG2MQTT_{service}{name}");
-            assert_eq!(file("").load(&[(&variable, "10.0.0.1")], &[]).err(), None, "{variable}");
+            let value = if name == "PORT" { "tcp://10.0.0.1:1883" } else { "10.0.0.1" };
+            assert_eq!(file("").load(&[(&variable, value)], &[]).err(), None, "{variable}");
         }
     }
 }
