@@ -101,7 +101,7 @@ impl FamilySettings {
                 OwnValue::Text(text) => text.clone().into(),
                 OwnValue::Secret(_) => HIDDEN.into(),
             };
-            section.insert(key.into(), shown);
+            put(&mut section, key, shown);
         }
         Json::Object(section)
     }
@@ -120,9 +120,64 @@ fn has(info: &FamilyInfo, key: &str) -> bool {
 /// The names of the settings of a family, in the order in which they are shown.
 pub(super) fn order(info: &FamilyInfo, common: &[&str]) -> Vec<String> {
     let common = common.iter().filter(|key| has(info, key)).map(ToString::to_string);
-    common
-        .chain(info.settings.iter().flat_map(|setting| own_schemas(setting).into_iter().map(|(key, _)| key)))
-        .collect()
+    let (direct, inside): (Vec<_>, Vec<_>) = own_keys(info).partition(|key| section_of(key).is_none());
+    let mut sections: Vec<String> = Vec::new();
+    for (section, _) in inside.iter().filter_map(|key| section_of(key)) {
+        if !sections.iter().any(|known| known == section) {
+            sections.push(section.into());
+        }
+    }
+    // Sections stand behind everything else, as TOML wants it.
+    common.chain(direct).chain(sections).collect()
+}
+
+/// The same for a section inside that of the family.
+pub(super) fn inner_order(info: &FamilyInfo, section: &str) -> Vec<String> {
+    let inner = own_keys(info).filter_map(|key| {
+        let (own, inner) = section_of(&key)?;
+        (own == section).then(|| inner.to_owned())
+    });
+    inner.collect()
+}
+
+/// The keys of the settings that only this family has.
+fn own_keys(info: &FamilyInfo) -> impl Iterator<Item = String> {
+    info.settings.iter().flat_map(|setting| own_schemas(setting).into_iter().map(|(key, _)| key))
+}
+
+/// The section in which a setting stands, and its key there, where it stands in one.
+fn section_of(key: &str) -> Option<(&str, &str)> {
+    key.split_once('.')
+}
+
+/// Puts a value in its place.
+fn put(tree: &mut Map<String, Json>, key: &str, value: Json) {
+    let Some((section, inner)) = section_of(key) else {
+        tree.insert(key.into(), value);
+        return;
+    };
+    if let Json::Object(section) = tree.entry(section).or_insert_with(|| json!({})) {
+        section.insert(inner.into(), value);
+    }
+}
+
+/// Puts a schema in its place.
+fn put_schema(properties: &mut Map<String, Json>, key: &str, schema: Json) {
+    let Some((name, inner)) = section_of(key) else {
+        properties.insert(key.into(), schema);
+        return;
+    };
+    let section = properties.entry(name).or_insert_with(|| {
+        json!({
+            "type": "object",
+            "description": format!("Settings of {name}."),
+            "properties": {},
+            "additionalProperties": false,
+        })
+    });
+    if let Some(properties) = section.get_mut("properties").and_then(Json::as_object_mut) {
+        properties.insert(inner.into(), schema);
+    }
 }
 
 /// The JSON schema of the section of a family; `common` is that of [`FamilySection`].
@@ -142,7 +197,9 @@ pub(super) fn schema(driver: &'static dyn Driver, common: &Json) -> Json {
         }
         properties.insert(key.clone(), inner);
     }
-    properties.extend(info.settings.iter().flat_map(own_schemas));
+    for (key, schema) in info.settings.iter().flat_map(own_schemas) {
+        put_schema(&mut properties, &key, schema);
+    }
     let about = match info.rating_w {
         Some(rating) => format!("{} Rated power: {rating} W.", info.about),
         None => info.about.to_owned(),
@@ -173,7 +230,7 @@ fn own_schemas(setting: &Setting) -> Vec<(String, Json)> {
             let file = json!({
                 "type": ["string", "null"],
                 "default": null,
-                "description": format!("File that contains `{key}`."),
+                "description": format!("File that contains `{}`.", section_of(&key).map_or(&*key, |(_, inner)| inner)),
                 "x-allowed": "path",
             });
             vec![(key.clone(), secret), (format!("{key}_file"), file)]
@@ -183,6 +240,14 @@ fn own_schemas(setting: &Setting) -> Vec<(String, Json)> {
 
 /// The settings of a family out of its section: what every family has stays behind.
 pub(super) fn take_own(info: &FamilyInfo, section: &mut Map<String, Json>) -> Map<String, Json> {
-    let keys = info.settings.iter().flat_map(|setting| own_schemas(setting).into_iter().map(|(key, _)| key));
-    keys.filter_map(|key| section.remove_entry(&key)).collect()
+    let mut own = Map::new();
+    for key in own_keys(info) {
+        let value = match section_of(&key) {
+            None => section.remove(&key),
+            Some((name, inner)) => section.get_mut(name).and_then(|tree| tree.as_object_mut()?.remove(inner)),
+        };
+        own.extend(value.map(|value| (key, value)));
+    }
+    section.retain(|name, _| !own_keys(info).any(|key| section_of(&key).is_some_and(|(own, _)| own == name)));
+    own
 }

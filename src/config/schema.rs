@@ -254,6 +254,11 @@ fn order(path: &[String], drivers: &[&'static dyn Driver]) -> Vec<String> {
     {
         return family::order(driver.info(), fields::<FamilySection>());
     }
+    if let [name, section] = parts.as_slice()
+        && let Some(driver) = drivers.iter().find(|driver| driver.name() == *name)
+    {
+        return family::inner_order(driver.info(), section);
+    }
     let fields = match parts.as_slice() {
         [] => {
             // The families stand before their plugs.

@@ -64,7 +64,7 @@ pub struct Recorded {
 /// A setting that only one family has.
 #[derive(Debug)]
 pub struct Setting {
-    /// Its key in the section of the family.
+    /// Its key in the section of the family; with a dot, in a section inside it.
     pub key: &'static str,
     /// What it does, a sentence or two.
     pub doc: &'static str,

@@ -41,6 +41,16 @@ static FAMILY: FamilyInfo = FamilyInfo {
             doc: "UDP port of this machine to which sockets say what has changed.",
             kind: SettingKind::Text { allowed: "a port", check: a_port },
         },
+        Setting {
+            key: "cloud.port",
+            doc: "Port of the cloud that sockets are told.",
+            kind: SettingKind::Text { allowed: "a port", check: a_port },
+        },
+        Setting {
+            key: "cloud.token",
+            doc: "What sockets show to the cloud.",
+            kind: SettingKind::Secret { allowed: "four digits", check: four_digits },
+        },
         Setting { key: "beep", doc: "Beep at each switch.", kind: SettingKind::Switch(true) },
     ],
 };

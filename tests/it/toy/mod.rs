@@ -135,12 +135,17 @@ fn its_section_is_in_the_schema_and_checked_like_any_other() {
         (&toy["properties"]["beep"]["default"], &toy["properties"]["pin"]["x-secret"]),
         (&true.into(), &true.into())
     );
+    let cloud = &toy["properties"]["cloud"];
+    assert_eq!((&cloud["type"], &cloud["properties"]["token"]["x-secret"]), (&"object".into(), &true.into()));
     assert!(toy["properties"]["slow_poll_interval"].is_null() && toy["properties"]["set_clock"].is_null());
     for (text, want) in [
         ("[toy]\npinn = \"1\"", "2:1: toy.pinn: unknown setting; did you mean \"pin\"?"),
         ("[toy]\npin = \"12\"", "2:1: toy.pin: is not four digits; read it off the label"),
         ("[toy]\nbeep = 1", "2:1: toy.beep: 1 is not true or false"),
         ("[toy]\nset_clock = true", "2:1: toy.set_clock: unknown setting; did you mean maxsmart.set_clock?"),
+        ("[toy.cloud]\nport = \"far\"", "2:1: toy.cloud.port: is not a port"),
+        ("[toy]\ncloud.prt = \"1\"", "2:7: toy.cloud.prt: unknown setting; did you mean \"port\"?"),
+        ("[toy]\ncloud = \"1\"", "2:1: toy.cloud: is a section, not a setting"),
         ("[toi]\nbeep = true", "1:2: toi: unknown section; did you mean \"toy\"?"),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
@@ -151,6 +156,28 @@ fn its_section_is_in_the_schema_and_checked_like_any_other() {
         assert!(errors.ends_with(want), "{errors}");
         assert!(load(ALL).expect_err(text).to_string().contains("unknown section"), "{text}");
     }
+}
+
+#[test]
+fn its_settings_may_stand_in_a_section_of_their_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, secret) = (folder.path().join("plug2mqtt.toml"), folder.path().join("token"));
+    std::fs::write(&secret, "0815\n").expect("written");
+    std::fs::write(&file, format!("[toy]\nbeep = false\n[toy.cloud]\ntoken_file = {secret:?}"))
+        .expect("written");
+    let from_env = [("PLUG2MQTT_TOY__CLOUD__PORT".to_owned(), "7010".to_owned())];
+    let (settings, _) = config::load(Some(&file), from_env.into_iter(), &[], DRIVERS).expect("valid");
+    let own = &settings.family("toy").expect("a section").own;
+    assert_eq!((own.text("cloud.port"), own.text("cloud.token")), (Some("7010"), Some("0815")));
+    assert!(!own.switch("beep"));
+    let mut shown = Vec::new();
+    cli::config::show(&settings, None, &mut shown).expect("written");
+    let shown = String::from_utf8(shown).expect("text");
+    assert!(
+        shown.contains("[toy.cloud]\nport = \"7010\"") && shown.contains("token = \"********\""),
+        "{shown}"
+    );
+    assert!(shown.find("[toy.cloud]") > shown.find("beep = false"), "{shown}");
 }
 
 #[test]
