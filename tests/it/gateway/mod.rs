@@ -16,8 +16,10 @@ use rustls::crypto::ring;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::future::Future;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -209,6 +211,54 @@ fn a_client_of_mqtt_3_1_1_comes_in_over_tls() {
         }
         assert!(acknowledged);
         assert_eq!((house.heard().await.topic, house.gateway.plugs()[0].level), (publish, Level::V311));
+    });
+}
+
+/// Logs in by OpenSSL, with these options; gives what comes back.
+async fn by_openssl(gateway: SocketAddr, options: &'static [&'static str], login: Login) -> Vec<u8> {
+    let call = move || {
+        let mut openssl = Command::new("openssl");
+        openssl.args(["s_client", "-quiet", "-connect", &gateway.to_string()]).args(options);
+        openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = openssl.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // It may have given up already.
+        let _ = stdin.write_all(&[connect(&login), vec![0xe0, 0]].concat());
+        let mut answer = Vec::new();
+        child.stdout.take().unwrap().read_to_end(&mut answer).unwrap();
+        drop(stdin);
+        child.wait().unwrap();
+        answer
+    };
+    soon(tokio::task::spawn_blocking(call)).await.unwrap()
+}
+
+#[test]
+fn openssl_agrees_on_what_the_documentation_names_and_on_nothing_older() {
+    run(async {
+        let house = House::new(Limits::default()).await;
+        let works: [&[&str]; 5] = [
+            &["-tls1_3"],
+            &["-tls1_2"],
+            &["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"],
+            &["-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384"],
+            &["-tls1_2", "-cipher", "ECDHE-RSA-CHACHA20-POLY1305"],
+        ];
+        for options in works {
+            let answer = by_openssl(house.address(), options, login(1)).await;
+            assert_eq!(answer, [0x20, 2, 0, 0], "{options:?}");
+        }
+        let fails: [&[&str]; 4] = [
+            &["-tls1_1", "-cipher", "DEFAULT:@SECLEVEL=0"],
+            &["-tls1_2", "-cipher", "AES128-GCM-SHA256"],
+            &["-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA"],
+            &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"],
+        ];
+        for options in fails {
+            let answer = by_openssl(house.address(), options, login(1)).await;
+            assert!(answer.is_empty(), "{options:?}: {answer:?}");
+        }
+        house.until(|figures| figures.strangers_lost == 4).await;
     });
 }
 
