@@ -6,6 +6,7 @@
 //! cargo bench --bench bridge -- --only 1,4,8
 //! cargo bench --bench bridge -- --subject floor-reqwest   judge the floor, to test the benchmark
 //! cargo bench --bench bridge -- instructions              user instructions a poll, for continuous integration
+//! cargo bench --bench bridge -- gateway                   memory for a thousand plugs at the gateway
 //! ```
 //!
 //! Needs mosquitto; `instructions` needs perf or valgrind too. The Python peer needs an interpreter with `maxsmart` and `paho-mqtt`, named
@@ -19,6 +20,8 @@
 mod cost;
 mod fleet;
 mod floor;
+#[cfg(feature = "gateway")]
+mod gateway;
 mod goals;
 mod instructions;
 mod latency;
@@ -71,6 +74,17 @@ enum Part {
         #[arg(long, default_value_t = instructions::LIMIT)]
         limit: f64,
     },
+    /// Measures what a thousand plugs at the gateway take, and fails above the limit.
+    #[cfg(feature = "gateway")]
+    Gateway {
+        /// Mebibytes that they may take.
+        #[arg(long, default_value_t = gateway::LIMIT)]
+        limit: f64,
+    },
+    /// The gateway (started by the benchmark itself).
+    #[cfg(feature = "gateway")]
+    #[command(hide = true)]
+    GatewayServe,
     /// The simulated strips (started by the benchmark itself).
     #[command(hide = true)]
     Fleet { count: usize, http_port: u16, udp_port: u16 },
@@ -90,6 +104,12 @@ fn main() -> ExitCode {
         Some(Part::Fleet { count, http_port, udp_port }) => {
             fleet::run(count, http_port, udp_port).map(|()| ExitCode::SUCCESS)
         }
+        #[cfg(feature = "gateway")]
+        Some(Part::Gateway { limit }) => {
+            gateway::run(limit).map(|met| if met { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        }
+        #[cfg(feature = "gateway")]
+        Some(Part::GatewayServe) => gateway::serve().map(|()| ExitCode::SUCCESS),
         Some(Part::Floor(floor)) => floor::run(floor).map(|()| ExitCode::SUCCESS),
         Some(Part::Instructions { limit }) => judge(&args, Some(limit)),
         None => judge(&args, None),

@@ -91,11 +91,11 @@ pub(super) struct Caller {
 impl Caller {
     /// From an address of its own.
     pub(super) async fn from(ip: [u8; 4], gateway: SocketAddr) -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind((IpAddr::V4(Ipv4Addr::from(ip)), 0).into()).unwrap();
-        let stream = socket.connect(gateway).await.unwrap();
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((IpAddr::V4(Ipv4Addr::from(ip)), 0).into()).expect("an address");
+        let stream = socket.connect(gateway).await.expect("a connection");
         let name = ServerName::from(gateway.ip());
-        let stream = TlsConnector::from(Arc::new(tls())).connect(name, stream).await.unwrap();
+        let stream = TlsConnector::from(Arc::new(tls())).connect(name, stream).await.expect("TLS");
         Self { stream, buffer: Vec::new() }
     }
 
@@ -127,7 +127,7 @@ impl Caller {
     }
 
     pub(super) async fn send(&mut self, packet: &Packet<'_>) {
-        self.write(&encode(packet).unwrap()).await;
+        self.write(&encode(packet).expect("it fits")).await;
     }
 
     /// Whether it is still connected is seen when something is heard.
@@ -179,11 +179,11 @@ pub(super) fn connect(login: &Login) -> Vec<u8> {
         username: Some(mac),
         password: Some(password.as_bytes()),
     };
-    encode(&Packet::Connect(packet)).unwrap()
+    encode(&Packet::Connect(packet)).expect("it fits")
 }
 
 /// The bytes of a message with QoS 1.
 pub(super) fn message(topic: &str, payload: &[u8], id: u16) -> Vec<u8> {
     let (dup, delivery, retain) = (false, Delivery::AtLeastOnce(id), false);
-    encode(&Packet::Publish(Publish { dup, delivery, retain, topic, payload })).unwrap()
+    encode(&Packet::Publish(Publish { dup, delivery, retain, topic, payload })).expect("it fits")
 }
