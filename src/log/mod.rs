@@ -134,3 +134,31 @@ fn to_journal() -> bool {
 fn colours() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()) && stderr().is_terminal()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::Level;
+
+    #[test]
+    fn our_own_lines_obey_the_level_and_those_of_libraries_are_hardly_seen() {
+        let most = |level: LogLevel, target: &str| {
+            let all = [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR];
+            all.into_iter().find(|one| filter(level).would_enable(target, one))
+        };
+        for (level, own) in [
+            (LogLevel::Error, Level::ERROR),
+            (LogLevel::Warn, Level::WARN),
+            (LogLevel::Info, Level::INFO),
+            (LogLevel::Debug, Level::DEBUG),
+            (LogLevel::Trace, Level::TRACE),
+        ] {
+            assert_eq!(most(level, "plug2mqtt::hub"), Some(own), "{level:?}");
+            let trace = level == LogLevel::Trace;
+            assert_eq!(most(level, "rumqttc"), trace.then_some(Level::DEBUG), "{level:?}");
+            assert_eq!(most(level, "mqtt5"), Some(Level::ERROR), "{level:?}");
+            let others = if trace { Level::DEBUG } else { Level::WARN };
+            assert_eq!(most(level, "hyper_util::client"), Some(others), "{level:?}");
+        }
+    }
+}

@@ -72,11 +72,13 @@ fn discover_and_probe_print_what_is_there() {
         let house = TestBridge::new(vec![strip(), plug]).await;
         let file = house.settings_file("");
         let folder = house.folder();
+        // Three programs at one time: what is shown does not depend on how busy the machine is.
+        let patient = "maxsmart.timeout=5s";
         let (host, probe) = (house.plug(0).http_addr().to_string(), "probe");
         let (table, list, probed) = tokio::join!(
-            ran(folder, &["discover", "--config", arg(&file)]),
-            ran(folder, &["--config", arg(&file), "discover", "--json"]),
-            ran(folder, &["-c", arg(&file), probe, &host]),
+            ran(folder, &["discover", "--config", arg(&file), "-s", patient]),
+            ran(folder, &["--config", arg(&file), "discover", "--json", "-s", patient]),
+            ran(folder, &["-c", arg(&file), probe, &host, "-s", patient]),
         );
         let (code, out, err) = table;
         assert_eq!((code, err.as_str()), (Some(0), ""));
@@ -103,7 +105,8 @@ fn discover_and_probe_print_what_is_there() {
         {
             assert!(out.contains(part), "{part} is missing:\n{out}");
         }
-        let (code, out, err) = ran(folder, &["probe", &host, "--json", "--config", arg(&file)]).await;
+        let (code, out, err) =
+            ran(folder, &["probe", &host, "--json", "--config", arg(&file), "-s", patient]).await;
         assert_eq!((code, err.as_str()), (Some(0), ""));
         let told: Value = serde_json::from_str(&out).unwrap();
         assert_eq!((&told[0]["id"], &told[0]["ports"]), (&json!(STRIP), &json!(6)), "{out}");
@@ -179,6 +182,26 @@ fn settings_are_checked_shown_written_and_described() {
         let (code, _, err) = ran(folder, &["config", "check", "-c", "broken.toml"]).await;
         assert_eq!(code, Some(78));
         assert!(err.contains("broken.toml:1"), "{err}");
+        // Files that TLS takes must be there; they are looked into where the broker is reached by it.
+        std::fs::write(folder.join("noise.pem"), "no certificate").unwrap();
+        let check = async |url: &str, set: &[&str]| {
+            let url = format!("mqtt.url={url}://127.0.0.1");
+            ran(folder, &[&["config", "check", "-c", "fresh.toml", "-s", &url], set].concat()).await
+        };
+        for (set, parts) in [
+            (&["-s", "mqtt.tls.ca_file=gone.pem"][..], &["gone.pem"]),
+            (&["-s", "mqtt.tls.ca_file=noise.pem"], &["noise.pem"]),
+            (&["-s", "mqtt.tls.cert_file=noise.pem", "-s", "mqtt.tls.key_file=noise.pem"], &["noise.pem"]),
+            (&["-s", "mqtt.tls.cert_file=gone.pem", "-s", "mqtt.tls.key_file=noise.pem"], &["gone.pem"]),
+        ] {
+            let (code, out, err) = check("mqtts", set).await;
+            assert_eq!(code, Some(78), "{set:?}: {out}{err}");
+            for part in parts {
+                assert!(err.contains(part), "{part} is missing: {err}");
+            }
+            let (code, _, err) = check("mqtt", set).await;
+            assert_eq!(code, Some(if *parts == ["gone.pem"] { 78 } else { 0 }), "{set:?}: {err}");
+        }
         for words in [["--config", "gone.toml", "run"], ["run", "--config", "gone.toml"]] {
             let (code, _, err) = ran(folder, &words).await;
             assert_eq!(code, Some(78), "{err}");
