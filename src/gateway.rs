@@ -29,7 +29,7 @@ use rustls::server::NoServerSessionStorage;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsAcceptor;
 
 use certificate::{Certificate, CertificateError};
@@ -49,6 +49,9 @@ const BACKLOG: u32 = 1024;
 
 /// Messages of all plugs that wait for the bridge.
 pub const INBOX: usize = 256;
+
+/// How long a port may take to be given back by the run before, which has new settings now.
+const GIVEN_BACK: Duration = Duration::from_secs(2);
 
 /// When the system cannot accept: it has no files left.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -108,7 +111,7 @@ pub async fn start(
 ) -> Result<Gateway, GatewayError> {
     let Settings { listen, host, keys, folder, limits } = settings;
     let fail = |source| GatewayError::Listen { address: listen, source };
-    let listener = bind(listen).map_err(fail)?;
+    let listener = bind(listen).await.map_err(fail)?;
     let address = listener.local_addr().map_err(fail)?;
     let (folder, host) = (folder.to_owned(), host.to_owned());
     let made = tokio::task::spawn_blocking(move || {
@@ -131,13 +134,21 @@ pub async fn start(
     Ok(Gateway { address, places, running })
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.set_reuseaddr(true)?;
-    // Connections inherit it.
-    socket.set_send_buffer_size(SEND_BUFFER)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+/// Opens the port; one that the run before is only giving back is waited for.
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let until = Instant::now() + GIVEN_BACK;
+    loop {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        // Connections inherit it.
+        socket.set_send_buffer_size(SEND_BUFFER)?;
+        match socket.bind(address).and_then(|()| socket.listen(BACKLOG)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                sleep(Duration::from_millis(50)).await;
+            }
+            bound => return bound,
+        }
+    }
 }
 
 /// Lets in as many as there are places for; all connections end with it.

@@ -550,25 +550,20 @@ fn stopping_closes_everything_and_gives_the_port_back() {
         assert_eq!((soon(plug.hear()).await, soon(stranger.hear()).await), (Heard::Closed, Heard::Closed));
         assert!(soon(inbox.recv()).await.is_none(), "nobody is left to say anything");
         let (said, _inbox) = mpsc::channel(1);
-        let keys = Keys::default();
-        let settings = gateway::Settings {
-            listen: address,
-            host: HOST,
-            keys,
-            folder: folder(),
-            limits: Limits::default(),
+        let start = || {
+            let (keys, limits) = (Keys::default(), Limits::default());
+            let settings = gateway::Settings { listen: address, host: HOST, keys, folder: folder(), limits };
+            gateway::start(settings, NOW, said.clone())
         };
-        let again = gateway::start(settings, NOW, said.clone()).await.unwrap();
+        let again = start().await.unwrap();
         assert_eq!(again.address(), address);
-        let keys = Keys::default();
-        let settings = gateway::Settings {
-            listen: address,
-            host: HOST,
-            keys,
-            folder: folder(),
-            limits: Limits::default(),
-        };
-        let taken = gateway::start(settings, NOW, said).await.unwrap_err().to_string();
+        let taken = start().await.unwrap_err().to_string();
         assert!(taken.contains("gateway.listen") && taken.contains(&address.to_string()), "{taken}");
+        // One that is given back meanwhile is waited for.
+        let (third, ()) = tokio::join!(start(), async {
+            sleep(Duration::from_millis(200)).await;
+            drop(again);
+        });
+        assert_eq!(third.unwrap().address(), address);
     });
 }
