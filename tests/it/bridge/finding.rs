@@ -98,6 +98,25 @@ fn named_hosts_are_found_without_a_broadcast() {
 }
 
 #[test]
+fn a_named_host_that_answers_after_the_search_has_ended_is_found_and_stays() {
+    run(async {
+        let mut house = TestBridge::new(vec![Strip::strip_5_11("SWW6000000000003")]).await;
+        let slow = Faults { delay: Duration::from_millis(2600), ..Faults::default() };
+        house.plug(0).set_faults(slow).await.unwrap();
+        let host = house.plug(0).ip().to_string();
+        let mark = house.mark();
+        house
+            .launch(&[("maxsmart.broadcast", ""), ("maxsmart.hosts", &host), ("maxsmart.timeout", "4s")], "");
+        let id = "maxsmart-sww6000000000003";
+        assert_eq!(house.bridge_event(mark, "device_found").await["device"], id);
+        house.shows(&format!("{id}/availability"), "online").await;
+        house.polls(0, 2).await;
+        house.shows(&format!("{id}/availability"), "online").await;
+        house.close().await;
+    });
+}
+
+#[test]
 fn networks_are_scanned_without_a_broadcast_and_their_silence_is_not_told() {
     run(async {
         let mut house = TestBridge::new(shelf()).await;
