@@ -114,7 +114,8 @@ fn every_kind_is_set_up_over_its_access_point() {
         ] {
             let (plug, folder) = (served(fresh(kind)).await, folder());
             let host = plug.http_addr().to_string();
-            let (code, out, err) = ran(folder.path(), &words(&host, &[])).await;
+            // However much it is to say.
+            let (code, out, err) = ran(folder.path(), &words(&host, &["-v", "-v"])).await;
             assert_eq!(code, Some(0), "{} {out}{err}", kind.name);
             for part in [
                 kind.name.to_uppercase().as_str(),
@@ -131,8 +132,8 @@ fn every_kind_is_set_up_over_its_access_point() {
             assert!(key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_hexdigit()), "{key}");
             let mode = fs::metadata(folder.path().join("new.key")).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
-            for secret in [key.as_str(), PASSWORD] {
-                assert!(!out.contains(secret) && !err.contains(secret), "{out}{err}");
+            for secret in [key.as_str(), PASSWORD, "endldHNjaGdlLTEyMw"] {
+                assert!(!out.contains(secret) && !err.contains(secret), "{secret}: {out}{err}");
             }
             plug.plug(|plug| {
                 assert_eq!(

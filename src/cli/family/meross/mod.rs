@@ -5,6 +5,7 @@ mod line;
 mod moves;
 mod setup;
 mod time;
+mod wait;
 
 use super::Progress;
 use crate::config::{Errors, FamilySettings, Settings};
@@ -135,7 +136,7 @@ pub(super) async fn obey(
     progress: &Progress,
 ) -> Result<()> {
     match command {
-        MerossCommand::Setup(flags) => setup::setup(settings, flags, out, progress).await,
+        MerossCommand::Setup(flags) => Box::pin(setup::setup(settings, flags, out, progress)).await,
         MerossCommand::Repoint(flags) => moves::repoint(settings, flags, out, progress).await,
         MerossCommand::Reset(flags) => moves::reset(settings, flags, out, progress).await,
     }

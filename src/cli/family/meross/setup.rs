@@ -1,9 +1,7 @@
 //! `meross setup`: a plug is told Wi-Fi, broker and key over its own access point, and then waited for.
 
-use super::line::{self, Owner};
-use super::{HTTP_PORT, NAME, Setup, key::Key, time};
-use crate::bridge::driver_configs;
-use crate::cli::discover::answering;
+use super::line::{Line, Owner};
+use super::{HTTP_PORT, Setup, key::Key, time, wait::wait};
 use crate::cli::family::{Progress, prompt};
 use crate::cli::progress::patiently;
 use crate::cli::{Fault, table};
@@ -12,33 +10,19 @@ use crate::config::Settings;
 use crate::drivers::meross::provision::{self, Broker, Deed, Network};
 use crate::drivers::meross::search;
 use crate::file;
-use crate::io::http::Http;
-use crate::io::line::Line;
-use crate::io::probe::DriverConfig;
-use crate::model::{Discovered, Endpoint, Failure, Mac};
+use crate::model::{Endpoint, Failure, Mac};
 use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
 
 /// Holds the password of the network when no file does.
 const PASSWORD: &str = "WIFI_PASSWORD";
 
 /// The largest file with a password.
 const LARGEST_FILE: u64 = 1024;
-
-/// Between two searches for a plug that is to appear.
-const PAUSE: Duration = Duration::from_secs(2);
-
-/// Addresses of the settings that are asked at one time.
-const AT_ONCE: usize = 16;
 
 pub(super) async fn setup(
     settings: &Settings,
@@ -54,7 +38,7 @@ pub(super) async fn setup(
     let given = given_password(flags.wifi_password_file.as_deref())?;
     let key = Key::found_or_made(settings, flags.key_file.as_deref())?;
 
-    let mut line = line::Line::open(place, key.expose(), Owner::Nobody).await?;
+    let mut line = Line::open(place, key.expose(), Owner::Nobody).await?;
     writeln!(out, "{} at {}", line.title(), place.ip)?;
     if !flags.dry_run {
         key.keep()?;
@@ -84,7 +68,7 @@ pub(super) async fn setup(
     if let Some(setting) = key.setting() {
         writeln!(out, "for the bridge: {setting}")?;
     }
-    wait(settings, &line, &key, flags, out).await
+    Box::pin(wait(settings, &line, &key, flags.wait, out)).await
 }
 
 async fn place(host: &str) -> Result<Endpoint> {
@@ -119,12 +103,7 @@ fn given_password(path: Option<&Path>) -> Result<Option<SecretString>> {
 }
 
 /// The network that the plug is to join.
-async fn network(
-    line: &mut line::Line,
-    flags: &Setup,
-    bssid: Option<Mac>,
-    out: &mut dyn Write,
-) -> Result<Network> {
+async fn network(line: &mut Line, flags: &Setup, bssid: Option<Mac>, out: &mut dyn Write) -> Result<Network> {
     if let (true, Some(name), Some(channel)) = (flags.hidden, &flags.wifi, flags.channel) {
         let [encryption, cipher] = [flags.encryption, if flags.encryption == 0 { 0 } else { flags.cipher }];
         return Ok(Network::unlisted(name, bssid, [channel, encryption, cipher]).map_err(Fault::Usage)?);
@@ -200,7 +179,7 @@ async fn password(network: &Network, given: Option<SecretString>, dry_run: bool)
 /// Tells the plug everything, or shows what it would be told.
 async fn tell(
     settings: &Settings,
-    line: &mut line::Line,
+    line: &mut Line,
     (key, broker): (&Key, &Broker),
     (network, password): (&Network, &SecretString),
     dry_run: bool,
@@ -255,7 +234,7 @@ async fn tell(
 }
 
 /// What to set its clock and zone to, where they are not right.
-fn wrong_time(settings: &Settings, line: &mut line::Line) -> Option<Value> {
+fn wrong_time(settings: &Settings, line: &mut Line) -> Option<Value> {
     let now = line.now();
     let unix_s = now.unix_ms / 1000;
     let zone = time::zone(settings, Timestamp::now());
@@ -274,69 +253,4 @@ fn explain(network: &Network, broker: &Broker, out: &mut dyn Write) -> Result<()
         "if this computer has joined the plug's access point, take it back to your own network now"
     )?;
     Ok(())
-}
-
-/// Waits for the plug to appear in the network.
-async fn wait(
-    settings: &Settings,
-    told: &line::Line,
-    key: &Key,
-    flags: &Setup,
-    out: &mut dyn Write,
-) -> Result<()> {
-    if flags.wait.is_zero() {
-        return Ok(());
-    }
-    let Some(config) = driver_configs(settings).into_iter().find(|config| config.driver.name() == NAME)
-    else {
-        return Ok(writeln!(out, "it is not waited for: {NAME}.enabled is false in the settings")?);
-    };
-    let until = Instant::now() + flags.wait;
-    let Some(found) = patiently("waiting for the plug", appear(&config, told.uuid(), until)).await else {
-        bail!(
-            "the plug did not appear within {}. Many do not answer a search: look for its MAC address {} in your router and try `plug2mqtt probe ADDRESS`, with {NAME}.hosts or {NAME}.scan it is found directly. If its LED alternates, the password or the network was wrong: run this again. If it flashes, is the broker running, with TLS and an RSA certificate, and can the plug reach it?",
-            humantime::format_duration(flags.wait),
-            told.all().and_then(|all| all.info.mac).map(|mac| mac.to_string()).unwrap_or_default(),
-        )
-    };
-    writeln!(out, "the plug is in your network at {}", found.place.ip)?;
-    let line = line::Line::open(found.place, key.expose(), Owner::Us).await?;
-    let online = line.payload().pointer("/all/system/online/status").and_then(Value::as_u64);
-    match online {
-        Some(1) => writeln!(out, "it has reached its broker")?,
-        _ => writeln!(out, "it has not reached its broker yet; polled over the LAN it works without")?,
-    }
-    Ok(())
-}
-
-/// The plug with this uuid, as soon as it answers a search or, at an address in the settings, a question.
-async fn appear(config: &DriverConfig, uuid: &str, until: Instant) -> Option<Discovered> {
-    let http = Http::new().ok()?;
-    loop {
-        let (all, ..) = timeout_at(until, answering(config)).await.ok()?;
-        let (told, silent): (Vec<Discovered>, Vec<Discovered>) =
-            all.into_iter().partition(|found| found.id.is_some());
-        let room = Arc::new(Semaphore::new(AT_ONCE));
-        let mut asked = JoinSet::new();
-        for found in silent {
-            let (http, config, room) = (http.clone(), config.clone(), Arc::clone(&room));
-            asked.spawn(async move {
-                let _place = room.acquire().await;
-                Line::open(&http, &config, &found)
-                    .identify()
-                    .await
-                    .ok()
-                    .map(|told| Discovered { place: found.place, ..told })
-            });
-        }
-        let asked = timeout_at(until, asked.join_all()).await.unwrap_or_default();
-        let is_it = |found: &Discovered| {
-            found.facts.serial.as_deref().is_some_and(|serial| serial.eq_ignore_ascii_case(uuid))
-        };
-        let found = told.into_iter().chain(asked.into_iter().flatten()).find(is_it);
-        if found.is_some() || Instant::now() + PAUSE >= until {
-            return found;
-        }
-        sleep(PAUSE).await;
-    }
 }
